@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person is before (a specification) and after (posed meshes) building.
+
+Frames: metres, right-handed, z up.  In the person frame the origin lies on the floor under the centre of the
+pelvis and the person faces -y, so the person's left is +x.  Colours are linear RGB in 0..1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+Rgb = tuple[float, float, float]
+
+MATERIAL_KINDS = ("skin", "cloth", "hair", "eye", "shoe")
+PATTERNS = ("plain", "stripes", "checks", "dots", "noise")
+
+
+@attrs.frozen(eq=False)
+class Material:
+    """The look of one mesh part as plain values.
+
+    `pattern` is procedural: it mixes `base_color` with `pattern_color` (linear RGB) at a period of
+    `pattern_scale_m` metres in the coordinates `MeshPart.rest_m`.  `roughness`, `bump`, `specular` and
+    `subsurface` lie in 0..1.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_(MATERIAL_KINDS))
+    base_color: Rgb
+    roughness: float = 0.6
+    pattern: str = attrs.field(default="plain", validator=attrs.validators.in_(PATTERNS))
+    pattern_color: Rgb = (0.0, 0.0, 0.0)
+    pattern_scale_m: float = 0.05
+    bump: float = 0.0
+    specular: float = 0.3
+    subsurface: float = 0.0
+
+
+@attrs.frozen(eq=False)
+class MeshPart:
+    """One mesh of a person in the person frame.
+
+    `vertices_m` and `rest_m` are (V, 3) float32; `rest_m` holds rest-pose coordinates, in which a procedural
+    pattern sticks to the cloth.  `faces` is (F, 4) int32; a triangle repeats its last vertex.
+    """
+
+    name: str
+    vertices_m: FloatArray
+    faces: IntArray
+    rest_m: FloatArray
+    material: Material
+    smooth: bool = True
+
+
+@attrs.frozen(eq=False)
+class PosedPerson:
+    """A dressed person in a pose.
+
+    `parts` are the meshes (body without covered faces, clothes, hair, eyes, shoes).  `joints_m` maps COCO-17 key
+    point names and `head_top`, `neck`, `pelvis`, `spine` to (3,) positions.  `head_vertices_m` (K, 3) spans
+    skull, face and hair; `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing
+    height without shoes and hair; `seat_height_m` is the height of the seat under a sitting person, else None.
+    """
+
+    parts: tuple[MeshPart, ...]
+    joints_m: dict[str, FloatArray]
+    head_centre_m: FloatArray
+    head_vertices_m: FloatArray
+    surface_vertices_m: FloatArray
+    posture: str
+    height_m: float
+    seat_height_m: float | None
+    attributes: dict[str, Any]
+
+
+@attrs.frozen
+class IdentitySpec:
+    """Who a person is: body, skin, hair and face.
+
+    `sex` runs from 0 (female) to 1 (male), `muscle`, `weight` and `proportions` from 0 to 1 with 0.5 the average;
+    `ethnicity` weighs (african, asian, caucasian) and sums to 1; `details` lists (shape target, weight in
+    -1..1) for face and body variety, sorted by name.
+    """
+
+    sex: float
+    age_years: float
+    muscle: float
+    weight: float
+    proportions: float
+    ethnicity: tuple[float, float, float]
+    height_m: float
+    cup: float
+    details: tuple[tuple[str, float], ...]
+    skin_color: Rgb
+    skin_tone: str
+    hair_style: str
+    hair_color: Rgb
+    hair_name: str
+    eye_color: Rgb
+    lip_strength: float
+
+
+@attrs.frozen
+class GarmentSpec:
+    """One garment: its cut, its cloth and how far it stands off the body in metres."""
+
+    kind: str
+    color: Rgb
+    color_name: str
+    ease_m: float
+    pattern: str = "plain"
+    pattern_color: Rgb = (0.0, 0.0, 0.0)
+    pattern_scale_m: float = 0.05
+    roughness: float = 0.85
+    bump: float = 0.3
+
+
+@attrs.frozen
+class OutfitSpec:
+    """The clothes of one person, from the skin outwards."""
+
+    garments: tuple[GarmentSpec, ...]
+    shoes: GarmentSpec
+
+
+@attrs.frozen
+class PoseSpec:
+    """A pose: its posture and name in the library, the numbers that jitter it, and its mirror image or not.
+
+    `jitter` holds standard normal draws, one per degree of freedom that the library may disturb; `amount`
+    scales them.  `phase` in 0..1 places a walker in the stride.
+    """
+
+    posture: str
+    name: str
+    mirrored: bool
+    phase: float
+    amount: float
+    jitter: tuple[float, ...]
+
+
+@attrs.frozen
+class PersonSpec:
+    """Every sampled parameter of a person; hashable, comparable, made of plain values."""
+
+    identity: IdentitySpec
+    outfit: OutfitSpec
+    pose: PoseSpec
+
+
+@attrs.frozen
+class PersonRanges:
+    """What people are drawn from.  Weights of mappings need not sum to 1."""
+
+    age_years: tuple[float, float] = (18.0, 80.0)
+    female_share: float = attrs.field(default=0.5)
+    height_scatter_m: float = 0.065
+    weight: tuple[float, float] = (0.3, 0.85)
+    muscle: tuple[float, float] = (0.35, 0.75)
+    pattern_share: float = 0.3
+    pose_amount: float = 1.0
+    long_hair_share: float = 0.5

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ceiling fisheye: exact projection both ways, and to and from OpenCV's fisheye model.
+
+Camera axes are OpenCV's: x to the right of the image, y down the image, z out of the lens. A pixel's
+place is measured from the outer corner of the top-left pixel (see ``sample.py``); OpenCV counts from
+that pixel's centre, so conversions shift by half a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+_NEWTON_STEPS = 30
+_FIT_POINTS = 512
+
+
+def _identity() -> Floats:
+    return _pose(np.eye(4))
+
+
+def _pose(matrix: Any) -> Floats:
+    result = np.array(matrix, dtype=np.float64)
+    if result.shape != (4, 4) or not np.isfinite(result).all():
+        raise ValueError(f"world_from_camera must be a finite (4, 4) matrix, got shape {result.shape}")
+    result.flags.writeable = False
+    return result
+
+
+@attrs.frozen(eq=False)
+class FisheyeCamera:
+    """A radially symmetric lens: the angle from the axis is a polynomial of the radius in pixels.
+
+    theta(r) = c1 r + c2 r^2 + c3 r^3 + c4 r^4, increasing from the image centre to ``max_theta_rad``.
+    Equidistant, equisolid and Kannala-Brandt lenses are all of this form to sub-pixel accuracy, and it
+    is the form Blender's Cycles renders exactly.
+
+    Args:
+        width_px, height_px: image size.
+        cx_px, cy_px: where the axis meets the image; for a ceiling camera the nadir when it looks
+            straight down.
+        theta_coefficients: (c1, c2, c3, c4), radians per pixel to the power.
+        max_theta_rad: half the field of view; beyond it the image is black.
+        world_from_camera: (4, 4) rigid transform, metres.
+    """
+
+    width_px: int
+    height_px: int
+    cx_px: float
+    cy_px: float
+    theta_coefficients: tuple[float, float, float, float] = attrs.field(converter=tuple)
+    max_theta_rad: float
+    world_from_camera: Floats = attrs.field(factory=_identity, converter=_pose)
+
+    def __attrs_post_init__(self) -> None:
+        if self.width_px <= 0 or self.height_px <= 0:
+            raise ValueError(f"image size must be positive, got {self.width_px}x{self.height_px}")
+        if not 0 < self.max_theta_rad < math.pi:
+            raise ValueError(f"max_theta_rad must lie in (0, pi), got {self.max_theta_rad}")
+        if len(self.theta_coefficients) != 4 or self.theta_coefficients[0] <= 0:
+            raise ValueError(f"theta needs four coefficients, the first > 0, got {self.theta_coefficients}")
+        radii = np.linspace(0, self.max_radius_px, _FIT_POINTS)
+        if (self._theta_slope(radii) <= 0).any():
+            raise ValueError(f"theta(r) must increase up to max_theta_rad, {self.theta_coefficients} does not")
+
+    @classmethod
+    def equidistant(cls, width_px: int, height_px: int, fov_degrees: float = 180.0, *,
+                    radius_px: float | None = None, world_from_camera: Any = None) -> FisheyeCamera:  # fmt: skip
+        """Return theta = r / f with the image circle of ``radius_px`` (default: half the shorter side)."""
+        radius = min(width_px, height_px) / 2 if radius_px is None else radius_px
+        half = math.radians(fov_degrees) / 2
+        pose = np.eye(4) if world_from_camera is None else world_from_camera
+        return cls(width_px, height_px, width_px / 2, height_px / 2, (half / radius, 0.0, 0.0, 0.0), half, pose)
+
+    @classmethod
+    def from_opencv(cls, width_px: int, height_px: int, matrix: Any, distortion: Sequence[float],
+                    max_theta_rad: float, *, world_from_camera: Any = None) -> FisheyeCamera:  # fmt: skip
+        """Fit an ``cv2.fisheye`` calibration: r = f (theta + k1 theta^3 + k2 theta^5 + k3 theta^7 + k4 theta^9).
+
+        Args:
+            matrix: (3, 3) K without skew and with fx equal to fy within 1 % (pixels are square).
+            distortion: k1..k4.
+            max_theta_rad: the largest angle the calibration covers.
+
+        Raises:
+            ValueError: for other pixels, or when the polynomial misses the calibration by over half a pixel.
+        """
+        k = np.asarray(matrix, dtype=np.float64)
+        fx, fy = k[0, 0], k[1, 1]
+        if abs(fx / fy - 1) > 0.01 or abs(k[0, 1]) > 1e-6 * fx:
+            raise ValueError(f"the fisheye needs square pixels without skew, got fx {fx}, fy {fy}, skew {k[0, 1]}")
+        theta = np.linspace(0, max_theta_rad, _FIT_POINTS)
+        radius = (fx + fy) / 2 * _kannala_brandt(theta, distortion)
+        design = np.stack([radius**n for n in (1, 2, 3, 4)], axis=1)
+        scale = np.abs(design).max(axis=0)
+        coefficients = np.linalg.lstsq(design / scale, theta, rcond=None)[0] / scale
+        pose = np.eye(4) if world_from_camera is None else world_from_camera
+        c1, c2, c3, c4 = map(float, coefficients)
+        # The fitted curve may end a hair before max_theta_rad is reached at the calibration's radius.
+        camera = cls(width_px, height_px, k[0, 2] + 0.5, k[1, 2] + 0.5, (c1, c2, c3, c4), max_theta_rad, pose)
+        worst_px = float(np.abs(camera.radius_px(theta) - radius).max())
+        if worst_px > 0.5:
+            raise ValueError(f"a quartic misses this calibration by {worst_px:.2f} px; lower max_theta_rad")
+        return camera
+
+    @property
+    def max_radius_px(self) -> float:
+        """Radius of the image circle in pixels."""
+        return float(self.radius_px(np.array(self.max_theta_rad)))
+
+    def theta_rad(self, radius_px: npt.ArrayLike) -> Floats:
+        """Return the angle from the axis for radii in pixels."""
+        r = np.asarray(radius_px, dtype=np.float64)
+        c1, c2, c3, c4 = self.theta_coefficients
+        return np.asarray(r * (c1 + r * (c2 + r * (c3 + r * c4))))
+
+    def radius_px(self, theta_rad: npt.ArrayLike) -> Floats:
+        """Return the radius in pixels for angles in [0, max_theta_rad]: theta(r) inverted by safeguarded Newton."""
+        theta = np.asarray(theta_rad, dtype=np.float64)
+        low = np.zeros_like(theta)
+        high = np.full_like(theta, 4 * self.max_theta_rad / self.theta_coefficients[0])
+        r = np.minimum(theta / self.theta_coefficients[0], high)
+        for _ in range(_NEWTON_STEPS):
+            error = self.theta_rad(r) - theta
+            low, high = np.where(error < 0, r, low), np.where(error > 0, r, high)
+            slope = self._theta_slope(r)
+            step = r - error / np.where(slope > 0, slope, 1.0)
+            inside = (slope > 0) & (step >= low) & (step <= high)
+            r = np.where(inside, step, (low + high) / 2)
+        return r
+
+    def project(self, points_world_m: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Project world points.
+
+        Args:
+            points_world_m: (..., 3).
+
+        Returns:
+            (..., 2) pixels, NaN where not valid; and (...,) bool, whether the point lies inside the field
+            of view (it may still fall outside the image).
+        """
+        points = np.asarray(points_world_m, dtype=np.float64)
+        rotation, origin = self.world_from_camera[:3, :3], self.world_from_camera[:3, 3]
+        local = (points - origin) @ rotation
+        across = np.hypot(local[..., 0], local[..., 1])
+        theta = np.arctan2(across, local[..., 2])
+        valid = (theta <= self.max_theta_rad) & ((across > 0) | (local[..., 2] > 0))
+        radius = self.radius_px(np.where(valid, theta, 0.0))
+        scale = radius / np.where(across > 0, across, 1.0)
+        pixels = np.stack([self.cx_px + scale * local[..., 0], self.cy_px + scale * local[..., 1]], axis=-1)
+        return np.where(valid[..., None], pixels, np.nan), valid
+
+    def unproject(self, pixels: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Return unit rays in world axes for (..., 2) pixels, NaN outside the image circle; and validity."""
+        pix = np.asarray(pixels, dtype=np.float64)
+        dx, dy = pix[..., 0] - self.cx_px, pix[..., 1] - self.cy_px
+        radius = np.hypot(dx, dy)
+        theta = self.theta_rad(radius)
+        valid = radius <= self.max_radius_px * (1 + 1e-12)
+        scale = np.sin(theta) / np.where(radius > 0, radius, 1.0)
+        local = np.stack([dx * scale, dy * scale, np.cos(theta)], axis=-1)
+        rays = local @ self.world_from_camera[:3, :3].T
+        return np.where(valid[..., None], rays, np.nan), valid
+
+    def to_opencv(self) -> tuple[Floats, Floats]:
+        """Return (K, distortion) for ``cv2.fisheye``, least squares over the field of view."""
+        theta = np.linspace(0, self.max_theta_rad, _FIT_POINTS)[1:]
+        focal = 1 / self.theta_coefficients[0]
+        excess = self.radius_px(theta) / focal - theta
+        design = np.stack([theta**n for n in (3, 5, 7, 9)], axis=1)
+        distortion = np.linalg.lstsq(design, excess, rcond=None)[0]
+        k = np.array([[focal, 0, self.cx_px - 0.5], [0, focal, self.cy_px - 0.5], [0, 0, 1]])
+        return k, distortion
+
+    def _theta_slope(self, radius_px: Floats) -> Floats:
+        c1, c2, c3, c4 = self.theta_coefficients
+        return np.asarray(c1 + radius_px * (2 * c2 + radius_px * (3 * c3 + radius_px * 4 * c4)))
+
+
+def _kannala_brandt(theta: Floats, distortion: Sequence[float]) -> Floats:
+    square = theta**2
+    k1, k2, k3, k4 = distortion
+    return np.asarray(theta * (1 + square * (k1 + square * (k2 + square * (k3 + square * k4)))))
+
+
+def looking_down(height_m: float, *, x_m: float = 0.0, y_m: float = 0.0, yaw_degrees: float = 0.0) -> Floats:
+    """Return world_from_camera for a ceiling camera at ``height_m`` looking straight down.
+
+    At yaw 0 the image's right is world +x and its top is world +y; a positive yaw turns the camera
+    clockwise as seen from above.
+    """
+    yaw = math.radians(yaw_degrees)
+    c, s = math.cos(yaw), math.sin(yaw)
+    # Columns: the camera's x (image right), y (image down) and z (into the room) in world axes.
+    pose = np.array([[c, -s, 0, x_m], [-s, -c, 0, y_m], [0, 0, -1, height_m], [0, 0, 0, 1]])
+    return pose

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed settings: frozen attrs classes filled from TOML, ``--set`` and Python, every error told at once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+
+from synthkit.errors import ConfigError
+
+C = TypeVar("C")
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
+
+
+def setting(default: Any = attrs.NOTHING, *, help: str, validator: Validator | None = None) -> Any:
+    """Return an attrs field of a config class: a default, what it means, and what it may be.
+
+    Mutable defaults are given as ``attrs.Factory``; a setting without default is required.
+    """
+    return attrs.field(default=default, validator=validator, metadata={"help": help}, kw_only=True)
+
+
+def at_least(low: float) -> Validator:
+    """Return a validator for numbers >= ``low`` (each of them, for a tuple)."""
+
+    def check(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
+        if any(not number >= low for number in _numbers(value)):
+            raise ValueError(f"must be at least {low}, got {value}")
+
+    return check
+
+
+def between(low: float, high: float) -> Validator:
+    """Return a validator for numbers in [low, high] (each of them, for a tuple)."""
+
+    def check(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
+        if any(not low <= number <= high for number in _numbers(value)):
+            raise ValueError(f"must lie between {low} and {high}, got {value}")
+
+    return check
+
+
+def ordered(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
+    """Validate a (low, high) pair."""
+    if value[0] > value[1]:
+        raise ValueError(f"must be (low, high), got {value}")
+
+
+def all_of(*validators: Validator) -> Validator:
+    """Return a validator that applies several."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        for validator in validators:
+            validator(instance, attribute, value)
+
+    return check
+
+
+def structure(cls: type[C], data: Mapping[str, Any], *, path: str = "") -> C:
+    """Build a config from plain values.
+
+    Args:
+        cls: a frozen attrs class whose fields are made by ``setting``.
+        data: TOML or JSON values; unknown keys are errors.
+        path: what stands before each key in messages, such as ``renderer``.
+
+    Raises:
+        ConfigError: naming every problem, each with its path and, for unknown keys, the nearest name.
+    """
+    problems: list[str] = []
+    result = _structure(cls, data, path, problems)
+    if problems:
+        raise ConfigError(problems)
+    return typing.cast(C, result)
+
+
+def plain(value: Any) -> Any:
+    """Return a config (or any value in one) as JSON values; the inverse of ``structure``."""
+    if attrs.has(type(value)):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def fingerprint(value: Any) -> str:
+    """Return the sha256 (hex) of the canonical JSON of a config or plain value."""
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a missing or malformed one is a ConfigError that says where."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: is not TOML: {error}"]) from None
+
+
+def parse_sets(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turn ``renderer.samples=16`` lines into nested plain values.
+
+    A value is read as TOML (``16``, ``true``, ``[1, 2]``, ``"text"``); what is not TOML is a string.
+    """
+    result: dict[str, Any] = {}
+    problems = []
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            problems.append(f"--set {text}: expected KEY=VALUE, such as renderer.samples=16")
+            continue
+        merge_into(result, _nested(parts, _toml_value(value.strip())))
+    if problems:
+        raise ConfigError(problems)
+    return result
+
+
+def merge_into(base: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Lay ``changes`` over ``base`` in place; tables are merged, everything else is replaced."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merge_into(base[key], value)
+        else:
+            base[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the closest known name, or the list of them."""
+    known = sorted(names)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def describe(cls: type[Any]) -> list[tuple[str, str, Any, str]]:
+    """Return (name, type, default, help) of every setting of a config class, for listings and docs."""
+    hints = typing.get_type_hints(cls)
+    rows = []
+    for field in attrs.fields(cls):
+        default = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        shown = "required" if default is attrs.NOTHING else plain(default)
+        rows.append((field.name, _type_name(hints[field.name]), shown, field.metadata.get("help", "")))
+    return rows
+
+
+def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any:
+    if isinstance(data, cls):
+        return data
+    if not isinstance(data, Mapping):
+        problems.append(f"{path or 'the configuration'}: expected a table of settings, got {data!r}")
+        return None
+    fields = {field.name: field for field in attrs.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    before = len(problems)
+    for key in data:
+        if key not in fields:
+            problems.append(f"{_join(path, str(key))}: unknown setting{nearest(str(key), fields)}")
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        where = _join(path, name)
+        if name in data:
+            values[name] = _value(hints[name], data[name], where, problems)
+            _validate(field, values[name], where, problems)
+        elif field.default is attrs.NOTHING:
+            problems.append(f"{where}: is required ({field.metadata.get('help', '')})")
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**values)
+    except ValueError as error:  # a rule over several fields
+        problems.append(f"{path or cls.__name__}: {error}")
+        return None
+
+
+def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+    target = _without_none(hint)
+    if value is None or (value == "none" and target is not hint and target is not str):
+        if target is hint:
+            problems.append(f"{path}: expected {_type_name(hint)}, got nothing")
+        return None
+    if isinstance(target, type) and attrs.has(target):
+        return _structure(target, value, path, problems)
+    try:
+        return _LEAVES.structure(value, target)
+    except Exception as error:  # cattrs raises many kinds; all mean that the value does not fit
+        detail = str(error) if isinstance(error, ValueError) and "structur" not in str(error) else ""
+        problems.append(f"{path}: expected {_type_name(hint)}, got {value!r}{f' ({detail})' if detail else ''}")
+        return None
+
+
+def _validate(field: attrs.Attribute[Any], value: Any, path: str, problems: list[str]) -> None:
+    if field.validator is None or value is None or any(line.startswith(path) for line in problems):
+        return
+    try:
+        field.validator(None, field, value)
+    except (ValueError, TypeError) as error:
+        problems.append(f"{path}: {error}")
+
+
+def _strict(kind: type, accepted: tuple[type, ...]) -> Callable[[Any, Any], Any]:
+    """Take a value only when it is of an accepted type: "7" is not 7, and true is not 1."""
+
+    def hook(value: Any, _: Any) -> Any:
+        wrong_bool = isinstance(value, bool) and kind is not bool
+        if wrong_bool or not isinstance(value, accepted):
+            raise TypeError(f"not {kind.__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("must be finite")
+        return kind(value)
+
+    return hook
+
+
+def _leaf_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook(bool, _strict(bool, (bool,)))
+    converter.register_structure_hook(int, _strict(int, (int,)))
+    converter.register_structure_hook(float, _strict(float, (int, float)))
+    converter.register_structure_hook(str, _strict(str, (str,)))
+    converter.register_structure_hook(Path, _strict(Path, (str, Path)))
+    converter.register_structure_hook_func(lambda hint: hint is Any, lambda value, _: value)
+    converter.register_structure_hook_func(_is_sequence, _structure_tuple)
+    return converter
+
+
+def _is_sequence(hint: Any) -> bool:
+    return typing.get_origin(hint) is tuple
+
+
+def _structure_tuple(value: Any, hint: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):  # a string is a sequence too, and never meant as one
+        raise TypeError("not a list")
+    inner = typing.get_args(hint)
+    if len(inner) == 2 and inner[1] is Ellipsis:
+        return tuple(_LEAVES.structure(item, inner[0]) for item in value)
+    if len(value) != len(inner):
+        raise ValueError(f"{len(inner)} values are needed")
+    return tuple(_LEAVES.structure(item, kind) for item, kind in zip(value, inner, strict=True))
+
+
+_LEAVES = _leaf_converter()
+
+
+def _without_none(hint: Any) -> Any:
+    """Return T for ``T | None``; anything else as it is."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        rest = [arg for arg in typing.get_args(hint) if arg is not type(None)]
+        if len(rest) == 1:
+            return rest[0]
+    return hint
+
+
+def _type_name(hint: Any) -> str:
+    if hint is Any:
+        return "any value"
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin is tuple:
+        inner = [_type_name(arg) for arg in args if arg is not Ellipsis]
+        return f"a list of {inner[0]}" if Ellipsis in args else f"[{', '.join(inner)}]"
+    target = _without_none(hint)
+    if target is not hint:
+        return f"{_type_name(target)} or none"
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _numbers(value: Any) -> Iterable[float]:
+    return value if isinstance(value, tuple | list) else (value,)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _nested(parts: list[str], value: Any) -> dict[str, Any]:
+    for part in reversed(parts):
+        value = {part: value}
+    return typing.cast(dict[str, Any], value)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plugin is: the declaration it makes, and the protocols its components follow.
+
+Components are built as ``target(config, checkpoint, runtime)``, do no input or output in their
+constructor, and are context managers entered once per process. What travels between processes is the
+``ComponentSpec``, never an instance.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.sample import Detections, Sample, Skipped
+from synthkit.seeds import Seeds
+
+Kind = Literal["renderer", "refiner", "detector", "metric"]
+KINDS: tuple[Kind, ...] = ("renderer", "refiner", "detector", "metric")
+
+State = Mapping[str, npt.NDArray[Any]]
+"""A metric's partial result: named arrays without objects, so that it can be kept as npz."""
+
+
+@attrs.frozen
+class Component:
+    """What a plugin declares, in a light module; nothing heavy is imported until ``target`` is used.
+
+    Args:
+        kind, name, summary: what it is, how it is called, and one line for listings.
+        config: the frozen attrs class of its settings.
+        target: ``package.module:Class``, imported on use.
+        revision: raise it when the same configuration yields other output; part of every fingerprint.
+        defaults: settings that differ from the class's own: presets share a target.
+        needs: what its input samples must carry: layer names, ``people.head``, ``people.box``,
+            ``people.rotated_box``. provides: what its output carries, in the same words.
+        trainable: whether the target also has ``fit``.
+        demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
+    """
+
+    kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
+    name: str
+    summary: str
+    config: type[Any]
+    target: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
+    revision: int = 1
+    defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=lambda m: MappingProxyType(dict(m)))
+    needs: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    provides: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    trainable: bool = False
+    demo_checkpoint: str | None = None
+
+    def load(self) -> Any:
+        """Import and return the target class."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+class Progress(Protocol):
+    """How long work tells where it is; calls are cheap and may come from any stage."""
+
+    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        """Report ``done`` of ``total`` units of ``stage``; ``note`` is a short free text (a loss, a rate)."""
+
+
+def silent(stage: str, done: int, total: int | None, note: str = "") -> None:
+    """Report nothing."""
+
+
+@attrs.frozen
+class Runtime:
+    """What a component gets from whoever runs it.
+
+    Args:
+        seeds: the component's own subtree of random streams.
+        cache_dir: for what can be made again at any time.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``. threads: CPU threads it may use.
+    """
+
+    seeds: Seeds
+    cache_dir: Path
+    device: str = "cpu"
+    threads: int = 1
+    progress: Progress = silent
+
+
+class SampleSet(Protocol):
+    """A finite, indexable set of samples, such as an opened data set."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of the content, stable across copies."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Sample: ...
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
+class _Entered(Protocol):
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Renderer(_Entered, Protocol):
+    """Makes samples from nothing but its configuration and seeds."""
+
+    @property
+    def samples_per_scene(self) -> int:
+        """How many samples each scene yields; fixed by the configuration."""
+
+    def render(self, scene: int, seeds: Seeds) -> Iterator[Sample | Skipped]:
+        """Yield exactly ``samples_per_scene`` results, keyed by ``sample_key(scene, n)``.
+
+        Args:
+            scene: index >= 0. seeds: the scene's own streams. Nothing else may matter.
+        """
+
+
+@runtime_checkable
+class Refiner(_Entered, Protocol):
+    """Turns samples into other samples, one for one."""
+
+    def refine(self, samples: Iterable[Sample]) -> Iterator[Sample | Skipped]:
+        """Yield one result per sample, in order, with its key and its truth.
+
+        Each output depends on its own sample alone, never on its neighbours.
+        """
+
+
+@runtime_checkable
+class Detector(_Entered, Protocol):
+    """Finds people (or heads) in images."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the labels in ``Detections.labels``: ``head``, ``person``."""
+
+    def detect(self, samples: Iterable[Sample]) -> Iterator[Detections]:
+        """Yield one result per sample, in order; only the image is looked at."""
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A detector that can leave as one ONNX file."""
+
+    def export_onnx(self, path: Path) -> Mapping[str, Any]:
+        """Write the ONNX file; return its card: inputs, outputs, sizes, how to decode, checks made."""
+
+
+@runtime_checkable
+class Trainable(_Entered, Protocol):
+    """A component that learns before it works."""
+
+    def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
+        """Train and return the checkpoint.
+
+        Resumes from what an interrupted call left in ``workdir``, to the same weights on a CPU. Refiners
+        get ``source`` and ``target``; detectors ``train`` and, when there is one, ``validation``.
+        Training curves are written to ``workdir/curves.jsonl``, one JSON object a line with ``step``.
+        """
+
+
+@attrs.frozen(eq=False)
+class Scored:
+    """A sample with its truth, and what a detector found in it."""
+
+    sample: Sample
+    detections: Detections
+
+
+@attrs.frozen
+class MetricResult:
+    """A number with its definition.
+
+    Args:
+        name: the metric's id; it names the extractor and preprocessing where they matter.
+        value, interval: the number, and a confidence interval when one was computed.
+        better: which way is good. count: how many samples it rests on.
+        definition: plain JSON: extractor, weights' sha256, thresholds, preprocessing.
+    """
+
+    name: str
+    value: float
+    better: Literal["higher", "lower"]
+    count: int
+    definition: Mapping[str, Any] = attrs.field(factory=dict)
+    interval: tuple[float, float] | None = None
+
+
+@runtime_checkable
+class Metric(_Entered, Protocol):
+    """Judges one set, two sets, or detections, from states that can be kept and merged."""
+
+    @property
+    def roles(self) -> Mapping[str, Literal["samples", "detections"]]:
+        """What it looks at: ``{"reference": "samples", "candidate": "samples"}``, ``{"scored": "detections"}``."""
+
+    def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
+        """Return the state of some items in a role."""
+
+    def merge(self, states: Sequence[State]) -> State:
+        """Return the state of all items; order never matters to the result."""
+
+    def compute(self, states: Mapping[str, State]) -> Sequence[MetricResult]:
+        """Return the results for one merged state per role."""
+
+
+@attrs.frozen
+class ComponentSpec:
+    """A component as it travels: plain values only.
+
+    Args:
+        kind, name: which component. options: settings over its defaults.
+        checkpoint: path of its weights. checkpoint_sha256: what they must be.
+    """
+
+    kind: Kind
+    name: str
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+
+
+def sample_key(scene: int, index: int = 0) -> str:
+    """Return the key of a rendered sample: scene and place in it, sortable as text."""
+    return f"{scene:08d}_{index:03d}"
+
+
+def empty_detections(key: str) -> Detections:
+    """Return a detector's answer for an image without finds."""
+    return Detections(
+        key=key,
+        boxes_xyxy_px=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        labels=np.zeros(0, np.int32),
+    )

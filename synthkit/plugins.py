@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding plugins and their components: one registry, in which a broken plugin is a line and not a crash."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import attrs
+import pluggy
+
+from synthkit import config, hookspecs
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import ConfigError, PluginError
+from synthkit.interfaces import Component, ComponentSpec, Kind, Runtime
+
+ALLOW_VARIABLE = "SYNTHKIT_PLUGINS"
+
+
+@attrs.frozen
+class Origin:
+    """Where a component comes from: distribution, its version, and the entry point's name."""
+
+    distribution: str
+    version: str
+    plugin: str
+
+
+@attrs.frozen
+class Broken:
+    """A plugin that could not be used, and why."""
+
+    origin: Origin
+    reason: str
+
+
+@attrs.frozen
+class Registered:
+    """A component and its origin."""
+
+    component: Component
+    origin: Origin
+
+
+class Registry:
+    """Every component of the plugins that work, and the reasons of those that do not."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager("synthkit")
+        self._manager.add_hookspecs(hookspecs)
+        self._components: dict[tuple[Kind, str], Registered] = {}
+        self.broken: list[Broken] = []
+
+    def add(self, plugin: Any, origin: Origin) -> None:
+        """Register a plugin module or object; whatever is wrong with it is noted in ``broken``."""
+        try:
+            name = self._manager.register(plugin, name=origin.plugin)
+            self._manager.check_pending()
+            implementations = [
+                hook for hook in self._manager.hook.synthkit_components.get_hookimpls() if hook.plugin_name == name
+            ]
+            if not implementations:
+                raise PluginError("it does not implement synthkit_components()")
+            components = [part for hook in implementations for part in hook.function()]
+            self._check(components, origin)
+        except Exception as error:  # a stranger's code: anything may be raised, and none of it is fatal
+            if self._manager.has_plugin(origin.plugin):
+                self._manager.unregister(name=origin.plugin)
+            self.broken.append(Broken(origin, _one_line(error)))
+            return
+        for component in components:
+            self._components[component.kind, component.name] = Registered(component, origin)
+
+    def note_broken(self, origin: Origin, error: BaseException) -> None:
+        """Note a plugin that could not even be imported."""
+        self.broken.append(Broken(origin, _one_line(error)))
+
+    def _check(self, components: list[Component], origin: Origin) -> None:
+        seen: set[tuple[Kind, str]] = set()
+        for component in components:
+            if not isinstance(component, Component):
+                raise PluginError(f"synthkit_components() must give Component objects, got {component!r}")
+            key = component.kind, component.name
+            other = self._components.get(key)
+            if other or key in seen:
+                holder = other.origin.distribution if other else origin.distribution
+                raise PluginError(
+                    f"{component.kind} {component.name!r} is defined twice: by {holder} and by {origin.distribution};"
+                    f" uninstall one of them, or choose with {ALLOW_VARIABLE}"
+                )
+            seen.add(key)
+            config.structure(component.config, component.defaults, path=f"{component.name}.defaults")
+
+    def all(self, kind: Kind | None = None) -> list[Registered]:
+        """Return the components of a kind (or all), sorted by kind and name."""
+        found = [item for (k, _), item in self._components.items() if kind in (None, k)]
+        return sorted(found, key=lambda item: (item.component.kind, item.component.name))
+
+    def get(self, kind: Kind, name: str) -> Registered:
+        """Return a component by kind and name.
+
+        Raises:
+            PluginError: naming the nearest known one and any broken plugin that may have brought it.
+        """
+        found = self._components.get((kind, name))
+        if found:
+            return found
+        names = [item.component.name for item in self.all(kind)]
+        hint = config.nearest(name, names) or f"; no {kind} is installed"
+        if self.broken:
+            hint += f" (not loaded: {', '.join(sorted({b.origin.distribution for b in self.broken}))};"
+            hint += " see 'synthkit plugins list')"
+        raise PluginError(f"no {kind} is called {name!r}{hint}")
+
+    def configure(self, spec: ComponentSpec, *, path: str | None = None) -> Any:
+        """Return the config of a component: its class's defaults, its preset's, and the spec's options."""
+        component = self.get(spec.kind, spec.name).component
+        values: dict[str, Any] = dict(component.defaults)
+        config.merge_into(values, spec.options)
+        return config.structure(component.config, values, path=path or spec.kind)
+
+    def build(self, spec: ComponentSpec, runtime: Runtime) -> Any:
+        """Return a component, not yet entered.
+
+        Raises:
+            PluginError, ConfigError, WeightsError: for an unknown name, wrong options, other weights; or
+            when the component's module cannot be imported.
+        """
+        component = self.get(spec.kind, spec.name).component
+        settings = self.configure(spec)
+        checkpoint = None
+        if spec.checkpoint:
+            checkpoint = Checkpoint.open(spec.checkpoint, expected_sha256=spec.checkpoint_sha256)
+        try:
+            target = component.load()
+        except (ImportError, AttributeError) as error:
+            raise PluginError(f"{spec.kind} {spec.name!r} cannot be loaded: {_one_line(error)}") from error
+        return target(settings, checkpoint, runtime)
+
+    def describe(self, spec: ComponentSpec) -> Mapping[str, Any]:
+        """Return what identifies a component's output: plugin, version, revision, configuration, weights."""
+        found = self.get(spec.kind, spec.name)
+        return {
+            "kind": spec.kind,
+            "name": spec.name,
+            "distribution": found.origin.distribution,
+            "version": found.origin.version,
+            "revision": found.component.revision,
+            "config": config.plain(self.configure(spec)),
+            "checkpoint_sha256": spec.checkpoint_sha256,
+        }
+
+
+def check_chain(stages: list[tuple[str, Component]], provided: frozenset[str]) -> frozenset[str]:
+    """Check that each stage gets what it needs from those before it; return what comes out.
+
+    Raises:
+        ConfigError: naming every stage and what it lacks.
+    """
+    problems = []
+    for label, component in stages:
+        missing = component.needs - provided
+        if missing:
+            problems.append(
+                f"{label} {component.name!r} needs {', '.join(sorted(missing))};"
+                f" before it there is only {', '.join(sorted(provided)) or 'nothing'}"
+            )
+        provided |= component.provides
+    if problems:
+        raise ConfigError(problems)
+    return provided
+
+
+def discover() -> Registry:
+    """Return the registry of the installed plugins.
+
+    ``SYNTHKIT_PLUGINS`` (comma-separated distribution or entry-point names) restricts what is loaded.
+    """
+    registry = Registry()
+    wanted = os.environ.get(ALLOW_VARIABLE)
+    allowed = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
+    points = sorted(metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_origin(p).distribution, p.name))
+    for point in points:
+        origin = _origin(point)
+        if allowed is not None and not allowed & {origin.distribution, origin.plugin}:
+            continue
+        try:
+            plugin = point.load()
+        except Exception as error:  # a stranger's module: report it and go on
+            registry.note_broken(origin, error)
+            continue
+        registry.add(plugin, origin)
+    return registry
+
+
+def _origin(point: metadata.EntryPoint) -> Origin:
+    dist = point.dist
+    return Origin(dist.name if dist else "unknown", dist.version if dist else "unknown", point.name)
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -9,7 +9,7 @@ that pixel's centre, so conversions shift by half a pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -34,6 +34,11 @@ def _pose(matrix: Any) -> Floats:
     return result
 
 
+def _coefficients(values: Iterable[float]) -> tuple[float, float, float, float]:
+    c1, c2, c3, c4 = map(float, values)
+    return c1, c2, c3, c4
+
+
 @attrs.frozen(eq=False)
 class FisheyeCamera:
     """A radially symmetric lens: the angle from the axis is a polynomial of the radius in pixels.
@@ -55,7 +60,7 @@ class FisheyeCamera:
     height_px: int
     cx_px: float
     cy_px: float
-    theta_coefficients: tuple[float, float, float, float] = attrs.field(converter=tuple)
+    theta_coefficients: tuple[float, float, float, float] = attrs.field(converter=_coefficients)
     max_theta_rad: float
     world_from_camera: Floats = attrs.field(factory=_identity, converter=_pose)
 
@@ -64,25 +69,44 @@ class FisheyeCamera:
             raise ValueError(f"image size must be positive, got {self.width_px}x{self.height_px}")
         if not 0 < self.max_theta_rad < math.pi:
             raise ValueError(f"max_theta_rad must lie in (0, pi), got {self.max_theta_rad}")
-        if len(self.theta_coefficients) != 4 or self.theta_coefficients[0] <= 0:
-            raise ValueError(f"theta needs four coefficients, the first > 0, got {self.theta_coefficients}")
+        if self.theta_coefficients[0] <= 0:
+            raise ValueError(f"the first coefficient of theta must be > 0, got {self.theta_coefficients}")
         radii = np.linspace(0, self.max_radius_px, _FIT_POINTS)
         if (self._theta_slope(radii) <= 0).any():
-            raise ValueError(f"theta(r) must increase up to max_theta_rad, {self.theta_coefficients} does not")
+            raise ValueError(
+                f"theta(r) must increase up to max_theta_rad, {self.theta_coefficients} does not"
+            )
 
     @classmethod
-    def equidistant(cls, width_px: int, height_px: int, fov_degrees: float = 180.0, *,
-                    radius_px: float | None = None, world_from_camera: Any = None) -> FisheyeCamera:  # fmt: skip
+    def equidistant(
+        cls,
+        width_px: int,
+        height_px: int,
+        fov_degrees: float = 180.0,
+        *,
+        radius_px: float | None = None,
+        world_from_camera: Any = None,
+    ) -> FisheyeCamera:
         """Return theta = r / f with the image circle of ``radius_px`` (default: half the shorter side)."""
         radius = min(width_px, height_px) / 2 if radius_px is None else radius_px
         half = math.radians(fov_degrees) / 2
         pose = np.eye(4) if world_from_camera is None else world_from_camera
-        return cls(width_px, height_px, width_px / 2, height_px / 2, (half / radius, 0.0, 0.0, 0.0), half, pose)
+        return cls(
+            width_px, height_px, width_px / 2, height_px / 2, (half / radius, 0.0, 0.0, 0.0), half, pose
+        )
 
     @classmethod
-    def from_opencv(cls, width_px: int, height_px: int, matrix: Any, distortion: Sequence[float],
-                    max_theta_rad: float, *, world_from_camera: Any = None) -> FisheyeCamera:  # fmt: skip
-        """Fit an ``cv2.fisheye`` calibration: r = f (theta + k1 theta^3 + k2 theta^5 + k3 theta^7 + k4 theta^9).
+    def from_opencv(
+        cls,
+        width_px: int,
+        height_px: int,
+        matrix: Any,
+        distortion: Sequence[float],
+        max_theta_rad: float,
+        *,
+        world_from_camera: Any = None,
+    ) -> FisheyeCamera:
+        """Fit a ``cv2.fisheye`` calibration, r = f (theta + k1 theta^3 + ... + k4 theta^9).
 
         Args:
             matrix: (3, 3) K without skew and with fx equal to fy within 1 % (pixels are square).
@@ -95,16 +119,17 @@ class FisheyeCamera:
         k = np.asarray(matrix, dtype=np.float64)
         fx, fy = k[0, 0], k[1, 1]
         if abs(fx / fy - 1) > 0.01 or abs(k[0, 1]) > 1e-6 * fx:
-            raise ValueError(f"the fisheye needs square pixels without skew, got fx {fx}, fy {fy}, skew {k[0, 1]}")
+            raise ValueError(
+                f"the fisheye needs square pixels without skew, got fx {fx}, fy {fy}, skew {k[0, 1]}"
+            )
         theta = np.linspace(0, max_theta_rad, _FIT_POINTS)
         radius = (fx + fy) / 2 * _kannala_brandt(theta, distortion)
         design = np.stack([radius**n for n in (1, 2, 3, 4)], axis=1)
         scale = np.abs(design).max(axis=0)
         coefficients = np.linalg.lstsq(design / scale, theta, rcond=None)[0] / scale
         pose = np.eye(4) if world_from_camera is None else world_from_camera
-        c1, c2, c3, c4 = map(float, coefficients)
         # The fitted curve may end a hair before max_theta_rad is reached at the calibration's radius.
-        camera = cls(width_px, height_px, k[0, 2] + 0.5, k[1, 2] + 0.5, (c1, c2, c3, c4), max_theta_rad, pose)
+        camera = cls(width_px, height_px, k[0, 2] + 0.5, k[1, 2] + 0.5, coefficients, max_theta_rad, pose)
         worst_px = float(np.abs(camera.radius_px(theta) - radius).max())
         if worst_px > 0.5:
             raise ValueError(f"a quartic misses this calibration by {worst_px:.2f} px; lower max_theta_rad")
@@ -122,7 +147,7 @@ class FisheyeCamera:
         return np.asarray(r * (c1 + r * (c2 + r * (c3 + r * c4))))
 
     def radius_px(self, theta_rad: npt.ArrayLike) -> Floats:
-        """Return the radius in pixels for angles in [0, max_theta_rad]: theta(r) inverted by safeguarded Newton."""
+        """Return the radius in pixels for angles in [0, max_theta_rad]: theta(r) inverted by Newton steps."""
         theta = np.asarray(theta_rad, dtype=np.float64)
         low = np.zeros_like(theta)
         high = np.full_like(theta, 4 * self.max_theta_rad / self.theta_coefficients[0])

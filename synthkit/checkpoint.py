@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints as identified artefacts: one safetensors file that carries its card and is named by its sha256."""
+"""Checkpoints as identified artefacts: a safetensors file with its card inside, named by its sha256."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import attrs
 
 from synthkit.errors import WeightsError
+from synthkit.sample import frozen_mapping
 
 CARD_KEY = "synthkit.card"
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
@@ -31,7 +31,7 @@ class Checkpoint:
 
     path: Path
     sha256: str
-    card: Mapping[str, Any] = attrs.field(converter=lambda m: MappingProxyType(dict(m)), hash=False)
+    card: Mapping[str, Any] = attrs.field(converter=frozen_mapping, hash=False)
 
     @classmethod
     def open(cls, path: Path | str, *, expected_sha256: str | None = None) -> Checkpoint:
@@ -78,7 +78,7 @@ def read_card(path: Path) -> Mapping[str, Any]:
         card = json.loads(metadata[CARD_KEY])
     except (ValueError, KeyError, AttributeError, TypeError):
         raise WeightsError(
-            f"checkpoint {path}: has no synthkit card; it was not written by 'synthkit fit' or 'synthkit train'"
+            f"checkpoint {path}: has no synthkit card; 'synthkit fit' and 'synthkit train' write one"
         ) from None
     if not isinstance(card, dict):
         raise WeightsError(f"checkpoint {path}: its card is not a table")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import attrs
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.sample import Detections, Sample, Skipped
+from synthkit.sample import Detections, Sample, Skipped, frozen_mapping
 from synthkit.seeds import Seeds
 
 Kind = Literal["renderer", "refiner", "detector", "metric"]
@@ -43,6 +43,8 @@ class Component:
             ``people.rotated_box``. provides: what its output carries, in the same words.
         trainable: whether the target also has ``fit``.
         demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
+        demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
+            (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
     """
 
     kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
@@ -51,11 +53,12 @@ class Component:
     config: type[Any]
     target: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
     revision: int = 1
-    defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=lambda m: MappingProxyType(dict(m)))
+    defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
     needs: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     trainable: bool = False
     demo_checkpoint: str | None = None
+    demo: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
     def load(self) -> Any:
         """Import and return the target class."""
@@ -203,7 +206,7 @@ class Metric(_Entered, Protocol):
 
     @property
     def roles(self) -> Mapping[str, Literal["samples", "detections"]]:
-        """What it looks at: ``{"reference": "samples", "candidate": "samples"}``, ``{"scored": "detections"}``."""
+        """What it looks at: ``{"reference": "samples", "candidate": "samples"}`` or such."""
 
     def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
         """Return the state of some items in a role."""

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pluggy
@@ -59,11 +59,13 @@ class Registry:
             name = self._manager.register(plugin, name=origin.plugin)
             self._manager.check_pending()
             implementations = [
-                hook for hook in self._manager.hook.synthkit_components.get_hookimpls() if hook.plugin_name == name
+                hook
+                for hook in self._manager.hook.synthkit_components.get_hookimpls()
+                if hook.plugin_name == name
             ]
             if not implementations:
                 raise PluginError("it does not implement synthkit_components()")
-            components = [part for hook in implementations for part in hook.function()]
+            components = [part for hook in implementations for part in _call(hook.function)]
             self._check(components, origin)
         except Exception as error:  # a stranger's code: anything may be raised, and none of it is fatal
             if self._manager.has_plugin(origin.plugin):
@@ -87,7 +89,7 @@ class Registry:
             if other or key in seen:
                 holder = other.origin.distribution if other else origin.distribution
                 raise PluginError(
-                    f"{component.kind} {component.name!r} is defined twice: by {holder} and by {origin.distribution};"
+                    f"{component.kind} {component.name!r} comes from {holder} and {origin.distribution};"
                     f" uninstall one of them, or choose with {ALLOW_VARIABLE}"
                 )
             seen.add(key)
@@ -181,7 +183,9 @@ def discover() -> Registry:
     registry = Registry()
     wanted = os.environ.get(ALLOW_VARIABLE)
     allowed = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
-    points = sorted(metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_origin(p).distribution, p.name))
+    points = sorted(
+        metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_origin(p).distribution, p.name)
+    )
     for point in points:
         origin = _origin(point)
         if allowed is not None and not allowed & {origin.distribution, origin.plugin}:
@@ -193,6 +197,10 @@ def discover() -> Registry:
             continue
         registry.add(plugin, origin)
     return registry
+
+
+def _call(function: Callable[..., object]) -> Iterable[Component]:
+    return cast(Iterable[Component], function())
 
 
 def _origin(point: metadata.EntryPoint) -> Origin:

@@ -14,9 +14,9 @@ Conventions, stated once and used everywhere:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import numpy as np
@@ -55,20 +55,28 @@ def _locked_layers(layers: Mapping[str, Any]) -> Mapping[str, Layer]:
     return MappingProxyType({name: _locked(layer) for name, layer in layers.items()})
 
 
-def _frozen_mapping(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+def frozen_mapping(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a read-only copy."""
     return MappingProxyType(dict(mapping))
 
 
-def _floats(count: int) -> Callable[[Any], tuple[float, ...] | None]:
-    def convert(values: Any) -> tuple[float, ...] | None:
-        if values is None:
-            return None
-        result = tuple(float(v) for v in values)
-        if len(result) != count or not all(map(math.isfinite, result)):
-            raise ValueError(f"expected {count} finite numbers, got {values!r}")
-        return result
+def _floats(values: Any, count: int) -> tuple[float, ...]:
+    result = tuple(float(v) for v in values)
+    if len(result) != count or not all(map(math.isfinite, result)):
+        raise ValueError(f"expected {count} finite numbers, got {values!r}")
+    return result
 
-    return convert
+
+def _point(values: Any) -> tuple[float, float] | None:
+    return None if values is None else cast(tuple[float, float], _floats(values, 2))
+
+
+def _world_point(values: Any) -> tuple[float, float, float] | None:
+    return None if values is None else cast(tuple[float, float, float], _floats(values, 3))
+
+
+def _box(values: Any) -> Box | None:
+    return None if values is None else cast(Box, _floats(values, 4))
 
 
 def _check_box(_: Any, attribute: attrs.Attribute[Any], box: Box | None) -> None:
@@ -121,7 +129,7 @@ class Keypoint:
     x_px: float = attrs.field(converter=float)
     y_px: float = attrs.field(converter=float)
     visible: bool | None = None
-    world_m: tuple[float, float, float] | None = attrs.field(default=None, converter=_floats(3))
+    world_m: tuple[float, float, float] | None = attrs.field(default=None, converter=_world_point)
 
 
 @attrs.frozen
@@ -139,13 +147,13 @@ class Person:
 
     instance: int | None = None
     identity: str | None = None
-    head_px: tuple[float, float] | None = attrs.field(default=None, converter=_floats(2))
-    head_box_xyxy_px: Box | None = attrs.field(default=None, converter=_floats(4), validator=_check_box)
-    box_xyxy_px: Box | None = attrs.field(default=None, converter=_floats(4), validator=_check_box)
+    head_px: tuple[float, float] | None = attrs.field(default=None, converter=_point)
+    head_box_xyxy_px: Box | None = attrs.field(default=None, converter=_box, validator=_check_box)
+    box_xyxy_px: Box | None = attrs.field(default=None, converter=_box, validator=_check_box)
     rotated_box: RotatedBox | None = None
-    keypoints: Mapping[str, Keypoint] = attrs.field(factory=dict, converter=_frozen_mapping, hash=False)
+    keypoints: Mapping[str, Keypoint] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
     visible_fraction: float | None = None
-    attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen_mapping, hash=False)
+    attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
 
 
 def _check_key(_: Any, __: attrs.Attribute[Any], key: str) -> None:
@@ -170,15 +178,13 @@ class Sample:
 
     key: str = attrs.field(validator=_check_key)
     image: npt.NDArray[np.uint8] = attrs.field(converter=_locked)
-    people: tuple[Person, ...] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(tuple)
-    )
+    people: tuple[Person, ...] | None = attrs.field(default=None, converter=attrs.converters.optional(tuple))
     camera: FisheyeCamera | None = None
     layers: Mapping[str, Layer] = attrs.field(factory=dict, converter=_locked_layers)
     sequence: str | None = None
     frame: int | None = None
     time_s: float | None = None
-    meta: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen_mapping)
+    meta: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
 
     def __attrs_post_init__(self) -> None:
         image = self.image
@@ -186,10 +192,14 @@ class Sample:
             raise ValueError(f"{self.key}: image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
         for name, layer in self.layers.items():
             if layer.shape[:2] != image.shape[:2]:
-                raise ValueError(f"{self.key}: layer {name!r} is {layer.shape[:2]}, the image {image.shape[:2]}")
+                raise ValueError(
+                    f"{self.key}: layer {name!r} is {layer.shape[:2]}, the image {image.shape[:2]}"
+                )
             allowed = LAYER_DTYPES.get(name)
             if allowed and layer.dtype.name not in allowed:
-                raise ValueError(f"{self.key}: layer {name!r} must be {' or '.join(allowed)}, got {layer.dtype}")
+                raise ValueError(
+                    f"{self.key}: layer {name!r} must be {' or '.join(allowed)}, got {layer.dtype}"
+                )
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -207,7 +217,7 @@ class Skipped:
 
 def evolve(thing: _T, **changes: Any) -> _T:
     """Return a copy of a frozen sample, person or config with some fields changed."""
-    return attrs.evolve(thing, **changes)  # type: ignore[misc, no-any-return]
+    return attrs.evolve(thing, **changes)  # type: ignore[misc]
 
 
 @attrs.frozen(eq=False)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long work shows where it is: a live bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Terminal:
+    """A ``synthkit.interfaces.Progress`` on standard error; a context manager around the whole work."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars: Progress | None = None
+        self._stages: dict[str, _Stage] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description:<22}"),
+                BarColumn(bar_width=28),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        """Show ``done`` of ``total``; see ``synthkit.interfaces.Progress``."""
+        state = self._stages.get(stage)
+        if state is None:
+            state = self._stages[stage] = _Stage(done)
+            if self._bars:
+                state.task = self._bars.add_task(stage, total=total, completed=done, rate="", note="")
+        rate = state.rate(done)
+        if self._bars and state.task is not None:
+            self._bars.update(state.task, completed=done, total=total, rate=rate, note=note)
+        elif state.due(done == total):
+            of = "" if total is None else f"/{total}"
+            print(f"{stage}: {done}{of} {rate} {note}".rstrip(), file=sys.stderr, flush=True)
+
+
+class _Stage:
+    """When a stage began, from where, and when it last spoke."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.began = time.monotonic()
+        self.spoke = float("-inf")
+        self.task: TaskID | None = None
+        self.finished = False
+
+    def rate(self, done: int) -> str:
+        seconds = time.monotonic() - self.began
+        count = done - self.start
+        if count <= 0 or seconds <= 0:
+            return ""
+        per_second = count / seconds
+        return f"{per_second:.1f}/s" if per_second >= 1 else f"{1 / per_second:.1f} s each"
+
+    def due(self, last: bool) -> bool:
+        now = time.monotonic()
+        if self.finished or (not last and now - self.spoke < _SECONDS_BETWEEN_LINES):
+            return False
+        self.spoke, self.finished = now, last
+        return True

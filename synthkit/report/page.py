@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One self-contained HTML page: no script, no network, readable on a phone, in print, light and dark."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import attrs
+
+from synthkit.atomic import write_text
+from synthkit.report.drawing import Picture, encode
+
+
+@attrs.frozen(eq=False)
+class Figure:
+    """A picture with its text alternative and caption."""
+
+    picture: Picture
+    alt: str
+    caption: str = ""
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URL."""
+        return "data:image/jpeg;base64," + base64.b64encode(encode(self.picture)).decode()
+
+
+@attrs.frozen
+class Plot:
+    """An SVG with its text alternative and caption."""
+
+    svg: str
+    alt: str
+    caption: str = ""
+
+
+@attrs.frozen
+class Table:
+    """Rows of text; ``best`` marks a row to stand out."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    best: int | None = None
+
+
+@attrs.frozen(eq=False)
+class Section:
+    """A heading, a paragraph or several, and what they show.
+
+    Args:
+        figures: shown in rows of ``per_row`` on a wide screen.
+        commands: lines to copy.
+    """
+
+    title: str
+    text: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    per_row: int = 2
+    plots: Sequence[Plot] = ()
+    tables: Sequence[Table] = ()
+    commands: Sequence[str] = ()
+
+
+@attrs.frozen(eq=False)
+class Page:
+    """A report: its title, what it says first, key figures (label, value), and its sections."""
+
+    title: str
+    lead: str
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    footer: str
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Write the page as one HTML file, whole or not at all."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = resources.files("synthkit.report").joinpath("page.html").read_text(encoding="utf-8")
+    write_text(path, environment.from_string(template).render(page=page))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plots as SVG text: training curves and scores with their intervals."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_INK = "#808890"  # readable on light and on dark paper
+
+
+def read_curves(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a ``curves.jsonl``; a half-written last line is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "step" in row:
+            rows.append({key: float(value) for key, value in row.items() if isinstance(value, int | float)})
+    return rows
+
+
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, y_label: str, log: bool = False
+) -> str:
+    """Return an SVG of named (step, value) curves; long ones are smoothed over a fiftieth of their length."""
+    figure, axes = _figure(title, "training step", y_label)
+    for (name, points), colour in zip(series.items(), PALETTE * 4, strict=False):
+        if not points:
+            continue
+        steps, values = zip(*points, strict=True)
+        if len(values) > 100:
+            axes.plot(steps, values, color=colour, alpha=0.18, linewidth=0.7)
+            values = tuple(_smooth(values, len(values) // 50))
+        marker = "o" if len(values) < 12 else None
+        axes.plot(steps, values, color=colour, label=name, linewidth=1.6, marker=marker, markersize=3)
+    if log:
+        axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+    return _svg(figure)
+
+
+def bars(values: Mapping[str, tuple[float, tuple[float, float] | None]], *, title: str, x_label: str) -> str:
+    """Return an SVG of horizontal bars with their intervals, in the given order from the top."""
+    figure, axes = _figure(title, x_label, "", height_in=0.9 + 0.42 * len(values))
+    names = list(values)[::-1]
+    for row, name in enumerate(names):
+        value, interval = values[name]
+        axes.barh(row, value, color=PALETTE[0], height=0.55, alpha=0.85)
+        if interval is not None:
+            axes.plot(interval, (row, row), color=_INK, linewidth=2, solid_capstyle="butt")
+        axes.annotate(f" {value:.3g}", (max(value, interval[1] if interval else value), row), va="center",
+                      fontsize=8, color=_INK)  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+    return _svg(figure)
+
+
+def _figure(title: str, x_label: str, y_label: str, height_in: float = 2.9) -> tuple[Figure, Axes]:
+    # A Figure of its own, not pyplot's: no global state and no display needed.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, height_in), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.subplots()
+    axes.patch.set_alpha(0)
+    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+    axes.set_xlabel(x_label, fontsize=8, color=_INK)
+    axes.set_ylabel(y_label, fontsize=8, color=_INK)
+    axes.tick_params(colors=_INK, labelsize=8)
+    axes.grid(axis="both", color=_INK, alpha=0.15)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(_INK)
+    return figure, axes
+
+
+def _smooth(values: Sequence[float], width: int) -> list[float]:
+    """Return the mean of each value and the ``width`` before it."""
+    result, total = [], 0.0
+    for index, value in enumerate(values):
+        total += value - (values[index - width] if index >= width else 0.0)
+        result.append(total / min(index + 1, width))
+    return result
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "synthkit"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # Only the element itself belongs inside a page; its fixed size gives way to the page's width.
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', lambda m: m.group(1) or "", text, count=2)

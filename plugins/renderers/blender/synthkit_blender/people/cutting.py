@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting a piece out of a quad mesh where a field on its vertices is positive, with clean edges.
+
+Faces that the zero line crosses are split at it, so a hem is a smooth curve whatever the mesh.  The piece is kept
+as recipes (vertex a, vertex b, share), so one cut serves every shape and pose of the mesh.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+
+@attrs.frozen(eq=False)
+class Piece:
+    """A cut piece: vertex k lies at (1 - share[k]) * a[k] + share[k] * b[k] of the source mesh.
+
+    `faces` (F, 4) index the piece's vertices; `rim` (E, 2) are its boundary edges in face order.
+    """
+
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    share: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    rim: NDArray[np.int32]
+
+    def sample(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Interpolate per-vertex values (V, ...) of the source at the piece's vertices."""
+        share = self.share.reshape(-1, *(1,) * (values.ndim - 1))
+        return np.asarray(values[self.a] * (1 - share) + values[self.b] * share, np.float32)
+
+
+def cut(faces: NDArray[np.int32], field: NDArray[np.float32]) -> Piece:
+    """Cut the part where `field` (V,) is positive out of (F, 4) quads."""
+    inside = field > 0
+    count = inside[faces].sum(axis=1)
+    corners: dict[tuple[int, int], int] = {}
+    polygons = [face.tolist() for face in faces[count == 4]]
+    whole = len(polygons)
+    for face in faces[(count > 0) & (count < 4)].tolist():
+        polygons.extend(_clip(face, field, inside))
+    keys: list[tuple[int, int]] = []
+    quads = np.empty((len(polygons), 4), np.int32)
+    for row, polygon in enumerate(polygons):
+        for column, corner in enumerate(polygon):
+            key = (corner, corner) if row < whole or isinstance(corner, int) else corner
+            if key not in corners:
+                corners[key] = len(keys)
+                keys.append(key)
+            quads[row, column] = corners[key]
+    ends = np.array(keys, np.int32).reshape(-1, 2)
+    before, after = field[ends[:, 0]], field[ends[:, 1]]
+    gap = np.where(ends[:, 0] == ends[:, 1], 1.0, before - after)
+    share = np.where(ends[:, 0] == ends[:, 1], 0.0, np.clip(before / gap, 0.02, 0.98))
+    return Piece(ends[:, 0].copy(), ends[:, 1].copy(), share.astype(np.float32), quads, rim_edges(quads))
+
+
+def _clip(face: list[int], field: NDArray[np.float32], inside: NDArray[np.bool_]) -> list[list[Any]]:
+    """Clip one face (Sutherland and Hodgman) into faces of four corners; a corner is a vertex or an edge."""
+    ring = [v for k, v in enumerate(face) if v != face[k - 1]]
+    polygon: list[Any] = []
+    for k, vertex in enumerate(ring):
+        previous = ring[k - 1]
+        if inside[vertex] != inside[previous]:
+            polygon.append((min(vertex, previous), max(vertex, previous)))
+        if inside[vertex]:
+            polygon.append(vertex)
+    if len(polygon) == 3:
+        return [[*polygon, polygon[-1]]]
+    if len(polygon) == 5:
+        return [polygon[:4], [polygon[0], polygon[3], polygon[4], polygon[4]]]
+    return [polygon] if len(polygon) == 4 else []
+
+
+def rim_edges(faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the edges (E, 2) that only one face has, directed as in that face."""
+    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    keys = np.sort(edges, axis=1)
+    _, where, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(edges[counts[where.reshape(-1)] == 1], np.int32)
+
+
+def vertex_normals(vertices_m: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return unit normals (V, 3), the area-weighted mean of the faces around; zero where there is none."""
+    diagonal = vertices_m[faces[:, 2]] - vertices_m[faces[:, 0]]
+    other = vertices_m[faces[:, 3]] - vertices_m[faces[:, 1]]
+    normals = np.repeat(np.cross(diagonal, other), 4, axis=0)
+    total = np.stack(
+        [np.bincount(faces.reshape(-1), normals[:, axis], len(vertices_m)) for axis in range(3)], axis=1
+    )
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def smoothed(
+    vertices_m: NDArray[np.float32], faces: NDArray[np.int32], rounds: int, strength: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Draw each vertex of a group towards the mean of its neighbours, `rounds` times, by `strength` (V,)."""
+    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
+    ends = np.concatenate([edges, edges[:, ::-1]])
+    degree = np.maximum(np.bincount(ends[:, 0], minlength=len(vertices_m)), 1)
+    used = np.unique(faces)
+    result = vertices_m.copy()
+    for _ in range(rounds):
+        mean = np.stack(
+            [np.bincount(ends[:, 0], result[ends[:, 1], axis], len(vertices_m)) for axis in range(3)], axis=1
+        ) / degree[:, None]  # fmt: skip
+        result[used] += strength[used, None] * (mean[used] - result[used])
+    return np.asarray(result, np.float32)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pose asks for: goals for the trunk, the hands and the feet that hold for any body.
+
+Vectors are (outwards, forwards, up): outwards is away from the mid-plane on the limb's own side, so the same
+goal serves the left and the right.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+Triple = tuple[float, float, float]
+
+
+@attrs.frozen
+class HandGoal:
+    """Where a hand goes.
+
+    `anchor` names a point of the body ("shoulder", "hip", "knee", "thigh", "other_elbow", "head", "chest",
+    "table", "floor"); `offset` is added in units of the arm's length (metres for "table" and "floor").  `palm`
+    and `fingers` are directions, None for as the forearm has them.  `curl` bends the fingers in degrees a joint.
+    """
+
+    anchor: str
+    offset: Triple
+    elbow: Triple = (0.5, -1.0, -0.3)
+    palm: Triple | None = None
+    fingers: Triple | None = None
+    curl: float = 18.0
+    point_index: bool = False
+
+
+@attrs.frozen
+class FootGoal:
+    """Where a foot goes.
+
+    `offset` is the ankle's place relative to the floor under its hip, in units of the leg's length, except that
+    its height is above the ankle's place in a flat standing foot.  With `extension` (share of the leg's length)
+    the forward part is chosen so that the leg is that long.  `toe_out` and `toe_up` are degrees; `toe_bend` bends
+    the toes up.
+    """
+
+    offset: Triple = (0.0, 0.0, 0.0)
+    extension: float | None = None
+    knee: Triple = (0.1, 1.0, 0.2)
+    toe_out: float = 8.0
+    toe_up: float = 0.0
+    toe_bend: float = 0.0
+
+
+@attrs.frozen
+class PoseGoals:
+    """A whole pose; angles are degrees as in `rotations.lean`: (forward, left, turn left)."""
+
+    sitting: bool
+    pelvis: Triple
+    spine: Triple
+    head: Triple
+    hands: tuple[HandGoal, HandGoal]
+    feet: tuple[FootGoal, FootGoal]
+    shrug: tuple[float, float] = (0.0, 0.0)
+    pelvis_shift: Triple = (0.0, 0.0, 0.0)
+    leg_extension: float = 0.985

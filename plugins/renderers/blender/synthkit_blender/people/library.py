@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a specification to a dressed, posed person."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit_blender.people import mpfb
+from synthkit_blender.people.arrays import ArrayCache
+from synthkit_blender.people.cutting import Piece
+from synthkit_blender.people.fields import BodyCoordinates
+from synthkit_blender.people.garments import ClothMesh, Wardrobe
+from synthkit_blender.people.goals import PoseGoals
+from synthkit_blender.people.hair import Barber
+from synthkit_blender.people.keypoints import Landmarks, named_points
+from synthkit_blender.people.materials import (
+    cloth_material,
+    eye_materials,
+    hair_material,
+    shoe_materials,
+    skin_material,
+)
+from synthkit_blender.people.poses import pose_goals
+from synthkit_blender.people.posing import Poser, RestBody
+from synthkit_blender.people.shoes import Cobbler
+from synthkit_blender.people.skeleton import (
+    SIDES,
+    PosedSkeleton,
+    Skin,
+    joint_cube_centres,
+    moved,
+    rest_pivots,
+)
+from synthkit_blender.people.targets import TargetStore, height_weights, macro_weights
+from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, PersonSpec, PosedPerson
+
+CACHE_VERSION = 1
+HIDDEN_MARGIN_M = 0.018
+
+
+@attrs.frozen(eq=False)
+class _Figure:
+    """A body at rest with what its pose does to it."""
+
+    shape_m: NDArray[np.float32]
+    posed: PosedSkeleton
+    motions: NDArray[np.float32]
+    vertices_m: NDArray[np.float32]
+
+
+class BodyLibrary:
+    """Builds people; parsed data is kept in memory and, where a cache folder is given, on disk.
+
+    Raises mpfb.PeopleDataError where the body data is not installed.
+    """
+
+    def __init__(self, cache_dir: Path | None = None) -> None:
+        folder = mpfb.find_data_dir()
+        source = (folder / "3dobjs" / "base.obj").read_bytes()
+        digest = hashlib.sha256(source + str(CACHE_VERSION).encode()).hexdigest()[:16]
+        self._mesh = mpfb.parse_base_mesh(folder)
+        self._skin = Skin.from_rig(mpfb.parse_skin_weights(folder), len(self._mesh.vertices_m))
+        self._targets = TargetStore(folder, ArrayCache(cache_dir, digest))
+        self._at = BodyCoordinates.of(self._mesh, self._skin)
+        self._wardrobe = Wardrobe(self._mesh, self._at)
+        self._cobbler = Cobbler(self._mesh, self._at)
+        self._barber = Barber(self._mesh, self._skin)
+        self._body_vertices = self._mesh.group_vertices(mpfb.BODY)
+        self._landmarks = Landmarks.of(self._mesh, self._body_vertices)
+        self._head = np.flatnonzero(self._skin.dense("head", "neck03")[: len(self._body_vertices)] > 0.6)
+        self._feet = {
+            side: np.flatnonzero(self._skin.dense(f"foot.{side}", f"toes.{side}")[: len(self._body_vertices)] > 0.5)
+            for side in SIDES
+        }
+        self._seat = np.flatnonzero((np.abs(self._at.z_m + 0.02) < 0.12) & (self._at.y_m > -0.02))
+        self._seat = self._seat[self._seat < len(self._body_vertices)]
+
+    def build(self, spec: PersonSpec) -> PosedPerson:
+        """Build a person; equal specifications give equal bytes."""
+        goals = pose_goals(spec.pose)
+        figure, seat_height_m = self._pose(self.shape(spec.identity), goals)
+        parts = (*self._body_parts(figure, spec), *self._clothes(figure, spec), *self._eyes(figure, spec))
+        hair = self._hair(figure, spec)
+        head = self._head_vertices(figure, hair)
+        everything = (*parts, *hair)
+        return PosedPerson(
+            parts=everything,
+            joints_m=named_points(self._landmarks, figure.posed, figure.vertices_m),
+            head_centre_m=((head.max(axis=0) + head.min(axis=0)) / 2).astype(np.float32),
+            head_vertices_m=head,
+            surface_vertices_m=np.concatenate([part.vertices_m for part in everything]),
+            posture=spec.pose.posture,
+            height_m=spec.identity.height_m,
+            seat_height_m=seat_height_m,
+            attributes=describe(spec),
+        )
+
+    def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
+        """Return the rest shape (V, 3) in metres, soles of the bare feet at z = 0 and height as specified."""
+        vertices = self._mesh.vertices_m.copy()
+        self._targets.add(vertices, macro_weights(identity))
+        lowest, highest = self._extent(vertices)
+        side = "maxheight" if identity.height_m > highest - lowest else "minheight"
+        stretched = vertices.copy()
+        self._targets.add(stretched, height_weights(identity, side))
+        low, high = self._extent(stretched)
+        gain = (high - low) - (highest - lowest)
+        share = float(np.clip((identity.height_m - (highest - lowest)) / gain, 0.0, 0.7))
+        vertices += np.float32(share) * (stretched - vertices)
+        lowest, highest = self._extent(vertices)
+        vertices[:, 2] -= lowest
+        return vertices * np.float32(identity.height_m / (highest - lowest))
+
+    def _extent(self, vertices_m: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+        heights = vertices_m[self._body_vertices, 2]
+        return heights.min(), heights.max()
+
+    def _rest_body(self, shape_m: NDArray[np.float32]) -> RestBody:
+        joints = joint_cube_centres(self._mesh, shape_m)
+        sole = {}
+        for side in SIDES:
+            foot = shape_m[self._feet[side]]
+            x = float(joints[f"{side}-ankle"][0])
+            ends = (float(foot[:, 1].max()), float(joints[f"{side}-toe-1-1"][1]), float(foot[:, 1].min()))
+            heel, ball, tip = (np.array([x, y, -self._cobbler.sole_m]) for y in ends)
+            sole[side] = (heel, ball, tip)
+        return RestBody(joints, rest_pivots(joints), sole)
+
+    def _pose(self, shape_m: NDArray[np.float32], goals: PoseGoals) -> tuple[_Figure, float | None]:
+        body = self._rest_body(shape_m)
+        poser = Poser(body, goals)
+        seat_height_m = None
+        if goals.sitting:
+            shin = body.length("l-knee", "l-ankle") + float(body.joints["l-ankle"][2]) + self._cobbler.sole_m
+            seat_height_m = float(np.clip(shin - 0.055, 0.42, 0.5))
+            posed = poser.solve(seat_height_m + 0.1)
+            motions = self._skin.motions(body.pivots, posed)
+            lowest = float(moved(motions[self._seat], shape_m[self._seat])[:, 2].min())
+            posed = poser.solve(seat_height_m + 0.1 + (seat_height_m - lowest) - 0.012)
+        else:
+            posed = poser.solve(None)
+        motions = self._skin.motions(body.pivots, posed)
+        return _Figure(shape_m, posed, motions, moved(motions, shape_m)), seat_height_m
+
+    def _part(
+        self, name: str, figure: _Figure, piece: Piece, rest_m: NDArray[np.float32], material: Material
+    ) -> MeshPart:
+        """Pose vertices that lie at `rest_m` at rest and hang on the base mesh by a piece's recipes."""
+        posed_m = moved(piece.sample(figure.motions), rest_m)
+        return MeshPart(name, posed_m, piece.faces, rest_m, material, True)
+
+    def _cloth_part(self, name: str, figure: _Figure, cloth: ClothMesh, material: Material) -> MeshPart:
+        return self._part(name, figure, attrs.evolve(cloth.piece, faces=cloth.faces), cloth.vertices_m, material)
+
+    def _body_parts(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
+        cover = [self._wardrobe.covers(garment.kind) for garment in spec.outfit.garments]
+        cover.append(self._cobbler.covers(spec.outfit.shoes.kind))
+        hidden = np.max([field[self._mesh.faces[mpfb.BODY]].min(axis=1) for field in cover], axis=0) > HIDDEN_MARGIN_M
+        faces = self._mesh.faces[mpfb.BODY][~hidden]
+        return (self._plain_part("body", figure, faces, skin_material(spec.identity)),)
+
+    def _plain_part(
+        self, name: str, figure: _Figure, faces: NDArray[np.int32], material: Material
+    ) -> MeshPart:
+        """Take faces of the base mesh as they are, without the vertices that none of them uses."""
+        used, compact = np.unique(faces, return_inverse=True)
+        quads = compact.reshape(-1, 4).astype(np.int32)
+        return MeshPart(name, figure.vertices_m[used], quads, figure.shape_m[used], material, True)
+
+    def _clothes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
+        parts = []
+        for number, garment in enumerate(spec.outfit.garments):
+            cloth = self._wardrobe.fit(garment, figure.shape_m)
+            parts.append(
+                self._cloth_part(f"{number}_{garment.kind}", figure, cloth, cloth_material(garment))
+            )
+        shoes = self._cobbler.make(spec.outfit.shoes.kind, figure.shape_m)
+        for name, mesh, material in zip(
+            ("shoes", "soles"), shoes, shoe_materials(spec.outfit.shoes), strict=True
+        ):
+            parts.append(self._cloth_part(name, figure, mesh, material))
+        return tuple(parts)
+
+    def _eyes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
+        white, iris = eye_materials(spec.identity)
+        parts = []
+        for group, side in zip(mpfb.EYES, ("left", "right"), strict=True):
+            faces = self._mesh.faces[group]
+            points = self._mesh.vertices_m[faces].mean(axis=1)
+            front = self._mesh.vertices_m[np.unique(faces)]
+            pole = np.array([front[:, 0].mean(), front[:, 1].min(), front[:, 2].mean()])
+            coloured = np.linalg.norm(points - pole, axis=1) < 0.007
+            parts.append(self._plain_part(f"{side}_eye_white", figure, faces[~coloured], white))
+            parts.append(self._plain_part(f"{side}_iris", figure, faces[coloured], iris))
+        return tuple(parts)
+
+    def _hair(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
+        material = hair_material(spec.identity)
+        return tuple(
+            self._cloth_part(name, figure, mesh, material)
+            for name, mesh in self._barber.make(spec.identity.hair_style, figure.shape_m)
+        )
+
+    def _head_vertices(self, figure: _Figure, hair: tuple[MeshPart, ...]) -> NDArray[np.float32]:
+        return np.concatenate([figure.vertices_m[self._head], *(part.vertices_m for part in hair)])
+
+
+def describe(spec: PersonSpec) -> dict[str, Any]:
+    """Return what a label of the person may say, as plain JSON values."""
+    identity = spec.identity
+    ages = ((30, "young"), (55, "middle_aged"), (200, "old"))
+    builds = ((0.4, "slim"), (0.62, "average"), (2.0, "heavy"))
+    return {
+        "sex": "male" if identity.sex >= 0.5 else "female",
+        "age_years": round(identity.age_years),
+        "age_group": next(name for limit, name in ages if identity.age_years < limit),
+        "build": next(name for limit, name in builds if identity.weight < limit),
+        "skin_tone": identity.skin_tone,
+        "hair_style": identity.hair_style,
+        "hair_color": identity.hair_name,
+        "pose": spec.pose.name,
+        "clothes": [f"{garment.color_name} {garment.kind}" for garment in spec.outfit.garments],
+        "shoes": f"{spec.outfit.shoes.color_name} {spec.outfit.shoes.kind}",
+    }

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Materials of skin, eyes, hair, cloth and shoes from a specification."""
+
+from __future__ import annotations
+
+from synthkit_blender.people.types import GarmentSpec, IdentitySpec, Material, Rgb
+
+EYE_WHITE: Rgb = (0.62, 0.58, 0.55)
+
+
+def scaled(color: Rgb, factors: Rgb) -> Rgb:
+    """Multiply two colours."""
+    return (color[0] * factors[0], color[1] * factors[1], color[2] * factors[2])
+
+
+def skin_material(identity: IdentitySpec) -> Material:
+    """Skin: a little gloss, light scattered below the surface."""
+    return Material(
+        "skin", identity.skin_color, roughness=0.52, pattern="noise",
+        pattern_color=scaled(identity.skin_color, (0.92, 0.84, 0.82)), pattern_scale_m=0.03,
+        bump=0.08, specular=0.4, subsurface=0.1,
+    )  # fmt: skip
+
+
+def lip_material(identity: IdentitySpec) -> Material:
+    """Lips: redder skin."""
+    strength = identity.lip_strength
+    factors = (1.0 - 0.15 * strength, 1.0 - 0.55 * strength, 1.0 - 0.5 * strength)
+    return Material("skin", scaled(identity.skin_color, factors), roughness=0.4, specular=0.5, subsurface=0.1)
+
+
+def eye_materials(identity: IdentitySpec) -> tuple[Material, Material]:
+    """The white and the iris."""
+    return (
+        Material("eye", EYE_WHITE, roughness=0.2, specular=0.6),
+        Material("eye", identity.eye_color, roughness=0.15, specular=0.7),
+    )
+
+
+def hair_material(identity: IdentitySpec) -> Material:
+    """Hair: strands suggested by noise and bump."""
+    color = identity.hair_color
+    return Material(
+        "hair", color, roughness=0.5, pattern="noise", pattern_color=scaled(color, (0.45, 0.42, 0.4)),
+        pattern_scale_m=0.008, bump=0.8, specular=0.35,
+    )  # fmt: skip
+
+
+def cloth_material(garment: GarmentSpec, kind: str = "cloth") -> Material:
+    """Cloth or leather as specified."""
+    return Material(
+        kind, garment.color, garment.roughness, garment.pattern, garment.pattern_color,
+        garment.pattern_scale_m, garment.bump, specular=0.45 if kind == "shoe" else 0.15,
+    )  # fmt: skip
+
+
+def shoe_materials(shoes: GarmentSpec) -> tuple[Material, Material]:
+    """The upper and the sole (in the shoes' pattern colour)."""
+    upper = cloth_material(shoes, "shoe")
+    return upper, Material("shoe", shoes.pattern_color, roughness=0.8, bump=0.1)

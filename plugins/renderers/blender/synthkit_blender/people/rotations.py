@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotations as (3, 3) float64 matrices that act on column vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vec = NDArray[np.float64]
+Mat = NDArray[np.float64]
+
+X, Y, Z = np.eye(3)
+FORWARD, UP = -Y, Z
+
+
+def unit(vector: Vec) -> Vec:
+    """Return the vector at length one."""
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
+def about(axis: Vec, degrees: float) -> Mat:
+    """Return the right-handed rotation about an axis (Rodrigues' formula)."""
+    x, y, z = unit(axis)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    angle = np.radians(degrees)
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
+def lean(forward: float, left: float, turn_left: float) -> Mat:
+    """Return the rotation that leans forward, tilts left and then turns left, in degrees, in the person frame."""
+    return np.asarray(about(Z, turn_left) @ about(Y, left) @ about(X, forward))
+
+
+def frame(axis: Vec, towards: Vec) -> Mat:
+    """Return the orthonormal frame whose first column is `axis` and whose second is nearest `towards`."""
+    first = unit(axis)
+    second = unit(towards - first * (towards @ first))
+    return np.stack([first, second, np.cross(first, second)], axis=1)
+
+
+def turn_between(rest: Mat, posed: Mat) -> Mat:
+    """Return the rotation that carries the frame `rest` onto the frame `posed`."""
+    return np.asarray(posed @ rest.T)
+
+
+def partial(rotation: Mat, share: float) -> Mat:
+    """Return the rotation about the same axis by `share` of the angle."""
+    angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0))
+    axis = np.array(
+        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
+    )
+    if angle < 1e-6 or np.linalg.norm(axis) < 1e-9:
+        return np.eye(3)
+    return about(axis, float(np.degrees(angle)) * share)
+
+
+def shortest(start: Vec, end: Vec) -> Mat:
+    """Return the smallest rotation that carries direction `start` onto `end`."""
+    axis = np.cross(unit(start), unit(end))
+    length = np.linalg.norm(axis)
+    if length < 1e-9:
+        return np.eye(3)
+    return about(axis, float(np.degrees(np.arctan2(length, unit(start) @ unit(end)))))
+
+
+def two_bone_reach(root: Vec, target: Vec, lengths: tuple[float, float], pole: Vec) -> tuple[Vec, Vec]:
+    """Place the middle and end joint of a two-bone limb (law of cosines).
+
+    `pole` points to where the middle joint should bulge.  A target out of reach is approached along its line
+    to 99.5 % of the limb's length.
+    """
+    upper, lower = lengths
+    line = target - root
+    distance = float(np.clip(np.linalg.norm(line), abs(upper - lower) * 1.02, (upper + lower) * 0.995))
+    direction = unit(line)
+    side = unit(pole - direction * (pole @ direction))
+    along = (upper**2 - lower**2 + distance**2) / (2 * distance)
+    middle = root + direction * along + side * np.sqrt(max(upper**2 - along**2, 0.0))
+    return middle, root + direction * distance

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing people: an identity, an outfit and a pose, each from random streams of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from synthkit.seeds import Seeds
+from synthkit_blender.people import palette
+from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_names
+from synthkit_blender.people.targets import DETAILS
+from synthkit_blender.people.types import (
+    GarmentSpec,
+    IdentitySpec,
+    OutfitSpec,
+    PersonRanges,
+    PersonSpec,
+    PoseSpec,
+    Rgb,
+)
+
+MEAN_HEIGHT_M = {"female": 1.64, "male": 1.77}
+FEMALE_HAIR = {"long": 30, "bob": 24, "bun": 18, "full": 12, "short": 14, "cropped": 2}
+MALE_HAIR = {"short": 44, "cropped": 24, "full": 18, "receding": 0, "bald": 3, "bob": 2, "bun": 1}
+FEMALE_TOPS = {"tshirt": 20, "longsleeve": 18, "sweater": 20, "blouse": 20, "vest": 8, "shirt": 14, "dress": 10}
+MALE_TOPS = {"tshirt": 28, "longsleeve": 12, "sweater": 22, "shirt": 24, "rolled_shirt": 14}
+FEMALE_BOTTOMS = {"trousers": 58, "leggings": 14, "skirt": 14, "long_skirt": 7, "shorts": 4}
+MALE_BOTTOMS = {"trousers": 92, "shorts": 8}
+SHIRTS = ("shirt", "rolled_shirt", "blouse")
+PATTERNS = {"stripes": 38, "checks": 28, "dots": 10, "noise": 24}
+ROUGH_CLOTH = {"sweater": 0.95, "cardigan": 0.95}
+RANDOM = np.random.Generator
+
+
+def sample_person(seeds: Seeds, posture: str, ranges: PersonRanges) -> PersonSpec:
+    """Draw a person in a posture ("sitting", "standing" or "walking").
+
+    Identity, outfit and pose come from independent streams of `seeds`; to rebuild an identity in another pose or
+    other clothes, draw the parts by `sample_identity`, `sample_outfit` and `sample_pose` from seeds of their own.
+    """
+    identity = sample_identity(seeds, ranges)
+    return PersonSpec(identity, sample_outfit(seeds, identity, ranges), sample_pose(seeds, posture, ranges))
+
+
+def choose(rng: RANDOM, weights: Mapping[str, float]) -> str:
+    """Draw a key by weight."""
+    shares = np.array(list(weights.values()), float)
+    return str(rng.choice(list(weights), p=shares / shares.sum()))
+
+
+def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
+    """Draw body, skin, hair and face."""
+    body = seeds.stream("body")
+    female = bool(body.random() < ranges.female_share)
+    age = float(body.uniform(*ranges.age_years))
+    mean = MEAN_HEIGHT_M["female" if female else "male"] - 0.0008 * max(age - 30, 0)
+    height = mean + ranges.height_scatter_m * float(np.clip(body.normal(), -2.2, 2.2))
+    low, high = ranges.weight
+    weight = low + (high - low) * float(body.beta(2.0, 2.6)) + 0.05 * float(np.clip((age - 25) / 30, 0, 1))
+    ancestry = body.dirichlet((0.25, 0.25, 0.3))
+    place, tone, color = _skin(seeds.stream("skin"), ancestry)
+    hair_name, hair_color = _hair_color(seeds.stream("hair_color"), place, age)
+    face = seeds.stream("face")
+    details = tuple((name, round(float(np.clip(face.normal(0, 0.3), -0.7, 0.7)), 4)) for name in sorted(DETAILS))
+    eyes = seeds.stream("eyes")
+    eye = "brown" if place > 2.4 or eyes.random() < 0.45 else choose(eyes, {"hazel": 2, "blue": 3, "green": 1, "grey": 1})
+    return IdentitySpec(
+        sex=float(body.uniform(0.0, 0.12) if female else body.uniform(0.88, 1.0)),
+        age_years=age,
+        muscle=float(body.uniform(*ranges.muscle)) - (0.08 if female else 0.0),
+        weight=min(weight, 1.0),
+        proportions=float(body.uniform(0.45, 0.9)),
+        ethnicity=(float(ancestry[0]), float(ancestry[1]), float(ancestry[2])),
+        height_m=float(np.clip(height, 1.47, 1.98)),
+        cup=float(body.uniform(0.3, 0.75)),
+        details=details,
+        skin_color=color,
+        skin_tone=tone,
+        hair_style=_hair_style(seeds.stream("hair_style"), female, age),
+        hair_color=hair_color,
+        hair_name=hair_name,
+        eye_color=palette.EYES[eye],
+        lip_strength=float(face.uniform(0.5, 1.0) if female else face.uniform(0.25, 0.5)),
+    )
+
+
+def varied(rng: RANDOM, color: Rgb, brightness: float, tint: float) -> Rgb:
+    """Vary a colour's brightness and tint by log-normal factors."""
+    factors = np.exp(brightness * rng.normal() + tint * rng.normal(size=3))
+    red, green, blue = np.clip(np.array(color) * factors, 0.004, 0.82)
+    return (float(red), float(green), float(blue))
+
+
+def _skin(rng: RANDOM, ancestry: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, str, Rgb]:
+    places = [rng.uniform(*span) for span in palette.SKIN_PLACES]
+    place = float(np.clip(ancestry @ places, 0, len(palette.SKIN_RAMP) - 1.001))
+    index = int(place)
+    (name, light), (_, dark) = palette.SKIN_RAMP[index], palette.SKIN_RAMP[index + 1]
+    share = place - index
+    mixed = np.array(light) ** (1 - share) * np.array(dark) ** share
+    tone = name if share < 0.5 else palette.SKIN_RAMP[index + 1][0]
+    return place, tone, varied(rng, (mixed[0], mixed[1], mixed[2]), 0.05, 0.03)
+
+
+def _hair_color(rng: RANDOM, skin_place: float, age: float) -> tuple[str, Rgb]:
+    grey_chance = float(np.clip((age - 42) / 32, 0, 0.92))
+    draw = rng.random()
+    weights = palette.DARK_HAIR if skin_place > 2.3 else palette.MIXED_HAIR
+    name = choose(rng, weights)
+    if draw < grey_chance:
+        name = "white" if rng.random() < float(np.clip((age - 60) / 25, 0.05, 0.7)) else "grey"
+    return name, varied(rng, palette.HAIR[name], 0.15, 0.04)
+
+
+def _hair_style(rng: RANDOM, female: bool, age: float) -> str:
+    if female:
+        weights = dict(FEMALE_HAIR)
+        if age > 55:
+            weights |= {"long": 8, "short": 34, "bob": 30}
+        return choose(rng, weights)
+    thinning = float(np.clip((age - 30) / 40, 0, 1))
+    return choose(rng, MALE_HAIR | {"receding": 45 * thinning, "bald": 3 + 16 * thinning})
+
+
+def sample_outfit(seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges) -> OutfitSpec:
+    """Draw clothes."""
+    rng = seeds.stream("outfit")
+    female = identity.sex < 0.5
+    top = choose(rng, FEMALE_TOPS if female else MALE_TOPS)
+    outer = "none" if top == "dress" else choose(rng, {"none": 68, "jacket": 20, "cardigan": 12})
+    share = ranges.pattern_share
+    if top == "dress":
+        skirt = _garment(rng, choose(rng, {"skirt": 2, "long_skirt": 1}), palette.TOP_COLORS, 0.008, share)
+        garments = [skirt, _like(skirt, "dress_top", 0.005)]
+    else:
+        bottom = choose(rng, FEMALE_BOTTOMS if female else MALE_BOTTOMS)
+        garments = [_garment(rng, bottom, palette.BOTTOM_COLORS, 0.003 if bottom == "leggings" else 0.006, share * 0.25)]
+        loose = float(rng.uniform(0.0, 0.008))
+        ease = {"sweater": 0.016, "tshirt": 0.013, "vest": 0.009}.get(top, 0.012) + loose
+        garments.append(_garment(rng, top, palette.TOP_COLORS, ease, share * (1.6 if top in SHIRTS else 1.0)))
+        if outer != "none":
+            garments.append(_garment(rng, outer, palette.OUTER_COLORS, ease + 0.012, share * 0.3))
+    return OutfitSpec(tuple(garments), _shoes(rng))
+
+
+def _garment(
+    rng: RANDOM, kind: str, colors: Mapping[str, float], ease_m: float, pattern_share: float
+) -> GarmentSpec:
+    name = choose(rng, colors)
+    patterned = bool(rng.random() < pattern_share)
+    pattern, other = choose(rng, PATTERNS), choose(rng, palette.TOP_COLORS)
+    scale = float(rng.uniform(0.018, 0.07))
+    base = varied(rng, palette.CLOTH[name], 0.14, 0.05)
+    second = varied(rng, palette.CLOTH[other], 0.14, 0.05)
+    if not patterned:
+        pattern, second = ("noise", _shade(base)) if "denim" in name else ("plain", base)
+    return GarmentSpec(
+        kind, base, name, ease_m, pattern, second, scale,
+        roughness=ROUGH_CLOTH.get(kind, float(rng.uniform(0.7, 0.92))), bump=float(rng.uniform(0.15, 0.5)),
+    )  # fmt: skip
+
+
+def _shade(color: Rgb) -> Rgb:
+    return (color[0] * 0.7, color[1] * 0.72, color[2] * 0.75)
+
+
+def _like(garment: GarmentSpec, kind: str, ease_m: float) -> GarmentSpec:
+    return GarmentSpec(
+        kind, garment.color, garment.color_name, ease_m, garment.pattern, garment.pattern_color,
+        garment.pattern_scale_m, garment.roughness, garment.bump,
+    )  # fmt: skip
+
+
+def _shoes(rng: RANDOM) -> GarmentSpec:
+    kind = choose(rng, {"shoe": 80, "boot": 20})
+    name = choose(rng, palette.SHOE_COLORS)
+    sole = choose(rng, {"dark": 5, "light": 4, "gum": 1} if kind == "shoe" else {"dark": 1, "gum": 0.2})
+    color = varied(rng, palette.CLOTH[name], 0.12, 0.04)
+    return GarmentSpec(
+        kind, color, name, 0.0, "plain", palette.SOLE_COLORS[sole], roughness=float(rng.uniform(0.3, 0.75)), bump=0.1
+    )
+
+
+def sample_pose(seeds: Seeds, posture: str, ranges: PersonRanges) -> PoseSpec:
+    """Draw a pose of a posture.
+
+    Raises ValueError for a posture that the library does not have.
+    """
+    if posture not in POSES:
+        raise ValueError(f"unknown posture {posture!r}; the pose library has {', '.join(POSES)}")
+    rng = seeds.stream("pose")
+    name = str(rng.choice(pose_names(posture)))
+    mirrored, phase = bool(rng.random() < 0.5), float(rng.random())
+    jitter = tuple(round(float(x), 5) for x in rng.normal(size=JITTER_COUNT))
+    return PoseSpec(posture, name, mirrored, phase, ranges.pose_amount, jitter)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shoes: the feet of the tights shell, thickened, on flat soles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit_blender.people.cutting import Piece, cut, vertex_normals
+from synthkit_blender.people.fields import BodyCoordinates, Field
+from synthkit_blender.people.garments import ClothMesh, fold_rim
+from synthkit_blender.people.mpfb import TIGHTS, BaseMesh
+
+SOLE_M = 0.022
+WELT_M = 0.016
+LEATHER_M = 0.006
+COLLAR_OVER_ANKLE_M = {"shoe": 0.012, "boot": 0.075}
+
+
+class Cobbler:
+    """Makes shoes for a shape."""
+
+    sole_m = SOLE_M
+
+    def __init__(self, mesh: BaseMesh, coordinates: BodyCoordinates) -> None:
+        self._faces = mesh.faces[TIGHTS]
+        self._at = coordinates
+        self._pieces = {kind: cut(self._faces, self.covers(kind)) for kind in COLLAR_OVER_ANKLE_M}
+        self._low = {kind: self._sole_faces(piece) for kind, piece in self._pieces.items()}
+
+    def covers(self, kind: str) -> Field:
+        """Return the shoe's field (V,) on the whole base mesh: below a collar that is lower at the instep."""
+        at = self._at
+        ankle = at.leg_height(2.0)
+        return np.asarray(ankle + COLLAR_OVER_ANKLE_M[kind] + np.clip(at.y_m, -0.1, 0.05) * 0.25 - at.z_m, np.float32)
+
+    def _sole_faces(self, piece: Piece) -> NDArray[np.bool_]:
+        height = piece.sample(self._at.z_m)
+        floor = float(height.min())
+        return np.asarray((height[piece.faces] < floor + WELT_M).all(axis=1))
+
+    def make(self, kind: str, shape_m: NDArray[np.float32]) -> tuple[ClothMesh, ClothMesh]:
+        """Return the upper and the sole of a pair of shoes on a shape (V, 3) standing on z = 0."""
+        normals = vertex_normals(shape_m, self._faces)
+        outer = shape_m + normals * LEATHER_M
+        under = np.clip((WELT_M - shape_m[:, 2]) / (WELT_M * 0.6), 0, 1)[:, None]
+        flat = outer + normals * [0.003, 0.003, 0.0]
+        flat[:, 2] = np.where(shape_m[:, 2] < WELT_M * 0.6, -SOLE_M, outer[:, 2])
+        outer = np.asarray(outer + (flat - outer) * under, np.float32)
+        outer[:, 2] = np.maximum(outer[:, 2], -SOLE_M)
+        piece = self._pieces[kind]
+        whole = fold_rim(piece, piece.sample(outer), piece.sample(shape_m))
+        low = np.zeros(len(whole.faces), bool)
+        low[: len(self._low[kind])] = self._low[kind]
+        return (
+            ClothMesh(whole.vertices_m, whole.faces[~low], whole.piece),
+            ClothMesh(whole.vertices_m, whole.faces[low], whole.piece),
+        )

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this distribution brings: the metric ``detection``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Component
+from synthkit_detection.config import DetectionConfig
+
+
+@hookimpl
+def synthkit_components() -> Iterable[Component]:
+    """Return the components of this plugin."""
+    return [
+        Component(
+            kind="metric",
+            name="detection",
+            summary="precision, recall, F1 and average precision of axis-aligned boxes",
+            config=DetectionConfig,
+            target="synthkit_detection.metric:DetectionMetric",
+        )
+    ]

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metric ``detection`` against cases worked by hand and against pycocotools."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthkit_detection.config import DetectionConfig
+from synthkit_detection.matching import iou_matrix, match, precision_recall_f1
+from synthkit_detection.metric import DetectionMetric
+from synthkit_detection.truth import truth_boxes
+
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Metric, Runtime, Scored, empty_detections
+from synthkit.sample import Detections, Person, RotatedBox, Sample
+from synthkit.seeds import Seeds
+
+
+def make_metric(**settings_):
+    runtime = Runtime(seeds=Seeds(3), cache_dir=Path("unused"))
+    return DetectionMetric(DetectionConfig(**settings_), None, runtime)
+
+
+def sample(key, boxes, size=(100, 100)):
+    people = tuple(Person(head_box_xyxy_px=box, box_xyxy_px=box) for box in boxes)
+    return Sample(key=key, image=np.zeros((size[1], size[0], 3), np.uint8), people=people)
+
+
+def found(key, boxes, scores, labels=None):
+    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
+    return Detections(
+        key=key,
+        boxes_xyxy_px=np.asarray(boxes, np.float32).reshape(-1, 4)[order],
+        scores=np.asarray(scores, np.float32)[order],
+        labels=np.asarray(labels if labels is not None else [0] * len(scores), np.int32)[order],
+    )
+
+
+def scored(key, truth, boxes, scores, labels=None):
+    return Scored(sample(key, truth), found(key, boxes, scores, labels))
+
+
+def values(metric, items):
+    results = metric.compute({"scored": metric.merge([metric.observe("scored", items)])})
+    return {name_and_iou(result.name): result for result in results}
+
+
+def name_and_iou(name):
+    return name.split("[")[0] + name.split("iou=")[1].rstrip("]")
+
+
+BOX = (10, 10, 30, 30)
+FAR = (60, 60, 80, 80)
+
+
+def test_it_is_a_metric():
+    assert isinstance(make_metric(), Metric)
+
+
+def test_two_right_one_wrong_one_missed():
+    items = [
+        scored("a", [BOX, FAR], [BOX, (40, 0, 50, 10)], [0.9, 0.8]),
+        scored("b", [FAR], [FAR], [0.7]),
+    ]
+    results = values(make_metric(score=0.5, bootstrap=0), items)
+    assert results["precision0.50"].value == pytest.approx(2 / 3)
+    assert results["recall0.50"].value == pytest.approx(2 / 3)
+    assert results["f10.50"].value == pytest.approx(2 / 3)
+    # Precision 1 up to recall 1/3 (34 points), 2/3 up to recall 2/3 (33 points), then 0.
+    assert results["ap0.50"].value == pytest.approx((34 * 1 + 33 * 2 / 3) / 101)
+    assert results["f10.50"].interval is None
+
+
+def test_a_second_find_of_the_same_person_is_wrong():
+    results = values(make_metric(score=0.1), [scored("a", [BOX], [BOX, BOX], [0.9, 0.8])])
+    assert results["precision0.50"].value == pytest.approx(0.5)
+    assert results["recall0.50"].value == 1.0
+
+
+def test_without_a_given_score_the_best_f1_is_taken():
+    items = [scored("a", [BOX], [BOX, FAR], [0.9, 0.3])]
+    result = values(make_metric(), items)["f10.50"]
+    assert result.value == 1.0
+    assert result.definition["score_threshold"] == pytest.approx(0.9)
+    assert "best F1" in result.definition["score_threshold_chosen_by"]
+
+
+def test_equal_scores_cannot_be_parted_by_a_threshold():
+    items = [scored("a", [BOX, (0, 50, 10, 60)], [BOX, FAR], [0.5, 0.5])]
+    assert values(make_metric(), items)["f10.50"].value == pytest.approx(0.5)
+
+
+def test_overlap_decides():
+    shifted = (10, 10, 30, 40)  # overlap 2/3
+    assert values(make_metric(iou=0.66), [scored("a", [BOX], [shifted], [0.9])])["recall0.66"].value == 1
+    assert values(make_metric(iou=0.67), [scored("a", [BOX], [shifted], [0.9])])["recall0.67"].value == 0
+
+
+def test_nothing_there_and_nothing_found_is_perfect():
+    results = values(make_metric(), [Scored(sample("a", []), empty_detections("a"))])
+    assert results["f10.50"].value == 1.0
+    assert "ap0.50" not in results
+
+
+def test_labels_choose_what_is_judged():
+    item = scored("a", [BOX], [BOX, FAR], [0.9, 0.8], labels=[1, 0])
+    assert values(make_metric(label=1, score=0.0), [item])["precision0.50"].value == 1.0
+    assert values(make_metric(label=0, score=0.0), [item])["precision0.50"].value == 0.0
+
+
+def test_unlabelled_images_are_left_out_and_counted():
+    unknown = Sample(key="u", image=np.zeros((10, 10, 3), np.uint8), people=None)
+    metric = make_metric()
+    results = values(metric, [Scored(unknown, empty_detections("u")), scored("a", [BOX], [BOX], [0.9])])
+    assert results["f10.50"].count == 1
+    assert results["f10.50"].definition["unlabelled_images_left_out"] == 1
+    with pytest.raises(DatasetError, match="nothing to judge"):
+        values(metric, [Scored(unknown, empty_detections("u"))])
+
+
+def random_items(generator, images=6):
+    items = []
+    for index in range(images):
+        corners = generator.uniform(0, 70, (generator.integers(0, 6), 2))
+        truth = np.concatenate([corners, corners + generator.uniform(5, 30, corners.shape)], axis=1)
+        chosen = truth[generator.random(len(truth)) < 0.8]
+        wrong = generator.uniform(0, 70, (generator.integers(0, 4), 2))
+        wrong = np.concatenate([wrong, wrong + generator.uniform(5, 30, wrong.shape)], axis=1)
+        boxes = np.concatenate([chosen + generator.normal(0, 1.5, chosen.shape), wrong])
+        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+        items.append(scored(f"i{index}", [tuple(box) for box in truth], boxes, generator.random(len(boxes))))
+    return items
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 5))
+def test_order_and_partition_never_matter(seed, parts):
+    generator = np.random.default_rng(seed)
+    items = random_items(generator)
+    metric = make_metric(bootstrap=20)
+    whole = metric.merge([metric.observe("scored", items)])
+    shuffled = [items[index] for index in generator.permutation(len(items))]
+    states = [metric.observe("scored", shuffled[start::parts]) for start in range(parts)]
+    for order in list(permutations(states))[:3]:
+        merged = metric.merge(order)
+        assert all(np.array_equal(merged[name], whole[name]) for name in whole)
+
+
+def test_intervals_hold_the_value_and_are_seeded():
+    items = random_items(np.random.default_rng(5), images=30)
+    first, second = (values(make_metric(), items) for _ in range(2))
+    for name, result in first.items():
+        assert result.interval == second[name].interval
+        assert result.interval[0] <= result.value <= result.interval[1]
+
+
+def test_matching_prefers_the_best_free_truth():
+    overlaps = np.array([[0.6, 0.9], [0.55, 0.8], [0.9, 0.9]])
+    assert match(overlaps, 0.5).tolist() == [True, True, False]
+
+
+def test_iou_by_hand():
+    boxes = np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 1, 3, 3], [5, 5, 6, 6], [0, 0, 0, 0]])
+    assert iou_matrix(*boxes) == pytest.approx(np.array([[1 / 7, 0, 0]]))
+
+
+def test_equations_of_the_thesis():
+    assert precision_recall_f1(np.array([6, 2, 4])) == pytest.approx([0.75, 0.6, 2 * 0.75 * 0.6 / 1.35])
+
+
+def test_a_rotated_box_stands_for_a_person_and_is_clipped():
+    person = Person(rotated_box=RotatedBox(90, 50, 20, 40, -90))
+    thing = Sample(key="a", image=np.zeros((100, 100, 3), np.uint8), people=(person,))
+    assert truth_boxes(thing, "person") == pytest.approx(np.array([[70, 40, 100, 60]]))
+    with pytest.raises(DatasetError, match="target=person"):
+        truth_boxes(thing, "head")
+
+
+def test_agrees_with_pycocotools():
+    coco = pytest.importorskip("pycocotools.coco")
+    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    for seed in range(8):
+        items = random_items(np.random.default_rng(seed), images=12)
+        reference = coco_precision(coco.COCO(), evaluation.COCOeval, coco.COCO(), items)
+        results = values(make_metric(coco=True, bootstrap=0, min_box_px=0), items)
+        assert results["ap0.50"].value == pytest.approx(reference[1], abs=1e-9)
+        assert results["ap0.50:0.95"].value == pytest.approx(reference[0], abs=1e-9)
+
+
+def coco_precision(truth, evaluate, answers, items):
+    def box(values_):
+        left, top, right, bottom = (float(value) for value in values_)
+        return [left, top, right - left, bottom - top]
+
+    images = [{"id": number} for number, _ in enumerate(items, start=1)]
+    categories = [{"id": 1}]
+    boxes = [
+        (number, box(person))
+        for number, item in enumerate(items, 1)
+        for person in truth_boxes(item.sample, "head")
+    ]
+    truth.dataset = {"images": images, "categories": categories, "annotations": [
+        {"id": n, "image_id": image, "category_id": 1, "bbox": b, "area": b[2] * b[3], "iscrowd": 0}
+        for n, (image, b) in enumerate(boxes, 1)]}  # fmt: skip
+    detections = [
+        (number, box(b), float(score))
+        for number, item in enumerate(items, 1)
+        for b, score in zip(item.detections.boxes_xyxy_px, item.detections.scores, strict=True)
+    ]
+    answers.dataset = {"images": images, "categories": categories, "annotations": [
+        {"id": n, "image_id": image, "category_id": 1, "bbox": b, "area": b[2] * b[3], "score": score}
+        for n, (image, b, score) in enumerate(detections, 1)]}  # fmt: skip
+    truth.createIndex()
+    answers.createIndex()
+    run = evaluate(truth, answers, "bbox")
+    run.evaluate()
+    run.accumulate()
+    run.summarize()
+    return run.stats
+
+
+def test_the_plugin_module_is_light():
+    code = "import sys, synthkit_detection.plugin; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Head-aligned crops of people and their reinsertion (thesis 000, appendix, algorithms 5 and 6).
+
+A person is cropped in a box whose axis points at the nadir, the place in the image straight below the
+camera, and turned upright: away from the nadir is up, because a ceiling camera sees heads farther out than
+feet. The head always lands on the same place of the crop, and the scale follows the person's extent, so
+that the whole of the person fits.
+
+Where no head is known (real sets often carry rotated body boxes only), the end of the body's box that lies
+farther from the nadir stands for it. A person straight below the camera has no such end: there the choice
+is arbitrary, but still the same every time.
+
+Reinsertion differs from algorithm 6 in that not the refined crop is pasted but its difference from the
+unrefined one, through the person's own instance mask: what the refiner leaves alone keeps every pixel and
+the image's full resolution, and background never changes. The instance layer gives each pixel to the
+nearest person, so crops that overlap are composited in depth order without seams between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from synthkit.camera import FisheyeCamera
+from synthkit.errors import DatasetError
+from synthkit.sample import Person, RotatedBox, Sample
+
+REVISION = 1
+"""Raised when the same sample yields other crops; part of the fingerprint of everything cut with them."""
+
+HEAD_AT = (0.5, 0.25)
+"""Where the head's centre lands: fractions of the crop's width and height, from its top left."""
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+_MARGIN = 0.04  # of the crop's sides, kept free around the person
+_HEAD_INSET = 0.25  # of a body box's width: how far inside its end a head's centre lies
+_DIRECTION_EPSILON_PX = 0.5  # nearer to the nadir than this, "away from the nadir" means nothing
+_MAX_SCALE = 8.0  # crop pixels per image pixel; beyond it a crop holds no information
+
+
+def _matrix(value: Any) -> Floats:
+    result = np.array(value, dtype=np.float64)
+    if result.shape != (2, 3) or not np.isfinite(result).all():
+        raise ValueError(f"crop_from_image must be a finite (2, 3) matrix, got shape {result.shape}")
+    result.flags.writeable = False
+    return result
+
+
+@attrs.frozen(eq=False)
+class CropPlan:
+    """Where one crop comes from.
+
+    Args:
+        person: index into ``Sample.people``. instance: its value in the instance layer, when known.
+        size_px: (width, height) of the crop.
+        crop_from_image: (2, 3) similarity that takes image pixels to crop pixels, both counted from the
+            outer corner of the top-left pixel (see ``sample.py``).
+    """
+
+    person: int
+    instance: int | None
+    size_px: tuple[int, int]
+    crop_from_image: Floats = attrs.field(converter=_matrix)
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels per image pixel."""
+        return float(np.hypot(self.crop_from_image[0, 0], self.crop_from_image[1, 0]))
+
+    @property
+    def image_from_crop(self) -> Floats:
+        """The (2, 3) inverse of ``crop_from_image``."""
+        return np.asarray(cv2.invertAffineTransform(self.crop_from_image))
+
+    def to_crop(self, points_px: npt.ArrayLike) -> Floats:
+        """Take (..., 2) image pixels to crop pixels."""
+        return _apply(self.crop_from_image, points_px)
+
+    def to_image(self, points_px: npt.ArrayLike) -> Floats:
+        """Take (..., 2) crop pixels to image pixels."""
+        return _apply(self.image_from_crop, points_px)
+
+
+def plan_crops(
+    sample: Sample,
+    size_px: tuple[int, int] = (128, 128),
+    *,
+    head_at: tuple[float, float] = HEAD_AT,
+    min_extent_px: float = 12.0,
+) -> list[CropPlan]:
+    """Return a plan for each person of whom enough is known and seen (thesis 000, algorithm 5).
+
+    Args:
+        sample: its people need a head point or a box, or an instance number and the ``instances`` layer.
+        size_px: (width, height) of the crops.
+        head_at: where the head lands, fractions of width and height in (0, 1).
+        min_extent_px: people whose visible extent is shorter than this are left out.
+    """
+    nadir = nadir_px(sample)
+    instances = sample.layers.get("instances")
+    plans = []
+    for index, person in enumerate(sample.people or ()):
+        outline = _outline_px(person, instances)
+        if outline is None or np.ptp(outline, axis=0).max() < min_extent_px:
+            continue
+        head = _head_px(person, outline, nadir)
+        matrix = _crop_from_image(head, _upward(head, outline, nadir), outline, size_px, head_at)
+        plans.append(CropPlan(index, person.instance, size_px, matrix))
+    return plans
+
+
+def nadir_px(sample: Sample) -> Floats:
+    """Return where the image shows the place straight below the camera, (2,) pixels.
+
+    Without a camera that is the image's centre; when the camera does not see it, the lens's axis.
+    """
+    camera = sample.camera
+    if camera is None:
+        width, height = sample.size_px
+        return np.array([width / 2, height / 2])
+    below = _below(camera)
+    return below if below is not None else np.array([camera.cx_px, camera.cy_px])
+
+
+def extract(image: Pixels, plan: CropPlan) -> Pixels:
+    """Cut a crop out of an image: (h, w, 3) uint8, black where it leaves the image."""
+    return _as_pixels(_warp(image.astype(np.float32), plan.crop_from_image, plan.size_px, plan.scale))
+
+
+def extract_mask(mask: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[np.bool_]:
+    """Cut a crop out of a mask (H, W), by nearest neighbour: (h, w) bool."""
+    cut = cv2.warpAffine(
+        (mask != 0).astype(np.uint8), _for_cv2(plan.crop_from_image), plan.size_px, flags=cv2.INTER_NEAREST
+    )
+    return np.asarray(cut != 0)
+
+
+def reinsert(
+    sample: Sample,
+    refined: Iterable[tuple[CropPlan, npt.NDArray[Any]]],
+    *,
+    feather_px: float = 1.5,
+) -> Pixels:
+    """Return the sample's image with refined crops put back (thesis 000, algorithm 6, by differences).
+
+    Args:
+        sample: with the ``instances`` layer; its people's masks bound what may change.
+        refined: plans of this sample with crops (h, w, 3), uint8 or float in 0..255.
+        feather_px: width of the ramp inside the mask's edge over which the change sets in; 0 for none.
+
+    Raises:
+        DatasetError: when the sample has no instance layer, or a plan's person has no instance number.
+        ValueError: when a crop is not of its plan's size.
+    """
+    instances = sample.layers.get("instances")
+    if instances is None:
+        raise DatasetError(
+            f"sample {sample.key}: crops are put back through the 'instances' layer, and it has none,"
+            f" only {', '.join(sorted(sample.layers)) or 'no layers'}. refine rendered samples instead"
+        )
+    result = sample.image.astype(np.float32)
+    for plan, crop in refined:
+        width, height = plan.size_px
+        if crop.shape != (height, width, 3):
+            raise ValueError(f"sample {sample.key}: a crop must be {(height, width, 3)}, got {crop.shape}")
+        if plan.instance is None:
+            raise DatasetError(f"sample {sample.key}: person {plan.person} has no instance number: no mask")
+        _add_difference(result, sample.image, instances == plan.instance, plan, crop, feather_px)
+    return _as_pixels(result)
+
+
+def _add_difference(
+    result: npt.NDArray[np.float32], image: Pixels, mask: npt.NDArray[np.bool_], plan: CropPlan,
+    crop: npt.NDArray[Any], feather_px: float,
+) -> None:  # fmt: skip
+    """Add the change of one crop to ``result`` in place, working on the mask's own window only."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    window = slice(top, bottom), slice(left, right)
+    difference = crop.astype(np.float32) - extract(image, plan)
+    shifted = plan.image_from_crop - np.array([[0, 0, left], [0, 0, top]])
+    back = _warp(difference, shifted, (right - left, bottom - top), 1 / plan.scale)
+    result[window] += _edge_weight(mask[window], feather_px)[..., None] * back
+
+
+def _edge_weight(mask: npt.NDArray[np.bool_], feather_px: float) -> npt.NDArray[np.float32]:
+    """Return 0 outside the mask, rising to 1 ``feather_px`` inside its edge."""
+    if feather_px <= 0:
+        return mask.astype(np.float32)
+    # The distance of an edge pixel to the nearest pixel outside is 1; beyond the window nothing is ours.
+    padded = np.pad(mask, 1).astype(np.uint8)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return np.asarray(np.clip(distance / (feather_px + 1), 0, 1), dtype=np.float32)
+
+
+def _outline_px(person: Person, instances: npt.NDArray[Any] | None) -> Floats | None:
+    """Return points (N, 2) whose hull holds all that is known of the visible person, or None."""
+    parts: list[Floats] = []
+    if person.rotated_box is not None:
+        parts.append(person.rotated_box.corners_px())
+    if instances is not None and person.instance is not None:
+        rows, columns = np.nonzero(instances == person.instance)
+        if not rows.size:
+            return None  # fully hidden: boxes of it would show somebody else
+        hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))[:, 0].astype(np.float64)
+        parts += [hull + corner for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    elif person.rotated_box is None and person.box_xyxy_px is not None:
+        left, top, right, bottom = person.box_xyxy_px
+        parts.append(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
+    return np.concatenate(parts) if parts else None
+
+
+def _head_px(person: Person, outline: Floats, nadir: Floats) -> Floats:
+    if person.head_px is not None:
+        return np.array(person.head_px)
+    box = person.rotated_box
+    if box is None:
+        (cx, cy), (w, h), degrees = cv2.minAreaRect(outline.astype(np.float32))
+        box = RotatedBox.normalized(cx, cy, w, h, degrees)
+    angle = math.radians(box.degrees)
+    half = np.array([-math.sin(angle), math.cos(angle)]) * (box.h / 2 - _HEAD_INSET * box.w)
+    ends = np.array([box.cx, box.cy]) + np.stack([-half, half])
+    distances = np.hypot(*(ends - nadir).T)
+    # On a tie (the box's centre is the nadir) rounding must not choose: the first end is taken.
+    return np.asarray(ends[1] if distances[1] > distances[0] + 1e-6 else ends[0])
+
+
+def _upward(head: Floats, outline: Floats, nadir: Floats) -> Floats:
+    """Return the unit vector in the image that becomes "up" in the crop."""
+    centre = (outline.min(axis=0) + outline.max(axis=0)) / 2
+    for direction in (head - nadir, head - centre):
+        length = float(np.hypot(*direction))
+        if length >= _DIRECTION_EPSILON_PX:
+            return np.asarray(direction / length)
+    return np.array([0.0, -1.0])
+
+
+def _crop_from_image(
+    head: Floats, up: Floats, outline: Floats, size_px: tuple[int, int], head_at: tuple[float, float]
+) -> Floats:
+    """Return the similarity that turns ``up`` upright, puts the head at its place, and fits the outline."""
+    rotation = np.array([[-up[1], up[0]], [-up[0], -up[1]]])  # rows: the crop's right and down in the image
+    target = np.array(size_px) * head_at
+    room_low = target - np.array(size_px) * _MARGIN
+    room_high = np.array(size_px) * (1 - _MARGIN) - target
+    around = (outline - head) @ rotation.T
+    need_low, need_high = np.maximum(-around.min(axis=0), 0), np.maximum(around.max(axis=0), 0)
+    room, need = np.concatenate([room_low, room_high]), np.concatenate([need_low, need_high])
+    scale = min(_MAX_SCALE, float((room / np.maximum(need, 1e-6)).min()))
+    linear = rotation * scale
+    return np.column_stack([linear, target - linear @ head])
+
+
+def _warp(
+    image: npt.NDArray[np.float32], matrix: Floats, size_px: tuple[int, int], scale: float
+) -> npt.NDArray[np.float32]:
+    """Resample (H, W, 3) float32 by a similarity; when it shrinks, blur first so that nothing aliases."""
+    if scale < 1:
+        sigma = 0.5 * math.sqrt(1 / scale**2 - 1)
+        matrix, image = _window(matrix, image, size_px, reach=math.ceil(4 * sigma) + 2)
+        if 0 in image.shape:
+            return np.zeros((size_px[1], size_px[0], 3), np.float32)
+        blurred = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        image = np.asarray(blurred, dtype=np.float32)
+    warped = cv2.warpAffine(image, _for_cv2(matrix), size_px, flags=cv2.INTER_LINEAR)
+    return np.asarray(warped, dtype=np.float32)
+
+
+def _window(
+    matrix: Floats, image: npt.NDArray[np.float32], size_px: tuple[int, int], reach: int
+) -> tuple[Floats, npt.NDArray[np.float32]]:
+    """Return the part of the image that a warp looks at, and the matrix that starts from there."""
+    width, height = size_px
+    corners = _apply(cv2.invertAffineTransform(matrix), [[0, 0], [width, 0], [width, height], [0, height]])
+    low = np.floor(corners.min(axis=0)).astype(int) - reach
+    high = np.ceil(corners.max(axis=0)).astype(int) + reach
+    limit = np.array([image.shape[1], image.shape[0]])
+    (left, top), (right, bottom) = np.clip(low, 0, limit), np.clip(high, 0, limit)
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ (left, top)
+    return moved, image[top:bottom, left:right]
+
+
+def _for_cv2(matrix: Floats) -> Floats:
+    """Return the matrix for OpenCV, which counts pixels from the centre of the top-left one."""
+    result = np.array(matrix)
+    result[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    return result
+
+
+def _apply(matrix: npt.NDArray[Any], points: npt.ArrayLike) -> Floats:
+    return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2])
+
+
+def _as_pixels(image: npt.NDArray[np.float32]) -> Pixels:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _below(camera: FisheyeCamera) -> Floats | None:
+    pose = camera.world_from_camera
+    pixels, valid = camera.project(pose[:3, 3] - (0.0, 0.0, 1.0))
+    return pixels if bool(valid) else None

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing checkpoints and resumable states: safetensors with JSON in the header, atomic, byte for byte alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+
+from synthkit.checkpoint import CARD_KEY, Checkpoint
+from synthkit.errors import WeightsError
+
+_STATE_KEY = "synthkit.state"
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+def save_checkpoint(path: Path, tensors: Tensors, card: Mapping[str, Any]) -> Checkpoint:
+    """Write weights and their card, and return the checkpoint.
+
+    The same tensors and card give the same bytes. The file appears whole or not at all.
+
+    Args:
+        path: where to; its folder is made.
+        tensors: by name, on any device.
+        card: plain JSON; must hold ``kind`` and ``name`` of the component.
+    """
+    _write(path, tensors, {CARD_KEY: _canonical(card)})
+    return Checkpoint.open(path)
+
+
+def load_tensors(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's tensors, on the CPU.
+
+    Raises:
+        WeightsError: when the file is damaged.
+    """
+    return _read(checkpoint.path)
+
+
+def load_into(module: torch.nn.Module, tensors: Tensors, origin: Path) -> None:
+    """Put tensors into a network, which must have exactly those names and shapes.
+
+    Raises:
+        WeightsError: naming the file and the first difference.
+    """
+    try:
+        module.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise WeightsError(f"checkpoint {origin}: does not fit its network: {' '.join(lines[:2])}") from None
+
+
+def save_state(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
+    """Write what an interrupted training needs to go on: tensors, and plain JSON beside them."""
+    _write(path, tensors, {_STATE_KEY: _canonical(state)})
+
+
+def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """Return what ``save_state`` wrote, or None when there is nothing.
+
+    Raises:
+        WeightsError: when the file is damaged or is something else.
+    """
+    if not path.exists():
+        return None
+    tensors = _read(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    try:
+        state = json.loads(metadata[_STATE_KEY])
+    except (KeyError, ValueError):
+        raise WeightsError(f"{path}: is not a state of training; remove it to begin anew") from None
+    return tensors, dict(state)
+
+
+def _write(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
+    # safetensors orders tensors itself, but writes metadata from an unordered map: one key only.
+    assert len(metadata) == 1
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    write_atomic(path, save(plain, metadata))
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, sync it, and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)  # mkstemp makes files that only their owner can read
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # folders cannot be opened on Windows
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from None
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training curves: one JSON object a line, means over a window of steps, exact after a resume."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synthkit.errors import WorkError
+
+_DECIMALS = 8
+
+
+class Curves:
+    """Writes ``curves.jsonl``.
+
+    A line holds ``step`` (steps done) and, by name, the mean of each value since the line before.
+
+    Args:
+        path: the file. every: steps per line.
+        state: what ``state`` gave when the training that goes on here was kept; None begins anew.
+
+    Raises:
+        WorkError: when the file is shorter than it was when its state was kept.
+    """
+
+    def __init__(self, path: Path, every: int, state: Mapping[str, Any] | None = None) -> None:
+        self._every = every
+        self._sums: dict[str, float] = dict(state["sums"]) if state else {}
+        self._count: int = state["count"] if state else 0
+        length: int = state["length"] if state else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab")
+        if self._file.seek(0, os.SEEK_END) < length:
+            self._file.close()
+            raise WorkError(f"{path}: is shorter than when training stopped; remove its folder to begin anew")
+        self._file.truncate(length)
+
+    def add(self, steps_done: int, values: Mapping[str, float]) -> None:
+        """Take the values of the step that was just done; every ``every`` steps a line is written."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += 1
+        if steps_done % self._every == 0:
+            self._write(steps_done)
+
+    def state(self) -> dict[str, Any]:
+        """Sync the file and return what is needed to go on from here."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return {"sums": dict(self._sums), "count": self._count, "length": self._file.tell()}
+
+    def close(self, steps_done: int | None = None) -> None:
+        """Close the file, after a last line for a window that is not full when ``steps_done`` is given."""
+        if steps_done is not None and self._count:
+            self._write(steps_done)
+        self._file.close()
+
+    def _write(self, steps_done: int) -> None:
+        means = {name: round(total / self._count, _DECIMALS) for name, total in self._sums.items()}
+        line = json.dumps({"step": steps_done, **means}, sort_keys=False)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        self._sums, self._count = {}, 0

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing a device, and making torch repeat itself on it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from synthkit.errors import ConfigError
+from synthkit.interfaces import Runtime
+from synthkit.seeds import Seeds
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def set_up(runtime: Runtime) -> torch.device:
+    """Return the runtime's device, with its threads set and, on a CPU, determinism demanded.
+
+    On GPUs some backward passes have no deterministic kernel; there results are not promised to repeat.
+
+    Raises:
+        ConfigError: when the device is unknown or not there.
+    """
+    device = _device(runtime.device)
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    return device
+
+
+def generator(seeds: Seeds, name: str, *index: int) -> torch.Generator:
+    """Return a CPU generator for initial weights and the like, seeded from a named stream."""
+    result = torch.Generator(device="cpu")
+    result.manual_seed(seeds.integer(name, *index))
+    return result
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context in which forward passes run at a precision; weights stay float32."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device(_best())
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError([f"device {name!r} cannot be used: {reason}; 'cpu' always can"]) from None
+    return device
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

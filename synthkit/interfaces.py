@@ -29,6 +29,10 @@ State = Mapping[str, npt.NDArray[Any]]
 """A metric's partial result: named arrays without objects, so that it can be kept as npz."""
 
 
+def _names(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
+
+
 @attrs.frozen
 class Component:
     """What a plugin declares, in a light module; nothing heavy is imported until ``target`` is used.
@@ -54,8 +58,8 @@ class Component:
     target: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
     revision: int = 1
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
-    needs: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
-    provides: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    needs: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
+    provides: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     trainable: bool = False
     demo_checkpoint: str | None = None
     demo: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing checkpoints and resumable states: safetensors with JSON in the header, atomic, byte for byte alike."""
+"""Writing checkpoints and resumable states: safetensors with JSON in the header, atomic and reproducible."""
 
 from __future__ import annotations
 

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples to tar members and back: PNG or JPEG, JSON and plain npy; nothing in them is ever executed.
+
+A sample's members are ``KEY.png`` or ``KEY.jpg``, ``KEY.json`` (see ``description.py``) and one
+``KEY.LAYER.png`` or ``KEY.LAYER.npy`` per layer: PNG for 8-bit layers and 16-bit single channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from synthkit.config import between, setting
+from synthkit.dataset import description
+from synthkit.errors import DatasetError
+from synthkit.sample import Sample
+
+MAX_PIXELS = 80_000_000  # more is taken for a decompression bomb
+IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "image.png", "image.jpg", "image.jpeg")
+JSON_SUFFIX = "json"
+
+_LAYER_NAME = re.compile(r"[a-z][a-z0-9_]*")  # readers lower-case what follows the key's dot
+_LAYER_SUFFIX = re.compile(r"([a-z][a-z0-9_]*)\.(png|npy)")
+_MAX_NPY_HEADER_BYTES = 10_000
+_PNG_LEVEL = 4
+_MODES = {"1": "L", "LA": "L", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "I": "I;16", "F": "L"}
+
+
+@attrs.frozen
+class CodecConfig:
+    """How samples are stored."""
+
+    image_format: Literal["png", "jpg"] = setting("png", help="format of the images: png (lossless) or jpg")
+    jpeg_quality: int = setting(95, help="quality of jpg images", validator=between(1, 100))
+
+
+@attrs.frozen
+class Encoded:
+    """A sample's members as (suffix, bytes) in their order, and the sha256 digest of its content."""
+
+    key: str
+    members: tuple[tuple[str, bytes], ...]
+    content: bytes
+
+
+def encode(sample: Sample, config: CodecConfig) -> Encoded:
+    """Return a sample as members; the same sample gives the same bytes within one environment.
+
+    Raises:
+        DatasetError: when the sample holds what cannot be stored, naming its key.
+    """
+    try:
+        text = description.to_json(sample)
+        image = _image_bytes(sample.image, config)
+        layers = [(name, _stored(name, sample.layers[name])) for name in sorted(sample.layers)]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"sample {sample.key}: cannot be stored: {error}") from None
+    members = [(config.image_format, image), (JSON_SUFFIX, text)]
+    members += [_layer_member(name, layer) for name, layer in layers]
+    # A JPEG's pixels depend on its decoder; its bytes identify it better.
+    pixels = sample.image if config.image_format == "png" else np.frombuffer(image, np.uint8)
+    return Encoded(sample.key, tuple(members), _digest(sample.key, text, pixels, layers))
+
+
+def decode(key: str, members: Mapping[str, bytes], *, where: str) -> Sample:
+    """Return the sample whose members are given by suffix; unknown suffixes are ignored.
+
+    Args:
+        key: the sample's key. where: what names the archive in errors.
+
+    Raises:
+        DatasetError: naming archive and key, when a member is damaged, refused or does not fit.
+    """
+    suffix = next((s for s in IMAGE_SUFFIXES if s in members), None)
+    if suffix is None:
+        raise DatasetError(f"{where}: sample {key} has no image ({', '.join(IMAGE_SUFFIXES)})")
+    try:
+        image = _decode_image(members[suffix], "RGB")
+        layers = {name: decode_layer(kind, data) for name, kind, data in _layers(members, suffix)}
+        known = description.from_json(members[JSON_SUFFIX]) if JSON_SUFFIX in members else {}
+        return Sample(key=key, image=image, layers=layers, **known)
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{where}: sample {key} cannot be read: {error}") from None
+
+
+def content_digest(sample: Sample, members: Mapping[str, bytes]) -> bytes:
+    """Return the digest of a decoded sample, equal to the one ``encode`` gave.
+
+    Args:
+        sample: as decoded, with all its layers. members: what it was decoded from.
+    """
+    pixels: npt.NDArray[Any] = sample.image
+    if "png" not in members:
+        suffix = next(s for s in IMAGE_SUFFIXES if s in members)
+        pixels = np.frombuffer(members[suffix], np.uint8)
+    layers = [(name, sample.layers[name]) for name in sorted(sample.layers)]
+    return _digest(sample.key, members.get(JSON_SUFFIX, b""), pixels, layers)
+
+
+def is_wanted(suffix: str, layers: Collection[str] | None) -> bool:
+    """Return whether a member is needed when only some layers (None: all) are asked for."""
+    match = _LAYER_SUFFIX.fullmatch(suffix)
+    if suffix == JSON_SUFFIX or suffix in IMAGE_SUFFIXES:
+        return True
+    return match is not None and (layers is None or match[1] in layers)
+
+
+def decode_layer(kind: str, data: bytes) -> npt.NDArray[Any]:
+    """Return a layer from ``png`` or ``npy`` bytes.
+
+    Raises:
+        ValueError: when they are damaged, of another kind, too large, or hold objects.
+    """
+    return decode_npy(data) if kind == "npy" else _decode_image(data, None)
+
+
+def _layers(members: Mapping[str, bytes], image_suffix: str) -> list[tuple[str, str, bytes]]:
+    found = []
+    for suffix, data in members.items():
+        match = _LAYER_SUFFIX.fullmatch(suffix)
+        if match and suffix != image_suffix:
+            found.append((match[1], match[2], data))
+    return found
+
+
+def _stored(name: str, layer: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a layer as it will be read back: little-endian, contiguous, instances in 8 bits where they fit."""
+    if not _LAYER_NAME.fullmatch(name) or name == "image":
+        raise ValueError(f"layer name {name!r} must be lower-case letters, digits and _, and not 'image'")
+    if layer.dtype.kind not in "biuf":
+        raise ValueError(f"layer {name!r} is of {layer.dtype}, expected plain numbers")
+    if name == "instances" and layer.max(initial=0) <= 255:
+        layer = layer.astype(np.uint8)
+    return np.ascontiguousarray(layer, dtype=layer.dtype.newbyteorder("<"))
+
+
+def _layer_member(name: str, layer: npt.NDArray[Any]) -> tuple[str, bytes]:
+    eight_bit = layer.dtype == np.uint8 and (layer.ndim == 2 or layer.shape[2:] == (3,))
+    if eight_bit or (layer.dtype == np.uint16 and layer.ndim == 2):
+        return f"{name}.png", _png(layer)
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, layer, version=(1, 0), allow_pickle=False)
+    return f"{name}.npy", buffer.getvalue()
+
+
+def _image_bytes(image: npt.NDArray[np.uint8], config: CodecConfig) -> bytes:
+    if config.image_format == "png":
+        return _png(image)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=config.jpeg_quality, subsampling=0, optimize=False)
+    return buffer.getvalue()
+
+
+def _png(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def _decode_image(data: bytes, mode: str | None) -> npt.NDArray[Any]:
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"an image of {image.width}x{image.height} pixels is refused")
+            target = mode or _MODES.get(image.mode, image.mode)
+            return np.asarray(image if image.mode == target else image.convert(target))
+    except (OSError, SyntaxError, EOFError, OverflowError, Image.DecompressionBombError) as error:
+        raise ValueError(f"its image is damaged or no PNG or JPEG: {error}") from None
+
+
+def decode_npy(data: bytes, *, kinds: str = "biuf") -> npt.NDArray[Any]:
+    """Return an array from npy bytes, of one of the dtype ``kinds``; its header is not believed.
+
+    Raises:
+        ValueError: when the bytes are damaged, hold objects, or are not what the header states.
+    """
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
+        shape, fortran, dtype = reader(file, max_header_size=_MAX_NPY_HEADER_BYTES)
+    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f"its npy header is damaged: {str(error)[:120]}") from None
+    if dtype.hasobject or dtype.kind not in kinds:
+        raise ValueError(f"an npy of {dtype} is refused, expected plain numbers")
+    start = file.tell()
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError(f"an npy states {dtype} {shape}, which is not what it holds")
+    array = np.frombuffer(data, dtype, offset=start)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _digest(
+    key: str, text: bytes, pixels: npt.NDArray[Any], layers: list[tuple[str, npt.NDArray[Any]]]
+) -> bytes:
+    digest = hashlib.sha256()
+    for name, array in [("image", pixels), *layers]:
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array))
+    digest.update(key.encode() + b"\n" + text)
+    return digest.digest()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where everything lies in a shard: keys, scenes, content digests, and each member's place in bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from synthkit.dataset import tar
+from synthkit.dataset.codec import decode_npy
+from synthkit.errors import DatasetError
+
+DIGEST_BYTES = 32
+
+
+@attrs.frozen
+class Entry:
+    """A sample in an archive: its key, scene, content digest, and members as (suffix, offset, size)."""
+
+    key: str
+    scene: int
+    content: bytes
+    members: tuple[tuple[str, int, int], ...]
+
+
+@attrs.frozen(eq=False)
+class Index:
+    """The table of a shard, kept as ``NNNNNN.idx.npz`` (stored, no objects).
+
+    Args:
+        keys: (N,) UTF-8 bytes. scene: (N,) int64. content: (N, 32) uint8.
+        first: (N + 1,) int64, each sample's first member.
+        suffixes: bytes, each kind of member. suffix: (M,) uint16 into them.
+        offset, size: (M,) int64, bytes of each member's data in the tar.
+    """
+
+    keys: npt.NDArray[np.bytes_]
+    scene: npt.NDArray[np.int64]
+    content: npt.NDArray[np.uint8]
+    first: npt.NDArray[np.int64]
+    suffixes: npt.NDArray[np.bytes_]
+    suffix: npt.NDArray[np.uint16]
+    offset: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Index:
+        """Return the index of samples in their order."""
+        members = [member for entry in entries for member in entry.members]
+        kinds = sorted({suffix for suffix, _, _ in members})
+        number = {suffix: i for i, suffix in enumerate(kinds)}
+        digests = b"".join(entry.content for entry in entries)
+        return cls(
+            keys=np.array([entry.key.encode() for entry in entries], dtype=np.bytes_),
+            scene=np.array([entry.scene for entry in entries], dtype=np.int64),
+            content=np.frombuffer(digests, np.uint8).reshape(len(entries), DIGEST_BYTES),
+            first=np.cumsum([0, *(len(entry.members) for entry in entries)], dtype=np.int64),
+            suffixes=np.array([kind.encode() for kind in kinds], dtype=np.bytes_),
+            suffix=np.array([number[suffix] for suffix, _, _ in members], dtype=np.uint16),
+            offset=np.array([offset for _, offset, _ in members], dtype=np.int64),
+            size=np.array([size for _, _, size in members], dtype=np.int64),
+        )
+
+    @classmethod
+    def scan(cls, path: Path) -> Index:
+        """Return the index of any WebDataset tar from its headers; scenes and digests are unknown (-1, 0).
+
+        Raises:
+            DatasetError: when the archive is damaged or refused, or a member comes twice.
+        """
+        grouped: dict[str, dict[str, tuple[str, int, int]]] = {}
+        for member in tar.scan(path):
+            folder, _, base = member.name.rpartition("/")
+            stem, _, suffix = base.partition(".")
+            if not stem or not suffix:
+                continue
+            key = f"{folder}/{stem}".replace("/", "_") if folder else stem
+            places = grouped.setdefault(key, {})
+            if suffix.lower() in places:
+                raise DatasetError(f"{path}: member {member.name!r} comes twice")
+            places[suffix.lower()] = (suffix.lower(), member.offset, member.size)
+        nothing = bytes(DIGEST_BYTES)
+        return cls.of([Entry(key, -1, nothing, tuple(places.values())) for key, places in grouped.items()])
+
+    def entry(self, place: int) -> Entry:
+        """Return one sample's entry, 0 <= place < len."""
+        span = range(int(self.first[place]), int(self.first[place + 1]))
+        members = tuple(
+            (self.suffixes[self.suffix[m]].decode(), int(self.offset[m]), int(self.size[m])) for m in span
+        )
+        key = self.keys[place].decode()
+        return Entry(key, int(self.scene[place]), self.content[place].tobytes(), members)
+
+    def entries(self) -> Iterable[Entry]:
+        """Return every sample's entry in order."""
+        return (self.entry(place) for place in range(len(self)))
+
+    def to_npz(self) -> bytes:
+        """Return the table as npz bytes, the same each time."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **attrs.asdict(self))
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, path: Path, tar_bytes: int) -> Index:
+        """Read and check a table; what it states must fit a tar of that size.
+
+        Raises:
+            DatasetError: when it is missing, damaged, or does not fit.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:
+                arrays = {field.name: _stored_array(archive, field.name) for field in attrs.fields(cls)}
+            index = cls(**arrays)
+            index._check(tar_bytes)
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+        except (
+            ValueError,
+            KeyError,
+            IndexError,
+            TypeError,
+            zipfile.BadZipFile,
+            NotImplementedError,
+        ) as error:
+            raise DatasetError(
+                f"{path}: is damaged ({error}); remove it and the tar is scanned instead"
+            ) from None
+        return index
+
+    def _check(self, tar_bytes: int) -> None:
+        count, members = len(self.keys), len(self.offset)
+        shapes = {
+            "scene": (count,),
+            "content": (count, DIGEST_BYTES),
+            "first": (count + 1,),
+            "suffix": (members,),
+        }
+        for name, shape in {**shapes, "size": (members,), "offset": (members,)}.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype.kind not in "iu":
+                raise ValueError(f"{name} is {array.dtype} {array.shape}")
+        if self.first[0] != 0 or self.first[-1] != members or (np.diff(self.first) < 0).any():
+            raise ValueError("first does not count the members")
+        if members and (
+            int(self.suffix.max()) >= len(self.suffixes) or (self.offset + self.size).max() > tar_bytes
+        ):
+            raise ValueError("a member lies outside the tar")
+        if members and min(self.offset.min(), self.size.min()) < 0:
+            raise ValueError("a member has a negative place")
+
+
+def _stored_array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("it is compressed")
+    return decode_npy(archive.read(info), kinds="iuS")

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenes that are finished but not yet in a shard: one file each, checked before it is believed.
+
+A spool file is one line of JSON (what the scene holds, and the hash of what follows), then the bytes
+that will stand in the shard's tar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from synthkit import config
+from synthkit.dataset import codec, description, storage, tar
+from synthkit.dataset.codec import CodecConfig
+from synthkit.dataset.index import Entry
+from synthkit.errors import DatasetError
+from synthkit.sample import Sample, Skipped
+
+
+@attrs.frozen
+class SpooledScene:
+    """A scene as spooled: its samples (offsets count from the scene's own beginning) and its holes."""
+
+    scene: int
+    entries: tuple[Entry, ...]
+    skipped: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@attrs.frozen
+class SceneSpool:
+    """Where worker processes leave finished scenes; travels between processes as ``to_plain()``.
+
+    Args:
+        folder: the spool. codec: how samples are stored.
+        environment: fingerprint of the environment; scenes of another one are not taken up again.
+    """
+
+    folder: Path
+    codec: CodecConfig
+    environment: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the plain values from which ``from_plain`` makes the same spool."""
+        return {
+            "folder": str(self.folder),
+            "codec": config.plain(self.codec),
+            "environment": self.environment,
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Self:
+        """Return the spool that ``to_plain`` described."""
+        codec_config = config.structure(CodecConfig, values["codec"])
+        return cls(Path(values["folder"]), codec_config, values["environment"])
+
+    def put(self, scene: int, results: Iterable[Sample | Skipped]) -> dict[str, int]:
+        """Encode and keep a scene's results, whole or not at all; return the counts of both kinds.
+
+        Raises:
+            DatasetError: when a sample cannot be stored. WorkError: when the disk is full.
+        """
+        samples, skipped, chunks, offset = [], [], [], 0
+        for result in results:
+            if isinstance(result, Skipped):
+                skipped.append((result.key, result.reason))
+                continue
+            encoded = codec.encode(result, self.codec)
+            members = []
+            for suffix, data in encoded.members:
+                packed = tar.pack(f"{encoded.key}.{suffix}", data)
+                members.append((suffix, offset + tar.BLOCK_BYTES, len(data)))
+                chunks.append(packed)
+                offset += len(packed)
+            samples.append(Entry(encoded.key, scene, encoded.content, tuple(members)))
+        self.keep(SpooledScene(scene, tuple(samples), tuple(skipped), b"".join(chunks)))
+        return {"samples": len(samples), "skipped": len(skipped)}
+
+    def keep(self, scene: SpooledScene) -> None:
+        """Write a scene's file. A torn one, after a power cut, is seen by its hash, so nothing is synced."""
+        header = {
+            "scene": scene.scene,
+            "environment": self.environment,
+            "samples": [[entry.key, entry.content.hex(), entry.members] for entry in scene.entries],
+            "skipped": scene.skipped,
+            "sha256": hashlib.sha256(scene.body).hexdigest(),
+        }
+        chunks = [description.dump(header) + b"\n", scene.body]
+        storage.write_atomically(self._path(scene.scene), chunks, durable=False)
+
+    def read(self, scene: int) -> SpooledScene | None:
+        """Return a scene, or None when it is missing, damaged, or of another environment."""
+        try:
+            text, _, body = self._path(scene).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DatasetError(f"{self._path(scene)}: cannot be read: {error.strerror}") from None
+        try:
+            header = description.load(text)
+            if (
+                header["sha256"] != hashlib.sha256(body).hexdigest()
+                or header["environment"] != self.environment
+            ):
+                return None
+            entries = tuple(
+                Entry(
+                    key, scene, bytes.fromhex(content), tuple((str(s), int(o), int(n)) for s, o, n in members)
+                )
+                for key, content, members in header["samples"]
+            )
+            return SpooledScene(scene, entries, tuple((k, r) for k, r in header["skipped"]), body)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def scenes(self) -> list[int]:
+        """Return the numbers of the scenes that have a file, in order."""
+        return sorted(int(path.stem) for path in self.folder.glob("*.scene") if path.stem.isdecimal())
+
+    def drop(self, scene: int) -> None:
+        """Remove a scene."""
+        self._path(scene).unlink(missing_ok=True)
+
+    def _path(self, scene: int) -> Path:
+        return self.folder / f"{scene:010d}.scene"

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there whole or not at all, folders with one writer, and a full disk told plainly."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from synthkit.errors import DatasetError, WorkError
+
+TEMPORARY_SUFFIX = ".tmp"
+
+_OBSTACLES = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing below ``path`` into a line for the user.
+
+    Raises:
+        DatasetError: when writing is not possible there. WorkError: when the disk failed or is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        reason = error.strerror or str(error)
+        if error.errno in _OBSTACLES:
+            raise DatasetError(f"{place}: cannot be written: {reason}") from None
+        raise WorkError(
+            f"{place}: cannot be written: {reason}; what is finished is kept: make room and run the same again"
+        ) from None
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes], *, durable: bool = True) -> None:
+    """Write a file under a temporary name and rename it; with ``durable`` it then survives a power cut.
+
+    On any failure the temporary file is removed and the old file, if there was one, is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        if durable:
+            sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, and make that durable."""
+    with disk_errors(path):
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed left half-written in a folder."""
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+class FolderLock:
+    """The right to write in a folder, held by one process until it closes the lock or ends.
+
+    The folder itself is locked, so nothing is left behind.
+
+    Raises:
+        DatasetError: when another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import fcntl  # not on every platform
+
+        self._descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise DatasetError(
+                f"{folder}: another process is writing there; wait for it or choose another folder"
+            ) from None
+
+    def close(self) -> None:
+        """Give the folder back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

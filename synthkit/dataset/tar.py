@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain tar archives, byte for byte the same each time, and a scanner that trusts none of them."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from synthkit.errors import DatasetError
+
+BLOCK_BYTES = 512
+_RECORD_BYTES = 10240
+_MAX_NAME_BYTES = 100
+_MAX_EXTENDED_HEADER_BYTES = 1 << 20
+
+
+@attrs.frozen
+class Member:
+    """A regular file in an archive: its name, and where its data lie in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def pack(name: str, data: bytes) -> bytes:
+    """Return a member as USTAR bytes: header, data, padding; no time, no owner.
+
+    Raises:
+        DatasetError: when the name is longer than 100 bytes in UTF-8.
+    """
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        raise DatasetError(f"member name {name!r} is longer than {_MAX_NAME_BYTES} bytes; use shorter keys")
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    header = info.tobuf(format=tarfile.USTAR_FORMAT, encoding="utf-8", errors="strict")
+    return header + data + bytes(-len(data) % BLOCK_BYTES)
+
+
+def ending(size: int) -> bytes:
+    """Return what closes an archive of ``size`` bytes: two empty blocks, filled up to a whole record."""
+    closed = size + 2 * BLOCK_BYTES
+    return bytes(2 * BLOCK_BYTES + -closed % _RECORD_BYTES)
+
+
+def scan(path: Path) -> Iterator[Member]:
+    """Yield the regular files of a tar archive in order, reading headers only.
+
+    Names are checked, never used as paths: absolute ones, ``..``, links and devices are refused.
+    Old, USTAR, GNU long-name and pax headers are understood.
+
+    Raises:
+        DatasetError: naming the archive and the place when it is damaged or refused.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _scan(file, os.fstat(file.fileno()).st_size, path)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _scan(file: BinaryIO, file_size: int, path: Path) -> Iterator[Member]:
+    offset = 0
+    extended: dict[str, str] = {}
+    while True:
+        file.seek(offset)
+        block = file.read(BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            raise DatasetError(f"{path}: is cut off at byte {offset}: no end-of-archive mark")
+        if not any(block):
+            return
+        kind, name, size = _header(block, f"{path}: byte {offset}")
+        data = offset + BLOCK_BYTES
+        if kind in b"xgL":
+            if size > _MAX_EXTENDED_HEADER_BYTES:
+                raise DatasetError(f"{path}: byte {offset}: an extended header of {size} bytes is refused")
+            extended |= _extended(kind, file.read(size), f"{path}: byte {offset}")
+        else:
+            name, size = extended.get("path", name), _size(extended.get("size"), size, path)
+            extended = {}
+            if kind in b"0\x00":
+                yield Member(_safe_name(name, path), data, size)
+            elif kind != b"5":  # a folder says nothing
+                raise DatasetError(
+                    f"{path}: member {name!r} is no regular file; links and devices are refused"
+                )
+        offset = data + size + -size % BLOCK_BYTES
+        if data + size > file_size:
+            raise DatasetError(f"{path}: member {name!r} claims {size} bytes beyond the end of the file")
+
+
+def _header(block: bytes, where: str) -> tuple[bytes, str, int]:
+    try:
+        stated = int(block[148:156].strip(b" \0") or b"0", 8)
+        size = tarfile.nti(block[124:136])
+    except (ValueError, tarfile.HeaderError):
+        raise DatasetError(f"{where}: is not a tar header") from None
+    if stated != sum(block) - sum(block[148:156]) + 8 * 32:
+        raise DatasetError(f"{where}: a tar header fails its checksum")
+    if size < 0:
+        raise DatasetError(f"{where}: a tar header states a size of {size}")
+    name = block[:100].split(b"\0", 1)[0].decode(errors="surrogateescape")
+    prefix = block[345:500].split(b"\0", 1)[0].decode(errors="surrogateescape")
+    if prefix and block[257:263] == b"ustar\0":
+        name = f"{prefix}/{name}"
+    return block[156:157], name, size
+
+
+def _extended(kind: bytes, data: bytes, where: str) -> dict[str, str]:
+    if kind == b"g":
+        return {}
+    if kind == b"L":
+        return {"path": data.split(b"\0", 1)[0].decode(errors="surrogateescape")}
+    found = {}
+    while data:
+        digits, _, rest = data.partition(b" ")
+        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
+        if not len(digits) + 1 < length <= len(data):
+            raise DatasetError(f"{where}: a pax header is damaged")
+        key, _, value = rest[: length - len(digits) - 2].partition(b"=")
+        found[key.decode(errors="replace")] = value.decode(errors="surrogateescape")
+        data = data[length:]
+    return {key: found[key] for key in ("path", "size") if key in found}
+
+
+def _size(stated: str | None, size: int, path: Path) -> int:
+    if stated is None:
+        return size
+    if not stated.isdecimal() or len(stated) > 15:
+        raise DatasetError(f"{path}: a pax header states a size of {stated[:20]!r}")
+    return int(stated)
+
+
+def _safe_name(name: str, path: Path) -> str:
+    parts = name.split("/")
+    if not name.isprintable() or "\\" in name or ".." in parts or not parts[0] or not parts[-1]:
+        raise DatasetError(f"{path}: member name {name!r} is refused: expected a plain relative name")
+    return "/".join(part for part in parts if part not in ("", "."))

@@ -32,6 +32,7 @@ _LAYER_NAME = re.compile(r"[a-z][a-z0-9_]*")  # readers lower-case what follows 
 _LAYER_SUFFIX = re.compile(r"([a-z][a-z0-9_]*)\.(png|npy)")
 _MAX_NPY_HEADER_BYTES = 10_000
 _PNG_LEVEL = 4
+_npy: Any = np.lib.format  # its stubs lack half of it
 _MODES = {"1": "L", "LA": "L", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "I": "I;16", "F": "L"}
 
 
@@ -133,7 +134,7 @@ def _layers(members: Mapping[str, bytes], image_suffix: str) -> list[tuple[str, 
 
 
 def _stored(name: str, layer: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a layer as it will be read back: little-endian, contiguous, instances in 8 bits where they fit."""
+    """Return a layer as it will be read back: little-endian, contiguous, instances in 8 bits if they fit."""
     if not _LAYER_NAME.fullmatch(name) or name == "image":
         raise ValueError(f"layer name {name!r} must be lower-case letters, digits and _, and not 'image'")
     if layer.dtype.kind not in "biuf":
@@ -148,7 +149,7 @@ def _layer_member(name: str, layer: npt.NDArray[Any]) -> tuple[str, bytes]:
     if eight_bit or (layer.dtype == np.uint16 and layer.ndim == 2):
         return f"{name}.png", _png(layer)
     buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, layer, version=(1, 0), allow_pickle=False)
+    _npy.write_array(buffer, layer, version=(1, 0), allow_pickle=False)
     return f"{name}.npy", buffer.getvalue()
 
 
@@ -185,12 +186,8 @@ def decode_npy(data: bytes, *, kinds: str = "biuf") -> npt.NDArray[Any]:
     """
     file = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(file)
-        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
-            version
-        ]
-        shape, fortran, dtype = reader(file, max_header_size=_MAX_NPY_HEADER_BYTES)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        shape, fortran, dtype = _npy_header(file)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"its npy header is damaged: {str(error)[:120]}") from None
     if dtype.hasobject or dtype.kind not in kinds:
         raise ValueError(f"an npy of {dtype} is refused, expected plain numbers")
@@ -201,12 +198,21 @@ def decode_npy(data: bytes, *, kinds: str = "biuf") -> npt.NDArray[Any]:
     return array.reshape(shape, order="F" if fortran else "C")
 
 
+def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = _npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version}")
+    read = _npy.read_array_header_1_0 if version == (1, 0) else _npy.read_array_header_2_0
+    shape, fortran, dtype = read(file, max_header_size=_MAX_NPY_HEADER_BYTES)
+    return shape, fortran, dtype
+
+
 def _digest(
     key: str, text: bytes, pixels: npt.NDArray[Any], layers: list[tuple[str, npt.NDArray[Any]]]
 ) -> bytes:
     digest = hashlib.sha256()
     for name, array in [("image", pixels), *layers]:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     digest.update(key.encode() + b"\n" + text)
     return digest.digest()

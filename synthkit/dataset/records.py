@@ -22,7 +22,7 @@ import synthkit
 from synthkit import config
 from synthkit.dataset import description, storage
 from synthkit.dataset.codec import CodecConfig
-from synthkit.errors import DatasetError
+from synthkit.errors import ConfigError, DatasetError
 
 FORMAT = "synthkit-dataset"
 SCHEMA = 1
@@ -114,7 +114,7 @@ class Manifest:
                 codec=config.structure(CodecConfig, table["codec"]),
                 summary=None if summary is None else Summary(**summary),
             )
-        except (KeyError, TypeError, ValueError, config.ConfigError) as error:
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise DatasetError(f"{path}: is damaged: {error}") from None
 
 

@@ -97,7 +97,7 @@ def _scan(file: BinaryIO, file_size: int, path: Path) -> Iterator[Member]:
 def _header(block: bytes, where: str) -> tuple[bytes, str, int]:
     try:
         stated = int(block[148:156].strip(b" \0") or b"0", 8)
-        size = tarfile.nti(block[124:136])
+        size = tarfile.nti(block[124:136])  # type: ignore[attr-defined]  # missing in the stubs
     except (ValueError, tarfile.HeaderError):
         raise DatasetError(f"{where}: is not a tar header") from None
     if stated != sum(block) - sum(block[148:156]) + 8 * 32:

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a job over tasks: here, or in worker processes that may die and are replaced."""
+
+from __future__ import annotations
+
+import collections
+import selectors
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from synthkit.errors import SynthkitError, WorkError
+from synthkit.execution.jobs import Done, Failed, JobSpec, error_from_plain, reason_of
+from synthkit.execution.process import WorkerProcess
+
+ATTEMPTS = 2
+_START_TIMEOUT_S = 900.0
+_POLL_S = 0.5
+
+
+def run(
+    job: JobSpec, tasks: Iterable[int], *, workers: int = 1, threads: int = 1, timeout_s: float | None = None
+) -> Iterator[Done | Failed]:
+    """Run a job over tasks and yield what comes of each as it finishes, in no promised order.
+
+    Closing the generator, an interrupt, or the end of this process end the workers.
+
+    Args:
+        job: what to run. tasks: numbers, each of which is handed to the job once.
+        workers: how many processes; 0 runs in this one, with its own threads and without time limit.
+        threads: how many threads the libraries of each worker may use.
+        timeout_s: how long a task may take in a worker; None means for ever.
+
+    Yields:
+        ``Done`` with the job's result; ``Failed`` when the job raised an unexpected error, or a worker
+        died of the task or overran its time twice.
+
+    Raises:
+        SynthkitError: what the job raised of these, in any task. WorkError: when workers cannot start.
+    """
+    if workers == 0:
+        return _run_here(job, tasks)
+    return _Pool(job, tasks, workers, threads, timeout_s).results()
+
+
+def _run_here(job: JobSpec, tasks: Iterable[int]) -> Iterator[Done | Failed]:
+    with job.build() as entered:
+        for task in tasks:
+            try:
+                outcome: Done | Failed = Done(task, entered(task))
+            except SynthkitError:
+                raise
+            except Exception as error:  # as in a worker: one task's mistake does not end the others
+                outcome = Failed(task, reason_of(error))
+            yield outcome
+
+
+class _Pool:
+    def __init__(
+        self, job: JobSpec, tasks: Iterable[int], workers: int, threads: int, timeout_s: float | None
+    ) -> None:
+        self._job, self._count, self._threads, self._timeout_s = job, workers, threads, timeout_s
+        self._tasks = iter(tasks)
+        self._again: collections.deque[int] = collections.deque()
+        self._deaths: collections.Counter[int] = collections.Counter()
+        self._failed_starts = 0
+        self._workers: set[WorkerProcess] = set()
+        self._selector = selectors.DefaultSelector()
+
+    def results(self) -> Iterator[Done | Failed]:
+        finished = False
+        try:
+            while True:
+                self._employ()
+                if not self._workers:
+                    break
+                yield from self._round()
+            finished = True
+        finally:
+            for worker in self._workers:
+                worker.close(patient=finished)
+            self._selector.close()
+
+    def _employ(self) -> None:
+        """Give every free worker a task, start workers while tasks are left, dismiss the rest."""
+        for worker in [w for w in self._workers if w.ready and w.task is None]:
+            task = self._next()
+            if task is None:
+                self._dismiss(worker)
+            else:
+                worker.give(task)
+        starting = sum(not worker.ready for worker in self._workers)
+        while len(self._workers) < self._count and self._waiting(starting + 1):
+            self._start()
+            starting += 1
+
+    def _waiting(self, count: int) -> bool:
+        """Return whether at least that many tasks wait."""
+        while len(self._again) < count:
+            task = next(self._tasks, None)
+            if task is None:
+                return False
+            self._again.append(task)
+        return True
+
+    def _next(self) -> int | None:
+        return self._again.popleft() if self._waiting(1) else None
+
+    def _start(self) -> None:
+        try:
+            worker = WorkerProcess(self._job, self._threads)
+        except OSError as error:
+            raise WorkError(f"a worker process cannot be started: {error.strerror}") from None
+        self._workers.add(worker)
+        self._selector.register(worker.channel, selectors.EVENT_READ, (worker, True))
+        self._selector.register(worker.stderr, selectors.EVENT_READ, (worker, False))
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        self._workers.discard(worker)
+        self._selector.unregister(worker.channel)
+        if worker.stderr in self._selector.get_map():
+            self._selector.unregister(worker.stderr)
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        self._forget(worker)
+        worker.close(patient=True)
+
+    def _round(self) -> Iterator[Done | Failed]:
+        """Wait until something happens, and yield what came of it."""
+        for key, _ in self._selector.select(_POLL_S):
+            worker, is_channel = key.data
+            if worker not in self._workers:
+                continue
+            if is_channel:
+                yield from self._heard(worker)
+            elif not worker.drain_stderr():
+                self._selector.unregister(worker.stderr)
+        now = time.monotonic()
+        for worker in list(self._workers):
+            idle = worker.ready and worker.task is None
+            limit = self._timeout_s if worker.ready else _START_TIMEOUT_S
+            if limit is not None and not idle and now - worker.since > limit:
+                self._forget(worker)
+                worker.kill()
+                yield from self._lost(worker, f"took longer than {limit:g} s")
+
+    def _heard(self, worker: WorkerProcess) -> Iterator[Done | Failed]:
+        try:
+            messages = worker.receive()
+        except ValueError:
+            messages = None
+        if messages is None:
+            self._forget(worker)
+            yield from self._lost(worker, worker.died())
+            return
+        for message in messages:
+            if "unusable" in message:
+                raise _start_error(message["unusable"])
+            if "ready" in message:
+                worker.ready, self._failed_starts = True, 0
+            elif message.get("task") == worker.task:
+                worker.task = None
+                yield _outcome(message)
+
+    def _lost(self, worker: WorkerProcess, how: str) -> Iterator[Failed]:
+        task = worker.task
+        if task is None:
+            self._failed_starts += not worker.ready
+            if self._failed_starts >= ATTEMPTS:
+                raise WorkError(f"a worker process for {self._job.target} cannot start: it {how}")
+            return
+        self._deaths[task] += 1
+        if self._deaths[task] >= ATTEMPTS:
+            yield Failed(task, f"the worker {how} ({ATTEMPTS} attempts)")
+        else:
+            self._again.appendleft(task)
+
+
+def _outcome(message: dict[str, Any]) -> Done | Failed:
+    error = message.get("error")
+    if error is None:
+        return Done(message["task"], message["result"])
+    if error["class"] is not None:
+        raise error_from_plain(error)
+    return Failed(message["task"], error["message"])
+
+
+def _start_error(error: dict[str, Any]) -> SynthkitError:
+    if error["class"] is not None:
+        return error_from_plain(error)
+    return WorkError(f"the work cannot be begun: {error['message']}")

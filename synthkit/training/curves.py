@@ -47,6 +47,10 @@ class Curves:
         if steps_done % self._every == 0:
             self._write(steps_done)
 
+    def note(self, steps_done: int, values: Mapping[str, float]) -> None:
+        """Write a line of its own for values that are no means, such as scores of an evaluation."""
+        self._line(steps_done, values)
+
     def state(self) -> dict[str, Any]:
         """Sync the file and return what is needed to go on from here."""
         self._file.flush()
@@ -60,8 +64,10 @@ class Curves:
         self._file.close()
 
     def _write(self, steps_done: int) -> None:
-        means = {name: round(total / self._count, _DECIMALS) for name, total in self._sums.items()}
-        line = json.dumps({"step": steps_done, **means}, sort_keys=False)
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
+        self._line(steps_done, {name: total / self._count for name, total in self._sums.items()})
         self._sums, self._count = {}, 0
+
+    def _line(self, steps_done: int, values: Mapping[str, float]) -> None:
+        rounded = {name: round(value, _DECIMALS) for name, value in values.items()}
+        self._file.write(json.dumps({"step": steps_done, **rounded}).encode() + b"\n")
+        self._file.flush()

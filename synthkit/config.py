@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
@@ -23,12 +23,21 @@ C = TypeVar("C")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
 
 
-def setting(default: Any = attrs.NOTHING, *, help: str, validator: Validator | None = None) -> Any:
+def setting(
+    default: Any = attrs.NOTHING,
+    *,
+    help: str,
+    validator: Validator | None = None,
+    decides: Literal["value", "content", "nothing"] = "value",
+) -> Any:
     """Return an attrs field of a config class: a default, what it means, and what it may be.
 
-    Mutable defaults are given as ``attrs.Factory``; a setting without default is required.
+    Mutable defaults are given as ``attrs.Factory``; a setting without default is required. ``decides``
+    says what of it decides about the output: its value; the content of the file or folder it names; or
+    nothing, when it only says how the work is done (a time-out, the place of a program).
     """
-    return attrs.field(default=default, validator=validator, metadata={"help": help}, kw_only=True)
+    metadata = {"help": help, "decides": decides}
+    return attrs.field(default=default, validator=validator, metadata=metadata, kw_only=True)
 
 
 def at_least(low: float) -> Validator:
@@ -102,6 +111,42 @@ def fingerprint(value: Any) -> str:
         plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def identity(value: Any) -> Any:
+    """Return what of a config decides about output, as JSON values; see ``setting``.
+
+    Raises:
+        ConfigError: when a file or folder whose content decides cannot be read.
+    """
+    if not attrs.has(type(value)):
+        return plain(value)
+    result = {}
+    for field in attrs.fields(type(value)):
+        decides, item = field.metadata.get("decides", "value"), getattr(value, field.name)
+        if decides == "value":
+            result[field.name] = identity(item)
+        elif decides == "content":
+            result[field.name] = None if item is None else content_sha256(Path(item), field.name)
+    return result
+
+
+def content_sha256(path: Path, name: str) -> str:
+    """Return a sha256 (hex) over a file, or over the names and contents of a folder's files.
+
+    Raises:
+        ConfigError: naming the setting, when something cannot be read.
+    """
+    try:
+        digest = hashlib.sha256()
+        files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+        for item in files:
+            with item.open("rb") as file:
+                inner = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{item.relative_to(path).as_posix()}\0{inner}\n".encode())
+        return digest.hexdigest()
+    except OSError as error:
+        raise ConfigError([f"{name}: {error.filename or path}: cannot be read: {error.strerror}"]) from None
 
 
 def load_toml(path: Path) -> dict[str, Any]:

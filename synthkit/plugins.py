@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from typing import Any, cast
 
@@ -141,17 +141,26 @@ class Registry:
             raise PluginError(f"{spec.kind} {spec.name!r} cannot be loaded: {_one_line(error)}") from error
         return target(settings, checkpoint, runtime)
 
-    def describe(self, spec: ComponentSpec) -> Mapping[str, Any]:
-        """Return what identifies a component's output: plugin, version, revision, configuration, weights."""
-        found = self.get(spec.kind, spec.name)
+    def identity(self, spec: ComponentSpec) -> dict[str, Any]:
+        """Return what decides about a component's output: its revision, settings and weights."""
         return {
             "kind": spec.kind,
             "name": spec.name,
-            "distribution": found.origin.distribution,
-            "version": found.origin.version,
-            "revision": found.component.revision,
-            "config": config.plain(self.configure(spec)),
+            "revision": self.get(spec.kind, spec.name).component.revision,
+            "config": config.identity(self.configure(spec)),
             "checkpoint_sha256": spec.checkpoint_sha256,
+        }
+
+    def provenance(self, spec: ComponentSpec) -> dict[str, Any]:
+        """Return where a component came from: its distribution and version, and its settings as given."""
+        origin = self.get(spec.kind, spec.name).origin
+        return {
+            "kind": spec.kind,
+            "name": spec.name,
+            "distribution": origin.distribution,
+            "version": origin.version,
+            "config": config.plain(self.configure(spec)),
+            "checkpoint": spec.checkpoint,
         }
 
 

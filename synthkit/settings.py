@@ -28,8 +28,9 @@ class RunSettings:
 
 @attrs.frozen
 class Plan:
-    """General settings and one component per role, all checked."""
+    """The installed components, general settings, and one chosen component per role, all checked."""
 
+    registry: Registry
     run: RunSettings
     components: Mapping[str, ComponentSpec]
 
@@ -79,7 +80,7 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
         components[role] = spec
     if problems or run is None:
         raise ConfigError(problems)
-    return Plan(run, components)
+    return Plan(registry, run, components)
 
 
 def _attempt(problems: list[str], cls: type[RunSettings], values: Mapping[str, Any]) -> RunSettings | None:

@@ -42,6 +42,10 @@ class Terminal:
         if self._bars:
             self._bars.stop()
 
+    def tell(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Show ``done`` of ``total``; see ``synthkit.interfaces.Progress``."""
         state = self._stages.get(stage)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from synthkit.atomic import write_text
+from synthkit.dataset.storage import write_atomically
 from synthkit.report.drawing import Picture, encode
 
 
@@ -84,4 +84,5 @@ def write_page(page: Page, path: Path) -> None:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = resources.files("synthkit.report").joinpath("page.html").read_text(encoding="utf-8")
-    write_text(path, environment.from_string(template).render(page=page))
+    html = environment.from_string(template).render(page=page)
+    write_atomically(path, [html.encode()])

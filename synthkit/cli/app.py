@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands. Each reads its options, hands them to the library, and prints what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+# Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
+if TYPE_CHECKING:
+    from synthkit.interfaces import MetricResult
+    from synthkit.session import Session
+    from synthkit.settings import Plan
+
+app = typer.Typer(
+    name="synthkit",
+    help="Make training data of people as ceiling fisheyes see them, and see whether it is any good.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+plugins_app = typer.Typer(help="What is installed.", no_args_is_help=True)
+app.add_typer(plugins_app, name="plugins")
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="One setting, such as renderer.samples=16; may be repeated.", metavar="KEY=VALUE"
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worker processes; the result never depends on it. [default: all cores]"),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="The one seed of all random draws. [default: 0]")]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Exit 0 although some samples were skipped.")
+]
+RendererName = Annotated[str | None, typer.Option("--renderer", help="Which renderer.", metavar="NAME")]
+RefinerName = Annotated[str | None, typer.Option("--refiner", help="Which refiner.", metavar="NAME")]
+DetectorName = Annotated[str | None, typer.Option("--detector", help="Which detector.", metavar="NAME")]
+Count = Annotated[int, typer.Option(min=1, help="How many scenes to render.")]
+Backgrounds = Annotated[
+    Path | None,
+    typer.Option(help="Folder of photos of the empty room. [default: a procedural room]", metavar="DIR"),
+]
+Checkpoint = Annotated[Path | None, typer.Option(help="Trained weights of the component.", metavar="FILE")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def build(
+    renderer: RendererName = None,
+    refiner: RefinerName = None,
+    real: Annotated[
+        Path | None,
+        typer.Option(
+            help="Real samples as the refiner's target: a data set, or a folder 'convert' knows.",
+            metavar="REAL",
+        ),
+    ] = None,
+    backgrounds: Backgrounds = None,
+    count: Count = 16,
+    out: Annotated[
+        Path | None, typer.Option(help="Where it goes. [default: a new folder in synthkit-out]")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Render people, train the refiner towards real images, refine: a data set from nothing."""
+    from synthkit import pipeline
+
+    plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds)
+    with _session(plan, workers) as session:
+        result = pipeline.build(
+            session, plan.components["renderer"], plan.components["refiner"], out, count,
+            real=real, checkpoint=checkpoint,
+        )  # fmt: skip
+    _tell(f"rendered: {result.rendered.path} ({len(result.rendered)} samples)")
+    if result.checkpoint:
+        _tell(f"refiner:  {result.checkpoint}")
+    typer.echo(f"refined:  {result.refined.path} ({len(result.refined)} samples)")
+    _finish(result.skipped, allow_missing)
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option(help="Where the data set goes.")],
+    renderer: RendererName = None,
+    backgrounds: Backgrounds = None,
+    count: Count = 16,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Render scenes into a data set; run again, it goes on where it stopped."""
+    from synthkit import pipeline
+
+    plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
+    with _session(plan, workers) as session:
+        made = pipeline.render(session, plan.components["renderer"], out, count)
+    typer.echo(f"rendered: {made.dataset.path} ({len(made.dataset)} samples)")
+    _finish(made.skipped, allow_missing)
+
+
+@app.command()
+def fit(
+    source: Annotated[Path, typer.Option(help="Data set to be refined, such as rendered samples.")],
+    target: Annotated[Path, typer.Option(help="Data set it shall look like, such as real samples.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, curves and training state.")],
+    refiner: RefinerName = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+) -> None:
+    """Train a refiner from two data sets; run again, it goes on from its last state."""
+    from synthkit import pipeline
+
+    plan = _plan(config, sets, {"refiner": refiner}, seed)
+    with _session(plan) as session:
+        fitted = pipeline.fit(session, plan.components["refiner"], {"source": source, "target": target}, out)
+    typer.echo(f"checkpoint: {fitted.path} (sha256 {fitted.sha256})")
+
+
+@app.command()
+def refine(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Data set to refine.")],
+    out: Annotated[Path, typer.Argument(help="Where the refined data set goes.")],
+    refiner: RefinerName = None,
+    checkpoint: Checkpoint = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Refine a data set with a trained refiner; apply several by refining again."""
+    from synthkit import pipeline
+
+    plan = _plan(config, sets, {"refiner": refiner}, seed)
+    with _session(plan, workers) as session:
+        spec = pipeline.with_weights(session, plan.components["refiner"], checkpoint)
+        made = pipeline.refine(session, spec, source, out)
+    typer.echo(f"refined: {made.dataset.path} ({len(made.dataset)} samples)")
+    _finish(made.skipped, allow_missing)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option("--train", help="Data set to train on.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, curves and training state.")],
+    validation: Annotated[
+        Path | None, typer.Option("--validation", help="Data set that chooses the best checkpoint.")
+    ] = None,
+    detector: DetectorName = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+) -> None:
+    """Train a detector; run again, it goes on from its last state."""
+    from synthkit import pipeline
+
+    plan = _plan(config, sets, {"detector": detector}, seed)
+    sources = {"train": data} | ({"validation": validation} if validation else {})
+    with _session(plan) as session:
+        trained = pipeline.fit(session, plan.components["detector"], sources, out)
+    typer.echo(f"checkpoint: {trained.path} (sha256 {trained.sha256})")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Data set to judge, or to judge the detector on.")],
+    metric: Annotated[str | None, typer.Option(help="Which metric.", metavar="NAME")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Data set to compare with, for distances.")] = None,
+    checkpoint: Checkpoint = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a detector on a data set, or a data set against another."""
+    from synthkit import evaluation
+
+    plan = _plan(config, sets, {"metric": metric}, seed)
+    with _session(plan) as session:
+        results = evaluation.evaluate(session, plan.components["metric"], data, reference, checkpoint)
+    _print_results(results, as_json)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A detector's checkpoint.")],
+    out: Annotated[Path, typer.Option(help="The ONNX file to write.")] = Path("detector.onnx"),
+) -> None:
+    """Export a trained detector as one ONNX file with its card."""
+    from synthkit import pipeline
+
+    with _session(_plan(None, None, {}, None)) as session:
+        card = pipeline.export(session, checkpoint, out)
+    typer.echo(f"{out} ({out.stat().st_size / 1e6:.2f} MB)")
+    typer.echo(json.dumps(card, indent=2))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of images and labels.")],
+    out: Annotated[Path, typer.Argument(help="Where the data set goes.")],
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="What SOURCE holds: cepdof. [default: found out]", metavar="NAME"),
+    ] = None,
+    max_size: Annotated[
+        int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
+    ] = None,
+) -> None:
+    """Turn a labelled set of another format into a data set."""
+    from synthkit.cli.progress import Terminal
+    from synthkit.dataset import formats
+
+    with Terminal() as progress:
+        made = formats.convert(source, out, form=form, max_size_px=max_size, progress=progress)
+    typer.echo(f"converted: {made.path} ({len(made)} samples)")
+
+
+@app.command()
+def verify(path: Annotated[Path, typer.Argument(help="Data set to check.")]) -> None:
+    """Check every byte, record, picture and box of a data set."""
+    from synthkit.cli.progress import Terminal
+    from synthkit.dataset.verify import verify as check
+
+    with Terminal() as progress:
+        report = check(path, progress=progress)
+    for problem in report.problems:
+        typer.echo(f"problem: {problem}", err=True)
+    typer.echo(f"{path}: {report.samples} samples in {report.shards} shards, {len(report.problems)} problems")
+    raise typer.Exit(1 if report.problems else 0)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("synthkit-demo"),
+    renderer: RendererName = None,
+    refiner: RefinerName = None,
+    detector: DetectorName = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    workers: Workers = None,
+) -> None:
+    """Tell the whole story on this machine in minutes, from nothing to a report."""
+    from synthkit import demo as story
+
+    with _session(_plan(None, None, {}, seed), workers) as session:
+        names = {"renderer": renderer, "refiner": refiner, "detector": detector}
+        report = story.run(session, names, config, sets or [], out)
+    typer.echo(f"report: {report.resolve()}")
+
+
+@plugins_app.command("list")
+def plugins_list(as_json: Json = False) -> None:
+    """List every renderer, refiner, detector and metric, and plugins that could not be loaded."""
+    from synthkit.plugins import discover
+
+    registry = discover()
+    if as_json:
+        typer.echo(json.dumps(_listing(registry), indent=2))
+        return
+    for found in registry.all():
+        part, origin = found.component, found.origin
+        typer.echo(f"{part.kind:<9} {part.name:<20} {part.summary}  [{origin.distribution} {origin.version}]")
+    for broken in registry.broken:
+        typer.echo(
+            f"not loaded: {broken.origin.distribution} {broken.origin.version}: {broken.reason}", err=True
+        )
+
+
+@plugins_app.command("show")
+def plugins_show(name: Annotated[str, typer.Argument(help="A component's name.")]) -> None:
+    """Show a component's settings with their defaults."""
+    from synthkit import config as settings
+    from synthkit.errors import PluginError
+    from synthkit.plugins import discover
+
+    registry = discover()
+    matches = [found for found in registry.all() if found.component.name == name]
+    if not matches:
+        hint = settings.nearest(name, [found.component.name for found in registry.all()])
+        raise PluginError(f"no component is called {name!r}{hint}")
+    for found in matches:
+        part = found.component
+        typer.echo(f"{part.kind} {part.name}: {part.summary}")
+        typer.echo(f"needs {', '.join(sorted(part.needs)) or 'nothing'};"
+                   f" provides {', '.join(sorted(part.provides)) or 'nothing'}")  # fmt: skip
+        for setting, kind, default, help_text in settings.describe(part.config):
+            shown = settings.plain(part.defaults.get(setting, default))
+            typer.echo(f"  {setting} = {json.dumps(shown)}\n      {help_text} ({kind})")
+
+
+def _listing(registry: Any) -> dict[str, Any]:
+    return {
+        "components": [
+            {
+                "kind": found.component.kind,
+                "name": found.component.name,
+                "summary": found.component.summary,
+                "distribution": found.origin.distribution,
+                "version": found.origin.version,
+                "revision": found.component.revision,
+                "trainable": found.component.trainable,
+            }
+            for found in registry.all()
+        ],
+        "broken": [
+            {"distribution": b.origin.distribution, "version": b.origin.version, "reason": b.reason}
+            for b in registry.broken
+        ],
+    }
+
+
+def _plan(
+    config: Path | None,
+    sets: list[str] | None,
+    roles: dict[str, str | None],
+    seed: int | None,
+    backgrounds: Path | None = None,
+) -> Plan:
+    from synthkit import settings
+    from synthkit.plugins import discover
+
+    flags: dict[str, Any] = {"seed": seed}
+    if backgrounds is not None:
+        flags["renderer"] = {"backgrounds": str(backgrounds)}
+    return settings.plan(discover(), settings.read(config, sets or (), flags), roles)
+
+
+@contextmanager
+def _session(plan: Plan, workers: int | None = None) -> Iterator[Session]:
+    from synthkit.cli.progress import Terminal
+    from synthkit.session import Session
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with Terminal() as terminal:
+        yield Session(plan.registry, plan.run, workers or cores, terminal, terminal.tell)
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _finish(skipped: int, allow_missing: bool) -> None:
+    if skipped:
+        _tell(f"{skipped} samples were skipped (reasons are in the records); run again to try them once more")
+        if not allow_missing:
+            raise typer.Exit(1)
+
+
+def _print_results(results: list[MetricResult], as_json: bool) -> None:
+    from synthkit.config import plain
+
+    if as_json:
+        typer.echo(json.dumps(plain(results), indent=2))
+        return
+    for result in results:
+        interval = (
+            "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
+        )
+        typer.echo(
+            f"{result.name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)"
+        )

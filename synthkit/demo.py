@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole story on one machine: render, refine, train detectors, judge them, export, report.
+
+The demonstration names no plugin: it takes the components that declare settings small enough for it
+(``Component.demo``). Its target domain is a stand-in, made by the same renderer with the settings the
+renderer declares for that role, so that the demonstration needs no photographs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from synthkit import config, evaluation, pipeline, settings
+from synthkit.checkpoint import Checkpoint
+from synthkit.config import at_least, setting
+from synthkit.dataset import Dataset, storage
+from synthkit.errors import ConfigError, PluginError
+from synthkit.interfaces import Component, ComponentSpec, Kind, MetricResult
+from synthkit.seeds import Seeds
+from synthkit.session import Session
+
+PLAN_FILE = "demo.json"
+TIMES_FILE = "times.json"
+
+
+@attrs.frozen
+class DemoSettings:
+    """How much the demonstration makes, in the table ``[demo]``."""
+
+    source: int = setting(48, help="rendered scenes to refine and to train on", validator=at_least(1))
+    target_train: int = setting(24, help="stand-in target scenes: the refiner's model", validator=at_least(1))
+    target_validation: int = setting(
+        12, help="stand-in target scenes that choose checkpoints", validator=at_least(1)
+    )
+    target_test: int = setting(32, help="stand-in target scenes that give the scores", validator=at_least(1))
+
+
+@attrs.frozen
+class Cast:
+    """The components that play, and the sizes."""
+
+    sizes: DemoSettings
+    source: ComponentSpec
+    target: ComponentSpec
+    refiner: ComponentSpec
+    detector: ComponentSpec
+    metrics: Sequence[ComponentSpec]
+
+
+@attrs.frozen(eq=False)
+class Story:
+    """Everything the report tells about."""
+
+    out: Path
+    cast: Cast
+    datasets: Mapping[str, Dataset]
+    refiner: Checkpoint
+    detectors: Mapping[str, Checkpoint]
+    scores: Mapping[str, Sequence[MetricResult]]
+    distances: Mapping[str, Sequence[MetricResult]]
+    onnx: Path
+    onnx_card: Mapping[str, Any]
+    seconds: Mapping[str, float]
+
+
+def run(
+    session: Session,
+    names: Mapping[str, str | None],
+    config_file: Path | None,
+    sets: Sequence[str],
+    out: Path,
+) -> Path:
+    """Run the demonstration, or go on with an interrupted one; return the report's path.
+
+    Args:
+        names: components to use instead of the first that offer themselves, by kind.
+        config_file, sets: changes to their demonstration settings (``renderer.width_px=320`` changes both
+            domains) and to ``[demo]``.
+
+    Raises:
+        DatasetError: when ``out`` holds something else. PluginError: when a kind of component is missing.
+    """
+    from synthkit.report.story import write_report
+
+    cast = choose(session, names, settings.read(config_file, sets, {}))
+    _claim(out, session, cast)
+    story = _tell_story(session, cast, out)
+    return write_report(session, story)
+
+
+def choose(session: Session, names: Mapping[str, str | None], changes: Mapping[str, Any]) -> Cast:
+    """Return the components that play, with all settings checked.
+
+    Raises:
+        ConfigError, PluginError: as for any settings; PluginError when no component offers itself.
+    """
+    problems = [
+        f"{key}: unknown setting{config.nearest(key, _TABLES)}" for key in changes if key not in _TABLES
+    ]
+    if problems:
+        raise ConfigError(problems)
+    renderer = _player(session, "renderer", names)
+    refiner = _player(session, "refiner", names)
+    detector = _player(session, "detector", names)
+    cast = Cast(
+        sizes=config.structure(DemoSettings, changes.get("demo", {}), path="demo"),
+        source=_spec(renderer, "source", changes),
+        target=_spec(renderer, "target", changes),
+        refiner=_spec(refiner, "settings", changes),
+        detector=_spec(detector, "settings", changes),
+        metrics=[
+            _spec(found.component, "settings", {})
+            for found in session.registry.all("metric")
+            if found.component.demo
+        ],
+    )
+    for spec in (cast.source, cast.target, cast.refiner, cast.detector):
+        session.registry.configure(spec)
+    return cast
+
+
+_TABLES = ("demo", "renderer", "refiner", "detector")
+
+
+def _player(session: Session, kind: Kind, names: Mapping[str, str | None]) -> Component:
+    wanted = names.get(kind)
+    if wanted:
+        return session.registry.get(kind, wanted).component
+    for found in session.registry.all(kind):
+        if found.component.demo:
+            return found.component
+    raise PluginError(f"no installed {kind} offers itself for the demonstration; see 'synthkit plugins list'")
+
+
+def _spec(component: Component, role: str, changes: Mapping[str, Any]) -> ComponentSpec:
+    options = dict(component.demo.get(role, {}))
+    config.merge_into(options, changes.get(component.kind, {}))
+    return ComponentSpec(component.kind, component.name, options)
+
+
+def _claim(out: Path, session: Session, cast: Cast) -> None:
+    """Note in ``out`` which demonstration it holds; refuse a folder that holds anything else."""
+    plan = {"seed": session.run.seed, "threads": session.run.threads, "cast": config.plain(cast)}
+    pipeline.claim_folder(out, PLAN_FILE, plan)
+
+
+def _tell_story(session: Session, cast: Cast, out: Path) -> Story:
+    clock = _Clock(out / TIMES_FILE)
+    data: dict[str, Dataset] = {}
+    for step, (name, spec, count) in enumerate(_renders(cast), 1):
+        session.tell(f"rendering {count} scenes: {name} ({step} of 4)")
+        with clock.timing(f"render {name}"):
+            own = session.reseeded(Seeds(session.run.seed).child("demo").integer(name))
+            data[name] = pipeline.render(own, spec, out / name, count).dataset
+
+    session.tell("training the refiner: rendered people towards the target's look")
+    with clock.timing("fit refiner"):
+        pair = {"source": data["rendered"].path, "target": data["target-train"].path}
+        refiner = pipeline.fit(session, cast.refiner, pair, out / "refiner")
+    with clock.timing("refine"):
+        fitted = pipeline.with_weights(session, cast.refiner, refiner.path)
+        data["refined"] = pipeline.refine(session, fitted, data["rendered"].path, out / "refined").dataset
+
+    detectors, scores = {}, {}
+    for name in ("rendered", "refined", "target-train"):
+        session.tell(f"training a detector on: {name}")
+        with clock.timing(f"train on {name}"):
+            sets = {"train": data[name].path, "validation": data["target-validation"].path}
+            detectors[name] = pipeline.fit(session, cast.detector, sets, out / f"detector-{name}")
+        with clock.timing("evaluate"):
+            scores[name] = _judge(session, cast, data["target-test"], checkpoint=detectors[name].path)
+
+    with clock.timing("evaluate"):
+        distances = {
+            name: _judge(session, cast, data[name], reference=data["target-train"])
+            for name in ("rendered", "refined", "target-test")
+        }
+    onnx = out / "detector.onnx"
+    with clock.timing("export"):
+        card = pipeline.export(session, detectors["refined"].path, onnx)
+    return Story(out, cast, data, refiner, detectors, scores, distances, onnx, card, clock.seconds)
+
+
+def _renders(cast: Cast) -> Iterator[tuple[str, ComponentSpec, int]]:
+    yield "rendered", cast.source, cast.sizes.source
+    yield "target-train", cast.target, cast.sizes.target_train
+    yield "target-validation", cast.target, cast.sizes.target_validation
+    yield "target-test", cast.target, cast.sizes.target_test
+
+
+def _judge(
+    session: Session,
+    cast: Cast,
+    data: Dataset,
+    *,
+    reference: Dataset | None = None,
+    checkpoint: Path | None = None,
+) -> list[MetricResult]:
+    """Return what the metrics say of a detector (with a checkpoint) or of a distance (with a reference)."""
+    results: list[MetricResult] = []
+    for spec in cast.metrics:
+        if evaluation.judges_detections(session, spec) == (checkpoint is not None):
+            results += evaluation.evaluate(session, spec, data, reference, checkpoint)
+    return results
+
+
+class _Clock:
+    """Wall seconds by stage, kept on disk so that a resumed demonstration tells the whole time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+
+    @contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - began
+            storage.write_atomically(self._path, [json.dumps(self.seconds, indent=2).encode()])

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judging: a detector on a data set, or a data set against another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.dataset import Dataset
+from synthkit.errors import ConfigError
+from synthkit.interfaces import ComponentSpec, Detector, Metric, MetricResult, Sample, Scored
+from synthkit.session import Session
+
+REFERENCE = "reference"
+
+
+def evaluate(
+    session: Session,
+    metric: ComponentSpec,
+    data: Path | Dataset,
+    reference: Path | Dataset | None = None,
+    checkpoint: Path | None = None,
+) -> list[MetricResult]:
+    """Return a metric's results.
+
+    Args:
+        metric: which one.
+        data: what is judged, or what the detector is judged on.
+        reference: what ``data`` is compared with, for metrics that have such a role.
+        checkpoint: the detector's, for metrics that judge detections.
+
+    Raises:
+        ConfigError: when the metric needs a reference or a checkpoint that is not given, or is given one
+            that it has no use for.
+    """
+    judged = _opened(data)
+    against = None if reference is None else _opened(reference)
+    with session.entered(metric) as instance:
+        assert isinstance(instance, Metric)
+        _check(metric.name, instance, against is not None, checkpoint is not None)
+        states = {}
+        for role, kind in instance.roles.items():
+            source = against if role == REFERENCE and against is not None else judged
+            if kind == "detections":
+                assert checkpoint is not None
+                detector = detector_spec(checkpoint)
+                states[role] = instance.observe(role, scored(session, detector, source))
+            else:
+                states[role] = instance.observe(role, session.counted(f"measure {role}", source))
+        return list(instance.compute(states))
+
+
+def judges_detections(session: Session, metric: ComponentSpec) -> bool:
+    """Return whether a metric looks at a detector's answers."""
+    return "detections" in session.registry.build(metric, session.runtime("metric")).roles.values()
+
+
+def detector_spec(checkpoint: Path) -> ComponentSpec:
+    """Return the detector a checkpoint belongs to, configured as it was trained."""
+    found = Checkpoint.open(checkpoint)
+    found.require("detector")
+    card = found.card
+    return ComponentSpec("detector", card["name"], card["config"], str(found.path), found.sha256)
+
+
+def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | Dataset) -> Iterator[Scored]:
+    """Yield each sample with what the detector finds in it."""
+    with session.entered(detector) as instance:
+        assert isinstance(instance, Detector)
+        samples: Iterable[Sample] = session.counted("detect", data)
+        kept: list[Sample] = []
+
+        def keep() -> Iterator[Sample]:
+            for sample in samples:
+                kept.append(sample)
+                yield sample
+
+        # A detector may read ahead to fill its batch; answers come in order, so the oldest kept is meant.
+        for detections in instance.detect(keep()):
+            yield Scored(kept.pop(0), detections)
+
+
+def _opened(data: Path | Dataset) -> Dataset:
+    return data if isinstance(data, Dataset) else Dataset.open(data)
+
+
+def _check(name: str, metric: Metric, has_reference: bool, has_checkpoint: bool) -> None:
+    problems = []
+    wants_reference = REFERENCE in metric.roles
+    wants_checkpoint = "detections" in metric.roles.values()
+    if wants_reference != has_reference:
+        problems.append(
+            f"metric {name!r} compares with a reference: give --reference DATASET"
+            if wants_reference
+            else f"metric {name!r} compares with nothing: leave --reference away"
+        )
+    if wants_checkpoint != has_checkpoint:
+        problems.append(
+            f"metric {name!r} judges a detector: give --checkpoint FILE"
+            if wants_checkpoint
+            else f"metric {name!r} judges images, not a detector: leave --checkpoint away"
+        )
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages as functions: render, fit, refine, and ``build``, all three; each goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from synthkit import config, execution
+from synthkit.checkpoint import Checkpoint
+from synthkit.dataset import Dataset, DatasetWriter, formats, storage
+from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
+from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable, sample_key
+from synthkit.jobs import job_arguments
+from synthkit.plugins import check_chain
+from synthkit.sample import Skipped
+from synthkit.session import Session
+
+BUILD_FILE = "build.json"
+FIT_FILE = "fit.json"
+DEFAULT_PARENT = Path("synthkit-out")
+_SHORT_HASH = 8
+
+
+@attrs.frozen(eq=False)
+class Made:
+    """A finished data set, and how many of its samples were skipped."""
+
+    dataset: Dataset
+    skipped: int
+
+
+@attrs.frozen(eq=False)
+class Built:
+    """What ``build`` made."""
+
+    rendered: Dataset
+    checkpoint: str | None
+    refined: Dataset
+    skipped: int
+
+
+def render(session: Session, renderer: ComponentSpec, out: Path, scenes: int) -> Made:
+    """Render ``scenes`` scenes into a data set at ``out``, or the rest of them.
+
+    Raises:
+        DatasetError: when ``out`` holds something else. ConfigError: for wrong settings.
+    """
+    with session.registry.build(renderer, session.runtime("renderer")) as component:
+        per_scene = component.samples_per_scene
+
+    def keys(scene: int) -> list[str]:
+        return [sample_key(scene, n) for n in range(per_scene)]
+
+    stage = _Stage(
+        session=session,
+        spec=renderer,
+        job="synthkit.jobs:RenderJob",
+        arguments={},
+        identity={"component": session.registry.identity(renderer), "seed": session.run.seed},
+        notes={"stages": [session.registry.provenance(renderer)]},
+        keys=keys,
+        verb="render",
+    )
+    return stage.run(out, scenes)
+
+
+def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) -> Made:
+    """Refine the data set at ``source`` into one at ``out``, sample for sample, or the rest of them.
+
+    Raises:
+        DatasetError: when ``source`` cannot be read or ``out`` holds something else. ConfigError: for wrong
+            settings, or a refiner that needs what the source does not have.
+    """
+    data = Dataset.open(source)
+    component = session.registry.get("refiner", refiner.name).component
+    check_chain([("refiner", component)], provided_by(data))
+    parent = dict(data.manifest.notes) if data.manifest else {}
+    stage = _Stage(
+        session=session,
+        spec=refiner,
+        job="synthkit.jobs:RefineJob",
+        arguments={"source": str(source.resolve())},
+        identity={
+            "component": session.registry.identity(refiner),
+            "seed": session.run.seed,
+            # Its configuration, not its content: a source that has grown is still the same source.
+            "source": data.manifest.fingerprint if data.manifest else data.fingerprint,
+        },
+        notes={
+            **parent,
+            "stages": [*parent.get("stages", ()), session.registry.provenance(refiner)],
+            "parents": [{"path": str(source), "fingerprint": data.fingerprint}],
+        },
+        keys=lambda index: [data.key(index)],
+        verb="refine",
+    )
+    return stage.run(out, len(data))
+
+
+def fit(
+    session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset], workdir: Path
+) -> Checkpoint:
+    """Train a component, or go on with an interrupted training, or return what was finished before.
+
+    Args:
+        data: data sets by role: ``source`` and ``target`` for refiners, ``train`` and ``validation`` for
+            detectors.
+        workdir: for the checkpoint, curves and states; belongs to this one training.
+
+    Raises:
+        PluginError: when the component learns nothing. DatasetError: when a data set cannot be read, or
+            ``workdir`` holds another training. WeightsError: when weights it starts from cannot be had.
+    """
+    component = session.registry.get(spec.kind, spec.name).component
+    if not component.trainable:
+        raise PluginError(f"{spec.kind} {spec.name!r} learns nothing: use it as it is")
+    opened = {role: item if isinstance(item, Dataset) else Dataset.open(item) for role, item in data.items()}
+    claim = {
+        "component": session.registry.identity(spec),
+        "seed": session.run.seed,
+        "threads": session.run.threads,
+        "data": {role: item.fingerprint for role, item in opened.items()},
+    }
+    finished = _claim_workdir(workdir, claim)
+    if finished is not None:
+        return finished
+    with session.entered(spec) as instance:
+        if not isinstance(instance, Trainable):
+            raise PluginError(f"{spec.kind} {spec.name!r} is declared trainable but has no fit()")
+        checkpoint = instance.fit(opened, workdir)
+    result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
+    _write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
+    return checkpoint
+
+
+def build(
+    session: Session,
+    renderer: ComponentSpec,
+    refiner: ComponentSpec,
+    out: Path | None,
+    scenes: int,
+    *,
+    real: Path | None = None,
+    checkpoint: Path | None = None,
+) -> Built:
+    """Render, train the refiner towards ``real``, and refine: everything below ``out``.
+
+    Args:
+        out: its folder; None for one in ``synthkit-out`` named by the configuration.
+        real: the target: a data set, or a folder of a format that ``convert`` knows. Without it (and
+            without ``checkpoint``) the refiner's small demonstration checkpoint is used.
+
+    Raises:
+        ConfigError, DatasetError, PluginError, WeightsError: before any work, as far as can be known.
+    """
+    parts = [session.registry.get(spec.kind, spec.name).component for spec in (renderer, refiner)]
+    check_chain([(part.kind, part) for part in parts], frozenset())
+    if real is not None and checkpoint is not None:
+        raise ConfigError(["--real trains a checkpoint and --checkpoint gives one: choose one of them"])
+    trains = parts[1].trainable and checkpoint is None and real is not None
+    if not trains:
+        refiner = with_weights(session, refiner, checkpoint)
+    target = Path(real) if trains and real is not None else None
+    claim = {
+        "renderer": session.registry.identity(renderer),
+        "refiner": session.registry.identity(refiner),
+        "seed": session.run.seed,
+        "threads": session.run.threads,
+        "scenes": scenes,
+        "real": None if target is None else _input_fingerprint(target),
+    }
+    out = out or _default_folder(claim, renderer.name, refiner.name)
+    claim_folder(out, BUILD_FILE, claim)
+    real_set = None if target is None else _as_dataset(session, target, out / "real")
+
+    rendered = render(session, renderer, out / "rendered", scenes)
+    if real_set is not None:
+        pair = {"source": rendered.dataset, "target": real_set}
+        fitted = fit(session, refiner, pair, out / "refiner")
+        refiner = attrs.evolve(refiner, checkpoint=str(fitted.path), checkpoint_sha256=fitted.sha256)
+    refined = refine(session, refiner, rendered.dataset.path, out / "refined")
+    return Built(rendered.dataset, refiner.checkpoint, refined.dataset, rendered.skipped + refined.skipped)
+
+
+def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None) -> ComponentSpec:
+    """Return the spec with its checkpoint: the one given, or the plugin's small demonstration one.
+
+    Raises:
+        WeightsError: when neither is there, or it is another component's.
+    """
+    component = session.registry.get(spec.kind, spec.name).component
+    if not component.trainable:
+        if checkpoint is not None:
+            raise WeightsError(f"{spec.kind} {spec.name!r} takes no checkpoint")
+        return spec
+    if checkpoint is None:
+        checkpoint = _demo_checkpoint(component)
+        session.tell(
+            f"{spec.kind} {spec.name!r}: using its small demonstration checkpoint;"
+            " for your own sensor's look give --real DATASET (or a trained --checkpoint)"
+        )
+    opened = Checkpoint.open(checkpoint)
+    opened.require(spec.kind)
+    return attrs.evolve(spec, checkpoint=str(opened.path.resolve()), checkpoint_sha256=opened.sha256)
+
+
+def export(session: Session, checkpoint: Path, out: Path) -> Mapping[str, Any]:
+    """Write a detector's ONNX file and, beside it, its card as JSON; return the card.
+
+    Raises:
+        WeightsError: when the checkpoint is no detector's. PluginError: when its detector cannot be exported.
+    """
+    from synthkit.evaluation import detector_spec
+
+    spec = detector_spec(checkpoint)
+    with session.entered(spec) as detector:
+        if not isinstance(detector, Exportable):
+            raise PluginError(f"detector {spec.name!r} cannot be exported as ONNX")
+        with storage.disk_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            card = detector.export_onnx(out)
+    _write_json(out.with_suffix(".json"), card)
+    return card
+
+
+def provided_by(data: Dataset) -> frozenset[str]:
+    """Return what the first sample of a set carries, in the words of ``Component.provides``."""
+    sample = data[0]
+    words = set(sample.layers)
+    for person in sample.people or ():
+        words |= {
+            word
+            for word, value in (
+                ("people.head", person.head_px),
+                ("people.box", person.box_xyxy_px),
+                ("people.rotated_box", person.rotated_box),
+            )
+            if value is not None
+        }
+    return frozenset(words)
+
+
+@attrs.frozen(eq=False)
+class _Stage:
+    """One job over many tasks, whose results become the scenes of a data set."""
+
+    session: Session
+    spec: ComponentSpec
+    job: str
+    arguments: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    notes: Mapping[str, Any]
+    keys: Callable[[int], Sequence[str]]
+    verb: str
+
+    def run(self, out: Path, scenes: int) -> Made:
+        run = self.session.run
+        writer = DatasetWriter(
+            out,
+            identity=self.identity,
+            notes=self.notes,
+            scenes=scenes,
+            scenes_per_shard=run.scenes_per_shard,
+        )
+        with writer:
+            for warning in writer.warnings:
+                self.session.tell(f"warning: {warning}")
+            self._work(writer)
+            summary = writer.finalise()
+        if not summary.samples:
+            reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
+            raise DatasetError(f"{out}: not one sample could be made: {reasons}")
+        return Made(Dataset.open(out), summary.skipped)
+
+    def _work(self, writer: DatasetWriter) -> None:
+        pending = writer.pending_scenes()
+        self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
+        if not pending:
+            return
+        arguments = job_arguments(self.session, self.spec, writer.spool, **self.arguments)
+        job = execution.JobSpec(self.job, arguments)
+        for outcome in execution.run(job, pending, workers=min(self.session.workers, len(pending))):
+            if isinstance(outcome, execution.Failed):
+                writer.spool.put(
+                    outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)]
+                )
+            writer.finished(outcome.task)
+            self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
+
+
+def _demo_checkpoint(component: Component) -> Path:
+    if component.demo_checkpoint is None:
+        raise WeightsError(
+            f"{component.kind} {component.name!r} must be trained first: give --real DATASET to 'build',"
+            " or --checkpoint FILE from 'synthkit fit'"
+        )
+    package, _, name = component.demo_checkpoint.partition(":")
+    return Path(str(resources.files(package).joinpath(name)))
+
+
+def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None:
+    """Take a training folder for ``claim``; return the checkpoint when this training was finished there."""
+    noted = claim_folder(workdir, FIT_FILE, claim)
+    result = noted.get("checkpoint")
+    if result is None:
+        return None
+    return Checkpoint.open(workdir / result["file"], expected_sha256=result["sha256"])
+
+
+def claim_folder(folder: Path, name: str, claim: Mapping[str, Any]) -> dict[str, Any]:
+    """Note in ``folder`` what it is for; return the note there was.
+
+    Raises:
+        DatasetError: when the folder holds something else, or the same work with other settings.
+    """
+    note = folder / name
+    if note.is_file():
+        try:
+            noted = json.loads(note.read_bytes())
+            changed = sorted(key for key in claim if noted.get(key) != json.loads(json.dumps(claim[key])))
+        except (ValueError, AttributeError):
+            raise DatasetError(f"{note}: is damaged; choose another folder") from None
+        if changed:
+            raise DatasetError(
+                f"{folder}: holds work of this kind that differs in: {', '.join(changed)};"
+                " choose another folder, or the same settings"
+            )
+        return dict(noted)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder}: exists and holds something else; choose a new or empty folder")
+    with storage.disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write_json(note, claim)
+    return {}
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    storage.write_atomically(path, [json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"])
+
+
+def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Path:
+    return DEFAULT_PARENT / f"{renderer}-{refiner}-{config.fingerprint(claim)[:_SHORT_HASH]}"
+
+
+def _input_fingerprint(path: Path) -> str:
+    if formats.is_dataset(path):
+        return Dataset.open(path).fingerprint
+    return config.content_sha256(path, "--real")
+
+
+def _as_dataset(session: Session, path: Path, converted: Path) -> Dataset:
+    """Open a data set, or convert a folder of another format."""
+    if formats.is_dataset(path):
+        return Dataset.open(path)
+    return formats.convert(path, converted, progress=session.progress)

@@ -76,10 +76,13 @@ class BodyCoordinates:
 
 def below_neck(at: BodyCoordinates, depth_m: float, vee_m: float = 0.0) -> Field:
     """Below a neckline `depth_m` under the root of the neck, in front lower by a V of `vee_m`."""
-    front_y, front_z, back_y, back_z = -0.1, 0.482, 0.045, 0.552
+    front_y, front_z, back_y, back_z = -0.1, 0.494, 0.045, 0.552
     tilt = np.hypot(back_y - front_y, back_z - front_z)
     over = (at.z_m - front_z) * (back_y - front_y) - (at.y_m - front_y) * (back_z - front_z)
     field = -(over / tilt + depth_m * np.clip(0.6 - at.y_m * 5, 0.3, 1.2))
+    from_neck = np.hypot(at.x_m, 0.85 * (at.y_m + 0.02))
+    off_neck = from_neck - (0.078 + depth_m) - 5 * np.maximum(at.z_m - 0.54, 0)
+    field = np.maximum(field, off_neck)
     if vee_m > 0:
         edge = front_z - vee_m + at.x_m * (vee_m / 0.075)
         front = np.where(at.y_m < -0.01, edge - at.z_m, INSIDE_M) * 0.6

@@ -50,8 +50,15 @@ class _Figure:
 
     shape_m: NDArray[np.float32]
     posed: PosedSkeleton
+    pivots: dict[str, NDArray[np.float64]]
     motions: NDArray[np.float32]
     vertices_m: NDArray[np.float32]
+
+    def bone_motion(self, bone: str) -> NDArray[np.float32]:
+        """Return the rigid motion (3, 4) of a bone from rest."""
+        rotation = self.posed.rotations[bone]
+        shift = self.posed.pivots[bone] - rotation @ self.pivots[bone]
+        return np.concatenate([rotation, shift[:, None]], axis=1).astype(np.float32)
 
 
 class BodyLibrary:
@@ -70,9 +77,9 @@ class BodyLibrary:
         self._at = BodyCoordinates.of(self._mesh, self._skin)
         self._wardrobe = Wardrobe(self._mesh, self._at)
         self._cobbler = Cobbler(self._mesh, self._at)
-        self._barber = Barber(self._mesh, self._skin)
         self._body_vertices = self._mesh.group_vertices(mpfb.BODY)
         self._landmarks = Landmarks.of(self._mesh, self._body_vertices)
+        self._barber = Barber(self._mesh, self._skin, self._landmarks)
         self._head = np.flatnonzero(self._skin.dense("head", "neck03")[: len(self._body_vertices)] > 0.6)
         self._feet = {
             side: np.flatnonzero(self._skin.dense(f"foot.{side}", f"toes.{side}")[: len(self._body_vertices)] > 0.5)
@@ -146,7 +153,7 @@ class BodyLibrary:
         else:
             posed = poser.solve(None)
         motions = self._skin.motions(body.pivots, posed)
-        return _Figure(shape_m, posed, motions, moved(motions, shape_m)), seat_height_m
+        return _Figure(shape_m, posed, body.pivots, motions, moved(motions, shape_m)), seat_height_m
 
     def _part(
         self, name: str, figure: _Figure, piece: Piece, rest_m: NDArray[np.float32], material: Material
@@ -201,11 +208,15 @@ class BodyLibrary:
         return tuple(parts)
 
     def _hair(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
-        material = hair_material(spec.identity)
-        return tuple(
-            self._cloth_part(name, figure, mesh, material)
-            for name, mesh in self._barber.make(spec.identity.hair_style, figure.shape_m)
-        )
+        identity = spec.identity
+        material = hair_material(identity)
+        head, chest = figure.bone_motion("head"), figure.bone_motion("spine01")
+        parts = []
+        for hair in self._barber.make(identity.hair_style, identity.hair_phase, figure.shape_m):
+            share = hair.on_head[:, None, None]
+            posed_m = moved(head * share + chest * (1 - share), hair.vertices_m)
+            parts.append(MeshPart(hair.name, posed_m, hair.faces, hair.vertices_m, material, True))
+        return tuple(parts)
 
     def _head_vertices(self, figure: _Figure, hair: tuple[MeshPart, ...]) -> NDArray[np.float32]:
         return np.concatenate([figure.vertices_m[self._head], *(part.vertices_m for part in hair)])

@@ -22,8 +22,8 @@ from synthkit_blender.people.types import (
 )
 
 MEAN_HEIGHT_M = {"female": 1.64, "male": 1.77}
-FEMALE_HAIR = {"long": 30, "bob": 24, "bun": 18, "full": 12, "short": 14, "cropped": 2}
-MALE_HAIR = {"short": 44, "cropped": 24, "full": 18, "receding": 0, "bald": 3, "bob": 2, "bun": 1}
+FEMALE_HAIR = {"long": 22, "shoulder": 20, "bob": 16, "ponytail": 16, "bun": 14, "full": 6, "short": 8}
+MALE_HAIR = {"short": 36, "side_short": 24, "cropped": 20, "full": 14, "shoulder": 2, "bun": 1}
 FEMALE_TOPS = {"tshirt": 20, "longsleeve": 18, "sweater": 20, "blouse": 20, "vest": 8, "shirt": 14, "dress": 10}
 MALE_TOPS = {"tshirt": 28, "longsleeve": 12, "sweater": 22, "shirt": 24, "rolled_shirt": 14}
 FEMALE_BOTTOMS = {"trousers": 58, "leggings": 14, "skirt": 14, "long_skirt": 7, "shorts": 4}
@@ -81,6 +81,7 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
         hair_style=_hair_style(seeds.stream("hair_style"), female, age),
         hair_color=hair_color,
         hair_name=hair_name,
+        hair_phase=float(face.random()),
         eye_color=palette.EYES[eye],
         lip_strength=float(face.uniform(0.5, 1.0) if female else face.uniform(0.25, 0.5)),
     )
@@ -118,7 +119,7 @@ def _hair_style(rng: RANDOM, female: bool, age: float) -> str:
     if female:
         weights = dict(FEMALE_HAIR)
         if age > 55:
-            weights |= {"long": 8, "short": 34, "bob": 30}
+            weights |= {"long": 4, "shoulder": 10, "ponytail": 4, "short": 30, "full": 20}
         return choose(rng, weights)
     thinning = float(np.clip((age - 30) / 40, 0, 1))
     return choose(rng, MALE_HAIR | {"receding": 45 * thinning, "bald": 3 + 16 * thinning})

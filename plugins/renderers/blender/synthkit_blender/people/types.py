@@ -101,6 +101,7 @@ class IdentitySpec:
     hair_style: str
     hair_color: Rgb
     hair_name: str
+    hair_phase: float
     eye_color: Rgb
     lip_strength: float
 

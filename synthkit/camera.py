@@ -73,9 +73,7 @@ class FisheyeCamera:
             raise ValueError(f"the first coefficient of theta must be > 0, got {self.theta_coefficients}")
         radii = np.linspace(0, self.max_radius_px, _FIT_POINTS)
         if (self._theta_slope(radii) <= 0).any():
-            raise ValueError(
-                f"theta(r) must increase up to max_theta_rad, {self.theta_coefficients} does not"
-            )
+            raise ValueError(f"theta(r) must increase up to max_theta_rad, {self.theta_coefficients} does not")
 
     @classmethod
     def equidistant(
@@ -91,9 +89,7 @@ class FisheyeCamera:
         radius = min(width_px, height_px) / 2 if radius_px is None else radius_px
         half = math.radians(fov_degrees) / 2
         pose = np.eye(4) if world_from_camera is None else world_from_camera
-        return cls(
-            width_px, height_px, width_px / 2, height_px / 2, (half / radius, 0.0, 0.0, 0.0), half, pose
-        )
+        return cls(width_px, height_px, width_px / 2, height_px / 2, (half / radius, 0.0, 0.0, 0.0), half, pose)
 
     @classmethod
     def from_opencv(
@@ -119,9 +115,7 @@ class FisheyeCamera:
         k = np.asarray(matrix, dtype=np.float64)
         fx, fy = k[0, 0], k[1, 1]
         if abs(fx / fy - 1) > 0.01 or abs(k[0, 1]) > 1e-6 * fx:
-            raise ValueError(
-                f"the fisheye needs square pixels without skew, got fx {fx}, fy {fy}, skew {k[0, 1]}"
-            )
+            raise ValueError(f"the fisheye needs square pixels without skew, got fx {fx}, fy {fy}, skew {k[0, 1]}")
         theta = np.linspace(0, max_theta_rad, _FIT_POINTS)
         radius = (fx + fy) / 2 * _kannala_brandt(theta, distortion)
         design = np.stack([radius**n for n in (1, 2, 3, 4)], axis=1)

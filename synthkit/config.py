@@ -107,9 +107,7 @@ def plain(value: Any) -> Any:
 
 def fingerprint(value: Any) -> str:
     """Return the sha256 (hex) of the canonical JSON of a config or plain value."""
-    text = json.dumps(
-        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -251,9 +249,7 @@ def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
         return _LEAVES.structure(value, target)
     except Exception as error:  # cattrs raises many kinds; all mean that the value does not fit
         detail = str(error) if isinstance(error, ValueError) and "structur" not in str(error) else ""
-        problems.append(
-            f"{path}: expected {_type_name(hint)}, got {value!r}{f' ({detail})' if detail else ''}"
-        )
+        problems.append(f"{path}: expected {_type_name(hint)}, got {value!r}{f' ({detail})' if detail else ''}")
         return None
 
 
@@ -336,6 +332,8 @@ def _type_name(hint: Any) -> str:
 
 
 def _numbers(value: Any) -> Iterable[float]:
+    if value is None:  # an optional setting that is not set
+        return ()
     return value if isinstance(value, tuple | list) else (value,)
 
 

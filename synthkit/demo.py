@@ -36,9 +36,7 @@ class DemoSettings:
 
     source: int = setting(48, help="rendered scenes to refine and to train on", validator=at_least(1))
     target_train: int = setting(24, help="stand-in target scenes: the refiner's model", validator=at_least(1))
-    target_validation: int = setting(
-        12, help="stand-in target scenes that choose checkpoints", validator=at_least(1)
-    )
+    target_validation: int = setting(12, help="stand-in target scenes that choose checkpoints", validator=at_least(1))
     target_test: int = setting(32, help="stand-in target scenes that give the scores", validator=at_least(1))
 
 
@@ -101,9 +99,7 @@ def choose(session: Session, names: Mapping[str, str | None], changes: Mapping[s
     Raises:
         ConfigError, PluginError: as for any settings; PluginError when no component offers itself.
     """
-    problems = [
-        f"{key}: unknown setting{config.nearest(key, _TABLES)}" for key in changes if key not in _TABLES
-    ]
+    problems = [f"{key}: unknown setting{config.nearest(key, _TABLES)}" for key in changes if key not in _TABLES]
     if problems:
         raise ConfigError(problems)
     renderer = _player(session, "renderer", names)
@@ -116,9 +112,7 @@ def choose(session: Session, names: Mapping[str, str | None], changes: Mapping[s
         refiner=_spec(refiner, "settings", changes),
         detector=_spec(detector, "settings", changes),
         metrics=[
-            _spec(found.component, "settings", {})
-            for found in session.registry.all("metric")
-            if found.component.demo
+            _spec(found.component, "settings", {}) for found in session.registry.all("metric") if found.component.demo
         ],
     )
     for spec in (cast.source, cast.target, cast.refiner, cast.detector):

@@ -9,7 +9,8 @@ from pathlib import Path
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError
-from synthkit.interfaces import ComponentSpec, Detector, Metric, MetricResult, Sample, Scored
+from synthkit.interfaces import ComponentSpec, Detector, Metric, MetricResult, Scored
+from synthkit.sample import Sample
 from synthkit.session import Session
 
 REFERENCE = "reference"

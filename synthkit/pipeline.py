@@ -103,9 +103,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
     return stage.run(out, len(data))
 
 
-def fit(
-    session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset], workdir: Path
-) -> Checkpoint:
+def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset], workdir: Path) -> Checkpoint:
     """Train a component, or go on with an interrupted training, or return what was finished before.
 
     Args:
@@ -287,9 +285,7 @@ class _Stage:
         job = execution.JobSpec(self.job, arguments)
         for outcome in execution.run(job, pending, workers=min(self.session.workers, len(pending))):
             if isinstance(outcome, execution.Failed):
-                writer.spool.put(
-                    outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)]
-                )
+                writer.spool.put(outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)])
             writer.finished(outcome.task)
             self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
 

@@ -59,9 +59,7 @@ class Registry:
             name = self._manager.register(plugin, name=origin.plugin)
             self._manager.check_pending()
             implementations = [
-                hook
-                for hook in self._manager.hook.synthkit_components.get_hookimpls()
-                if hook.plugin_name == name
+                hook for hook in self._manager.hook.synthkit_components.get_hookimpls() if hook.plugin_name == name
             ]
             if not implementations:
                 raise PluginError("it does not implement synthkit_components()")
@@ -192,9 +190,7 @@ def discover() -> Registry:
     registry = Registry()
     wanted = os.environ.get(ALLOW_VARIABLE)
     allowed = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
-    points = sorted(
-        metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_origin(p).distribution, p.name)
-    )
+    points = sorted(metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_origin(p).distribution, p.name))
     for point in points:
         origin = _origin(point)
         if allowed is not None and not allowed & {origin.distribution, origin.plugin}:

@@ -192,14 +192,10 @@ class Sample:
             raise ValueError(f"{self.key}: image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
         for name, layer in self.layers.items():
             if layer.shape[:2] != image.shape[:2]:
-                raise ValueError(
-                    f"{self.key}: layer {name!r} is {layer.shape[:2]}, the image {image.shape[:2]}"
-                )
+                raise ValueError(f"{self.key}: layer {name!r} is {layer.shape[:2]}, the image {image.shape[:2]}")
             allowed = LAYER_DTYPES.get(name)
             if allowed and layer.dtype.name not in allowed:
-                raise ValueError(
-                    f"{self.key}: layer {name!r} must be {' or '.join(allowed)}, got {layer.dtype}"
-                )
+                raise ValueError(f"{self.key}: layer {name!r} must be {' or '.join(allowed)}, got {layer.dtype}")
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import attrs
 
 from synthkit import config
 from synthkit.config import at_least, between, setting
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, PluginError
 from synthkit.interfaces import ComponentSpec, Kind
 from synthkit.plugins import Registry
 
@@ -53,7 +53,7 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
             settings' table.
 
     Raises:
-        ConfigError: with every problem of every part. PluginError: for an unknown component.
+        ConfigError: with every problem of every part, unknown components among them.
     """
     problems: list[str] = []
     known = {field.name for field in attrs.fields(RunSettings)}
@@ -77,6 +77,8 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
             registry.configure(spec, path=role)
         except ConfigError as error:
             problems.extend(error.problems)
+        except PluginError as error:
+            problems.append(str(error))
         components[role] = spec
     if problems or run is None:
         raise ConfigError(problems)

@@ -80,9 +80,7 @@ class Found:
     path: Path
 
 
-def _torchvision(
-    name: str, file: str, sha256: str, architecture: str, wheel: Wheel | None = None
-) -> Pretrained:
+def _torchvision(name: str, file: str, sha256: str, architecture: str, wheel: Wheel | None = None) -> Pretrained:
     return Pretrained(
         name=name,
         file=file,

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="synthkit",
-    help="Make training data of people as ceiling fisheyes see them, and see whether it is any good.",
+    help="Make training data of people as ceiling fisheyes see them, and see whether it is any good."
+    " All long work can be stopped and run again: it goes on where it stopped.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -32,18 +33,14 @@ app.add_typer(plugins_app, name="plugins")
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="One setting, such as renderer.samples=16; may be repeated.", metavar="KEY=VALUE"
-    ),
+    typer.Option("--set", help="One setting, such as renderer.samples=16; may be repeated.", metavar="KEY=VALUE"),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes; the result never depends on it. [default: all cores]"),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="The one seed of all random draws. [default: 0]")]
-AllowMissing = Annotated[
-    bool, typer.Option("--allow-missing", help="Exit 0 although some samples were skipped.")
-]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Exit 0 although some samples were skipped.")]
 RendererName = Annotated[str | None, typer.Option("--renderer", help="Which renderer.", metavar="NAME")]
 RefinerName = Annotated[str | None, typer.Option("--refiner", help="Which refiner.", metavar="NAME")]
 DetectorName = Annotated[str | None, typer.Option("--detector", help="Which detector.", metavar="NAME")]
@@ -69,9 +66,7 @@ def build(
     ] = None,
     backgrounds: Backgrounds = None,
     count: Count = 16,
-    out: Annotated[
-        Path | None, typer.Option(help="Where it goes. [default: a new folder in synthkit-out]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where it goes. [default: a new folder in synthkit-out]")] = None,
     checkpoint: Checkpoint = None,
     config: ConfigFile = None,
     sets: Sets = None,
@@ -79,7 +74,7 @@ def build(
     workers: Workers = None,
     allow_missing: AllowMissing = False,
 ) -> None:
-    """Render people, train the refiner towards real images, refine: a data set from nothing."""
+    """Render, train the refiner, refine: a data set from nothing."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds)
@@ -107,7 +102,7 @@ def render(
     workers: Workers = None,
     allow_missing: AllowMissing = False,
 ) -> None:
-    """Render scenes into a data set; run again, it goes on where it stopped."""
+    """Render scenes into a data set."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
@@ -127,7 +122,7 @@ def fit(
     sets: Sets = None,
     seed: Seed = None,
 ) -> None:
-    """Train a refiner from two data sets; run again, it goes on from its last state."""
+    """Train a refiner from two data sets."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
@@ -148,7 +143,7 @@ def refine(
     workers: Workers = None,
     allow_missing: AllowMissing = False,
 ) -> None:
-    """Refine a data set with a trained refiner; apply several by refining again."""
+    """Refine a data set; apply several refiners by refining again."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
@@ -171,7 +166,7 @@ def train(
     sets: Sets = None,
     seed: Seed = None,
 ) -> None:
-    """Train a detector; run again, it goes on from its last state."""
+    """Train a detector from a data set."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"detector": detector}, seed)
@@ -192,7 +187,7 @@ def evaluate(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a detector on a data set, or a data set against another."""
+    """Judge a detector, or a data set against another."""
     from synthkit import evaluation
 
     plan = _plan(config, sets, {"metric": metric}, seed)
@@ -206,7 +201,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="A detector's checkpoint.")],
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")] = Path("detector.onnx"),
 ) -> None:
-    """Export a trained detector as one ONNX file with its card."""
+    """Export a detector as one ONNX file with its card."""
     from synthkit import pipeline
 
     with _session(_plan(None, None, {}, None)) as session:
@@ -227,7 +222,7 @@ def convert(
         int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
     ] = None,
 ) -> None:
-    """Turn a labelled set of another format into a data set."""
+    """Turn labelled images of another format into a data set."""
     from synthkit.cli.progress import Terminal
     from synthkit.dataset import formats
 
@@ -238,7 +233,7 @@ def convert(
 
 @app.command()
 def verify(path: Annotated[Path, typer.Argument(help="Data set to check.")]) -> None:
-    """Check every byte, record, picture and box of a data set."""
+    """Check every byte and box of a data set."""
     from synthkit.cli.progress import Terminal
     from synthkit.dataset.verify import verify as check
 
@@ -261,7 +256,7 @@ def demo(
     seed: Seed = None,
     workers: Workers = None,
 ) -> None:
-    """Tell the whole story on this machine in minutes, from nothing to a report."""
+    """From nothing to a report, on this machine, in minutes."""
     from synthkit import demo as story
 
     with _session(_plan(None, None, {}, seed), workers) as session:
@@ -283,9 +278,7 @@ def plugins_list(as_json: Json = False) -> None:
         part, origin = found.component, found.origin
         typer.echo(f"{part.kind:<9} {part.name:<20} {part.summary}  [{origin.distribution} {origin.version}]")
     for broken in registry.broken:
-        typer.echo(
-            f"not loaded: {broken.origin.distribution} {broken.origin.version}: {broken.reason}", err=True
-        )
+        typer.echo(f"not loaded: {broken.origin.distribution} {broken.origin.version}: {broken.reason}", err=True)
 
 
 @plugins_app.command("show")
@@ -375,9 +368,5 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
         typer.echo(json.dumps(plain(results), indent=2))
         return
     for result in results:
-        interval = (
-            "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
-        )
-        typer.echo(
-            f"{result.name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)"
-        )
+        interval = "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
+        typer.echo(f"{result.name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")

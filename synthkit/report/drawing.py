@@ -67,9 +67,7 @@ def grid(pictures: Sequence[Picture], columns: int, *, gap_px: int = 4, backgrou
     height = max(picture.shape[0] for picture in pictures)
     width = max(picture.shape[1] for picture in pictures)
     rows = -(-len(pictures) // columns)
-    sheet = np.full(
-        (rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3), background, np.uint8
-    )
+    sheet = np.full((rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3), background, np.uint8)
     for index, picture in enumerate(pictures):
         top, left = (index // columns) * (height + gap_px), (index % columns) * (width + gap_px)
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture

@@ -78,14 +78,12 @@ def _samples(story: Story) -> Section:
         before, after = rendered[index], refined.by_key(rendered.key(index))
         count = len(before.people or ())
         figures += [
-            Figure(draw(before), f"Rendered room from above with {count} people in boxes", f"{before.key}, rendered, with its truth"),
+            Figure(draw(before), f"Rendered room from above, {count} people in boxes", f"{before.key}, with its truth"),
             Figure(after.image, f"The same room, its {count} people refined", "the same, refined"),
         ]  # fmt: skip
     target = story.datasets["target-train"]
     for index in _spread(len(target), 2):
-        figures.append(
-            Figure(draw(target[index]), "Target room from above, people in boxes", "target domain")
-        )
+        figures.append(Figure(draw(target[index]), "Target room from above, people in boxes", "target domain"))
     return Section(
         "Samples, before and after",
         [
@@ -123,15 +121,11 @@ def _people(story: Story) -> Section:
 
 
 def _training(story: Story) -> Section:
-    shown = [
-        Plot(_loss_plot(story.out / "refiner" / "curves.jsonl", "Refiner: losses"), "Refiner losses by step")
-    ]
+    shown = [Plot(_loss_plot(story.out / "refiner" / "curves.jsonl", "Refiner: losses"), "Refiner losses by step")]
     series = {}
     for name in story.detectors:
         rows = plots.read_curves(story.out / f"detector-{name}" / "curves.jsonl")
-        series[f"trained on {_NAMES[name]}"] = [
-            (row["step"], row["val_f1"]) for row in rows if "val_f1" in row
-        ]
+        series[f"trained on {_NAMES[name]}"] = [(row["step"], row["val_f1"]) for row in rows if "val_f1" in row]
     f1 = plots.curves(series, title="Detectors: F1 on the validation set", y_label="F1")
     shown.append(Plot(f1, "Validation F1 of three detectors by step"))
     return Section("Training", plots=shown)
@@ -175,18 +169,14 @@ def _finds(session: Session, story: Story) -> Section:
     figures = []
     for scored in evaluation.scored(session, spec, chosen):
         picture = draw(scored.sample, detections=scored.detections)
-        caption = (
-            f"{scored.sample.key}: orange boxes are the detector's (score at least 0.5), yellow the truth"
-        )
+        caption = f"{scored.sample.key}: orange boxes are the detector's (score at least 0.5), yellow the truth"
         figures.append(Figure(picture, "Target room with true and found heads", caption))
     return Section("What the detector trained on refined people finds", figures=figures, per_row=3)
 
 
 def _distances(story: Story) -> Section:
     names = [result.name for result in next(iter(story.distances.values()))]
-    rows = [
-        [_NAMES[data], *(_number(result) for result in results)] for data, results in story.distances.items()
-    ]
+    rows = [[_NAMES[data], *(_number(result) for result in results)] for data, results in story.distances.items()]
     return Section(
         "Distance to the target domain",
         [
@@ -207,11 +197,7 @@ def _small_print(story: Story) -> Section:
             " networks, images and training are cut down to minutes. Nothing here says that refined beats rendered"
             " for your sensor: that is what the same commands tell you about your own images."
         ],
-        tables=[
-            Table(
-                ["stage", "minutes"], [[name, f"{value / 60:.1f}"] for name, value in story.seconds.items()]
-            )
-        ],
+        tables=[Table(["stage", "minutes"], [[name, f"{value / 60:.1f}"] for name, value in story.seconds.items()])],
     )
 
 

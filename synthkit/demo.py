@@ -102,18 +102,17 @@ def choose(session: Session, names: Mapping[str, str | None], changes: Mapping[s
     problems = [f"{key}: unknown setting{config.nearest(key, _TABLES)}" for key in changes if key not in _TABLES]
     if problems:
         raise ConfigError(problems)
-    renderer = _player(session, "renderer", names)
-    refiner = _player(session, "refiner", names)
-    detector = _player(session, "detector", names)
+    source = _player(session, "renderer", names, "source")
+    refiner = _player(session, "refiner", names, "settings")
+    detector = _player(session, "detector", names, "settings")
+    metrics = [found.component for found in session.registry.all("metric") if "settings" in found.component.demo]
     cast = Cast(
         sizes=config.structure(DemoSettings, changes.get("demo", {}), path="demo"),
-        source=_spec(renderer, "source", changes),
-        target=_spec(renderer, "target", changes),
+        source=_spec(source, "source", changes),
+        target=_spec(_stand_in(session, source), "target", changes),
         refiner=_spec(refiner, "settings", changes),
         detector=_spec(detector, "settings", changes),
-        metrics=[
-            _spec(found.component, "settings", {}) for found in session.registry.all("metric") if found.component.demo
-        ],
+        metrics=[_spec(metric, "settings", {}) for metric in metrics],
     )
     for spec in (cast.source, cast.target, cast.refiner, cast.detector):
         session.registry.configure(spec)
@@ -123,14 +122,22 @@ def choose(session: Session, names: Mapping[str, str | None], changes: Mapping[s
 _TABLES = ("demo", "renderer", "refiner", "detector")
 
 
-def _player(session: Session, kind: Kind, names: Mapping[str, str | None]) -> Component:
+def _player(session: Session, kind: Kind, names: Mapping[str, str | None], role: str) -> Component:
     wanted = names.get(kind)
     if wanted:
         return session.registry.get(kind, wanted).component
     for found in session.registry.all(kind):
-        if found.component.demo:
+        if role in found.component.demo:
             return found.component
     raise PluginError(f"no installed {kind} offers itself for the demonstration; see 'synthkit plugins list'")
+
+
+def _stand_in(session: Session, source: Component) -> Component:
+    """Return the component of the same renderer that plays the target domain."""
+    for found in session.registry.all("renderer"):
+        if found.component.target == source.target and "target" in found.component.demo:
+            return found.component
+    raise PluginError(f"renderer {source.name!r} declares no stand-in for a target domain; choose another --renderer")
 
 
 def _spec(component: Component, role: str, changes: Mapping[str, Any]) -> ComponentSpec:

@@ -14,7 +14,7 @@ Conventions, stated once and used everywhere:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -156,6 +156,10 @@ class Person:
     attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
 
 
+def _people(people: Iterable[Person] | None) -> tuple[Person, ...] | None:
+    return None if people is None else tuple(people)
+
+
 def _check_key(_: Any, __: attrs.Attribute[Any], key: str) -> None:
     # WebDataset readers group members by what stands before the first dot of the base name.
     if not key or "." in key or "/" in key or "\\" in key or not key.isprintable():
@@ -178,7 +182,7 @@ class Sample:
 
     key: str = attrs.field(validator=_check_key)
     image: npt.NDArray[np.uint8] = attrs.field(converter=_locked)
-    people: tuple[Person, ...] | None = attrs.field(default=None, converter=attrs.converters.optional(tuple))
+    people: tuple[Person, ...] | None = attrs.field(default=None, converter=_people)
     camera: FisheyeCamera | None = None
     layers: Mapping[str, Layer] = attrs.field(factory=dict, converter=_locked_layers)
     sequence: str | None = None

@@ -207,9 +207,7 @@ def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     return shape, fortran, dtype
 
 
-def _digest(
-    key: str, text: bytes, pixels: npt.NDArray[Any], layers: list[tuple[str, npt.NDArray[Any]]]
-) -> bytes:
+def _digest(key: str, text: bytes, pixels: npt.NDArray[Any], layers: list[tuple[str, npt.NDArray[Any]]]) -> bytes:
     digest = hashlib.sha256()
     for name, array in [("image", pixels), *layers]:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

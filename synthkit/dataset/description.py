@@ -59,9 +59,7 @@ def to_json(sample: Sample) -> bytes:
 
 def dump(table: Any) -> bytes:
     """Return canonical JSON: sorted keys, no spaces, UTF-8."""
-    return json.dumps(
-        table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def load(data: bytes) -> Any:
@@ -88,9 +86,7 @@ def from_json(data: bytes) -> dict[str, Any]:
     if not isinstance(table, dict) or "schema" not in table:
         return {"meta": table if isinstance(table, dict) else {"json": table}}
     if table["schema"] != SCHEMA:
-        raise ValueError(
-            f"schema {table['schema']!r} is not known, expected {SCHEMA}; a newer synthkit wrote it"
-        )
+        raise ValueError(f"schema {table['schema']!r} is not known, expected {SCHEMA}; a newer synthkit wrote it")
     try:
         return _sample_arguments(table)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -95,9 +95,7 @@ class Index:
     def entry(self, place: int) -> Entry:
         """Return one sample's entry, 0 <= place < len."""
         span = range(int(self.first[place]), int(self.first[place + 1]))
-        members = tuple(
-            (self.suffixes[self.suffix[m]].decode(), int(self.offset[m]), int(self.size[m])) for m in span
-        )
+        members = tuple((self.suffixes[self.suffix[m]].decode(), int(self.offset[m]), int(self.size[m])) for m in span)
         key = self.keys[place].decode()
         return Entry(key, int(self.scene[place]), self.content[place].tobytes(), members)
 
@@ -133,9 +131,7 @@ class Index:
             zipfile.BadZipFile,
             NotImplementedError,
         ) as error:
-            raise DatasetError(
-                f"{path}: is damaged ({error}); remove it and the tar is scanned instead"
-            ) from None
+            raise DatasetError(f"{path}: is damaged ({error}); remove it and the tar is scanned instead") from None
         return index
 
     def _check(self, tar_bytes: int) -> None:
@@ -152,9 +148,7 @@ class Index:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}")
         if self.first[0] != 0 or self.first[-1] != members or (np.diff(self.first) < 0).any():
             raise ValueError("first does not count the members")
-        if members and (
-            int(self.suffix.max()) >= len(self.suffixes) or (self.offset + self.size).max() > tar_bytes
-        ):
+        if members and (int(self.suffix.max()) >= len(self.suffixes) or (self.offset + self.size).max() > tar_bytes):
             raise ValueError("a member lies outside the tar")
         if members and min(self.offset.min(), self.size.min()) < 0:
             raise ValueError("a member has a negative place")

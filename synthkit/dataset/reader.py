@@ -207,9 +207,7 @@ def load_index(shard: Shard) -> Index:
     table = path.with_suffix(".idx.npz")
     index = Index.from_npz(table, size) if table.exists() else Index.scan(path)
     if len(index) != record.samples:
-        raise DatasetError(
-            f"{table}: lists {len(index)} samples, the record says {record.samples}: it is damaged"
-        )
+        raise DatasetError(f"{table}: lists {len(index)} samples, the record says {record.samples}: it is damaged")
     return index
 
 

@@ -69,9 +69,7 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """The identity of what is being made, whatever its count."""
-        return config.fingerprint(
-            [self.identity, self.scenes_per_shard, config.plain(self.codec), _CODEC_REVISION]
-        )
+        return config.fingerprint([self.identity, self.scenes_per_shard, config.plain(self.codec), _CODEC_REVISION])
 
     @property
     def shards(self) -> int:
@@ -156,9 +154,7 @@ class ShardRecord:
         if table.pop("schema", None) != SCHEMA:
             raise DatasetError(f"{path}: is of an unknown schema, expected {SCHEMA}; update synthkit")
         try:
-            skipped = tuple(
-                (int(scene), str(key), str(reason)) for scene, key, reason in table.pop("skipped")
-            )
+            skipped = tuple((int(scene), str(key), str(reason)) for scene, key, reason in table.pop("skipped"))
             record = cls(**table, skipped=skipped)
             if min(record.shard, record.scenes, record.samples, record.bytes) < 0:
                 raise ValueError("negative counts")

@@ -103,15 +103,10 @@ class SceneSpool:
             raise DatasetError(f"{self._path(scene)}: cannot be read: {error.strerror}") from None
         try:
             header = description.load(text)
-            if (
-                header["sha256"] != hashlib.sha256(body).hexdigest()
-                or header["environment"] != self.environment
-            ):
+            if header["sha256"] != hashlib.sha256(body).hexdigest() or header["environment"] != self.environment:
                 return None
             entries = tuple(
-                Entry(
-                    key, scene, bytes.fromhex(content), tuple((str(s), int(o), int(n)) for s, o, n in members)
-                )
+                Entry(key, scene, bytes.fromhex(content), tuple((str(s), int(o), int(n)) for s, o, n in members))
                 for key, content, members in header["samples"]
             )
             return SpooledScene(scene, entries, tuple((k, r) for k, r in header["skipped"]), body)

@@ -40,8 +40,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in _OBSTACLES:
             raise DatasetError(f"{place}: cannot be written: {reason}") from None
         raise WorkError(
-            f"{place}: cannot be written: {reason};"
-            " what is finished is kept: make room and run the same again"
+            f"{place}: cannot be written: {reason}; what is finished is kept: make room and run the same again"
         ) from None
 
 

@@ -86,9 +86,7 @@ def _scan(file: BinaryIO, file_size: int, path: Path) -> Iterator[Member]:
             if kind in b"0\x00":
                 yield Member(_safe_name(name, path), data, size)
             elif kind != b"5":  # a folder says nothing
-                raise DatasetError(
-                    f"{path}: member {name!r} is no regular file; links and devices are refused"
-                )
+                raise DatasetError(f"{path}: member {name!r} is no regular file; links and devices are refused")
         offset = data + size + -size % BLOCK_BYTES
         if data + size > file_size:
             raise DatasetError(f"{path}: member {name!r} claims {size} bytes beyond the end of the file")

@@ -124,21 +124,15 @@ class DatasetWriter:
         """
         pending = self.pending_scenes()
         if pending:
-            raise WorkError(
-                f"{self.folder}: {len(pending)} of {self.manifest.scenes} scenes are not made yet"
-            )
+            raise WorkError(f"{self.folder}: {len(pending)} of {self.manifest.scenes} scenes are not made yet")
         listed = [self._committed[shard] for shard in sorted(self._committed)]
         for record in listed:
             path = records.tar_path(self.folder, record.shard)
             if not path.is_file() or path.stat().st_size != record.bytes:
-                raise WorkError(
-                    f"{path}: is missing or not {record.bytes} bytes long; remove its .json and run again"
-                )
+                raise WorkError(f"{path}: is missing or not {record.bytes} bytes long; remove its .json and run again")
         self.manifest = attrs.evolve(self.manifest, summary=records.summarize(listed))
         self.manifest.write(self.folder)
-        with contextlib.suppress(
-            OSError
-        ):  # a late temporary file of a killed worker: cleared at the next opening
+        with contextlib.suppress(OSError):  # a late temporary file of a killed worker: cleared at the next opening
             self.spool.folder.rmdir()
         assert self.manifest.summary is not None
         return self.manifest.summary
@@ -196,9 +190,7 @@ class DatasetWriter:
         for record in listed:
             changes = _differences(dict(record.environment), self._environment)
             if changes:
-                text = (
-                    f"{self.folder}: its first shards were made in another environment ({'; '.join(changes)})"
-                )
+                text = f"{self.folder}: its first shards were made in another environment ({'; '.join(changes)})"
                 if self._strict:
                     raise DatasetError(f"{text}; --strict refuses to mix them")
                 self.warnings.append(f"{text}; pixels may differ slightly from those of one run")
@@ -281,9 +273,7 @@ def _existing(folder: Path) -> Manifest | None:
     others = sorted(path.name for path in folder.iterdir())
     if others:
         names = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
-        raise DatasetError(
-            f"{folder}: holds other files ({names}) and no data set; choose a new or empty folder"
-        )
+        raise DatasetError(f"{folder}: holds other files ({names}) and no data set; choose a new or empty folder")
     return None
 
 

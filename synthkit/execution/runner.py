@@ -56,9 +56,7 @@ def _run_here(job: JobSpec, tasks: Iterable[int]) -> Iterator[Done | Failed]:
 
 
 class _Pool:
-    def __init__(
-        self, job: JobSpec, tasks: Iterable[int], workers: int, threads: int, timeout_s: float | None
-    ) -> None:
+    def __init__(self, job: JobSpec, tasks: Iterable[int], workers: int, threads: int, timeout_s: float | None) -> None:
         self._job, self._count, self._threads, self._timeout_s = job, workers, threads, timeout_s
         self._tasks = iter(tasks)
         self._again: collections.deque[int] = collections.deque()

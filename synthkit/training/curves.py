@@ -57,10 +57,13 @@ class Curves:
         os.fsync(self._file.fileno())
         return {"sums": dict(self._sums), "count": self._count, "length": self._file.tell()}
 
-    def close(self, steps_done: int | None = None) -> None:
-        """Close the file, after a last line for a window that is not full when ``steps_done`` is given."""
-        if steps_done is not None and self._count:
+    def finish(self, steps_done: int) -> None:
+        """Write a last line for a window that is not full."""
+        if self._count:
             self._write(steps_done)
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def _write(self, steps_done: int) -> None:

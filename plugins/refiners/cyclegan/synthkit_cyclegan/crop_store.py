@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crops of a set, cut once and kept as one flat array of bytes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from synthkit import config, crops
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, SampleSet
+
+Crops = npt.NDArray[np.uint8]
+
+
+def load(samples: SampleSet, role: str, crop_px: int, folder: Path, progress: Progress) -> Crops:
+    """Return the crops of everybody in a set, (N, crop_px, crop_px, 3) uint8, mapped from a file.
+
+    Args:
+        samples: the set. role: how messages call it. folder: where the file is kept, under a name that
+            holds the set's fingerprint, so that it is never used for another.
+
+    Raises:
+        DatasetError: when there is nobody to crop, saying what people need.
+    """
+    path = folder / f"{role}-{fingerprint(samples, crop_px)[:16]}.u8"
+    if not path.exists():
+        _cut(samples, role, crop_px, path, progress)
+    size = path.stat().st_size
+    if size == 0:
+        raise DatasetError(
+            f"the {role} set ({len(samples)} images) has no people to crop: each needs a head point, a box, a"
+            " rotated box or an instance mask, and an extent of a few pixels"
+        )
+    return np.memmap(path, np.uint8, "r").reshape(-1, crop_px, crop_px, 3)
+
+
+def fingerprint(samples: SampleSet, crop_px: int) -> str:
+    """Return the identity of a set's crops."""
+    return config.fingerprint(
+        {"set": samples.fingerprint, "crop_px": crop_px, "head_at": crops.HEAD_AT, "crops": crops.REVISION}
+    )
+
+
+def _cut(samples: SampleSet, role: str, crop_px: int, path: Path, progress: Progress) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        for done in range(len(samples)):
+            progress(f"crop {role}", done, len(samples))
+            sample = samples[done]
+            for plan in crops.plan_crops(sample, (crop_px, crop_px)):
+                file.write(crops.extract(sample.image, plan).tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    progress(f"crop {role}", len(samples), len(samples))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refining through its public face: masks bound it, truth is kept, hostile checkpoints are refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import DatasetError, WeightsError
+from synthkit.training.checkpoints import save_checkpoint
+from synthkit_cyclegan.config import CycleGANConfig
+from synthkit_cyclegan.networks import Generator
+from synthkit_cyclegan.refiner import CycleGANRefiner
+
+CARD = {
+    "kind": "refiner",
+    "name": "cyclegan",
+    "architecture": {
+        "generator": {"filters": 2, "blocks": 9, "skip": True},
+        "crop_px": 32,
+        "head_at": [0.5, 0.25],
+    },
+}
+
+
+def checkpoint_of(path: Path, *, card=None, change: float = 0.0) -> Checkpoint:
+    network = Generator(2, skip=True, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        network.layers[-1].bias += change
+    return save_checkpoint(path / "g.safetensors", network.state_dict(), card or CARD)
+
+
+def refine(checkpoint, samples, runtime, config=None):
+    with CycleGANRefiner(config or CycleGANConfig(), checkpoint, runtime) as refiner:
+        return list(refiner.refine(samples))
+
+
+def test_only_people_change(sample, tmp_path, runtime):
+    before = sample(3)
+    (after,) = refine(checkpoint_of(tmp_path, change=0.7), [before], runtime)
+    people = before.layers["instances"] > 0
+    assert (after.image[~people] == before.image[~people]).all()
+    # Bright and dark blobs alike: the constant push makes every person brighter.
+    assert after.image[people].astype(int).sum() > before.image[people].astype(int).sum()
+
+
+def test_keys_truth_and_layers_are_kept(sample, tmp_path, runtime):
+    before = sample(3)
+    checkpoint = checkpoint_of(tmp_path, change=0.7)
+    (after,) = refine(checkpoint, [before], runtime)
+    assert after.key == before.key
+    assert after.people == before.people
+    assert (after.layers["instances"] == before.layers["instances"]).all()
+    assert after.meta["refined_by"] == [
+        {"name": "cyclegan", "checkpoint_sha256": checkpoint.sha256, "people": 2}
+    ]
+
+
+def test_an_untrained_skip_generator_is_the_identity(sample, tmp_path, runtime):
+    before = sample(5)
+    (after,) = refine(checkpoint_of(tmp_path), [before], runtime)
+    assert np.abs(after.image.astype(int) - before.image).max() <= 1
+
+
+def test_neighbours_do_not_matter(sample, tmp_path, runtime):
+    checkpoint = checkpoint_of(tmp_path, change=0.3)
+    together = refine(checkpoint, [sample(1), sample(2), sample(3)], runtime)
+    (alone,) = refine(checkpoint, [sample(2)], runtime)
+    assert (together[1].image == alone.image).all()
+
+
+def test_nobody_there_is_no_problem(sample, tmp_path, runtime):
+    empty = attrs.evolve(sample(1), people=(), layers={})
+    (after,) = refine(checkpoint_of(tmp_path), [empty], runtime)
+    assert (after.image == empty.image).all()
+
+
+def test_a_sample_without_masks_is_told(sample, tmp_path, runtime):
+    bare = attrs.evolve(sample(1), layers={})
+    with pytest.raises(DatasetError, match="'instances' layer"):
+        refine(checkpoint_of(tmp_path), [bare], runtime)
+
+
+def test_without_weights_it_says_how_to_get_them(sample, runtime):
+    with pytest.raises(WeightsError, match="synthkit fit"):
+        refine(None, [sample(1)], runtime)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"kind": "detector", "name": "cyclegan"},
+        {"kind": "refiner", "name": "aggan"},
+        {"kind": "refiner", "name": "cyclegan"},
+        {**CARD, "architecture": {**CARD["architecture"], "crop_px": "32"}},
+        {**CARD, "architecture": {**CARD["architecture"], "crop_px": 10**9}},
+        {**CARD, "architecture": {**CARD["architecture"], "head_at": [0.5]}},
+        {**CARD, "architecture": {**CARD["architecture"], "generator": {"filters": 4, "blocks": 9, "skip": True}}},
+        {**CARD, "architecture": "none"},
+    ],
+)
+def test_checkpoints_of_something_else_are_refused(card, tmp_path, runtime):
+    checkpoint = checkpoint_of(tmp_path, card=card)
+    with pytest.raises(WeightsError, match="checkpoint"), CycleGANRefiner(CycleGANConfig(), checkpoint, runtime):
+        pass
+
+
+def test_hostile_files_are_not_opened_as_checkpoints(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path(tmp_path / "boom").touch, ())
+
+    path = tmp_path / "bomb.safetensors"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        Checkpoint.open(path)
+    assert not (tmp_path / "boom").exists()
+
+
+def test_a_truncated_checkpoint_is_told(tmp_path, runtime):
+    path = checkpoint_of(tmp_path).path
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="cannot be read"), CycleGANRefiner(
+        CycleGANConfig(), Checkpoint.open(path), runtime
+    ):
+        pass

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Anchors: the boxes that predictions are measured from, and which of them stands for which truth.
+
+Boxes here are (cx, cy, w, h) in pixels of the network's input, as in the released code, but with edges
+between pixels (see ``synthkit.sample``), so that w = right - left without the released code's extra pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Centres = Literal["cells", "published"]
+
+_KMEANS_STEPS = 300
+
+
+def anchor_grid(size_px: tuple[int, int], stride: int, shapes: Floats, centres: Centres) -> Floats:
+    """Return all anchors of an input, (rows * columns * shapes, 4) float64: cx, cy, w, h.
+
+    Args:
+        size_px: (width, height) of the input, multiples of ``stride``.
+        shapes: (K, 2) widths and heights.
+        centres: ``cells``: the middle of each cell. ``published``: i * W / (columns + 1), i = 1 ... columns,
+            which drifts from the cells by up to half a stride from the middle to the edges.
+    """
+    width, height = size_px
+    columns, rows = width // stride, height // stride
+    if centres == "published":
+        x = np.arange(1, columns + 1) * width / (columns + 1)
+        y = np.arange(1, rows + 1) * height / (rows + 1)
+    else:
+        x = (np.arange(columns) + 0.5) * stride
+        y = (np.arange(rows) + 0.5) * stride
+    grid = np.zeros((rows, columns, len(shapes), 4))
+    grid[..., 0] = x[None, :, None]
+    grid[..., 1] = y[:, None, None]
+    grid[..., 2:] = shapes
+    return grid.reshape(-1, 4)
+
+
+def fit_shapes(sizes: Floats, count: int, generator: np.random.Generator) -> Floats:
+    """Return the (count, 2) widths and heights that cover some boxes best: k-means with 1 - IoU as distance.
+
+    The distance is that of YOLO9000 (Redmon and Farhadi, 2017), boxes compared as if they had one centre;
+    centres are medians. Sorted by area. With fewer different sizes than ``count``, scaled copies fill up.
+
+    Args:
+        sizes: (N, 2) widths and heights in pixels, N >= 1.
+    """
+    different = np.unique(sizes, axis=0)
+    if len(different) < count:
+        factors = np.geomspace(0.5, 2.0, count)
+        return _by_area(np.median(sizes, axis=0) * factors[:, None])
+    shapes = _spread_start(different, count, generator)
+    owner = np.full(len(sizes), -1)
+    for _ in range(_KMEANS_STEPS):
+        nearest = np.argmax(shape_iou(sizes, shapes), axis=1)
+        if np.array_equal(nearest, owner):
+            break
+        owner = nearest
+        members = [sizes[owner == index] for index in range(count)]
+        shapes = np.array(
+            [
+                np.median(group, axis=0) if len(group) else shape
+                for group, shape in zip(members, shapes, strict=True)
+            ]
+        )
+    return _by_area(shapes)
+
+
+def shape_iou(first: Floats, second: Floats) -> Floats:
+    """Return the overlap of (N, 2) and (M, 2) sizes at one centre: (N, M)."""
+    shared = np.minimum(first[:, None], second[None]).prod(axis=2)
+    overlaps: Floats = shared / (first.prod(axis=1)[:, None] + second.prod(axis=1)[None] - shared)
+    return overlaps
+
+
+def assign(truth: Floats, anchors: Floats) -> Ints:
+    """Return the index of the anchor that stands for each true box, (N,) int64, all different.
+
+    Each box in turn takes the anchor it overlaps most among those still free and, when all free overlaps are
+    zero, the one nearest by squared distance in (cx, cy, w, h): the released assignment.
+
+    Args:
+        truth: (N, 4), anchors: (A, 4), cx, cy, w, h. N <= A.
+    """
+    free = np.ones(len(anchors), dtype=bool)
+    chosen = np.zeros(len(truth), dtype=np.int64)
+    for row, box in enumerate(truth):
+        overlaps = np.where(free, iou_cxcywh(box, anchors), -1.0)
+        best = int(np.argmax(overlaps))
+        if overlaps[best] <= 0.0:
+            distances = ((anchors - box) ** 2).sum(axis=1)
+            best = int(np.argmin(np.where(free, distances, np.inf)))
+        chosen[row] = best
+        free[best] = False
+    return chosen
+
+
+def encode(truth: Floats, anchors: Floats) -> Floats:
+    """Return the deltas (dx, dy, dw, dh) that take (N, 4) anchors to (N, 4) true boxes, cx, cy, w, h."""
+    shift = (truth[:, :2] - anchors[:, :2]) / anchors[:, 2:]
+    return np.concatenate([shift, np.log(truth[:, 2:] / anchors[:, 2:])], axis=1)
+
+
+def iou_cxcywh(box: Floats, boxes: Floats) -> Floats:
+    """Return the overlap of one box with (N, 4) boxes, cx, cy, w, h: (N,)."""
+    low = np.maximum(box[:2] - box[2:] / 2, boxes[:, :2] - boxes[:, 2:] / 2)
+    high = np.minimum(box[:2] + box[2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2)
+    shared = np.clip(high - low, 0.0, None).prod(axis=1)
+    union: Floats = box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - shared
+    overlaps: Floats = shared / np.maximum(union, 1e-12)
+    return overlaps
+
+
+def _spread_start(sizes: Floats, count: int, generator: np.random.Generator) -> Floats:
+    """Return starting shapes far from each other (k-means++, Arthur and Vassilvitskii 2007)."""
+    chosen = [sizes[generator.integers(len(sizes))]]
+    while len(chosen) < count:
+        distance = (1.0 - shape_iou(sizes, np.array(chosen)).max(axis=1)) ** 2
+        chosen.append(sizes[generator.choice(len(sizes), p=distance / distance.sum())])
+    return np.array(chosen)
+
+
+def _by_area(shapes: Floats) -> Floats:
+    return shapes[np.argsort(shapes.prod(axis=1), kind="stable")]

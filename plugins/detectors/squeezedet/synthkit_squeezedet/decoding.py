@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the network's numbers to boxes: decoding, the loss, and the filter, in plain torch."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import torch
+from torch import Tensor
+
+TOP_COUNT = 64
+"""Best predictions that enter the filter (released: TOP_N_DETECTION)."""
+
+_EXP_THRESHOLD = 1.0
+_EPSILON = 1e-16
+
+
+@attrs.frozen(eq=False)
+class Predictions:
+    """What the network says of each anchor: A anchors of N images, C classes.
+
+    Args:
+        classes: (N, A, C) probabilities that sum to 1. confidence: (N, A) in 0..1.
+        deltas: (N, A, 4). boxes_xyxy_px: (N, A, 4), inside the input.
+    """
+
+    classes: Tensor
+    confidence: Tensor
+    deltas: Tensor
+    boxes_xyxy_px: Tensor
+
+
+def safe_exp(x: Tensor) -> Tensor:
+    """Return exp(x) up to 1 and its tangent there, e * x, beyond, so that no box explodes."""
+    slope = math.exp(_EXP_THRESHOLD)
+    bounded = torch.clamp(x, max=_EXP_THRESHOLD)
+    return torch.where(x > _EXP_THRESHOLD, slope * (x - _EXP_THRESHOLD + 1.0), torch.exp(bounded))
+
+
+def decode(raw: Tensor, anchors: Tensor, size_px: tuple[int, int]) -> Predictions:
+    """Return what raw predictions mean.
+
+    Args:
+        raw: (N, A, C + 5). anchors: (A, 4) cx, cy, w, h. size_px: (width, height) of the input.
+    """
+    classes = torch.softmax(raw[..., :-5], dim=-1)
+    confidence = torch.sigmoid(raw[..., -5])
+    deltas = raw[..., -4:]
+    centre = anchors[:, :2] + deltas[..., :2] * anchors[:, 2:]
+    half = anchors[:, 2:] * safe_exp(deltas[..., 2:]) / 2.0
+    limit = torch.tensor(size_px, dtype=raw.dtype, device=raw.device)
+    low = torch.minimum(torch.clamp(centre - half, min=0.0), limit)
+    high = torch.minimum(torch.clamp(centre + half, min=0.0), limit)
+    return Predictions(classes, confidence, deltas, torch.cat([low, high], dim=-1))
+
+
+def iou(first: Tensor, second: Tensor) -> Tensor:
+    """Return the overlap of boxes (left, top, right, bottom) that broadcast against each other."""
+    low = torch.maximum(first[..., :2], second[..., :2])
+    high = torch.minimum(first[..., 2:], second[..., 2:])
+    shared = torch.clamp(high - low, min=0.0).prod(dim=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(dim=-1) for boxes in (first, second)]
+    return shared / torch.clamp(areas[0] + areas[1] - shared, min=1e-6)
+
+
+@attrs.frozen(eq=False)
+class Targets:
+    """The truth of a batch, one row per true box, B of them.
+
+    Args:
+        image, anchor: (B,) int64, which image and which anchor stands for it.
+        label: (B,) int64. deltas: (B, 4). boxes_xyxy_px: (B, 4) float32.
+    """
+
+    image: Tensor
+    anchor: Tensor
+    label: Tensor
+    deltas: Tensor
+    boxes_xyxy_px: Tensor
+
+
+@attrs.frozen(eq=False)
+class Losses:
+    """The three parts of the loss, already weighted."""
+
+    box: Tensor
+    confidence: Tensor
+    classes: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        return self.box + self.confidence + self.classes
+
+
+def loss(predictions: Predictions, targets: Targets) -> Losses:
+    """Return SqueezeDet's loss, its terms and weights as released.
+
+    box = 5 * sum((delta - delta*)^2) / B; classes = sum(-log p_label - sum over others of log(1 - p)) / B;
+    confidence = mean over images of sum((IoU - c)^2 * (75 / B where an object is, else 100 / (A - B))). B
+    counts the objects of the whole batch (at least 1, so that a batch without people is legal), A the
+    anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it.
+    """
+    count = max(len(targets.image), 1)
+    images, anchors = predictions.confidence.shape
+    at = (targets.image, targets.anchor)
+    box = 5.0 * ((predictions.deltas[at] - targets.deltas) ** 2).sum() / count
+    probabilities = predictions.classes[at]
+    wanted = torch.nn.functional.one_hot(targets.label, probabilities.shape[-1]).to(probabilities.dtype)
+    logs = wanted * torch.log(probabilities + _EPSILON) + (1 - wanted) * torch.log(
+        1 - probabilities + _EPSILON
+    )
+    overlap = torch.zeros_like(predictions.confidence)
+    weight = torch.full_like(predictions.confidence, 100.0 / max(anchors - count, 1))
+    weight[at] = 75.0 / count
+    overlap[at] = iou(predictions.boxes_xyxy_px[at], targets.boxes_xyxy_px).detach()
+    confidence = (weight * (overlap - predictions.confidence) ** 2).sum() / images
+    return Losses(box=box, confidence=confidence, classes=-logs.sum() / count)
+
+
+def filter_boxes(
+    predictions: Predictions, *, score: float, overlap: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return each image's detections: boxes (N, K, 4), scores (N, K), labels (N, K) and count (N,), int64.
+
+    The score is the best class's probability times the confidence. The K = 64 best predictions are kept;
+    then, within a class, every prediction that overlaps a better one by more than ``overlap`` is dropped. As
+    in the released code a dropped prediction still drops others, which is what makes the filter one
+    comparison of all pairs, without a loop, in any runtime. Rows are sorted by falling score; the first
+    ``count`` are detections, the rest are zero. Unlike the released code, which forgets its threshold
+    whenever there are more than 64 anchors, ``score`` always holds.
+    """
+    best, label = predictions.classes.max(dim=-1)
+    count = min(TOP_COUNT, predictions.confidence.shape[1])
+    scores, index = torch.topk(best * predictions.confidence, count, dim=1)
+    boxes = torch.gather(predictions.boxes_xyxy_px, 1, index.unsqueeze(-1).expand(-1, -1, 4))
+    labels = torch.gather(label, 1, index)
+    clash = iou(boxes.unsqueeze(1), boxes.unsqueeze(2)) > overlap
+    clash = clash & (labels.unsqueeze(1) == labels.unsqueeze(2))
+    better = torch.tril(torch.ones(count, count, dtype=torch.bool, device=boxes.device), diagonal=-1)
+    kept = ~(clash & better).any(dim=2) & (scores >= score)
+    # A second sort brings the kept to the front; the first was by score, so their order stays.
+    scores, order = torch.topk(torch.where(kept, scores, torch.zeros_like(scores)), count, dim=1)
+    kept = torch.gather(kept, 1, order)
+    boxes = torch.gather(boxes, 1, order.unsqueeze(-1).expand(-1, -1, 4)) * kept.unsqueeze(-1)
+    labels = torch.gather(labels, 1, order) * kept
+    return boxes, scores, labels, kept.sum(dim=1)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The component ``squeezedet``: trains, detects, leaves as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import WeightsError
+from synthkit.interfaces import Runtime, SampleSet
+from synthkit.sample import Detections, Sample
+from synthkit.training.checkpoints import load_into, load_tensors
+from synthkit.training.devices import set_up
+from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_squeezedet.export import export_onnx
+from synthkit_squeezedet.inference import detect_one
+from synthkit_squeezedet.model import Design, WholeDetector
+from synthkit_squeezedet.training import NAME, Training
+
+
+class SqueezeDetector:
+    """SqueezeDet (arXiv 1612.01051; thesis 000, sections 2.9 and 3.5.2), for images of any size.
+
+    An image is scaled to fit the network's input, centred in it on black, and boxes are given in its own
+    pixels, best score first. ``fit`` needs ``train`` and takes ``validation``, by which it chooses the
+    checkpoint.
+    """
+
+    def __init__(self, config: SqueezeDetConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
+        self._config = config
+        self._checkpoint = checkpoint
+        self._runtime = runtime
+        self._device = torch.device("cpu")
+        self._loaded: tuple[Design, WholeDetector] | None = None
+
+    def __enter__(self) -> Self:
+        self._device = set_up(self._runtime)
+        if self._checkpoint is not None:
+            self._checkpoint.require("detector", NAME)
+            design = Design.from_card(self._checkpoint.card)
+            network = design.network()
+            load_into(network, load_tensors(self._checkpoint), self._checkpoint.path)
+            whole = WholeDetector(
+                design, network, score=self._config.score_threshold, overlap=self._config.nms_iou
+            )
+            self._loaded = design, whole.eval().to(self._device)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loaded = None
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the labels: those of the checkpoint, or those that training would give."""
+        return self._loaded[0].classes if self._loaded else self._config.targets
+
+    def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
+        """Train on ``data["train"]``; see ``training.Training``."""
+        return Training(self._config, self._runtime, self._device, data, workdir).run()
+
+    def detect(self, samples: Iterable[Sample]) -> Iterator[Detections]:
+        """Yield what is found in each image; each is looked at alone, so its neighbours never matter."""
+        design, whole = self._ready()
+        for sample in samples:
+            yield detect_one(design, whole, sample, self._device)
+
+    def export_onnx(self, path: Path) -> Mapping[str, Any]:
+        """Write one ONNX file and return its card; see ``export.export_onnx``."""
+        design, whole = self._ready()
+        assert self._checkpoint is not None
+        return export_onnx(design, whole.cpu(), path, self._checkpoint, self._runtime.seeds)
+
+    def _ready(self) -> tuple[Design, WholeDetector]:
+        if self._loaded is None:
+            raise WeightsError(
+                "squeezedet has no weights: give a checkpoint ('synthkit train' makes one) and enter the detector"
+            )
+        return self._loaded

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network of SqueezeDet: SqueezeNet 1.1's fire modules, two more of them, and a convolutional detector.
+
+Source: Wu et al., SqueezeDet (arXiv 1612.01051) and the released ``nets/squeezeDet.py``; thesis 000,
+section 2.9. Every convolution pads as TensorFlow's SAME does and is followed by a ReLU, but for the last. Images
+enter as RGB, scaled to 0..1 and normalised by ImageNet's mean and deviation, where the released network
+subtracted a BGR mean from 0..255: the same functions, as the first layer is linear, in the convention of
+the ImageNet weights to be had today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 16
+"""Pixels from one cell of the output grid to the next."""
+
+MEAN_RGB = (0.485, 0.456, 0.406)
+DEVIATION_RGB = (0.229, 0.224, 0.225)
+
+# (name, squeeze, expand); a pooling stands before those of _POOL_BEFORE.
+_FIRES = (
+    ("fire2", 16, 64),
+    ("fire3", 16, 64),
+    ("fire4", 32, 128),
+    ("fire5", 32, 128),
+    ("fire6", 48, 192),
+    ("fire7", 48, 192),
+    ("fire8", 64, 256),
+    ("fire9", 64, 256),
+    ("fire10", 96, 384),
+    ("fire11", 96, 384),
+)
+_POOL_BEFORE = frozenset({"fire2", "fire4", "fire6"})
+_DROPOUT = 0.5
+_DETECTOR_DEVIATION = 1e-4  # the released initialisation of the last layer: confidence starts at one half
+
+# Where torchvision's SqueezeNet 1.1 keeps each fire module.
+_TORCHVISION = {
+    "fire2": 3,
+    "fire3": 4,
+    "fire4": 6,
+    "fire5": 7,
+    "fire6": 9,
+    "fire7": 10,
+    "fire8": 11,
+    "fire9": 12,
+}
+
+
+class Fire(nn.Module):
+    """A 1x1 squeeze, then 1x1 and 3x3 expansions side by side: (N, C, H, W) to (N, 2 * expand, H, W)."""
+
+    def __init__(self, channels: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the activations of the module."""
+        narrow = functional.relu(self.squeeze(features))
+        wide = torch.cat([self.expand1x1(narrow), self.expand3x3(narrow)], dim=1)
+        return functional.relu(wide)
+
+
+class SqueezeDet(nn.Module):
+    """SqueezeDet's convolutions: (N, 3, H, W) normalised float32 to (N, H / 16 * W / 16 * anchors, C + 5).
+
+    H and W must be multiples of 16. Rows run over cell rows, cell columns and anchors; columns are C class
+    logits, the confidence logit and (dx, dy, dw, dh), as in the released code.
+
+    Args:
+        classes: C >= 1. anchors: boxes predicted in each cell.
+    """
+
+    def __init__(self, classes: int, anchors: int = 9) -> None:
+        super().__init__()
+        self.classes = classes
+        self.anchors = anchors
+        self.conv1 = nn.Conv2d(3, 64, 3, stride=2)
+        channels = 64
+        fires: dict[str, nn.Module] = {}
+        for name, squeeze, expand in _FIRES:
+            fires[name] = Fire(channels, squeeze, expand)
+            channels = 2 * expand
+        self.fires = nn.ModuleDict(fires)
+        self.conv12 = nn.Conv2d(channels, anchors * (classes + 5), 3, padding=1)
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw all weights.
+
+        The released code draws fire modules from a normal of deviation 0.01, which passes too little signal
+        to learn from scratch through 22 layers; it always started from ImageNet's weights. Here layers before
+        a ReLU are drawn after He et al. (2015), and the last layer as released.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                nn.init.zeros_(_bias(module))
+        nn.init.normal_(self.conv12.weight, std=_DETECTOR_DEVIATION, generator=generator)
+
+    def load_squeezenet(self, weights: Mapping[str, Tensor]) -> None:
+        """Take conv1 and fire2 to fire9 from torchvision's SqueezeNet 1.1 (``features.*``).
+
+        Raises:
+            KeyError, ValueError: when a tensor is missing or of another shape.
+        """
+        pairs = {"conv1": "features.0"}
+        for name, index in _TORCHVISION.items():
+            for part in ("squeeze", "expand1x1", "expand3x3"):
+                pairs[f"fires.{name}.{part}"] = f"features.{index}.{part}"
+        own = dict(self.named_parameters())
+        with torch.no_grad():
+            for ours, theirs in pairs.items():
+                for kind in ("weight", "bias"):
+                    source, target = weights[f"{theirs}.{kind}"], own[f"{ours}.{kind}"]
+                    if source.shape != target.shape:
+                        raise ValueError(
+                            f"{theirs}.{kind} is {tuple(source.shape)}, not {tuple(target.shape)}"
+                        )
+                    target.copy_(source)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return fire11's activations, (N, 768, H / 16, W / 16)."""
+        # SAME with stride 2 on even sizes pads one row and column, at the bottom and at the right.
+        result = functional.relu(self.conv1(functional.pad(images, (0, 1, 0, 1))))
+        for name, fire in self.fires.items():
+            if name in _POOL_BEFORE:
+                result = functional.max_pool2d(result, 3, 2, ceil_mode=True)
+            result = fire(result)
+        return result
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the raw predictions."""
+        raw = self.conv12(functional.dropout(self.features(images), _DROPOUT, self.training))
+        rows: Tensor = raw.permute(0, 2, 3, 1).reshape(raw.shape[0], -1, self.classes + 5)
+        return rows
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Return (N, H, W, 3) uint8 sRGB as (N, 3, H, W) float32, normalised as the network expects."""
+    mean = torch.tensor(MEAN_RGB, device=images.device) * 255.0
+    deviation = torch.tensor(DEVIATION_RGB, device=images.device) * 255.0
+    return ((images.float() - mean) / deviation).permute(0, 3, 1, 2).contiguous()
+
+
+def _bias(module: nn.Conv2d) -> Tensor:
+    if module.bias is None:
+        raise ValueError("every convolution of SqueezeDet has a bias")
+    return module.bias

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,14 +34,13 @@ def job_arguments(session: Session, spec: ComponentSpec, spool: SceneSpool, **mo
 class _Job:
     """A component and a spool, entered once per process."""
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        spec = ComponentSpec(**arguments["spec"])
-        self.seeds = Seeds(arguments["seed"]).child(spec.kind)
-        self.spool = SceneSpool.from_plain(arguments["spool"])
+    def __init__(self, spec: Mapping[str, Any], spool: Mapping[str, Any], seed: int, device: str) -> None:
+        self.spec = ComponentSpec(**spec)
+        self.seeds = Seeds(seed).child(self.spec.kind)
+        self.spool = SceneSpool.from_plain(spool)
         # One thread each: the work is spread over processes, and results may depend on the number.
-        runtime = Runtime(self.seeds, cache_dir(), device=arguments["device"], threads=1)
-        self.spec = spec
-        self.component = discover().build(spec, runtime)
+        runtime = Runtime(self.seeds, cache_dir(), device=device, threads=1)
+        self.component = discover().build(self.spec, runtime)
         self._entered = ExitStack()
 
     def __enter__(self) -> Self:
@@ -75,9 +73,9 @@ class RefineJob(_Job):
 
     component: Refiner
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        super().__init__(arguments)
-        self.source = Dataset.open(Path(arguments["source"]))
+    def __init__(self, source: str, **common: Any) -> None:
+        super().__init__(**common)
+        self.source = Dataset.open(source)
 
     def __call__(self, index: int) -> dict[str, int]:
         """Refine one sample into the spool; return how many came of it (1 or 0) and how many did not."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -45,8 +46,8 @@ class Built:
     skipped: int
 
 
-def render(session: Session, renderer: ComponentSpec, out: Path, scenes: int) -> Made:
-    """Render ``scenes`` scenes into a data set at ``out``, or the rest of them.
+def render(session: Session, renderer: ComponentSpec, out: Path, count: int) -> Made:
+    """Render at least ``count`` samples, in whole scenes, into a data set at ``out``, or the rest of them.
 
     Raises:
         DatasetError: when ``out`` holds something else. ConfigError: for wrong settings.
@@ -67,7 +68,7 @@ def render(session: Session, renderer: ComponentSpec, out: Path, scenes: int) ->
         keys=keys,
         verb="render",
     )
-    return stage.run(out, scenes)
+    return stage.run(out, -(-count // per_scene))
 
 
 def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) -> Made:
@@ -95,7 +96,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
         notes={
             **parent,
             "stages": [*parent.get("stages", ()), session.registry.provenance(refiner)],
-            "parents": [{"path": str(source), "fingerprint": data.fingerprint}],
+            "parents": [{"path": os.path.relpath(source, out), "fingerprint": data.fingerprint}],
         },
         keys=lambda index: [data.key(index)],
         verb="refine",
@@ -142,7 +143,7 @@ def build(
     renderer: ComponentSpec,
     refiner: ComponentSpec,
     out: Path | None,
-    scenes: int,
+    count: int,
     *,
     real: Path | None = None,
     checkpoint: Path | None = None,
@@ -170,14 +171,14 @@ def build(
         "refiner": session.registry.identity(refiner),
         "seed": session.run.seed,
         "threads": session.run.threads,
-        "scenes": scenes,
+        "count": count,
         "real": None if target is None else _input_fingerprint(target),
     }
     out = out or _default_folder(claim, renderer.name, refiner.name)
     claim_folder(out, BUILD_FILE, claim)
     real_set = None if target is None else _as_dataset(session, target, out / "real")
 
-    rendered = render(session, renderer, out / "rendered", scenes)
+    rendered = render(session, renderer, out / "rendered", count)
     if real_set is not None:
         pair = {"source": rendered.dataset, "target": real_set}
         fitted = fit(session, refiner, pair, out / "refiner")
@@ -324,7 +325,7 @@ def claim_folder(folder: Path, name: str, claim: Mapping[str, Any]) -> dict[str,
             raise DatasetError(f"{note}: is damaged; choose another folder") from None
         if changed:
             raise DatasetError(
-                f"{folder}: holds work of this kind that differs in: {', '.join(changed)};"
+                f"{folder}: holds work of this kind with another {', '.join(changed)};"
                 " choose another folder, or the same settings"
             )
         return dict(noted)

@@ -158,7 +158,7 @@ class Registry:
             "distribution": origin.distribution,
             "version": origin.version,
             "config": config.plain(self.configure(spec)),
-            "checkpoint": spec.checkpoint,
+            "checkpoint_sha256": spec.checkpoint_sha256,
         }
 
 

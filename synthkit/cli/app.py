@@ -44,7 +44,7 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Exit 0 alth
 RendererName = Annotated[str | None, typer.Option("--renderer", help="Which renderer.", metavar="NAME")]
 RefinerName = Annotated[str | None, typer.Option("--refiner", help="Which refiner.", metavar="NAME")]
 DetectorName = Annotated[str | None, typer.Option("--detector", help="Which detector.", metavar="NAME")]
-Count = Annotated[int, typer.Option(min=1, help="How many scenes to render.")]
+Count = Annotated[int, typer.Option(min=1, help="How many samples to make (whole scenes).")]
 Backgrounds = Annotated[
     Path | None,
     typer.Option(help="Folder of photos of the empty room. [default: a procedural room]", metavar="DIR"),

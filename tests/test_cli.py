@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user meets it, on the example plugin's instant renderer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from synthkit.dataset import Dataset
+
+BUILD = ["build", "--renderer", "discs", "--refiner", "tint", "--set", "renderer.size_px=64"]
+
+
+def synthkit(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from synthkit.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from synthkit.cli.app import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'bpy', 'cv2', 'webdataset', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("build", "render", "fit", "refine", "demo", "convert", "train", "evaluate", "export", "verify"):
+        assert command in done.stdout
+
+
+def test_plugins_list_names_every_kind_and_origin() -> None:
+    listed = json.loads(synthkit("plugins", "list", "--json").stdout)
+    found = {(item["kind"], item["name"]): item["distribution"] for item in listed["components"]}
+    assert found["renderer", "blender"] == "synthkit-blender"
+    assert found["renderer", "discs"] == "synthkit-example-discs"
+    assert found["refiner", "cyclegan-dfm"] == "synthkit-cyclegan"
+    assert found["detector", "squeezedet"] == "synthkit-squeezedet"
+    assert found["metric", "detection"] == "synthkit-detection"
+    assert listed["broken"] == []
+
+
+def test_plugins_show_tells_settings() -> None:
+    shown = synthkit("plugins", "show", "discs").stdout
+    assert "size_px" in shown
+    assert "renderer discs" in shown
+
+
+def test_build_makes_a_refined_set_and_prints_where(tmp_path: Path) -> None:
+    done = synthkit(*BUILD, "--count", "4", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "out" / "refined") in done.stdout
+    rendered, refined = Dataset.open(tmp_path / "out" / "rendered"), Dataset.open(tmp_path / "out" / "refined")
+    assert list(rendered.keys()) == list(refined.keys())
+    assert (rendered[0].image != refined[0].image).any()
+    assert rendered[0].people == refined[0].people
+    assert synthkit("verify", str(refined.path)).returncode == 0
+
+
+def test_build_without_out_goes_on_in_the_same_new_folder(tmp_path: Path) -> None:
+    first, again = (synthkit(*BUILD, "--count", "2", cwd=tmp_path) for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr
+    assert first.stdout == again.stdout
+    assert len(list((tmp_path / "synthkit-out").iterdir())) == 1
+
+
+def test_worker_count_and_place_do_not_matter(tmp_path: Path) -> None:
+    for workers in ("1", "2"):
+        done = synthkit(*BUILD, "--count", "6", "--workers", workers, "--out", str(tmp_path / workers))
+        assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+
+
+@pytest.mark.parametrize("seconds", [0.7, 1.1, 1.6, 2.2])
+def test_killed_build_goes_on_to_the_same_bytes(tmp_path: Path, seconds: float) -> None:
+    arguments = [*BUILD, "--count", "40", "--set", "scenes_per_shard=3", "--workers", "2"]
+    command = [
+        sys.executable,
+        "-c",
+        "from synthkit.cli import main; main()",
+        *arguments,
+        "--out",
+        str(tmp_path / "killed"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    again = synthkit(*arguments, "--out", str(tmp_path / "killed"))
+    assert again.returncode == 0, again.stderr
+    whole = synthkit(*arguments, "--out", str(tmp_path / "whole"))
+    assert whole.returncode == 0, whole.stderr
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_settings_come_from_file_then_set_then_flags(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(
+        'seed = 3\n[renderer]\nname = "discs"\nsize_px = 96\n[refiner]\nname = "tint"\nstrength = 0.1\n'
+    )
+    done = synthkit("build", "--config", str(tmp_path / "run.toml"), "--set", "renderer.size_px=64", "--seed", "5",
+                    "--count", "1", "--out", str(tmp_path / "out"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = Dataset.open(tmp_path / "out" / "refined")
+    assert data.manifest is not None
+    assert data.manifest.identity["seed"] == 5
+    assert data.manifest.identity["component"]["config"]["strength"] == 0.1
+    assert data[0].size_px == (64, 64)
+
+
+def test_all_wrong_settings_are_told_at_once_with_the_nearest_names(tmp_path: Path) -> None:
+    done = synthkit("build", "--renderer", "disc", "--refiner", "tint", "--set", "refiner.strenght=1", "--set", "sede=1",
+                    "--out", str(tmp_path / "out"))  # fmt: skip
+    assert done.returncode == 2
+    assert "did you mean 'discs'" in done.stderr
+    assert "refiner.strenght: unknown setting; did you mean 'strength'" in done.stderr
+    assert "sede: unknown setting; did you mean 'seed'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+TRAINED = ("build", "--renderer", "discs", "--refiner", "cyclegan-dfm")
+BAD_INPUTS: dict[str, Sequence[str]] = {
+    "missing real set": [*TRAINED, "--real", "nowhere"],
+    "empty real set": [*TRAINED, "--real", "empty"],
+    "strange real set": [*TRAINED, "--real", "other"],
+    "occupied out": [*BUILD, "--out", "other"],
+    "occupied render out": ["render", "--renderer", "discs", "--out", "other"],
+    "missing config": [*BUILD, "--config", "none.toml"],
+    "strange config": [*BUILD, "--config", "other/thesis.txt"],
+    "no such data set": ["refine", "nowhere", "x", "--refiner", "tint"],
+    "no such checkpoint": ["export", "none.safetensors"],
+    "strange checkpoint": ["export", "other/thesis.txt"],
+    "no such set": ["verify", "nowhere"],
+    "convert nothing": ["convert", "nowhere", "x"],
+    "fit what learns nothing": ["fit", "--refiner", "tint", "--source", "a", "--target", "b", "--out", "c"],
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD_INPUTS))
+def test_bad_input_gets_a_clear_line_and_destroys_nothing(tmp_path: Path, case: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("precious")
+    before = files(tmp_path)
+    done = synthkit(*BAD_INPUTS[case], cwd=tmp_path)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    after = files(tmp_path)
+    assert {name: after.get(name) for name in before} == before
+
+
+def test_a_full_disk_ends_with_one_line_and_goes_on_later(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a small file system can only be mounted by root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("no right to mount a file system here")
+    try:
+        arguments = [*BUILD, "--count", "40", "--workers", "2", "--out", str(disk / "out")]
+        done = synthkit(*arguments)
+        assert done.returncode == 1, done.stderr
+        assert "space" in done.stderr
+        assert "Traceback" not in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)
+        again = synthkit(*arguments)
+        assert again.returncode == 0, again.stderr
+        assert len(Dataset.open(disk / "out" / "refined")) == 40
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

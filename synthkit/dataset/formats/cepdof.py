@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotated person boxes as JSON, the format of CEPDOF, MW-R and WEPDTOF.
+
+``annotations/VIDEO.json`` lists ``images`` (``file_name``, ``id`` as text, ``width``, ``height``) and
+``annotations`` (``image_id``, ``bbox`` as cx, cy, w, h in pixels and degrees clockwise, ``category_id``
+1, ``person_id`` where people are told apart, no id of their own); the images lie in ``VIDEO/``, in
+``images/`` or beside. The boxes cover whole bodies, so visible boxes stay unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import attrs
+import numpy as np
+from PIL import Image
+
+from synthkit.dataset import description
+from synthkit.dataset.codec import MAX_PIXELS
+from synthkit.errors import DatasetError
+from synthkit.sample import Person, RotatedBox, Sample
+
+_PERSON_CATEGORY = 1
+_SHOWN = 20
+_IMAGE_FORMATS = ("JPEG", "PNG")
+_FRAME = re.compile(r"(\d{1,15})$")
+
+
+@attrs.frozen
+class _Frame:
+    """An image with its labels, as listed."""
+
+    key: str
+    path: Path
+    name: str
+    sequence: str
+    frame: int | None
+    size_px: tuple[int, int]
+    people: tuple[Person, ...]
+
+
+def recognises(folder: Path) -> bool:
+    """Return whether a folder has JSON files in ``annotations/``."""
+    return any(folder.glob("annotations/*.json"))
+
+
+class CepdofSource:
+    """An opened set, checked as a whole.
+
+    Args:
+        folder: the set's root. max_size_px: shrink images to at most so many pixels a side.
+
+    Raises:
+        DatasetError: telling everything that is wrong, each with file and place.
+    """
+
+    def __init__(self, folder: Path, max_size_px: int | None) -> None:
+        self._folder, self._max_size_px = folder, max_size_px
+        digest = hashlib.sha256()
+        problems: list[str] = []
+        frames: list[_Frame] = []
+        labels = sorted(folder.glob("annotations/*.json"))
+        for path in labels:
+            frames += _read(folder, path, digest, problems)
+        counted = {frame.key: frame for frame in frames}
+        if len(counted) < len(frames):
+            problems.append(f"{folder}: {len(frames) - len(counted)} images have a name that another one has too")
+        if not labels:
+            problems.append(f"{folder}: has no annotations/*.json")
+        elif not frames and not problems:
+            problems.append(f"{folder}: lists no images")
+        if problems:
+            raise DatasetError(_told(folder, problems))
+        self._frames = frames
+        for frame in frames:
+            digest.update(f"{frame.name} {frame.path.stat().st_size}\n".encode())
+        self.identity: Mapping[str, Any] = {"labels_sha256": digest.hexdigest()}
+        self.notes: Mapping[str, Any] = {"source": "CEPDOF format", "path": str(folder), "licence": "not stated"}
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def sample(self, index: int) -> Sample:
+        """Return one image with its people: rotated boxes, and identities where they are told apart.
+
+        Raises:
+            DatasetError: when the image file is damaged.
+        """
+        frame = self._frames[index]
+        width, height = frame.size_px
+        scale = min(1.0, (self._max_size_px or max(frame.size_px)) / max(frame.size_px))
+        try:
+            with Image.open(frame.path, formats=_IMAGE_FORMATS) as image:
+                pixels = image.convert("RGB")
+        except (OSError, SyntaxError) as error:
+            raise DatasetError(f"{frame.path}: cannot be read as an image: {error}") from None
+        if scale < 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            pixels = pixels.resize(size, Image.Resampling.LANCZOS)
+        return Sample(
+            key=frame.key,
+            image=np.asarray(pixels),
+            people=[_scaled(person, scale) for person in frame.people],
+            sequence=frame.sequence,
+            frame=frame.frame,
+            meta={"source": {"format": "cepdof", "file": frame.name, "size_px": [width, height]},
+                  "licence": "not stated"},
+        )  # fmt: skip
+
+
+def _read(folder: Path, labels: Path, digest: Any, problems: list[str]) -> list[_Frame]:
+    """Return the frames of one label file, noting what is wrong with it."""
+    try:
+        data = labels.read_bytes()
+        table = description.load(data)
+        images, annotations = table["images"], table["annotations"]
+        if not isinstance(images, list) or not isinstance(annotations, list):
+            raise TypeError
+    except OSError as error:
+        problems.append(f"{labels}: cannot be read: {error.strerror}")
+        return []
+    except (ValueError, KeyError, TypeError):
+        problems.append(f"{labels}: is no JSON with the lists 'images' and 'annotations'")
+        return []
+    digest.update(hashlib.sha256(data).digest())
+    frames: dict[str, _Frame] = {}
+    for i, entry in enumerate(images):
+        where = f"{labels}: images[{i}]"
+        try:
+            frame = _frame(folder, labels.stem, entry)
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        if str(entry["id"]) in frames:
+            problems.append(f"{where}: id {entry['id']!r} comes twice")
+        frames[str(entry["id"])] = frame
+    listed = {str(entry.get("id")) for entry in images if isinstance(entry, dict)}
+    people: dict[str, list[Person]] = {name: [] for name in frames}
+    for name, person in _people(labels, annotations, listed, frames, problems):
+        people[name].append(person)
+    return [attrs.evolve(frame, people=tuple(people[name])) for name, frame in frames.items()]
+
+
+def _people(
+    labels: Path, annotations: list[Any], listed: set[str], frames: Mapping[str, _Frame], problems: list[str]
+) -> Iterator[tuple[str, Person]]:
+    """Yield (image id, person), noting what is wrong; ids of faulty images are not complained of again."""
+    seen: dict[tuple[str, RotatedBox], int] = {}
+    for i, entry in enumerate(annotations):
+        where = f"{labels}: annotations[{i}]"
+        name = str(entry.get("image_id")) if isinstance(entry, dict) else ""
+        if name not in listed:
+            problems.append(f"{where}: image_id {name!r} is not among the images")
+        if name not in frames:
+            continue
+        try:
+            person = _person(entry, frames[name])
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        assert person.rotated_box is not None
+        first = seen.setdefault((name, person.rotated_box), i)
+        if first != i:
+            problems.append(f"{where}: repeats annotations[{first}]")
+        yield name, person
+
+
+def _frame(folder: Path, video: str, entry: Any) -> _Frame:
+    if not isinstance(entry, dict) or not {"file_name", "id"} <= entry.keys():
+        raise ValueError("expected file_name and id")
+    path = _find(folder, video, str(entry["file_name"]))
+    try:
+        with Image.open(path, formats=_IMAGE_FORMATS) as image:
+            size = image.size
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is no JPEG or PNG image: {error}") from None
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, more than {MAX_PIXELS} are refused")
+    stated = entry.get("width", size[0]), entry.get("height", size[1])
+    if stated != size:
+        raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, the labels say {stated[0]}x{stated[1]}")
+    name = str(entry["id"])
+    stem = name if name.startswith(video) else f"{video}_{name}"
+    key = re.sub(r"[^\w-]", "_", stem)
+    number = _FRAME.search(name)
+    return _Frame(
+        key=key,
+        path=path,
+        name=path.relative_to(folder).as_posix(),
+        sequence=video,
+        frame=int(number[1]) if number else None,
+        size_px=size,
+        people=(),
+    )
+
+
+def _find(folder: Path, video: str, file_name: str) -> Path:
+    relative = PurePosixPath(file_name)
+    if relative.is_absolute() or ".." in relative.parts or "\\" in file_name or "\0" in file_name:
+        raise ValueError(f"file_name {file_name!r} is refused: expected a name below the set's folder")
+    for place in (folder / video, folder / "images" / video, folder / "images", folder):
+        if (place / relative).is_file():
+            return place / relative
+    raise ValueError(f"image {file_name!r} is neither in {video}/, images/ nor beside")
+
+
+def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 5 or not all(_is_finite(value) for value in box):
+        raise ValueError(f"bbox must be five finite numbers (cx, cy, w, h, degrees clockwise), got {str(box)[:80]}")
+    cx, cy, w, h, degrees = map(float, box)
+    width, height = frame.size_px
+    if w <= 0 or h <= 0:
+        raise ValueError(f"bbox has the size {w:g}x{h:g}, expected more than 0")
+    if not (0 <= cx <= width and 0 <= cy <= height):
+        raise ValueError(f"bbox around ({cx:g}, {cy:g}) lies outside the image of {width}x{height} pixels")
+    if math.hypot(w, h) > 2 * math.hypot(width, height):
+        raise ValueError(f"bbox of {w:g}x{h:g} pixels is larger than the image of {width}x{height}")
+    if entry.get("category_id", _PERSON_CATEGORY) != _PERSON_CATEGORY:
+        raise ValueError(f"category_id is {entry['category_id']!r}, expected {_PERSON_CATEGORY} (person)")
+    person = entry.get("person_id")
+    return Person(
+        identity=None if person is None else f"{frame.sequence}/{person}",
+        rotated_box=RotatedBox.normalized(cx, cy, w, h, degrees),
+        attributes={"iscrowd": True} if entry.get("iscrowd") else {},
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _scaled(person: Person, scale: float) -> Person:
+    box = person.rotated_box
+    assert box is not None
+    scaled = RotatedBox(box.cx * scale, box.cy * scale, box.w * scale, box.h * scale, box.degrees)
+    return attrs.evolve(person, rotated_box=scaled)
+
+
+def _told(folder: Path, problems: list[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return "\n  ".join([f"{folder}: {len(problems)} problems:", *problems[:_SHOWN], *more])

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Converting in worker processes: task n reads image n and spools it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from synthkit.dataset import formats
+from synthkit.dataset.spool import SceneSpool
+
+
+class ConvertJob:
+    """A source of another format and a spool, opened once per process."""
+
+    def __init__(self, source: str, form: str, max_size_px: int | None, spool: Mapping[str, Any]) -> None:
+        self._source = formats.find(Path(source), form).open(Path(source), max_size_px)
+        self._spool = SceneSpool.from_plain(spool)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, index: int) -> dict[str, int]:
+        """Spool one sample."""
+        return self._spool.put(index, [self._source.sample(index)])

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People in their places: sitters on chairs that fit them, the others where there is room to stand."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit.seeds import Seeds
+from synthkit_blender.config import PeopleConfig
+from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids, meeting_chair, office_chair, rectangle
+from synthkit_blender.people.types import PersonRanges, PosedPerson
+from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, hull, overlap
+from synthkit_blender.room import Seat
+from synthkit_blender.surfaces import Decor
+
+PERSON_GAP_M = 0.04
+SEAT_TRIES = 6
+POSE_REDRAWS = 8
+FREE_SEAT_SHARE = 0.15
+EMPTY_CHAIR_SHARE = 0.8
+TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)
+SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2}
+SHUTTER_FRAMES = 0.5
+
+
+class PeopleSource(Protocol):
+    """Draws and builds people."""
+
+    def person(self, seeds: Seeds, posture: str, ranges: PersonRanges, *, table: bool | None) -> PosedPerson:
+        """Return a person of a posture; ``table``: with hands on a table, without, or either way."""
+
+
+@attrs.frozen(eq=False)
+class Figure:
+    """A person in a scene.
+
+    Args:
+        motion_m: (3,) how far the body moves in one frame, around its place.
+        chair: what a sitter sits on.
+    """
+
+    number: int
+    identity: str
+    body: PosedPerson
+    pose: Pose2D
+    motion_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    chair: Placed | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the rendered scene."""
+        return f"person_{self.number:03d}"
+
+    def world(self, points_m: NDArray[np.floating]) -> Floats:
+        """Return points (..., 3) of the person frame in the world."""
+        points = np.asarray(points_m, np.float64)
+        return self.pose.points(points.reshape(-1, 3)).reshape(points.shape)
+
+
+@attrs.frozen(eq=False)
+class Crowd:
+    """Everybody, and the chairs: those sat on first, then the empty ones."""
+
+    figures: tuple[Figure, ...]
+    chairs: tuple[Placed, ...]
+
+
+@attrs.frozen(eq=False)
+class Stage:
+    """Where people may be: the free floor, seats at tables, and how far from the camera's foot they are seen."""
+
+    floor: Floor
+    seats: tuple[Seat, ...]
+    decor: Decor
+    office_chairs: bool
+    reach_m: float
+    empty_chairs: bool
+
+
+def populate(stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, exposure_s: float) -> Crowd:
+    """Place people and chairs; where no room is found, there are fewer of them."""
+    counts = seeds.stream("counts")
+    sitting = int(counts.integers(config.sitting[0], config.sitting[1] + 1))
+    standing = int(counts.integers(config.standing[0], config.standing[1] + 1))
+    director = _Director(stage, config, source, exposure_s)
+    for n in range(sitting):
+        director.seat(seeds.child("sitting", n))
+    for n in range(standing):
+        director.stand(seeds.child("standing", n))
+    empty = director.empty_chairs(seeds.stream("empty chairs")) if stage.empty_chairs else []
+    taken = [figure.chair for figure in director.figures if figure.chair is not None]
+    return Crowd(tuple(director.figures), (*taken, *empty))
+
+
+def person_ranges(config: PeopleConfig) -> PersonRanges:
+    """Return what people are drawn from."""
+    return PersonRanges(
+        age_years=config.age_years,
+        female_share=config.female_share,
+        pattern_share=config.pattern_share,
+        pose_amount=config.pose_amount,
+    )
+
+
+def fitted(body: PosedPerson, arms: bool) -> ChairFit:
+    """Return the chair that fits a sitter: as high as the seat, its back touching theirs."""
+    seat_m = body.seat_height_m if body.seat_height_m is not None else ChairFit().seat_m
+    points = body.surface_vertices_m
+    middle = points[np.abs(points[:, 0]) < 0.21]
+    low_y, high_y = (_rearmost(middle, seat_m + z) for z in (0.18, 0.46))
+    lean = float(np.clip(math.atan2(high_y - low_y, 0.28), 0.05, 0.3))
+    # Where the body bulges over the line from hips to shoulders the back gives way.
+    above = middle[(middle[:, 2] > seat_m + 0.12) & (middle[:, 2] < seat_m + 0.75)]
+    back_y = float((above[:, 1] - (above[:, 2] - seat_m - 0.15) * math.tan(lean)).max()) + 0.008
+    fit = ChairFit(seat_m - 0.006, back_y, lean, arms)
+    return fit if not arms or _free(points, arm_solids(fit)) else attrs.evolve(fit, arms=False)
+
+
+def _rearmost(points_m: NDArray[np.floating], z_m: float) -> float:
+    near = points_m[np.abs(points_m[:, 2] - z_m) < 0.05]
+    return float(near[:, 1].max()) if len(near) else 0.1
+
+
+def _free(points_m: NDArray[np.floating], solids_m: Floats) -> bool:
+    return Piece((), solids_m, np.zeros((0, 2))).holds(np.asarray(points_m, np.float64)) == 0
+
+
+class _Director:
+    """Gives people their places one after the other."""
+
+    def __init__(self, stage: Stage, config: PeopleConfig, source: PeopleSource, exposure_s: float) -> None:
+        self._stage, self._config, self._source, self._exposure_s = stage, config, source, exposure_s
+        self._ranges = person_ranges(config)
+        self._seats_left = list(stage.seats)
+        self.figures: list[Figure] = []
+
+    def seat(self, seeds: Seeds) -> None:
+        """Seat one person, at a table where there is a seat."""
+        rng = seeds.stream("place")
+        seen = [s for s in self._seats_left if math.hypot(s.edge.x_m, s.edge.y_m) < self._stage.reach_m - 0.5]
+        at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
+        body = self._source.person(seeds, "sitting", self._ranges, table=None if at_table else False)
+        if at_table:
+            tried = (seen[int(i)] for i in rng.permutation(len(seen))[:SEAT_TRIES])
+            any(self._sit_at(seat, body, seeds, rng) for seat in tried)
+        else:
+            self._sit_free(body, seeds, rng)
+
+    def stand(self, seeds: Seeds) -> None:
+        """Place one person on their feet."""
+        rng = seeds.stream("place")
+        posture = "walking" if rng.random() < self._config.walking_share else "standing"
+        body = self._source.person(seeds, posture, self._ranges, table=None)
+        outline = hull(body.surface_vertices_m)
+        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, reach_m=self._stage.reach_m)
+        if pose is not None:
+            self._stage.floor.take(pose.outline(outline))
+            self._add(body, pose, None, seeds)
+
+    def empty_chairs(self, rng: np.random.Generator) -> list[Placed]:
+        """Return chairs at most of the seats nobody took."""
+        piece = self._chair(ChairFit(arms=bool(rng.random() < 0.5)))
+        found = []
+        for seat in self._seats_left:
+            wanted, out = rng.random() < EMPTY_CHAIR_SHARE, float(rng.uniform(0.1, 0.45))
+            turn = float(rng.normal(0, 0.18 if rng.random() < 0.7 else 0.9))
+            pose = seat.sitter(out, float(rng.normal(0, 0.05)), turn)
+            placed = Placed(piece, pose, group="chairs")
+            if wanted and self._clear(placed, seat):
+                self._stage.floor.take(placed.outline_m)
+                found.append(placed)
+        return found
+
+    def _clear(self, chair: Placed, seat: Seat) -> bool:
+        """Return whether an empty chair stands clear, but for its seat under its own table."""
+        under = (seat.table.outline_m,)
+        return self._stage.floor.fits(chair.outline_m, 0.01, besides=under) and not _backrest_hits(chair, seat.table)
+
+    def _sit_at(self, seat: Seat, body: PosedPerson, seeds: Seeds, rng: np.random.Generator) -> bool:
+        turn, aside = float(rng.normal(0, 0.06)), float(rng.normal(0, 0.03))
+        own = seat.table.outline_m
+        outline = hull(body.surface_vertices_m)
+        chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
+        for gap in TABLE_GAPS_M:
+            pose = seat.sitter(float(gap), aside, turn)
+            if seat.table.holds(pose.points(np.asarray(body.surface_vertices_m, np.float64))):
+                continue
+            placed = Placed(chair, pose, group="chairs")
+            clear = self._stage.floor.fits(pose.outline(outline), PERSON_GAP_M, besides=(own,))
+            if not clear or not self._stage.floor.fits(placed.outline_m, 0.01, besides=(own,)):
+                return False
+            self._stage.floor.take(pose.outline(outline))
+            self._stage.floor.take(placed.outline_m)
+            self._seats_left = [other for other in self._seats_left if other is not seat]
+            self._add(body, pose, placed, seeds)
+            return True
+        return False
+
+    def _sit_free(self, body: PosedPerson, seeds: Seeds, rng: np.random.Generator) -> None:
+        chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
+        outline = hull(np.concatenate([body.surface_vertices_m[:, :2], chair.outline_m.astype(np.float32)]))
+        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, reach_m=self._stage.reach_m)
+        if pose is not None:
+            self._stage.floor.take(pose.outline(outline))
+            self._add(body, pose, Placed(chair, pose, group="chairs"), seeds)
+
+    def _chair(self, fit: ChairFit) -> Piece:
+        return (office_chair if self._stage.office_chairs else meeting_chair)(self._stage.decor, fit)
+
+    def _add(self, body: PosedPerson, pose: Pose2D, chair: Placed | None, seeds: Seeds) -> None:
+        rng = seeds.stream("motion")
+        path_m = SPEED_M_S[body.posture] * self._exposure_s / SHUTTER_FRAMES
+        heading = pose.yaw_rad if body.posture == "walking" else float(rng.uniform(-math.pi, math.pi))
+        motion = (math.sin(heading) * path_m, -math.cos(heading) * path_m, 0.0)
+        identity = f"{seeds.integer('identity'):016x}"
+        self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair))
+
+
+def _backrest_hits(chair: Placed, table: Placed) -> bool:
+    low, high = chair.piece.solids_m[-1][:3], chair.piece.solids_m[-1][3:]
+    if high[2] < TABLE_TOP_M - 0.03:
+        return False
+    size, middle = high - low, (high + low) / 2
+    back = chair.pose.outline(rectangle(float(size[0]), float(size[1]), float(middle[0]), float(middle[1])))
+    return overlap(back, table.outline_m, 0.01)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this distribution brings: the renderer ``blender`` and a preset with another look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Component
+from synthkit_blender.config import BlenderConfig
+
+TARGET = "synthkit_blender.renderer:BlenderRenderer"
+PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
+REVISION = 1
+
+DUSK = {
+    "room_style": "warm",
+    "window_share": [0.0, 0.15],
+    "ambient_share": [0.15, 0.25],
+    "light_kelvin": [2700.0, 3400.0],
+    "sensor": {
+        "exposure_ev": [-0.7, -0.2],
+        "white_balance": [0.15, 0.4],
+        "green_tint": [0.0, 0.12],
+        "saturation": [0.55, 0.8],
+        "gamma": [0.9, 1.0],
+        "vignette": [0.35, 0.6],
+        "noise": [0.02, 0.04],
+        "blur_px": [0.4, 0.8],
+    },
+}
+
+
+@hookimpl
+def synthkit_components() -> Iterable[Component]:
+    """Return the renderer and its presets."""
+    return [
+        Component(
+            kind="renderer",
+            name="blender",
+            summary="people in rooms or over background plates, by Blender's Cycles",
+            config=BlenderConfig,
+            target=TARGET,
+            revision=REVISION,
+            provides=PROVIDES,
+        ),
+        Component(
+            kind="renderer",
+            name="blender-dusk",
+            summary="blender with warm rooms, dim light and a noisy sensor: a stand-in for a target domain",
+            config=BlenderConfig,
+            target=TARGET,
+            revision=REVISION,
+            defaults=DUSK,
+            provides=PROVIDES,
+        ),
+    ]

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The renderer: scenes in, annotated samples out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.interfaces import Runtime, sample_key
+from synthkit.sample import Sample, Skipped
+from synthkit.seeds import Seeds
+from synthkit_blender import request
+from synthkit_blender.casting import Casting
+from synthkit_blender.client import FrameFailed, Reply, WorkerClient
+from synthkit_blender.config import BlenderConfig
+from synthkit_blender.crowd import PeopleSource
+from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
+from synthkit_blender.people import BodyLibrary
+from synthkit_blender.plates import Plates
+from synthkit_blender.scene import Scene, sample_scene
+from synthkit_blender.truth import Truth, annotate, plain_depth
+
+LICENCES = {"bodies": "CC0-1.0 (MakeHuman / MPFB)"}
+
+
+class BlenderRenderer:
+    """Renders people under a ceiling fisheye; see ``BlenderConfig`` for what can be chosen.
+
+    ``timings`` holds the stages of the last frame in seconds: ``people`` and ``scene`` (drawing and placing),
+    ``worker`` (all of the worker, pipe included) with its parts ``worker.build``, ``worker.render_PASS`` and
+    ``worker.read``, ``truth``, ``develop``; and ``resident_mb``, the worker's memory.
+
+    Args:
+        people: where people come from; None for the body library.
+    """
+
+    samples_per_scene = 1
+
+    def __init__(
+        self, config: BlenderConfig, checkpoint: Checkpoint | None, runtime: Runtime, *, people: PeopleSource | None = None
+    ) -> None:
+        self._config, self._runtime = config, runtime
+        self._client = WorkerClient(config.python, config.timeout_s, config.recycle_after)
+        self._people = people
+        self._plates: Plates | None = None
+        self.timings: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        """Check the plates and load the bodies; the worker starts with the first frame.
+
+        Raises:
+            DatasetError: for plates that cannot be read. PeopleDataError: when the body data is missing.
+        """
+        if self._config.backgrounds is not None:
+            self._plates = Plates.open(self._config.backgrounds)
+        if self._people is None:
+            self._people = Casting(BodyLibrary(self._runtime.cache_dir / "blender-people"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.stop()
+
+    @property
+    def client(self) -> WorkerClient:
+        """The worker, for those who watch processes."""
+        return self._client
+
+    def render(self, scene: int, seeds: Seeds) -> Iterator[Sample | Skipped]:
+        """Yield the one sample of a scene, or why there is none.
+
+        Raises:
+            WorkError: when Blender cannot run here at all. DatasetError: when a plate has become unreadable.
+        """
+        key = sample_key(scene)
+        clock = _Clock()
+        assert self._people is not None, "the renderer must be entered first"
+        source = _Timed(self._people, clock)
+        drawn = sample_scene(self._config, source, seeds)
+        clock.stamp("scene")
+        quality = request.Quality(
+            self._config.samples, self._config.denoise, self._config.motion_blur, self._runtime.threads,
+            seeds.integer("noise") % 2**31,
+        )  # fmt: skip
+        try:
+            reply = self._client.render(*request.render_request(drawn, self._passes(), quality))
+        except FrameFailed as error:
+            yield Skipped(key, f"blender: {error}")
+            return
+        clock.stamp("worker")
+        yield self._sample(key, scene, drawn, reply, seeds, clock)
+        self.timings = {
+            **clock.seconds,
+            **{f"worker.{name}": seconds for name, seconds in reply.timings.items()},
+            "resident_mb": reply.resident_mb,
+        }
+
+    def _passes(self) -> tuple[request.Pass, ...]:
+        if self._plates is not None:
+            return request.PEOPLE, request.SHADED, request.UNSHADED
+        return (request.ROOM, request.EMPTY_ROOM) if self._config.background else (request.ROOM,)
+
+    def _sample(
+        self, key: str, scene: int, drawn: Scene, reply: Reply, seeds: Seeds, clock: _Clock
+    ) -> Sample:
+        main = reply.passes["people" if self._plates is not None else "room"]
+        truth = annotate(
+            drawn.figures, drawn.camera, main["ids"], main["coverage"], main["depth"], self._config.min_visible_px
+        )
+        clock.stamp("truth")
+        image, background, meta = self._picture(scene, drawn, reply, seeds)
+        clock.stamp("develop")
+        return Sample(
+            key=key,
+            image=image,
+            people=truth.people,
+            camera=drawn.camera,
+            layers=self._layers(truth, main["depth"], background, drawn),
+            meta={**drawn.meta, **meta, "licences": LICENCES},
+        )
+
+    def _picture(
+        self, scene: int, drawn: Scene, reply: Reply, seeds: Seeds
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, Any]]:
+        """Return the image, the same without people where wanted, and what to note about them."""
+        config, rng = self._config, seeds.stream("sensor noise")
+        sensor = Sensor.sample(config.sensor, seeds.stream("sensor"))
+        if self._plates is not None:
+            number = scene // config.scenes_per_background
+            plate = self._plates.read(number, config.width_px, config.height_px)
+            frames = (reply.passes[name]["color"] for name in ("people", "shaded", "unshaded"))
+            image = composite(*frames, plate, sensor.exposure_ev, drawn.camera)
+            name = self._plates.paths[number % len(self._plates.paths)].name
+            return image, plate if config.background else None, {"background": name}
+        color = reply.passes["room"]["color"][..., :3]
+        gain = metered_gain(color, image_circle(drawn.camera)[0])
+        image = develop(color, gain, sensor, drawn.camera, rng)
+        background = None
+        if config.background:
+            background = develop(reply.passes["empty"]["color"][..., :3], gain, sensor, drawn.camera, rng)
+        return image, background, {"exposure_ev": round(sensor.exposure_ev, 3)}
+
+    def _layers(
+        self, truth: Truth, depth_m: NDArray[np.float32], background: NDArray[np.uint8] | None, drawn: Scene
+    ) -> dict[str, NDArray[Any]]:
+        layers: dict[str, NDArray[Any]] = {"instances": truth.instances}
+        if self._config.depth:
+            layers["depth"] = plain_depth(depth_m, image_circle(drawn.camera)[0])
+        if self._config.alpha:
+            layers["alpha"] = np.rint(truth.coverage * 255).astype(np.uint8)
+        if background is not None:
+            layers["background"] = background
+        return layers
+
+
+class _Clock:
+    """Stage times in seconds; people are built while a scene is drawn, and counted apart."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {"people": 0.0}
+        self._last = time.perf_counter()
+        self._apart = 0.0
+
+    def add_people(self, seconds: float) -> None:
+        self.seconds["people"] += seconds
+        self._apart += seconds
+
+    def stamp(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last - self._apart
+        self._last, self._apart = now, 0.0
+
+
+class _Timed:
+    def __init__(self, source: PeopleSource, clock: _Clock) -> None:
+        self._source, self._clock = source, clock
+
+    def person(self, *arguments: Any, **options: Any) -> Any:
+        """Pass on to the source, and time it."""
+        started = time.perf_counter()
+        person = self._source.person(*arguments, **options)
+        self._clock.add_people(time.perf_counter() - started)
+        return person

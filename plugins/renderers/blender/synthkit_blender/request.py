@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scene as the plain values and arrays that cross the pipe, and the passes it is rendered in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit.camera import FisheyeCamera
+from synthkit_blender.scene import Lamp, Scene, Thing
+
+Array = NDArray[Any]
+
+
+@attrs.frozen
+class Pass:
+    """One rendering of a scene.
+
+    Args:
+        scale: of the image's size. hidden: groups that are not there at all.
+        unseen: groups the camera does not see, though they cast shadows and send light.
+        transparent: whether nothing is see-through, not sky. truth: whether depth and coverage are wanted.
+    """
+
+    name: str
+    scale: float = 1.0
+    hidden: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    transparent: bool = False
+    truth: bool = False
+
+
+@attrs.frozen
+class Quality:
+    """How a frame is rendered."""
+
+    samples: int
+    denoise: bool
+    motion_blur: bool
+    threads: int
+    seed: int
+
+
+ROOM = Pass("room", truth=True)
+EMPTY_ROOM = Pass("empty", hidden=("people",))
+PEOPLE = Pass("people", unseen=("floor",), transparent=True, truth=True)
+SHADED = Pass("shaded", scale=0.5, unseen=("people", "chairs"), transparent=True)
+UNSHADED = Pass("unshaded", scale=0.5, hidden=("people", "chairs"), transparent=True)
+
+
+def render_request(
+    scene: Scene, passes: tuple[Pass, ...], quality: Quality
+) -> tuple[dict[str, Any], list[Array]]:
+    """Return the header and the arrays of a request; meshes and surfaces in common are sent once."""
+    packing = _Packing()
+    header = {
+        "type": "render",
+        "camera": _camera(scene.camera),
+        "settings": attrs.asdict(quality),
+        "world": {"color": list(scene.sky[0]), "strength": scene.sky[1]},
+        "lights": [_lamp(lamp) for lamp in scene.lamps],
+        "owners": [{"name": figure.name, "motion_m": list(figure.motion_m)} for figure in scene.figures],
+        "objects": [packing.add(thing) for thing in scene.things],
+        "meshes": packing.meshes,
+        "surfaces": packing.surfaces,
+        "passes": [attrs.asdict(one) for one in passes],
+    }
+    return header, packing.arrays
+
+
+class _Packing:
+    def __init__(self) -> None:
+        self.arrays: list[Array] = []
+        self.meshes: list[dict[str, Any]] = []
+        self.surfaces: list[dict[str, Any]] = []
+        self._mesh_index: dict[int, int] = {}
+        self._surface_index: dict[Any, int] = {}
+
+    def add(self, thing: Thing) -> dict[str, Any]:
+        """Return an object's entry; ``thing.mesh`` stays alive with its scene, so its id is its own."""
+        mesh = self._mesh_index.setdefault(id(thing.mesh), len(self.meshes))
+        if mesh == len(self.meshes):
+            rest = None if thing.rest_m is None else self._array(thing.rest_m, np.float32)
+            vertices = self._array(thing.mesh.vertices_m, np.float32)
+            faces = self._array(thing.mesh.faces, np.int32)
+            self.meshes.append({"vertices": vertices, "faces": faces, "rest": rest, "smooth": thing.mesh.smooth})
+        surface = self._surface_index.setdefault(thing.surface, len(self.surfaces))
+        if surface == len(self.surfaces):
+            self.surfaces.append(thing.surface.plain())
+        matrix = thing.matrix.tolist()
+        return {"mesh": mesh, "surface": surface, "matrix": matrix, "group": thing.group, "owner": thing.owner}
+
+    def _array(self, array: Array, dtype: type) -> int:
+        self.arrays.append(np.ascontiguousarray(array, dtype))
+        return len(self.arrays) - 1
+
+
+def _camera(camera: FisheyeCamera) -> dict[str, Any]:
+    return {
+        "width_px": camera.width_px,
+        "height_px": camera.height_px,
+        "theta_coefficients": list(camera.theta_coefficients),
+        "max_theta_rad": camera.max_theta_rad,
+        "world_from_camera": camera.world_from_camera.tolist(),
+    }
+
+
+def _lamp(lamp: Lamp) -> dict[str, Any]:
+    return {
+        "matrix": lamp.matrix.tolist(),
+        "size_m": list(lamp.size_m),
+        "watts": lamp.watts,
+        "color": list(lamp.color),
+    }

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole scene from its seeds: camera, light, room or plate floor, people. No Blender here."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import numpy as np
+
+from synthkit.camera import FisheyeCamera
+from synthkit.seeds import Seeds
+from synthkit_blender.config import BlenderConfig
+from synthkit_blender.crowd import Crowd, Figure, PeopleSource, Stage, populate
+from synthkit_blender.geometry import Matrix, Mesh, polygon, turned_x
+from synthkit_blender.optics import ceiling_camera
+from synthkit_blender.people.types import FloatArray
+from synthkit_blender.placement import Floats, Floor, Placed
+from synthkit_blender.room import Room, RoomPlan, furnish, plate_decor
+from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
+
+MAX_HEAD_THETA_RAD = math.radians(80)
+HEAD_M = 1.7
+WATTS_PER_M2 = 12.0
+PANEL_CLEARANCE_M = 0.9
+DAYLIGHT: Rgb = (0.9, 0.96, 1.0)
+PLATE_FLOOR = Surface((0.4, 0.4, 0.4), roughness=0.9, specular=0.1)
+
+
+@attrs.frozen(eq=False)
+class Thing:
+    """A mesh in the world: what it is made of, which pass sees it (``group``), and whose it is."""
+
+    mesh: Mesh
+    surface: Surface
+    matrix: Matrix
+    group: str
+    owner: str | None = None
+    rest_m: FloatArray | None = None
+
+
+@attrs.frozen(eq=False)
+class Lamp:
+    """A rectangular lamp that shines along its local -z."""
+
+    matrix: Matrix
+    size_m: tuple[float, float]
+    watts: float
+    color: Rgb
+
+
+@attrs.frozen(eq=False)
+class Scene:
+    """Everything a frame is rendered from.
+
+    Args:
+        sky: colour and strength of the light from above, for rooms are open at the top.
+        meta: plain values worth keeping with the sample.
+    """
+
+    camera: FisheyeCamera
+    things: tuple[Thing, ...]
+    lamps: tuple[Lamp, ...]
+    sky: tuple[Rgb, float]
+    figures: tuple[Figure, ...]
+    meta: dict[str, object]
+
+
+def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds) -> Scene:
+    """Draw a scene: in a room of its own, or on the floor of a plate when backgrounds are configured."""
+    camera = _camera(config, seeds.stream("camera"))
+    exposure_s = _uniform(seeds.stream("exposure"), config.exposure_s) if config.motion_blur else 0.0
+    if config.backgrounds is not None:
+        return _plate_scene(config, source, seeds, camera, exposure_s)
+    return _room_scene(config, source, seeds, camera, exposure_s)
+
+
+def _camera(config: BlenderConfig, rng: np.random.Generator) -> FisheyeCamera:
+    height, yaw, equisolid = (
+        _uniform(rng, limits) for limits in (config.camera_height_m, config.camera_yaw_degrees, config.lens_equisolid)
+    )
+    if config.backgrounds is not None:
+        yaw = 0.0  # the plate's floor is given in the image's axes
+    return ceiling_camera(config.width_px, config.height_px, config.fov_degrees, equisolid, height, yaw)
+
+
+def _room_scene(
+    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, exposure_s: float
+) -> Scene:
+    height_m = float(camera.world_from_camera[2, 3])
+    plan = _plan(config, seeds.stream("room"), height_m)
+    room = furnish(plan, seeds.child("room"))
+    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, _reach_m(camera), empty_chairs=True)
+    crowd = populate(stage, config.people, source, seeds.child("people"), exposure_s)
+    rng = seeds.stream("light")
+    kelvin, window, ambient = (
+        _uniform(rng, limits) for limits in (config.light_kelvin, config.window_share, config.ambient_share)
+    )
+    window = window if room.windows else 0.0
+    watts = WATTS_PER_M2 * plan.length_m * plan.width_m
+    lamps = [*_panels(plan, kelvin, watts * (1 - window), rng), *_daylight(room, watts * window)]
+    things = [Thing(mesh, surface, np.eye(4), "room") for mesh, surface in room.shell]
+    clutter = [thing for thing in room.placed if not (thing.group == "clutter" and _touched(thing, crowd))]
+    things += _placed_things((*clutter, *crowd.chairs)) + _people_things(crowd.figures)
+    meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
+    return Scene(
+        camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta)
+    )
+
+
+def _plan(config: BlenderConfig, rng: np.random.Generator, height_m: float) -> RoomPlan:
+    styles, layouts = sorted(PALETTES), ("meeting", "office", "seminar")
+    style = styles[int(rng.integers(len(styles)))] if config.room_style == "any" else config.room_style
+    layout = layouts[int(rng.integers(3))] if config.room_layout == "any" else config.room_layout
+    length, width = _uniform(rng, config.room_length_m), _uniform(rng, config.room_width_m)
+    centre = tuple(float(v) for v in rng.uniform(-0.14, 0.14, 2) * (length, width))
+    return RoomPlan(length, width, height_m + 0.02, (centre[0], centre[1]), style, layout)
+
+
+def _plate_scene(
+    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, exposure_s: float
+) -> Scene:
+    area = plate_area(config)
+    decor = plate_decor(seeds)
+    office = bool(seeds.stream("chairs").random() < 0.4)
+    stage = Stage(Floor(area), (), decor, office, _reach_m(camera), empty_chairs=False)
+    crowd = populate(stage, config.people, source, seeds.child("people"), exposure_s)
+    rng = seeds.stream("light")
+    kelvin, ambient = _uniform(rng, config.light_kelvin), _uniform(rng, config.ambient_share)
+    low, high = area.min(axis=0), area.max(axis=0)
+    plan = RoomPlan(*(float(v) for v in high - low), float(camera.world_from_camera[2, 3]) + 0.3, (0, 0), "", "")
+    lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng)
+    things = [Thing(polygon(area), PLATE_FLOOR, np.eye(4), "floor")]
+    things += _placed_things(crowd.chairs) + _people_things(crowd.figures)
+    meta: dict[str, object] = {"light_kelvin": round(kelvin)}
+    return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
+
+
+def plate_area(config: BlenderConfig) -> Floats:
+    """Return the free floor of a plate: its configured corners, or a circle of 32."""
+    if config.floor_polygon_m:
+        return np.array(config.floor_polygon_m, np.float64)
+    angles = np.arange(32) * (2 * math.pi / 32)
+    return np.column_stack([np.cos(angles), np.sin(angles)]) * config.floor_radius_m
+
+
+def _reach_m(camera: FisheyeCamera) -> float:
+    """Return how far from the point below the camera a standing person's head is still well in view."""
+    below = float(camera.world_from_camera[2, 3]) - HEAD_M
+    theta = min(MAX_HEAD_THETA_RAD, camera.max_theta_rad * 0.92)
+    return min(below * math.tan(theta), 4.5)
+
+
+def _placed_things(placed: tuple[Placed, ...]) -> list[Thing]:
+    return [
+        Thing(mesh, surface, thing.pose.matrix, thing.group) for thing in placed for mesh, surface in thing.piece.parts
+    ]
+
+
+def _people_things(figures: tuple[Figure, ...]) -> list[Thing]:
+    return [
+        Thing(Mesh(part.vertices_m, part.faces, part.smooth), of_person(part.material), figure.pose.matrix,
+              "people", figure.name, part.rest_m)
+        for figure in figures
+        for part in figure.body.parts
+    ]  # fmt: skip
+
+
+def _touched(thing: Placed, crowd: Crowd) -> bool:
+    """Return whether anybody reaches into a thing on a table."""
+    return any(thing.holds(figure.world(figure.body.surface_vertices_m)) for figure in crowd.figures)
+
+
+def _panels(plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generator) -> list[Lamp]:
+    """Return a grid of ceiling panels, none right beside the camera: light from there hides shadows."""
+    columns, rows = max(2, round(plan.length_m / 2.4)), max(1, round(plan.width_m / 2.4))
+    size = ((0.6, 0.6), (1.2, 0.3), (0.3, 1.2), (0.25, 0.25))[int(rng.integers(4))]
+    cx, cy = plan.centre_m
+    spots = [
+        (cx + (i - (columns - 1) / 2) * plan.length_m / columns, cy + (j - (rows - 1) / 2) * plan.width_m / rows)
+        for i in range(columns)
+        for j in range(rows)
+    ]
+    lit = [spot for spot in spots if math.hypot(*spot) > PANEL_CLEARANCE_M and rng.random() < 0.85]
+    lit = lit or spots
+    color = kelvin_rgb(kelvin)
+    shares = rng.uniform(0.7, 1.3, len(lit))
+    shares /= shares.sum()
+    lamps = []
+    for (x, y), share in zip(lit, shares, strict=True):
+        matrix = np.eye(4)
+        matrix[:3, 3] = x, y, plan.height_m - 0.01
+        lamps.append(Lamp(matrix, size, float(watts * share), color))
+    return lamps
+
+
+def _daylight(room: Room, watts: float) -> list[Lamp]:
+    # A lamp shines along -z: a turn of +90 degrees about x makes that the window's +y, into the room.
+    return [
+        Lamp(matrix @ turned_x(math.pi / 2), (width, height), watts / len(room.windows), DAYLIGHT)
+        for matrix, width, height in room.windows
+    ]
+
+
+KELVINS = (2000.0, 3000.0, 4000.0, 5500.0, 7500.0, 10000.0)
+TINTS = ((1.0, 0.66, 0.36), (1.0, 0.82, 0.62), (1.0, 0.91, 0.8), (1.0, 1.0, 1.0), (0.89, 0.95, 1.0), (0.8, 0.9, 1.0))
+
+
+def kelvin_rgb(kelvin: float) -> Rgb:
+    """Return the colour of light as a half-adapted sensor sees it: less tinted than a black body's."""
+    r, g, b = (float(np.interp(kelvin, KELVINS, [tint[c] for tint in TINTS])) for c in range(3))
+    return r, g, b
+
+
+def _uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    return float(rng.uniform(*limits))

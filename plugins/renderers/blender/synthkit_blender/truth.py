@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known about the people of a frame, from its Cryptomatte, its depth and their meshes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit.camera import FisheyeCamera
+from synthkit.sample import Keypoint, Person, RotatedBox
+from synthkit_blender.crowd import Figure
+
+Floats = NDArray[np.float64]
+MIN_COVERAGE = 0.5
+KEYPOINT_DEPTH_M = 0.14  # how deep below the skin a joint may lie and still count as seen
+LARGEST_TRIANGLE_PX = 4096
+
+
+@attrs.frozen(eq=False)
+class Truth:
+    """People in the order of the scene's figures, and the layers they appear in.
+
+    Args:
+        instances: (H, W) uint8, ``Person.instance`` where a person covers at least half a pixel.
+        coverage: (H, W) float32 in 0..1, of all people together.
+    """
+
+    people: tuple[Person, ...]
+    instances: NDArray[np.uint8]
+    coverage: NDArray[np.float32]
+
+
+def annotate(
+    figures: Sequence[Figure], camera: FisheyeCamera, ids: NDArray[np.float32], ranks: NDArray[np.float32],
+    depth_m: NDArray[np.float32], min_visible_px: int,
+) -> Truth:  # fmt: skip
+    """Return the truth of a rendered frame.
+
+    Args:
+        ids, ranks: (H, W, R) Cryptomatte asset ids and coverages. depth_m: (H, W) along the ray.
+        min_visible_px: people with fewer visible pixels stay in the list without box or instance and with
+            ``visible_fraction`` 0.
+    """
+    shares = np.stack([person_coverage(figure.name, ids, ranks) for figure in figures]) if figures else None
+    instances = np.zeros(depth_m.shape, np.uint8)
+    people = []
+    for index, figure in enumerate(figures):
+        assert shares is not None
+        mask = (shares[index] >= MIN_COVERAGE) & (shares.argmax(axis=0) == index)
+        seen = int(mask.sum()) >= min_visible_px
+        number = sum(person.instance is not None for person in people) + 1 if seen else None
+        if seen:
+            instances[mask] = number
+        people.append(_person(figure, camera, mask if seen else None, number, depth_m))
+    total = np.zeros(depth_m.shape, np.float32) if shares is None else np.clip(shares.sum(axis=0), 0, 1)
+    return Truth(tuple(people), instances, total)
+
+
+def _person(
+    figure: Figure, camera: FisheyeCamera, mask: NDArray[np.bool_] | None, number: int | None,
+    depth_m: NDArray[np.float32],
+) -> Person:  # fmt: skip
+    head, head_valid = camera.project(figure.world(figure.body.head_vertices_m))
+    centre, centre_valid = camera.project(figure.world(figure.body.head_centre_m))
+    fraction = 0.0
+    if mask is not None:
+        fraction = min(1.0, float(mask.sum()) / max(1, int(silhouette(figure, camera).sum())))
+    complete = bool(head_valid.all())
+    return Person(
+        instance=number,
+        identity=figure.identity,
+        head_px=tuple(centre) if centre_valid else None,
+        head_box_xyxy_px=(*head.min(axis=0), *head.max(axis=0)) if complete else None,
+        box_xyxy_px=None if mask is None else upright_box(mask),
+        rotated_box=None if mask is None else rotated_box(mask),
+        keypoints=_keypoints(figure, camera, mask, depth_m),
+        visible_fraction=round(fraction, 4),
+        attributes={**figure.body.attributes, "posture": figure.body.posture},
+    )
+
+
+def person_coverage(name: str, ids: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (H, W) how much of each pixel an asset covers."""
+    # Ids are compared as bits: half of all floats' patterns would be fine, but hashes are only bits.
+    wanted = np.uint32(cryptomatte_id(name))
+    return np.where(ids.view(np.uint32) == wanted, ranks, 0).sum(axis=-1).astype(np.float32)
+
+
+def cryptomatte_id(name: str) -> int:
+    """Return the bits of a name's id: MurmurHash3 x86 32 with seed 0, no exponent of 0 or 255.
+
+    Source: Friedman and Jones, Cryptomatte specification 1.2.0 (Psyop), section on id generation.
+    """
+    value = murmur3(name.encode())
+    exponent = value >> 23 & 0xFF
+    return value ^ 1 << 23 if exponent in (0, 255) else value
+
+
+def murmur3(data: bytes) -> int:
+    """Return MurmurHash3 x86 32 with seed 0 (Appleby, public domain algorithm)."""
+    mask = 0xFFFFFFFF
+
+    def mixed(k: int) -> int:
+        k = k * 0xCC9E2D51 & mask
+        return (k << 15 | k >> 17) * 0x1B873593 & mask
+
+    h = 0
+    whole = len(data) // 4 * 4
+    for (k,) in struct.iter_unpack("<I", data[:whole]):
+        h ^= mixed(k)
+        h = (h << 13 | h >> 19) & mask
+        h = (h * 5 + 0xE6546B64) & mask
+    if tail := data[whole:]:
+        h ^= mixed(int.from_bytes(tail, "little"))
+    h ^= len(data)
+    h = (h ^ h >> 16) * 0x85EBCA6B & mask
+    h = (h ^ h >> 13) * 0xC2B2AE35 & mask
+    return h ^ h >> 16
+
+
+def upright_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Return the edges (left, top, right, bottom) of a mask's pixels."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def rotated_box(mask: NDArray[np.bool_]) -> RotatedBox:
+    """Return the smallest rotated rectangle around a mask's pixels, corners included."""
+    y, x = np.nonzero(mask)
+    corners = np.concatenate([np.column_stack([x + dx, y + dy]) for dx in (0, 1) for dy in (0, 1)])
+    (cx, cy), (w, h), degrees = cv2.minAreaRect(cv2.convexHull(corners.astype(np.int32)))
+    return RotatedBox.normalized(cx, cy, w, h, degrees)
+
+
+def _keypoints(
+    figure: Figure, camera: FisheyeCamera, mask: NDArray[np.bool_] | None, depth_m: NDArray[np.float32]
+) -> dict[str, Keypoint]:
+    names = sorted(figure.body.joints_m)
+    world = figure.world(np.stack([figure.body.joints_m[name] for name in names]))
+    pixels, valid = camera.project(world)
+    distance = np.linalg.norm(world - camera.world_from_camera[:3, 3], axis=-1)
+    found: dict[str, Keypoint] = {}
+    for name, point, place, inside, far in zip(names, world, pixels, valid, distance, strict=True):
+        if inside:
+            visible = mask is not None and _seen(place, float(far), mask, depth_m)
+            found[name] = Keypoint(place[0], place[1], visible, tuple(point))
+    return found
+
+
+def _seen(pixel: Floats, distance_m: float, mask: NDArray[np.bool_], depth_m: NDArray[np.float32]) -> bool:
+    x, y = int(np.floor(pixel[0])), int(np.floor(pixel[1]))
+    if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]) or not mask[y, x]:
+        return False
+    return bool(distance_m - depth_m[y, x] < KEYPOINT_DEPTH_M)
+
+
+def silhouette(figure: Figure, camera: FisheyeCamera) -> NDArray[np.bool_]:
+    """Return (H, W) which pixel centres a person would cover if nothing stood in front."""
+    mask = np.zeros((camera.height_px, camera.width_px), bool)
+    for part in figure.body.parts:
+        pixels, valid = camera.project(figure.world(part.vertices_m))
+        a, b, c, d = part.faces.T
+        triangles = np.concatenate([np.column_stack([a, b, c]), np.column_stack([a, c, d])[c != d]])
+        triangles = triangles[valid[triangles].all(axis=1)]
+        fill(mask, pixels[triangles])
+    return mask
+
+
+def fill(mask: NDArray[np.bool_], triangles_px: Floats) -> None:
+    """Set the pixels of a mask (H, W) whose centres lie in any triangle (T, 3, 2), all of a size at once."""
+    low = np.floor(triangles_px.min(axis=1)).astype(np.int64)
+    span = (np.ceil(triangles_px.max(axis=1)) - low).max(axis=1).astype(np.int64).clip(1, LARGEST_TRIANGLE_PX)
+    side = 1 << np.ceil(np.log2(span)).astype(np.int64)
+    for size in np.unique(side):
+        chosen = side == size
+        _fill_alike(mask, triangles_px[chosen], low[chosen], int(size))
+
+
+def _fill_alike(mask: NDArray[np.bool_], triangles: Floats, low: NDArray[np.int64], size: int) -> None:
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="xy"), axis=-1).reshape(-1, 2)
+    for start in range(0, len(triangles), max(1, (1 << 21) // (size * size))):
+        part = slice(start, start + max(1, (1 << 21) // (size * size)))
+        corner, origin = triangles[part], low[part]
+        cells = origin[:, None] + grid
+        centres = cells + 0.5
+        sides = []
+        for n in range(3):
+            p, q = corner[:, n, None], corner[:, (n + 1) % 3, None]
+            sides.append((q[..., 0] - p[..., 0]) * (centres[..., 1] - p[..., 1])
+                         - (q[..., 1] - p[..., 1]) * (centres[..., 0] - p[..., 0]))  # fmt: skip
+        covered = (np.minimum.reduce(sides) >= 0) | (np.maximum.reduce(sides) <= 0)
+        inside = ((cells >= 0) & (cells < (mask.shape[1], mask.shape[0]))).all(axis=-1)
+        hit = cells[covered & inside]
+        mask[hit[:, 1], hit[:, 0]] = True
+
+
+def plain_depth(depth_m: NDArray[Any], image_circle: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return depth with 0 where there is none: outside the image circle, or nothing was hit."""
+    return np.where(image_circle & (depth_m < 1e4), depth_m, 0).astype(np.float32)

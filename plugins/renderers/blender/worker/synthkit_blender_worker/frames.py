@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request: build the scene, render its passes, read them back."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import OpenEXR
+
+from synthkit_blender_worker import scenes
+from synthkit_blender_worker.wire import Array
+
+CRYPTOMATTE_LAYERS = 3  # two ids each
+
+
+def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
+    """Render a request's passes.
+
+    Returns:
+        The reply's header, with ``passes``: each its name and the layers it has; and the layers in that order:
+        ``color`` (H, W, 4) linear, ``depth`` (H, W) metres along the ray, ``ids`` and ``coverage`` (H, W, 6).
+    """
+    started = time.perf_counter()
+    groups = scenes.build(request, arrays)
+    timings = {"build": time.perf_counter() - started}
+    listing: list[dict[str, Any]] = []
+    results: list[Array] = []
+    with tempfile.TemporaryDirectory(prefix="synthkit-blender-") as folder:
+        for settings in request["passes"]:
+            started = time.perf_counter()
+            scenes.prepare_pass(settings, request, groups)
+            path = Path(folder) / f"{settings['name']}.exr"
+            bpy.context.scene.render.filepath = str(path)
+            bpy.ops.render.render(write_still=True)
+            timings[f"render_{settings['name']}"] = time.perf_counter() - started
+            started = time.perf_counter()
+            layers = _read(path, bool(settings["truth"]))
+            timings["read"] = timings.get("read", 0.0) + time.perf_counter() - started
+            listing.append({"name": settings["name"], "layers": list(layers)})
+            results.extend(layers.values())
+    return {"passes": listing, "timings": timings}, results
+
+
+def _read(path: Path, truth: bool) -> dict[str, Array]:
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        channels = {name: channel.pixels for name, channel in file.channels().items()}
+    named = {name.split(".", 1)[1]: np.asarray(pixels, np.float32) for name, pixels in channels.items()}
+    layers = {"color": np.stack([named[f"Combined.{c}"] for c in "RGBA"], axis=-1)}
+    if truth:
+        layers["depth"] = named["Depth.Z"]
+        ranks = [named[f"CryptoAsset{n:02d}.{c}"] for n in range(CRYPTOMATTE_LAYERS) for c in "rgba"]
+        layers["ids"] = np.stack(ranks[0::2], axis=-1)
+        layers["coverage"] = np.stack(ranks[1::2], axis=-1)
+    return layers

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a request's plain values to a Blender scene: meshes, lights, camera, render settings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from synthkit_blender_worker.surfaces import SurfaceFactory
+from synthkit_blender_worker.wire import Array
+
+PIXEL_MM = 0.05  # size of a pixel on the imaginary sensor; any value renders the same
+REST_ATTRIBUTE = "rest"
+SHUTTER_FRAMES = 0.5
+FRAME = 1
+
+Groups = dict[str, list[Any]]
+
+
+def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
+    """Build the whole scene anew; return its objects by group.
+
+    Blender is reset to its factory state first: what objects leave behind when removed adds up.
+    """
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.frame_set(FRAME)
+    _render_settings(scene, request["settings"])
+    _camera(scene, request["camera"])
+    _world(scene, request["world"])
+    for number, light in enumerate(request["lights"]):
+        _light(scene, light, number)
+    owners = {owner["name"]: _owner(scene, owner) for owner in request["owners"]}
+    surfaces = SurfaceFactory(request["surfaces"])
+    meshes = [_mesh(spec, arrays) for spec in request["meshes"]]
+    groups: Groups = {}
+    for number, spec in enumerate(request["objects"]):
+        thing = _object(scene, spec, number, meshes, surfaces)
+        if spec["owner"] is not None:
+            thing.parent = owners[spec["owner"]]
+        groups.setdefault(spec["group"], []).append(thing)
+    return groups
+
+
+def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Groups) -> None:
+    """Choose what one pass shows, at which size, and with which layers."""
+    scene = bpy.context.scene
+    camera = request["camera"]
+    scale = float(settings["scale"])
+    scene.render.resolution_x = max(1, round(camera["width_px"] * scale))
+    scene.render.resolution_y = max(1, round(camera["height_px"] * scale))
+    scene.render.film_transparent = bool(settings["transparent"])
+    for group, things in groups.items():
+        for thing in things:
+            thing.hide_render = group in settings["hidden"]
+            thing.visible_camera = group not in settings["unseen"]
+    layer = scene.view_layers[0]
+    layer.use_pass_z = layer.use_pass_cryptomatte_asset = bool(settings["truth"])
+    layer.pass_cryptomatte_depth = 6
+
+
+def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
+    render, cycles = scene.render, scene.cycles
+    render.engine = "CYCLES"
+    render.resolution_percentage = 100
+    render.threads_mode, render.threads = "FIXED", int(settings["threads"])
+    render.use_persistent_data = True
+    render.use_motion_blur = bool(settings["motion_blur"])
+    render.motion_blur_shutter = SHUTTER_FRAMES
+    render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
+    render.image_settings.color_depth = "32"
+    render.image_settings.exr_codec = "NONE"
+    scene.view_settings.view_transform = "Standard"
+    cycles.device = "CPU"
+    cycles.samples, cycles.seed = int(settings["samples"]), int(settings["seed"])
+    cycles.use_adaptive_sampling = cycles.use_auto_tile = False
+    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 4, 2, 1
+    cycles.transparent_max_bounces = 8
+    cycles.sample_clamp_indirect = 3.0
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.use_denoising = bool(settings["denoise"])
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    cycles.denoising_prefilter = "FAST"
+
+
+def _camera(scene: Any, spec: dict[str, Any]) -> None:
+    """Set Cycles' polynomial fisheye: theta = -(k0 + k1 r + ... + k4 r^4), r in mm on the sensor."""
+    data = bpy.data.cameras.new("camera")
+    data.type = "PANO"
+    data.panorama_type = "FISHEYE_LENS_POLYNOMIAL"
+    data.fisheye_fov = 2 * spec["max_theta_rad"]
+    data.sensor_fit = "AUTO"
+    data.sensor_width = PIXEL_MM * max(spec["width_px"], spec["height_px"])
+    data.fisheye_polynomial_k0 = 0.0
+    for power, coefficient in enumerate(spec["theta_coefficients"], start=1):
+        setattr(data, f"fisheye_polynomial_k{power}", -coefficient / PIXEL_MM**power)
+    data.clip_start, data.clip_end = 0.01, 100.0
+    thing = bpy.data.objects.new("camera", data)
+    # Blender's camera looks along -z with y up; the request's along +z with y down.
+    thing.matrix_world = Matrix(spec["world_from_camera"]) @ Matrix.Diagonal((1.0, -1.0, -1.0, 1.0))
+    scene.collection.objects.link(thing)
+    scene.camera = thing
+
+
+def _world(scene: Any, spec: dict[str, Any]) -> None:
+    world = bpy.data.worlds.new("world")
+    scene.world = world
+    world.use_nodes = True
+    background = world.node_tree.nodes["Background"]
+    background.inputs["Color"].default_value = (*spec["color"], 1.0)
+    background.inputs["Strength"].default_value = spec["strength"]
+
+
+def _light(scene: Any, spec: dict[str, Any], number: int) -> None:
+    data = bpy.data.lights.new(f"light_{number:03d}", "AREA")
+    data.shape = "RECTANGLE"
+    data.size, data.size_y = spec["size_m"]
+    data.energy, data.color = spec["watts"], spec["color"]
+    data.spread = spec.get("spread_rad", math.pi)
+    thing = bpy.data.objects.new(data.name, data)
+    thing.matrix_world = Matrix(spec["matrix"])
+    thing.visible_camera = False
+    scene.collection.objects.link(thing)
+
+
+def _owner(scene: Any, spec: dict[str, Any]) -> Any:
+    """Make the empty that carries a person: Cryptomatte names assets after the topmost parent."""
+    empty = bpy.data.objects.new(spec["name"], None)
+    scene.collection.objects.link(empty)
+    motion = np.asarray(spec["motion_m"])
+    if motion.any():
+        for frame, share in ((FRAME - 1, -1.0), (FRAME + 1, 1.0)):
+            empty.location = motion * share
+            empty.keyframe_insert("location", frame=frame)
+        for curve in empty.animation_data.action.fcurves:
+            for key in curve.keyframe_points:
+                key.interpolation = "LINEAR"
+    return empty
+
+
+def _mesh(spec: dict[str, Any], arrays: list[Array]) -> Any:
+    vertices, faces = arrays[spec["vertices"]], arrays[spec["faces"]]
+    mesh = bpy.data.meshes.new("mesh")
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", vertices.reshape(-1))
+    triangle = faces[:, 2] == faces[:, 3]
+    keep = np.ones(faces.shape, bool)
+    keep[triangle, 3] = False
+    sizes = np.where(triangle, 3, 4).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
+    mesh.loops.add(int(sizes.sum()))
+    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces[keep]))
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", starts)
+    mesh.polygons.foreach_set("use_smooth", np.full(len(faces), bool(spec["smooth"])))
+    if spec["rest"] is not None:
+        attribute = mesh.attributes.new(REST_ATTRIBUTE, "FLOAT_VECTOR", "POINT")
+        attribute.data.foreach_set("vector", arrays[spec["rest"]].reshape(-1))
+    mesh.update(calc_edges=True)
+    if mesh.validate():
+        raise ValueError("a mesh with faces that repeat vertices or point nowhere")
+    return mesh
+
+
+def _object(scene: Any, spec: dict[str, Any], number: int, meshes: list[Any], surfaces: SurfaceFactory) -> Any:
+    thing = bpy.data.objects.new(f"object_{number:04d}", meshes[spec["mesh"]])
+    if not thing.data.materials:
+        thing.data.materials.append(None)
+    # The material hangs on the object, for objects may share a mesh.
+    thing.material_slots[0].link = "OBJECT"
+    thing.material_slots[0].material = surfaces[spec["surface"]]
+    thing.matrix_world = Matrix(spec["matrix"])
+    scene.collection.objects.link(thing)
+    return thing

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Procedural materials as Cycles shader nodes, from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+
+REST_ATTRIBUTE = "rest"
+MAX_BUMP_M = 0.004
+
+
+class SurfaceFactory:
+    """Makes each surface of a request once, on first use."""
+
+    def __init__(self, specs: list[dict[str, Any]]) -> None:
+        self._specs = specs
+        self._made: dict[int, Any] = {}
+
+    def __getitem__(self, index: int) -> Any:
+        if index not in self._made:
+            self._made[index] = _material(self._specs[index], index)
+        return self._made[index]
+
+
+class _Tree:
+    """A node tree under construction."""
+
+    def __init__(self, tree: Any) -> None:
+        self._tree = tree
+
+    def node(self, kind: str, /, inputs: dict[str, Any] | None = None, **properties: Any) -> Any:
+        """Add a node; inputs are values or sockets of other nodes."""
+        made = self._tree.nodes.new(kind)
+        for name, value in properties.items():
+            setattr(made, name, value)
+        for name, value in (inputs or {}).items():
+            self.feed(made.inputs[name], value)
+        return made
+
+    def feed(self, socket: Any, value: Any) -> None:
+        """Set an input to a value, or link it to another node's output."""
+        if isinstance(value, bpy.types.NodeSocket):
+            self._tree.links.new(value, socket)
+        else:
+            socket.default_value = value
+
+    def mix(self, factor: Any, first: Any, second: Any) -> Any:
+        """Return the colour between two colours."""
+        made = self._tree.nodes.new("ShaderNodeMix")
+        made.data_type = "RGBA"
+        for index, value in ((0, factor), (6, first), (7, second)):
+            self.feed(made.inputs[index], value)
+        return made.outputs[2]
+
+    def math(self, operation: str, first: Any, second: Any = 0.0) -> Any:
+        """Return a sum, product or comparison of two numbers."""
+        made = self._tree.nodes.new("ShaderNodeMath")
+        made.operation = operation
+        self.feed(made.inputs[0], first)
+        self.feed(made.inputs[1], second)
+        return made.outputs[0]
+
+    def scaled(self, vector: Any, scale: tuple[float, float, float]) -> Any:
+        """Return a vector times a scale per axis."""
+        made = self._tree.nodes.new("ShaderNodeVectorMath")
+        made.operation = "MULTIPLY"
+        self.feed(made.inputs[0], vector)
+        made.inputs[1].default_value = scale
+        return made.outputs[0]
+
+
+def _material(spec: dict[str, Any], index: int) -> Any:
+    material = bpy.data.materials.new(f"surface_{index:04d}")
+    material.use_nodes = True
+    nodes = material.node_tree.nodes
+    tree = _Tree(material.node_tree)
+    shader = nodes["Principled BSDF"]
+    if spec["rest"]:
+        where = tree.node("ShaderNodeAttribute", attribute_name=REST_ATTRIBUTE).outputs["Vector"]
+    else:
+        where = tree.node("ShaderNodeTexCoord").outputs["Object"]
+    first, second = (*spec["color"], 1.0), (*spec["second_color"], 1.0)
+    factor, height = PATTERNS[spec["pattern"]](tree, where, float(spec["scale_m"]))
+    color = first if factor is None else tree.mix(factor, first, second)
+    tree.feed(shader.inputs["Base Color"], color)
+    for name, key in (("Roughness", "roughness"), ("Metallic", "metallic"), ("Specular IOR Level", "specular")):
+        shader.inputs[name].default_value = spec[key]
+    if spec["subsurface"] > 0:
+        shader.inputs["Subsurface Weight"].default_value = spec["subsurface"]
+        shader.inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.2)
+        shader.inputs["Subsurface Scale"].default_value = 0.01
+    if spec["emission"] > 0:
+        tree.feed(shader.inputs["Emission Color"], color)
+        shader.inputs["Emission Strength"].default_value = spec["emission"]
+    if spec["bump"] > 0 and height is not None:
+        bump = tree.node(
+            "ShaderNodeBump", {"Strength": spec["bump"], "Distance": MAX_BUMP_M, "Height": height}
+        )  # fmt: skip
+        tree.feed(shader.inputs["Normal"], bump.outputs["Normal"])
+    return material
+
+
+Pattern = Callable[[_Tree, Any, float], tuple[Any, Any]]
+"""From coordinates and a period in metres: the mix of the two colours (or None) and a height (or None)."""
+
+
+def _noise(tree: _Tree, where: Any, scale_m: float, detail: float = 2.0) -> Any:
+    inputs = {"Vector": where, "Scale": 1 / scale_m, "Detail": detail}
+    return tree.node("ShaderNodeTexNoise", inputs, noise_dimensions="3D").outputs["Fac"]
+
+
+def _contrast(tree: _Tree, value: Any, low: float, high: float) -> Any:
+    inputs = {"Value": value, "From Min": low, "From Max": high}
+    return tree.node("ShaderNodeMapRange", inputs, clamp=True).outputs["Result"]
+
+
+def _plain(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    return None, _noise(tree, where, 0.004, 1.0)
+
+
+def _cloudy(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    clouds = _noise(tree, where, scale_m)
+    return _contrast(tree, clouds, 0.35, 0.65), clouds
+
+
+def _stripes(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    wave = tree.node("ShaderNodeTexWave", {"Vector": where, "Scale": 0.314 / scale_m}, bands_direction="Z")
+    return _contrast(tree, wave.outputs["Fac"], 0.45, 0.55), None
+
+
+def _checks(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    parts = tree.node("ShaderNodeSeparateXYZ", {"Vector": where})
+    bands = []
+    for axis in ("X", "Z"):
+        phase = tree.math("FRACT", tree.math("DIVIDE", parts.outputs[axis], scale_m))
+        bands.append(tree.math("GREATER_THAN", phase, 0.6))
+    return tree.math("MULTIPLY", tree.math("ADD", *bands), 0.5), None
+
+
+def _dots(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    cells = tree.node("ShaderNodeTexVoronoi", {"Vector": where, "Scale": 1 / scale_m, "Randomness": 0.15})
+    return tree.math("LESS_THAN", cells.outputs["Distance"], 0.28), None
+
+
+def _carpet(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    pile = _noise(tree, where, scale_m, 3.0)
+    wear = _noise(tree, where, 0.9, 1.0)
+    both = tree.math("ADD", tree.math("MULTIPLY", pile, 0.8), tree.math("MULTIPLY", wear, 0.4))
+    return _contrast(tree, both, 0.4, 0.8), pile
+
+
+def _carpet_tiles(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    checker = tree.node("ShaderNodeTexChecker", {"Vector": where, "Scale": 1 / scale_m}).outputs["Fac"]
+    pile = _contrast(tree, _noise(tree, where, 0.02, 3.0), 0.3, 0.7)
+    return tree.math("ADD", tree.math("MULTIPLY", checker, 0.35), tree.math("MULTIPLY", pile, 0.5)), pile
+
+
+def _grain(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    """Wood that runs along x."""
+    stretched = tree.scaled(where, (0.12, 1.0, 1.0))
+    rings = _noise(tree, stretched, scale_m, 4.0)
+    fine = _noise(tree, tree.scaled(where, (0.05, 1.0, 1.0)), scale_m / 6, 2.0)
+    both = tree.math("ADD", tree.math("MULTIPLY", rings, 0.7), tree.math("MULTIPLY", fine, 0.3))
+    return _contrast(tree, both, 0.35, 0.65), both
+
+
+def _planks(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    """Floorboards along x, ``scale_m`` wide, each of its own shade."""
+    boards = tree.node(
+        "ShaderNodeTexBrick",
+        {"Vector": where, "Scale": 1.0, "Brick Width": scale_m * 8, "Row Height": scale_m, "Mortar Size": 0.003,
+         "Color1": (0.0, 0.0, 0.0, 1.0), "Color2": (1.0, 1.0, 1.0, 1.0), "Mortar": (1.6, 1.6, 1.6, 1.0)},
+    )  # fmt: skip
+    grain, height = _grain(tree, where, 0.05)
+    shade = tree.math("MULTIPLY", boards.outputs["Color"], 0.45)
+    return tree.math("ADD", shade, tree.math("MULTIPLY", grain, 0.45)), height
+
+
+def _tiles(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    """Square tiles with joints in the second colour."""
+    bricks = tree.node(
+        "ShaderNodeTexBrick",
+        {"Vector": where, "Scale": 1.0, "Brick Width": scale_m, "Row Height": scale_m, "Mortar Size": 0.004,
+         "Color1": (0.0, 0.0, 0.0, 1.0), "Color2": (0.12, 0.12, 0.12, 1.0), "Mortar": (1.0, 1.0, 1.0, 1.0)},
+        offset=0.0,
+    )  # fmt: skip
+    clouds = tree.math("MULTIPLY", _noise(tree, where, 0.15), 0.2)
+    return tree.math("ADD", bricks.outputs["Color"], clouds), None
+
+
+def _weave(tree: _Tree, where: Any, scale_m: float) -> tuple[Any, Any]:
+    threads = _noise(tree, where, scale_m, 3.0)
+    return _contrast(tree, threads, 0.3, 0.7), threads
+
+
+PATTERNS: dict[str, Pattern] = {
+    "plain": _plain,
+    "noise": _cloudy,
+    "stripes": _stripes,
+    "checks": _checks,
+    "dots": _dots,
+    "carpet": _carpet,
+    "carpet_tiles": _carpet_tiles,
+    "grain": _grain,
+    "planks": _planks,
+    "tiles": _tiles,
+    "weave": _weave,
+}

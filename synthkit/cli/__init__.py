@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from synthkit.errors import SynthkitError
-
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -21,9 +18,3 @@ def main() -> None:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away: not our mistake, nothing to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)

@@ -14,9 +14,12 @@ import typer
 
 # Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
 if TYPE_CHECKING:
+    from synthkit.cli.progress import Terminal
     from synthkit.interfaces import MetricResult
     from synthkit.session import Session
     from synthkit.settings import Plan
+
+INTERRUPTED = 130  # what a shell reports of a process ended by Ctrl-C
 
 app = typer.Typer(
     name="synthkit",
@@ -223,10 +226,9 @@ def convert(
     ] = None,
 ) -> None:
     """Turn labelled images of another format into a data set."""
-    from synthkit.cli.progress import Terminal
     from synthkit.dataset import formats
 
-    with Terminal() as progress:
+    with _terminal() as progress:
         made = formats.convert(source, out, form=form, max_size_px=max_size, progress=progress)
     typer.echo(f"converted: {made.path} ({len(made)} samples)")
 
@@ -234,10 +236,9 @@ def convert(
 @app.command()
 def verify(path: Annotated[Path, typer.Argument(help="Data set to check.")]) -> None:
     """Check every byte and box of a data set."""
-    from synthkit.cli.progress import Terminal
     from synthkit.dataset.verify import verify as check
 
-    with Terminal() as progress:
+    with _terminal() as progress:
         report = check(path, progress=progress)
     for problem in report.problems:
         typer.echo(f"problem: {problem}", err=True)
@@ -342,12 +343,23 @@ def _plan(
 
 @contextmanager
 def _session(plan: Plan, workers: int | None = None) -> Iterator[Session]:
-    from synthkit.cli.progress import Terminal
     from synthkit.session import Session
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with Terminal() as terminal:
+    with _terminal() as terminal:
         yield Session(plan.registry, plan.run, workers or cores, terminal, terminal.tell)
+
+
+@contextmanager
+def _terminal() -> Iterator[Terminal]:
+    from synthkit.cli.progress import Terminal
+
+    try:
+        with Terminal() as terminal:
+            yield terminal
+    except KeyboardInterrupt:
+        _tell("interrupted; run the same command again to go on")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _tell(line: str) -> None:

@@ -224,8 +224,10 @@ def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any
     for name, field in fields.items():
         where = _join(path, name)
         if name in data:
+            told = len(problems)
             values[name] = _value(hints[name], data[name], where, problems)
-            _validate(field, values[name], where, problems)
+            if len(problems) == told:  # a value of the wrong type is not checked for its size as well
+                _validate(field, values[name], where, problems)
         elif field.default is attrs.NOTHING:
             problems.append(f"{where}: is required ({field.metadata.get('help', '')})")
     if len(problems) > before:
@@ -240,7 +242,7 @@ def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any
 def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
     target = _without_none(hint)
     if value is None or (value == "none" and target is not hint and target is not str):
-        if target is hint:
+        if target is hint and hint is not Any:
             problems.append(f"{path}: expected {_type_name(hint)}, got nothing")
         return None
     if isinstance(target, type) and attrs.has(target):
@@ -254,7 +256,7 @@ def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
 
 
 def _validate(field: attrs.Attribute[Any], value: Any, path: str, problems: list[str]) -> None:
-    if field.validator is None or value is None or any(line.startswith(path) for line in problems):
+    if field.validator is None or value is None:
         return
     try:
         field.validator(None, field, value)
@@ -349,6 +351,7 @@ def _nested(parts: list[str], value: Any) -> dict[str, Any]:
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return table["value"] if len(table) == 1 else text

@@ -55,8 +55,9 @@ class Registry:
 
     def add(self, plugin: Any, origin: Origin) -> None:
         """Register a plugin module or object; whatever is wrong with it is noted in ``broken``."""
+        name = f"{origin.distribution}:{origin.plugin}"
         try:
-            name = self._manager.register(plugin, name=origin.plugin)
+            self._manager.register(plugin, name=name)
             self._manager.check_pending()
             implementations = [
                 hook for hook in self._manager.hook.synthkit_components.get_hookimpls() if hook.plugin_name == name
@@ -66,8 +67,8 @@ class Registry:
             components = [part for hook in implementations for part in _call(hook.function)]
             self._check(components, origin)
         except Exception as error:  # a stranger's code: anything may be raised, and none of it is fatal
-            if self._manager.has_plugin(origin.plugin):
-                self._manager.unregister(name=origin.plugin)
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
             self.broken.append(Broken(origin, _one_line(error)))
             return
         for component in components:
@@ -197,7 +198,7 @@ def discover() -> Registry:
             continue
         try:
             plugin = point.load()
-        except Exception as error:  # a stranger's module: report it and go on
+        except (Exception, SystemExit) as error:  # a stranger's module: report it and go on
             registry.note_broken(origin, error)
             continue
         registry.add(plugin, origin)

@@ -116,8 +116,8 @@ def test_settings_come_from_file_then_set_then_flags(tmp_path: Path) -> None:
 
 
 def test_all_wrong_settings_are_told_at_once_with_the_nearest_names(tmp_path: Path) -> None:
-    done = synthkit("build", "--renderer", "disc", "--refiner", "tint", "--set", "refiner.strenght=1", "--set", "sede=1",
-                   
+    wrong = ("--set", "refiner.strenght=1", "--set", "sede=1")
+    done = synthkit("build", "--renderer", "disc", "--refiner", "tint", *wrong,
                     "--out", str(tmp_path / "out"))  # fmt: skip
     assert done.returncode == 2
     assert "did you mean 'discs'" in done.stderr

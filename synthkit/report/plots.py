@@ -45,7 +45,8 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, y
         axes.plot(steps, values, color=colour, label=name, linewidth=1.6, marker=marker, markersize=3)
     if log:
         axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+    if any(series.values()):
+        axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
     return _svg(figure)
 
 

@@ -173,7 +173,8 @@ class Trainable(_Entered, Protocol):
 
         Resumes from what an interrupted call left in ``workdir``, to the same weights on a CPU. Refiners
         get ``source`` and ``target``; detectors ``train`` and, when there is one, ``validation``.
-        Training curves are written to ``workdir/curves.jsonl``, one JSON object a line with ``step``.
+        Training curves are written to ``workdir/curves.jsonl``, one JSON object a line: ``step``, losses by
+        name, and scores of an evaluation with names that begin with ``val_``.
         """
 
 

@@ -20,6 +20,7 @@ class DiscsConfig:
     room_m: float = setting(3.0, help="how far from the nadir people may stand", validator=between(0.5, 20))
     camera_height_m: float = setting(2.8, help="height of the camera above the floor", validator=between(2.2, 20))
     fov_degrees: float = setting(180.0, help="field of view, edge to edge", validator=between(60, 220))
+    light: float = setting(1.0, help="brightness of everything", validator=between(0, 1))
 
 
 @attrs.frozen

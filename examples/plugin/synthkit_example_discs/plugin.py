@@ -7,18 +7,32 @@ from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
 from synthkit_example_discs.config import DiscsConfig, TintConfig
 
+DISCS = "synthkit_example_discs.renderer:DiscsRenderer"
+PROVIDES = {"instances", "background", "people.head", "people.box", "people.rotated_box"}
+
 
 @hookimpl
 def synthkit_components() -> list[Component]:
-    """Declare the renderer ``discs`` and the refiner ``tint``."""
+    """Declare the renderer ``discs``, a preset of it, and the refiner ``tint``."""
     return [
         Component(
             kind="renderer",
             name="discs",
             summary="people as discs and ellipses under a ceiling fisheye; instant",
             config=DiscsConfig,
-            target="synthkit_example_discs.renderer:DiscsRenderer",
-            provides={"instances", "background", "people.head", "people.box", "people.rotated_box"},
+            target=DISCS,
+            provides=PROVIDES,
+            demo={"source": {}},
+        ),
+        Component(  # a preset: the same class with other defaults
+            kind="renderer",
+            name="discs-dim",
+            summary="discs in dim light: a stand-in for a target domain",
+            config=DiscsConfig,
+            defaults={"light": 0.5},
+            target=DISCS,
+            provides=PROVIDES,
+            demo={"target": {}},
         ),
         Component(
             kind="refiner",

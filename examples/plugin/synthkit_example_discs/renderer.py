@@ -89,7 +89,7 @@ class DiscsRenderer:
         owner = np.full(image.shape[:2], -1)
         for n, figure in enumerate(figures):
             clothes, skin = draw.integers(20, 236, 3), draw.integers((150, 100, 70), (240, 190, 170))
-            shade = 0.75 + 0.25 * draw.random(image.shape[:2])
+            shade = self._config.light * (0.75 + 0.25 * draw.random(image.shape[:2]))
             for mask, colour in ((figure.body, clothes), (figure.head, skin)):
                 image[mask] = (colour * shade[mask][:, None]).astype(np.uint8)
                 owner[mask] = n
@@ -166,7 +166,8 @@ class DiscsRenderer:
         wall = self._seen & np.isnan(self._floor_m[..., 0])
         colours[wall] = (light + dark) / 2
         grain = draw.normal(0, 6, colours.shape)
-        return np.where(self._seen[..., None], np.clip(colours + grain, 0, 255), 0).astype(np.uint8)
+        lit = np.clip(self._config.light * colours + grain, 0, 255)
+        return np.where(self._seen[..., None], lit, 0).astype(np.uint8)
 
 
 def _box(mask: Mask) -> tuple[float, float, float, float]:

@@ -65,10 +65,7 @@ def fit_shapes(sizes: Floats, count: int, generator: np.random.Generator) -> Flo
         owner = nearest
         members = [sizes[owner == index] for index in range(count)]
         shapes = np.array(
-            [
-                np.median(group, axis=0) if len(group) else shape
-                for group, shape in zip(members, shapes, strict=True)
-            ]
+            [np.median(group, axis=0) if len(group) else shape for group, shape in zip(members, shapes, strict=True)]
         )
     return _by_area(shapes)
 

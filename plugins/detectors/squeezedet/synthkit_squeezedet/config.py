@@ -59,8 +59,7 @@ class SqueezeDetConfig:
     learning_rate: float = setting(0.01, help="of stochastic gradient descent", validator=between(1e-8, 10))
     schedule: Literal["cosine", "published"] = setting(
         "cosine",
-        help="learning rate: a short rise and a cosine to zero over all steps, or as released halved every"
-        " 10000 steps",
+        help="learning rate: a short rise and a cosine to zero over all steps, or as released halved every 10000 steps",
     )
     momentum: float = setting(0.9, help="of stochastic gradient descent", validator=between(0, 0.999))
     weight_decay: float = setting(1e-4, help="pull of every kernel to zero", validator=at_least(0))
@@ -68,15 +67,16 @@ class SqueezeDetConfig:
     flip: bool = setting(True, help="mirror half of the training images")
     rotate_degrees: float = setting(
         180.0,
-        help="turn training images by up to this much about the nadir; a ceiling camera has no up"
-        " (released: 0)",
+        help="turn training images by up to this much about the nadir; a ceiling camera has no up (released: 0)",
         validator=between(0, 180),
     )
     drift: float = setting(
         0.1, help="move training images by up to this fraction of their size", validator=between(0, 0.5)
     )
-    precision: Literal["float32", "bfloat16"] = setting(
-        "float32", help="of convolutions in training; bfloat16 is faster where the processor has it"
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto",
+        help="of convolutions in training; auto takes bfloat16 where the processor has matrix units for it, else"
+        " float32. Detection is always float32",
     )
     evaluate_every: int = setting(
         250,

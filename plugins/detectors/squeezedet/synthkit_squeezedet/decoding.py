@@ -108,9 +108,7 @@ def loss(predictions: Predictions, targets: Targets) -> Losses:
     box = 5.0 * ((predictions.deltas[at] - targets.deltas) ** 2).sum() / count
     probabilities = predictions.classes[at]
     wanted = torch.nn.functional.one_hot(targets.label, probabilities.shape[-1]).to(probabilities.dtype)
-    logs = wanted * torch.log(probabilities + _EPSILON) + (1 - wanted) * torch.log(
-        1 - probabilities + _EPSILON
-    )
+    logs = wanted * torch.log(probabilities + _EPSILON) + (1 - wanted) * torch.log(1 - probabilities + _EPSILON)
     overlap = torch.zeros_like(predictions.confidence)
     weight = torch.full_like(predictions.confidence, 100.0 / max(anchors - count, 1))
     weight[at] = 75.0 / count
@@ -119,9 +117,7 @@ def loss(predictions: Predictions, targets: Targets) -> Losses:
     return Losses(box=box, confidence=confidence, classes=-logs.sum() / count)
 
 
-def filter_boxes(
-    predictions: Predictions, *, score: float, overlap: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def filter_boxes(predictions: Predictions, *, score: float, overlap: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return each image's detections: boxes (N, K, 4), scores (N, K), labels (N, K) and count (N,), int64.
 
     The score is the best class's probability times the confidence. The K = 64 best predictions are kept;

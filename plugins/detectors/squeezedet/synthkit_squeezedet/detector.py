@@ -43,11 +43,10 @@ class SqueezeDetector:
         if self._checkpoint is not None:
             self._checkpoint.require("detector", NAME)
             design = Design.from_card(self._checkpoint.card)
-            network = design.network()
+            # Channels last is what CPU and GPU kernels are fastest with.
+            network = design.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             load_into(network, load_tensors(self._checkpoint), self._checkpoint.path)
-            whole = WholeDetector(
-                design, network, score=self._config.score_threshold, overlap=self._config.nms_iou
-            )
+            whole = WholeDetector(design, network, score=self._config.score_threshold, overlap=self._config.nms_iou)
             self._loaded = design, whole.eval().to(self._device)
         return self
 

@@ -10,12 +10,12 @@ import attrs
 import cv2
 import numpy as np
 import numpy.typing as npt
-from synthkit_detection.truth import Target, missing_boxes
 
 from synthkit.crops import nadir_px
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, SampleSet
 from synthkit.sample import Sample
+from synthkit_detection.truth import Target, missing_boxes
 from synthkit_squeezedet.letterbox import Letterbox
 from synthkit_squeezedet.outlines import extent, outlines
 
@@ -147,9 +147,7 @@ class ExampleSet:
             raise DatasetError("no training sample says who is in it; a detector needs labelled samples")
         for target, count in seen.items():
             if not count and sample is None:
-                raise DatasetError(
-                    "there is nobody in the training samples; a detector needs people to learn"
-                )
+                raise DatasetError("there is nobody in the training samples; a detector needs people to learn")
             if not count and sample is not None:
                 raise DatasetError(missing_boxes(sample, target))
 

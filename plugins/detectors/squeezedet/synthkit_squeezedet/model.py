@@ -48,9 +48,7 @@ class Design:
                 centres=cast(Centres, plan["centres"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"the checkpoint's card does not describe a SqueezeDet detector: {error}"
-            ) from None
+            raise WeightsError(f"the checkpoint's card does not describe a SqueezeDet detector: {error}") from None
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON values."""

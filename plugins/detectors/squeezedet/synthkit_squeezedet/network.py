@@ -120,9 +120,7 @@ class SqueezeDet(nn.Module):
                 for kind in ("weight", "bias"):
                     source, target = weights[f"{theirs}.{kind}"], own[f"{ours}.{kind}"]
                     if source.shape != target.shape:
-                        raise ValueError(
-                            f"{theirs}.{kind} is {tuple(source.shape)}, not {tuple(target.shape)}"
-                        )
+                        raise ValueError(f"{theirs}.{kind} is {tuple(source.shape)}, not {tuple(target.shape)}")
                     target.copy_(source)
 
     def features(self, images: Tensor) -> Tensor:
@@ -143,10 +141,10 @@ class SqueezeDet(nn.Module):
 
 
 def normalize(images: Tensor) -> Tensor:
-    """Return (N, H, W, 3) uint8 sRGB as (N, 3, H, W) float32, normalised as the network expects."""
+    """Return (N, H, W, 3) uint8 sRGB as (N, 3, H, W) float32 (channels last in memory), normalised."""
     mean = torch.tensor(MEAN_RGB, device=images.device) * 255.0
     deviation = torch.tensor(DEVIATION_RGB, device=images.device) * 255.0
-    return ((images.float() - mean) / deviation).permute(0, 3, 1, 2).contiguous()
+    return ((images.float() - mean) / deviation).permute(0, 3, 1, 2)
 
 
 def _bias(module: nn.Conv2d) -> Tensor:

@@ -14,15 +14,13 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from synthkit_detection.truth import Target, person_box
 
 from synthkit.sample import Person, Sample
+from synthkit_detection.truth import Target, person_box
 
 Floats = npt.NDArray[np.float64]
 
-_ELLIPSE = np.stack(
-    [trig(np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)) for trig in (np.cos, np.sin)], axis=1
-)
+_ELLIPSE = np.stack([trig(np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)) for trig in (np.cos, np.sin)], axis=1)
 
 
 def outlines(sample: Sample, target: Literal["head", "person"]) -> list[Floats]:

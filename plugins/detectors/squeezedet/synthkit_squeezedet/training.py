@@ -6,13 +6,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 import torch
-from synthkit_detection.config import DetectionConfig
-from synthkit_detection.metric import DetectionMetric
 
 from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
@@ -20,10 +18,12 @@ from synthkit.errors import DatasetError, WorkError
 from synthkit.interfaces import Runtime, SampleSet, Scored
 from synthkit.training.checkpoints import load_into, load_state, save_checkpoint, save_state
 from synthkit.training.curves import Curves
-from synthkit.training.devices import autocast, generator
+from synthkit.training.devices import Precision, autocast, generator
 from synthkit.training.feed import Feed
 from synthkit.training.interrupts import Interrupts
 from synthkit.training.meter import Meter
+from synthkit_detection.config import DetectionConfig
+from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet.anchors import assign, encode, fit_shapes
 from synthkit_squeezedet.backbone import Backbone, choose_backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
@@ -70,9 +70,7 @@ class Training:
         workdir: Path,
     ) -> None:
         if "train" not in data or not len(data["train"]):
-            raise DatasetError(
-                "squeezedet: the training set is missing or empty; give one with samples in it"
-            )
+            raise DatasetError("squeezedet: the training set is missing or empty; give one with samples in it")
         self._config = config
         self._runtime = runtime
         self._device = device
@@ -91,18 +89,24 @@ class Training:
         examples = self._examples()
         tensors, state = self._load()
         design = self._design(examples, state)
-        backbone = choose_backbone(
-            self._config.backbone, state["backbone"] if state else None, self._runtime.progress
-        )
-        session = Session(self._config, self._runtime, self._device, design, backbone, examples)
+        backbone = choose_backbone(self._config.backbone, state["backbone"] if state else None, self._runtime.progress)
+        precision = state["precision"] if state else choose_precision(self._config.precision, self._device)
+        session = Session(self._config, self._runtime, self._device, design, backbone, precision, examples)
         best = session.restore(tensors, state) if state else None
         curves = Curves(self._workdir / "curves.jsonl", self._config.log_every, state and state["curves"])
-        steps, start = self._config.steps, state["step"] if state else 0
+        try:
+            best = self._loop(session, curves, state["step"] if state else 0, best)
+            curves.finish(self._config.steps)
+        finally:
+            curves.close()
+        return self._finish(session, best)
+
+    def _loop(self, session: Session, curves: Curves, start: int, best: Best | None) -> Best | None:
+        steps = self._config.steps
         meter = Meter(self._runtime.progress, "training squeezedet", start, steps)
         with Interrupts() as interrupts:
-            for step in range(start, steps):
-                losses = session.step(step)
-                done = step + 1
+            for done in range(start + 1, steps + 1):
+                losses = session.step(done - 1)
                 curves.add(done, losses)
                 meter(done, f"loss {sum(losses.values()):.2f}")
                 if self._evaluates(done):
@@ -110,10 +114,8 @@ class Training:
                 if done % self._config.save_every == 0 or done == steps or interrupts.requested:
                     self._save(session, curves, done, best)
                 if interrupts.requested and done < steps:
-                    curves.close()
                     raise KeyboardInterrupt
-        curves.close(steps if start < steps else None)
-        return self._finish(session, best)
+        return best
 
     def _examples(self) -> ExampleSet:
         train = self._data["train"]
@@ -139,8 +141,7 @@ class Training:
         tensors, state = found
         if state.get("identity") != self._identity:
             raise DatasetError(
-                f"{path} belongs to a training with other settings, data or seed;"
-                " remove the folder or name another"
+                f"{path} belongs to a training with other settings, data or seed; remove the folder or name another"
             )
         return tensors, state
 
@@ -151,6 +152,7 @@ class Training:
             "curves": curves.state(),
             "best": attrs.asdict(best) if best else None,
             "backbone": session.backbone.card(),
+            "precision": session.precision,
             "design": session.design.plain(),
         }
         save_state(self._workdir / "state.safetensors", session.tensors(), state)
@@ -169,11 +171,7 @@ class Training:
 
     def _finish(self, session: Session, best: Best | None) -> Checkpoint:
         config = configs.plain(self._config)
-        chosen = (
-            f"best F1 on the validation set at IoU {VALIDATION_IOU}"
-            if best
-            else "last step, no validation set"
-        )
+        chosen = f"best F1 on the validation set at IoU {VALIDATION_IOU}" if best else "last step, no validation set"
         card = {
             "kind": "detector",
             "name": NAME,
@@ -181,10 +179,10 @@ class Training:
             "config": config,
             "seed": self._runtime.seeds.root,
             "data": {
-                role: {"fingerprint": part.fingerprint, "samples": len(part)}
-                for role, part in self._data.items()
+                role: {"fingerprint": part.fingerprint, "samples": len(part)} for role, part in self._data.items()
             },
             "backbone": session.backbone.card(),
+            "precision": session.precision,
             "steps": best.step if best else self._config.steps,
             "chosen_by": chosen,
             "validation": dict(best.scores) if best else None,
@@ -204,10 +202,12 @@ class Session:
         device: torch.device,
         design: Design,
         backbone: Backbone,
+        precision: Precision,
         examples: ExampleSet,
     ) -> None:
         self.design = design
         self.backbone = backbone
+        self.precision = precision
         self.kept: dict[str, torch.Tensor] = {}
         self._config = config
         self._runtime = runtime
@@ -217,9 +217,9 @@ class Session:
         self._anchors = design.anchor_boxes()
         self._augmentation = Augmentation(config.flip, config.rotate_degrees, config.drift)
         self._network = self._start(design.network())
-        self._whole = WholeDetector(
-            design, self._network, score=config.score_threshold, overlap=config.nms_iou
-        ).to(device)
+        self._whole = WholeDetector(design, self._network, score=config.score_threshold, overlap=config.nms_iou).to(
+            device
+        )
         self._trained = {n: p for n, p in self._network.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.SGD(self._trained.values(), lr=0.0, momentum=config.momentum)
 
@@ -228,7 +228,7 @@ class Session:
         images, targets = self._batch(step)
         self._whole.train()
         torch.manual_seed(self._runtime.seeds.integer("dropout", step))
-        with autocast(self._device, self._config.precision):
+        with autocast(self._device, self.precision):
             raw = self._network(normalize(images))
         losses = loss(decode(raw.float(), self._whole.anchors, self.design.input_px), targets)
         self._check(losses, step)
@@ -296,7 +296,9 @@ class Session:
         if self.backbone.tensors is not None:
             network.load_squeezenet(self.backbone.tensors)
             network.conv1.requires_grad_(False)
-        return network.to(self._device)
+        # Channels last is what CPU and GPU kernels are fastest with.
+        network.to(self._device)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _batch(self, step: int) -> tuple[torch.Tensor, Targets]:
         images, rows = [], []
@@ -306,9 +308,7 @@ class Session:
             boxes, labels = boxes_cxcywh(example)
             anchors = assign(boxes, self._anchors)
             deltas = encode(boxes, self._anchors[anchors])
-            corners = np.concatenate(
-                [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
-            )
+            corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
             rows.append((np.full(len(boxes), place), anchors, labels, deltas, corners))
             images.append(example.image)
         image, anchor, label, delta, corner = (np.concatenate(column) for column in zip(*rows, strict=True))
@@ -334,6 +334,16 @@ class Session:
                 f"squeezedet: the loss is no longer finite at step {step}; lower detector.learning_rate"
                 f" (now {self._config.learning_rate}) or detector.clip"
             )
+
+
+def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+    """Return the precision of convolutions: bfloat16 only where it is fast."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it yet
+    return "bfloat16" if device.type == "cpu" and has_tiles is not None and has_tiles() else "float32"
 
 
 def rate_factor(config: SqueezeDetConfig, step: int) -> float:

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthkit_detection.config import DetectionConfig
-from synthkit_detection.matching import iou_matrix, match, precision_recall_f1
-from synthkit_detection.metric import DetectionMetric
-from synthkit_detection.truth import truth_boxes
 
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Metric, Runtime, Scored, empty_detections
 from synthkit.sample import Detections, Person, RotatedBox, Sample
 from synthkit.seeds import Seeds
+from synthkit_detection.config import DetectionConfig
+from synthkit_detection.matching import iou_matrix, match, precision_recall_f1
+from synthkit_detection.metric import DetectionMetric
+from synthkit_detection.truth import truth_boxes
 
 
 def make_metric(**settings_):

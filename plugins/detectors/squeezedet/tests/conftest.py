@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small drawn images: dark discs, the "heads", on uneven ground."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from synthkit.sample import Person, Sample
+
+
+class Discs:
+    """A set of drawn images; the same seed gives the same images."""
+
+    def __init__(self, count, seed, size_px=(128, 96), radius_px=(8, 14), per_image=(1, 4)):
+        self.fingerprint = f"discs-{count}-{seed}-{size_px}-{radius_px}-{per_image}"
+        self._samples = [_draw(f"{seed}_{n:03d}", [seed, n], size_px, radius_px, per_image) for n in range(count)]
+
+    def __len__(self):
+        return len(self._samples)
+
+    def __getitem__(self, index):
+        return self._samples[index]
+
+    def __iter__(self):
+        return iter(self._samples)
+
+
+def _draw(key, seed, size_px, radius_px, per_image):
+    generator = np.random.default_rng(seed)
+    width, height = size_px
+    ground = generator.normal(0, 20, (height // 8, width // 8, 3))
+    image = generator.uniform(120, 200, 3) + cv2.resize(ground, size_px)
+    y, x = np.mgrid[:height, :width] + 0.5
+    people, places = [], []
+    while len(people) < generator.integers(*per_image):
+        radius = generator.uniform(*radius_px)
+        place = generator.uniform(radius, np.array(size_px) - radius)
+        if any(np.hypot(*(place - other)) < 2.2 * radius_px[1] for other in places):
+            break
+        places.append(place)
+        image[np.hypot(x - place[0], y - place[1]) < radius] = generator.uniform(0, 60, 3)
+        people.append(Person(head_box_xyxy_px=(*(place - radius), *(place + radius)), head_px=tuple(place)))
+    return Sample(key=key, image=np.clip(image, 0, 255).astype(np.uint8), people=people)
+
+
+@pytest.fixture(scope="session")
+def discs():
+    """Return the class of drawn sets."""
+    return Discs

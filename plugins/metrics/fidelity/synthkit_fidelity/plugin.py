@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this distribution brings: the metric ``frechet``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Component
+from synthkit_fidelity.config import FrechetConfig
+
+
+@hookimpl
+def synthkit_components() -> Iterable[Component]:
+    """Return the components of this plugin."""
+    return [
+        Component(
+            kind="metric",
+            name="frechet",
+            summary="Frechet distance between two sets in the feature space of a named network",
+            config=FrechetConfig,
+            target="synthkit_fidelity.metric:FrechetMetric",
+            demo={"settings": {"region": "crops", "input_px": 128}},
+        )
+    ]

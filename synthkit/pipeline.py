@@ -346,19 +346,14 @@ def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Pa
 
 
 def _input_fingerprint(path: Path) -> str:
-    if not _is_foreign(path):
+    if formats.is_dataset(path):
         return Dataset.open(path).fingerprint
+    formats.find(path)  # tells what is wrong with it before anything is made
     return config.content_sha256(path, "--real")
-
-
-def _is_foreign(path: Path) -> bool:
-    """Return whether a folder looks like labelled images of another format: it has files, and no shards."""
-    shards = [*path.glob("*.tar"), *path.glob("shards/*.tar"), *path.glob("dataset.json")]
-    return path.is_dir() and not shards and any(path.rglob("*.json"))
 
 
 def _as_dataset(session: Session, path: Path, converted: Path) -> Dataset:
     """Open a data set, or convert a folder of another format."""
-    if not _is_foreign(path):
+    if formats.is_dataset(path):
         return Dataset.open(path)
     return formats.convert(path, converted, progress=session.progress)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Archives: the same bytes each time, readable by everyone; nothing in a stranger's is trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from synthkit.dataset import Dataset, tar
+from synthkit.dataset.index import Index
+from synthkit.errors import DatasetError
+
+
+def picture():
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def archive(path, members, form=tarfile.PAX_FORMAT, **changes):
+    with tarfile.open(path, "w", format=form) as out:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            for key, value in changes.items():
+                setattr(info, key, value)
+            out.addfile(info, io.BytesIO(data))
+    return path
+
+
+@given(st.lists(st.tuples(st.text("abcé", min_size=1, max_size=40), st.binary(max_size=2000)), max_size=6))
+@settings(deadline=None)
+def test_packed_members_are_what_the_standard_library_reads(tmp_path_factory, members):
+    data = b"".join(tar.pack(name, content) for name, content in members)
+    data += tar.ending(len(data))
+    assert len(data) % 10240 == 0
+    with tarfile.open(fileobj=io.BytesIO(data)) as opened:
+        listed = opened.getmembers()
+        assert [(m.name, opened.extractfile(m).read()) for m in listed] == members
+        assert all((m.mtime, m.uid, m.gid, m.mode) == (0, 0, 0, 0o644) for m in listed)
+    path = tmp_path_factory.mktemp("t") / "a.tar"
+    path.write_bytes(data)
+    assert [(m.name, data[m.offset : m.offset + m.size]) for m in tar.scan(path)] == members
+
+
+def test_long_names_are_refused_when_writing():
+    with pytest.raises(DatasetError, match="longer than 100"):
+        tar.pack("é" * 51, b"")
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_every_common_kind_of_archive_is_read(tmp_path, form):
+    names = ["a/short.png", "d" * 60 + "/" + "n" * 90 + ".png"]
+    path = archive(tmp_path / "a.tar", [(name, picture()) for name in names], form)
+    assert [member.name for member in tar.scan(path)] == names
+    data = Dataset.open(path)
+    assert [sample.key for sample in data] == [name.removesuffix(".png").replace("/", "_") for name in names]
+    assert data[0].image[0, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/etc/evil.png", "a/../../evil.png", "a\\..\\evil.png", "a\nb.png"])
+def test_names_that_could_become_paths_are_refused(tmp_path, name):
+    path = archive(tmp_path / "a.tar", [(name, picture())])
+    with pytest.raises(DatasetError, match=r"a\.tar: member name .* is refused"):
+        Dataset.open(path)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tar"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_are_refused(tmp_path, kind):
+    path = archive(tmp_path / "a.tar", [("a.png", b"")], type=kind, linkname="/etc/passwd")
+    with pytest.raises(DatasetError, match="no regular file"):
+        Dataset.open(path)
+
+
+def header_with_size(field):
+    block = bytearray(tar.pack("a.png", b"")[:512])
+    block[124:136] = field
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"x" * 100, b"x" * 2048, tar.pack("a.png", b"data")[:600], tar.pack("a.png", b"data"),
+        header_with_size(b"77777777777\0") + bytes(1024),
+        header_with_size(b"\x80" + b"\x7f" * 11) + bytes(1024),
+        header_with_size(b"\xff" * 12) + bytes(1024),
+        header_with_size(b"abcdefghijk\0") + bytes(1024),
+        tar.pack("a.png", b"data").replace(b"a.png", b"b.png", 1) + bytes(1024),
+    ],
+)  # fmt: skip
+def test_damaged_archives_are_one_clear_line(tmp_path, data):
+    path = tmp_path / "a.tar"
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"a\.tar: ") as caught:
+        Dataset.open(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["9" * 14, "9" * 40, "-3", "x"])
+def test_lies_in_extended_headers_are_found(tmp_path, size):
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as out:
+        info = tarfile.TarInfo("a.png")
+        info.pax_headers = {"size": size}
+        out.addfile(info)
+    with pytest.raises(DatasetError):
+        Dataset.open(tmp_path / "a.tar")
+
+
+@given(st.binary(max_size=1500), st.integers(0, 1400))
+@settings(deadline=None)
+def test_noise_never_raises_anything_else(tmp_path_factory, noise, place):
+    data = bytearray(tar.pack("a.png", picture()) + tar.pack("a.json", b"{}") + bytes(1024))
+    data[place : place + len(noise)] = noise
+    path = tmp_path_factory.mktemp("t") / "a.tar"
+    path.write_bytes(data)
+    with contextlib.suppress(DatasetError):
+        list(Dataset.open(path))
+
+
+def test_members_group_by_the_first_dot_and_come_once(tmp_path):
+    path = archive(tmp_path / "a.tar", [("k.png", picture()), ("k.Mask.PNG", picture()), ("k.cls", b"1"), (".x", b"")])
+    index = Index.scan(path)
+    assert index.entry(0).key == "k"
+    assert [suffix for suffix, _, _ in index.entry(0).members] == ["png", "mask.png", "cls"]
+    with pytest.raises(DatasetError, match="comes twice"):
+        Index.scan(archive(tmp_path / "b.tar", [("k.png", picture()), ("k.png", picture())]))
+
+
+def npz(path, **changes):
+    good = Index.of([])
+    arrays = {name: getattr(good, name) for name in ("keys", "scene", "content", "first", "suffixes", "suffix")}
+    arrays |= {"offset": good.offset, "size": good.size}
+    np.savez(path, **{**arrays, **changes})
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keys": np.array([b"a"])}, {"first": np.array([5])}, {"first": np.array([], np.int64)},
+        {"offset": np.array([1.5])}, {"keys": np.array([{}], dtype=object)}, {"suffix": np.zeros(3, np.uint16)},
+        {"offset": np.array([1 << 40]), "size": np.array([1]), "suffix": np.array([0], np.uint16),
+         "first": np.array([0, 1]), "keys": np.array([b"a"]), "scene": np.array([0]),
+         "content": np.zeros((1, 32), np.uint8), "suffixes": np.array([b"png"])},
+    ],
+)  # fmt: skip
+def test_indexes_that_do_not_fit_are_refused(tmp_path, changes):
+    assert len(Index.from_npz(npz(tmp_path / "good.npz"), 0)) == 0
+    with pytest.raises(DatasetError, match="is damaged"):
+        Index.from_npz(npz(tmp_path / "bad.npz", **changes), 10240)
+
+
+def test_compressed_indexes_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", keys=np.zeros(1000))
+    with pytest.raises(DatasetError, match="compressed"):
+        Index.from_npz(tmp_path / "a.npz", 0)

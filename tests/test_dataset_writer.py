@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing: the same bytes whatever happened on the way, and nobody's files are harmed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, storage
+from synthkit.errors import DatasetError, WorkError
+
+JOBS = Path(__file__).parent / "jobs"
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(JOBS)
+
+
+@pytest.fixture
+def work():
+    import spooling
+
+    return spooling
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def writer(out, scenes=5, **changes):
+    return DatasetWriter(out, **{"identity": {"what": "spooling"}, "scenes": scenes, "scenes_per_shard": 3, **changes})
+
+
+def make(work, out, scenes=5, *, order=None, holes=(), **changes):
+    with writer(out, scenes, **changes) as opened:
+        pending = opened.pending_scenes()
+        for scene in sorted(pending, key=order or (lambda n: n)):
+            opened.spool.put(scene, work.scene(scene, holes=holes))
+            opened.finished(scene)
+        return opened.finalise(), pending
+
+
+@pytest.fixture
+def whole(work, tmp_path):
+    """The bytes of an uninterrupted run over five scenes."""
+    make(work, tmp_path / "whole")
+    return tree(tmp_path / "whole")
+
+
+def test_what_is_on_the_disk(whole):
+    assert sorted(whole) == [
+        "dataset.json",
+        "shards/000000.idx.npz", "shards/000000.json", "shards/000000.tar",
+        "shards/000001.idx.npz", "shards/000001.json", "shards/000001.tar",
+    ]  # fmt: skip
+    manifest = json.loads(whole["dataset.json"])
+    assert manifest["status"] == "finished"
+    assert manifest["identity"] == {"what": "spooling"}
+    assert manifest["summary"]["samples"] == 10
+    record = json.loads(whole["shards/000000.json"])
+    assert record["samples"] == 6
+    assert record["environment"]["numpy"]
+
+
+def test_order_does_not_matter(work, tmp_path, whole):
+    make(work, tmp_path / "a", order=lambda n: -n)
+    make(work, tmp_path / "b", order=lambda n: (n * 7) % 5)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b") == whole
+
+
+def test_one_two_or_no_workers_write_the_same(work, tmp_path, whole):
+    for workers in (0, 1, 2):
+        work.produce(tmp_path / str(workers), 5, workers=workers)
+        assert tree(tmp_path / str(workers)) == whole
+
+
+def test_running_again_makes_nothing(work, tmp_path, whole):
+    _, pending = make(work, tmp_path / "whole")
+    assert pending == []
+    assert tree(tmp_path / "whole") == whole
+
+
+def test_a_finished_set_grows_to_what_one_run_would_have_made(work, tmp_path, whole):
+    for scenes in (1, 2, 3, 4):
+        make(work, tmp_path / "a", scenes)
+    _, pending = make(work, tmp_path / "a", 5)
+    assert pending == [4], "what was there is not made again"
+    assert tree(tmp_path / "a") == whole
+
+
+def test_an_unfinished_set_can_grow_too(work, tmp_path, whole):
+    with writer(tmp_path / "a", 4) as opened:
+        for scene in (3, 1):
+            opened.spool.put(scene, work.scene(scene))
+            opened.finished(scene)
+    _, pending = make(work, tmp_path / "a", 5)
+    assert pending == [0, 2, 4]
+    assert tree(tmp_path / "a") == whole
+
+
+def test_it_cannot_shrink(work, tmp_path, whole):
+    with pytest.raises(DatasetError, match="can grow but not shrink"), writer(tmp_path / "whole", 4):
+        pass
+    assert tree(tmp_path / "whole") == whole
+
+
+def test_holes_are_recorded_and_heal(work, tmp_path, whole):
+    summary, _ = make(work, tmp_path / "a", holes={(1, 0), (4, 0), (4, 1)})
+    assert (summary.samples, summary.skipped) == (7, 3)
+    data = Dataset.open(tmp_path / "a")
+    assert data.skipped[0] == ("00000001_000", "could not be made")
+    assert len(list(data)) == 7
+    _, pending = make(work, tmp_path / "a")
+    assert pending == [1, 4], "only scenes with holes are made again"
+    assert tree(tmp_path / "a") == whole
+
+
+def test_holes_may_stay(work, tmp_path):
+    make(work, tmp_path / "a", holes={(1, 0)})
+    first = tree(tmp_path / "a")
+    make(work, tmp_path / "a", holes={(1, 0)})
+    assert tree(tmp_path / "a") == first
+
+
+def test_unfinished_work_is_said(work, tmp_path):
+    with writer(tmp_path / "a") as opened:
+        opened.spool.put(2, work.scene(2))
+        opened.finished(2)
+        assert opened.scenes_done == 1
+        with pytest.raises(WorkError, match="4 of 5 scenes are not made yet"):
+            opened.finalise()
+    with pytest.raises(DatasetError, match=r"not finished \(0 of 2 shards\)"):
+        Dataset.open(tmp_path / "a")
+
+
+def test_a_spooled_scene_that_was_torn_is_made_again(work, tmp_path, whole):
+    out = tmp_path / "a"
+    with writer(out) as opened:
+        for scene in (0, 1, 3):
+            opened.spool.put(scene, work.scene(scene))
+            opened.finished(scene)
+    torn = sorted((out / ".spool").glob("*.scene"))
+    torn[0].write_bytes(torn[0].read_bytes()[:-7])
+    torn[1].write_bytes(b"")
+    _, pending = make(work, out)
+    assert pending == [0, 1, 2, 4]
+    assert tree(out) == whole
+
+
+def test_other_settings_are_refused_and_named(work, tmp_path, whole):
+    with pytest.raises(DatasetError, match="what: 'spooling' there, 'other' now"):
+        writer(tmp_path / "whole", identity={"what": "other"}).__enter__()
+    with pytest.raises(DatasetError, match=r"codec\.image_format: 'png' there, 'jpg' now"):
+        writer(tmp_path / "whole", codec=CodecConfig(image_format="jpg")).__enter__()
+    with pytest.raises(DatasetError, match="scenes_per_shard: 3 there, 4 now"):
+        writer(tmp_path / "whole", scenes_per_shard=4).__enter__()
+    assert tree(tmp_path / "whole") == whole
+
+
+@pytest.mark.parametrize("files", [{"holiday.jpg": b"x"}, {".hidden": b"x"}, {"dataset.json": b"{}"},
+                                   {"dataset.json": b"not json"}, {"dataset.json": b"[]"}])  # fmt: skip
+def test_other_peoples_files_are_left_alone(tmp_path, files):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=str(tmp_path)) as caught, writer(tmp_path):
+        pass
+    assert caught.value.exit_code == 2
+    assert tree(tmp_path) == files
+
+
+def test_a_file_in_the_way_is_a_line(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    for out in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(DatasetError, match="cannot be written"), writer(out):
+            pass
+    assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def test_two_writers_at_once(work, tmp_path, whole):
+    with (
+        writer(tmp_path / "a"),
+        pytest.raises(DatasetError, match="another process is writing there"),
+        writer(tmp_path / "a"),
+    ):
+        pass
+    make(work, tmp_path / "a")
+    assert tree(tmp_path / "a") == whole
+
+
+def test_identity_must_be_plain(tmp_path):
+    with pytest.raises(DatasetError, match=r"identity\.x is of type object"):
+        writer(tmp_path, identity={"x": object()})
+
+
+def test_another_environment_warns_or_is_refused(work, tmp_path, whole):
+    out = tmp_path / "whole"
+    with writer(out, 6, environment={"bpy": "4.5"}) as opened:
+        assert "bpy: None there, '4.5' now" in opened.warnings[0]
+    with pytest.raises(DatasetError, match="--strict"):
+        writer(out, 7, environment={"bpy": "4.6"}, strict=True).__enter__()
+
+
+def test_scenes_of_another_environment_are_not_mixed_in(work, tmp_path):
+    with writer(tmp_path, environment={"bpy": "4.4"}) as opened:
+        opened.spool.put(0, work.scene(0))
+        opened.finished(0)
+    with writer(tmp_path, environment={"bpy": "4.5"}) as opened:
+        assert opened.pending_scenes() == [0, 1, 2, 3, 4]
+
+
+class Full:
+    """Lets some syncs succeed, then pretends that the disk is full."""
+
+    def __init__(self, good, number=errno.ENOSPC):
+        self.left, self.number, self.real = good, number, os.fsync
+
+    def __call__(self, descriptor):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(self.number, os.strerror(self.number))
+        self.real(descriptor)
+
+
+@pytest.mark.parametrize("good", range(0, 14))
+def test_a_full_disk_is_a_line_and_leaves_no_litter(work, tmp_path, whole, monkeypatch, good):
+    out = tmp_path / "a"
+    monkeypatch.setattr(os, "fsync", Full(good))
+    with pytest.raises(WorkError, match="No space left on device; what is finished is kept") as caught:
+        make(work, out)
+    assert caught.value.exit_code == 1
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(JOBS)
+    assert not list(out.rglob(f"*{storage.TEMPORARY_SUFFIX}"))
+    make(work, out)
+    assert tree(out) == whole
+
+
+def test_a_file_that_cannot_grow(work, tmp_path, whole):
+    """The real thing: the system refuses to write beyond a size."""
+    out = tmp_path / "a"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(WorkError, match=r"000000\.tar.*cannot be written"):
+            make(work, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(out.rglob(f"*{storage.TEMPORARY_SUFFIX}"))
+    make(work, out)
+    assert tree(out) == whole
+
+
+def crash_at(work, out, scenes, step, holes):
+    """Run in a child that dies at its nth durable operation; return whether it got that far."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    count = 0
+
+    def counted(real):
+        def call(*args, **kwargs):
+            nonlocal count
+            count += 1
+            if count == step:
+                os._exit(9)
+            return real(*args, **kwargs)
+
+        return call
+
+    try:
+        os.fsync = counted(os.fsync)
+        Path.replace, Path.unlink, Path.mkdir = map(counted, (Path.replace, Path.unlink, Path.mkdir))
+        make(work, out, scenes, holes=holes)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+@pytest.mark.parametrize("story", ["afresh", "growing", "healing"])
+def test_a_crash_at_every_single_step(work, tmp_path, whole, story):
+    """Each durable operation in turn is the last one; the next run must end as if nothing had happened."""
+    for step in range(1, 500):
+        out = tmp_path / f"{story}{step}"
+        if story == "growing":
+            make(work, out, 4)
+        if story == "healing":
+            make(work, out, holes={(1, 1), (3, 0)})
+        crashed = crash_at(work, out, 5, step, holes=())
+        make(work, out)
+        assert tree(out) == whole, f"after a crash at step {step}"
+        if not crashed:
+            break
+    assert step > 20, "the story has fewer steps than it should"
+    assert not crashed
+
+
+def test_killed_at_random_moments(work, tmp_path):
+    """A process with two workers, killed again and again, ends with the bytes of a calm run."""
+    scenes = 14
+    work.produce(tmp_path / "calm", scenes)
+    out, luck, kills = tmp_path / "killed", random.Random(4), 0
+    command = [sys.executable, str(JOBS / "spooling.py"), str(out), str(scenes), "2"]
+    for pause_s in (luck.uniform(0.2, 0.9) for _ in range(8)):
+        process = subprocess.Popen(command)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(pause_s)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+    subprocess.run(command, check=True)
+    assert kills > 0
+    assert tree(out) == tree(tmp_path / "calm")

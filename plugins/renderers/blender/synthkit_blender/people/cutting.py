@@ -84,6 +84,33 @@ def rim_edges(faces: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.asarray(edges[counts[where.reshape(-1)] == 1], np.int32)
 
 
+@attrs.frozen(eq=False)
+class Refinement:
+    """A mesh with each face split in four: vertices are the old ones, then edge middles, then face middles."""
+
+    edges: NDArray[np.int32]
+    coarse: NDArray[np.int32]
+    faces: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, faces: NDArray[np.int32], vertex_count: int) -> Refinement:
+        """Refine (F, 4) quads over `vertex_count` vertices."""
+        sides = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2), axis=1)
+        keys, where = np.unique(sides[:, 0].astype(np.int64) * vertex_count + sides[:, 1], return_inverse=True)
+        edges = np.stack([keys // vertex_count, keys % vertex_count], axis=1).astype(np.int32)
+        middle = where.reshape(-1, 4) + vertex_count
+        centre = np.arange(len(faces)) + vertex_count + len(edges)
+        quads = [
+            np.stack([faces[:, k], middle[:, k], centre, middle[:, k - 1]], axis=1) for k in range(4)
+        ]
+        return cls(edges, faces, np.stack(quads, axis=1).reshape(-1, 4).astype(np.int32))
+
+    def sample(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Interpolate per-vertex values (V, ...) at the refined vertices."""
+        between = values[self.edges].mean(axis=1)
+        return np.concatenate([values, between, values[self.coarse].mean(axis=1)]).astype(np.float32)
+
+
 def vertex_normals(vertices_m: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
     """Return unit normals (V, 3), the area-weighted mean of the faces around; zero where there is none."""
     diagonal = vertices_m[faces[:, 2]] - vertices_m[faces[:, 0]]

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from synthkit_blender.people import mpfb
 from synthkit_blender.people.arrays import ArrayCache
-from synthkit_blender.people.cutting import Piece
+from synthkit_blender.people.face import BEARDS, FacePainter
 from synthkit_blender.people.fields import BodyCoordinates
-from synthkit_blender.people.garments import ClothMesh, Wardrobe
+from synthkit_blender.people.garments import Wardrobe
 from synthkit_blender.people.goals import PoseGoals
 from synthkit_blender.people.hair import Barber
 from synthkit_blender.people.keypoints import Landmarks, named_points
 from synthkit_blender.people.materials import (
+    beard_material,
     cloth_material,
     eye_materials,
     hair_material,
+    lip_material,
     shoe_materials,
     skin_material,
 )
@@ -37,11 +39,13 @@ from synthkit_blender.people.skeleton import (
     moved,
     rest_pivots,
 )
+from synthkit_blender.people.tailoring import ClothMesh
 from synthkit_blender.people.targets import TargetStore, height_weights, macro_weights
 from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, PersonSpec, PosedPerson
 
 CACHE_VERSION = 1
 HIDDEN_MARGIN_M = 0.018
+SHAPES_KEPT = 16
 
 
 @attrs.frozen(eq=False)
@@ -71,11 +75,13 @@ class BodyLibrary:
         folder = mpfb.find_data_dir()
         source = (folder / "3dobjs" / "base.obj").read_bytes()
         digest = hashlib.sha256(source + str(CACHE_VERSION).encode()).hexdigest()[:16]
+        self._shapes: dict[IdentitySpec, NDArray[np.float32]] = {}
         self._mesh = mpfb.parse_base_mesh(folder)
         self._skin = Skin.from_rig(mpfb.parse_skin_weights(folder), len(self._mesh.vertices_m))
         self._targets = TargetStore(folder, ArrayCache(cache_dir, digest))
         self._at = BodyCoordinates.of(self._mesh, self._skin)
         self._wardrobe = Wardrobe(self._mesh, self._at)
+        self._painter = FacePainter(self._mesh)
         self._cobbler = Cobbler(self._mesh, self._at)
         self._body_vertices = self._mesh.group_vertices(mpfb.BODY)
         self._landmarks = Landmarks.of(self._mesh, self._body_vertices)
@@ -109,7 +115,17 @@ class BodyLibrary:
         )
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
-        """Return the rest shape (V, 3) in metres, soles of the bare feet at z = 0 and height as specified."""
+        """Return the rest shape (V, 3) in metres, soles of the bare feet at z = 0 and height as specified.
+
+        The last few shapes are remembered: clips and other outfits ask for the same body again.
+        """
+        if identity not in self._shapes:
+            while len(self._shapes) >= SHAPES_KEPT:
+                del self._shapes[next(iter(self._shapes))]
+            self._shapes[identity] = self._make_shape(identity)
+        return self._shapes[identity].copy()
+
+    def _make_shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
         vertices = self._mesh.vertices_m.copy()
         self._targets.add(vertices, macro_weights(identity))
         lowest, highest = self._extent(vertices)
@@ -155,22 +171,25 @@ class BodyLibrary:
         motions = self._skin.motions(body.pivots, posed)
         return _Figure(shape_m, posed, body.pivots, motions, moved(motions, shape_m)), seat_height_m
 
-    def _part(
-        self, name: str, figure: _Figure, piece: Piece, rest_m: NDArray[np.float32], material: Material
-    ) -> MeshPart:
-        """Pose vertices that lie at `rest_m` at rest and hang on the base mesh by a piece's recipes."""
-        posed_m = moved(piece.sample(figure.motions), rest_m)
-        return MeshPart(name, posed_m, piece.faces, rest_m, material, True)
-
     def _cloth_part(self, name: str, figure: _Figure, cloth: ClothMesh, material: Material) -> MeshPart:
-        return self._part(name, figure, attrs.evolve(cloth.piece, faces=cloth.faces), cloth.vertices_m, material)
+        posed_m = moved(cloth.sample(figure.motions), cloth.vertices_m)
+        return MeshPart(name, posed_m, cloth.faces, cloth.vertices_m, material, True)
 
     def _body_parts(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         cover = [self._wardrobe.covers(garment.kind) for garment in spec.outfit.garments]
         cover.append(self._cobbler.covers(spec.outfit.shoes.kind))
         hidden = np.max([field[self._mesh.faces[mpfb.BODY]].min(axis=1) for field in cover], axis=0) > HIDDEN_MARGIN_M
         faces = self._mesh.faces[mpfb.BODY][~hidden]
-        return (self._plain_part("body", figure, faces, skin_material(spec.identity)),)
+        return (self._plain_part("body", figure, faces, skin_material(spec.identity)), *self._face(figure, spec.identity))
+
+    def _face(self, figure: _Figure, identity: IdentitySpec) -> tuple[MeshPart, ...]:
+        patches = [("lips", 0.0, lip_material(identity)), ("brows", 0.002, hair_material(identity))]
+        if identity.beard != "none":
+            patches.append(("beard", BEARDS[identity.beard], beard_material(identity)))
+        return tuple(
+            self._cloth_part(name, figure, self._painter.patch(name, lift_m, figure.shape_m), material)
+            for name, lift_m, material in patches
+        )
 
     def _plain_part(
         self, name: str, figure: _Figure, faces: NDArray[np.int32], material: Material
@@ -235,6 +254,7 @@ def describe(spec: PersonSpec) -> dict[str, Any]:
         "skin_tone": identity.skin_tone,
         "hair_style": identity.hair_style,
         "hair_color": identity.hair_name,
+        "beard": identity.beard,
         "pose": spec.pose.name,
         "clothes": [f"{garment.color_name} {garment.kind}" for garment in spec.outfit.garments],
         "shoes": f"{spec.outfit.shoes.color_name} {spec.outfit.shoes.kind}",

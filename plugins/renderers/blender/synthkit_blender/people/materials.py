@@ -46,6 +46,16 @@ def hair_material(identity: IdentitySpec) -> Material:
     )  # fmt: skip
 
 
+def beard_material(identity: IdentitySpec) -> Material:
+    """A beard is hair; stubble lets the skin show through."""
+    hair = hair_material(identity)
+    if identity.beard == "beard":
+        return hair
+    pairs = zip(identity.skin_color, identity.hair_color, strict=True)
+    red, green, blue = (skin * 0.6 + strand * 0.4 for skin, strand in pairs)
+    return Material("skin", (red, green, blue), roughness=0.7, bump=0.3, specular=0.2)
+
+
 def cloth_material(garment: GarmentSpec, kind: str = "cloth") -> Material:
     """Cloth or leather as specified."""
     return Material(

@@ -50,7 +50,8 @@ def pose(posture: str) -> Callable[[Pose], Pose]:
 def hanging(j: Jitter) -> HandGoal:
     """An arm that hangs at ease."""
     offset = (j.near(0.1, 0.03), j.near(0.08, 0.06), -0.965)
-    return HandGoal("drop", offset, elbow=(0.6, -1.0, 0.0), curl=j.near(20, 5))
+    palm = (-1.0, j.near(-0.45, 0.2), 0.0)
+    return HandGoal("drop", offset, elbow=(0.35, -1.0, 0.0), palm=palm, curl=j.near(27, 5))
 
 
 def on_table(j: Jitter, out_m: float, forward_m: float, fingers: Triple = (-0.35, 1.0, 0.0)) -> HandGoal:
@@ -141,7 +142,7 @@ def sit_one_arm_on_table(j: Jitter, phase: float) -> PoseGoals:
 @pose("sitting")
 def sit_chin_in_hand(j: Jitter, phase: float) -> PoseGoals:
     """Elbow forward, chin in one hand, the other forearm on the table."""
-    chin = HandGoal("head", (0.02, 0.17, -0.12), (0.3, 0.5, -1.0), (0.0, -0.5, 1.0), (-0.2, -0.1, 1.0), 34.0)
+    chin = HandGoal("head", (0.06, 0.17, -0.24), (0.3, 0.5, -1.0), (-0.3, -0.8, 0.4), (-0.3, 0.0, 1.0), 46.0)
     return seated(j, (6, 22), 10, (chin, on_table(j, 0.05, 0.38, (-0.8, 0.5, 0.0))))
 
 
@@ -252,7 +253,7 @@ def stand_with_phone(j: Jitter, phase: float) -> PoseGoals:
 @pose("standing")
 def stand_calling(j: Jitter, phase: float) -> PoseGoals:
     """One hand holds a phone to the ear."""
-    ear = HandGoal("head", (0.19, 0.02, -0.02), (0.9, 0.3, -1.0), (-1.0, 0.1, 0.1), (-0.1, -0.1, 1.0), 30.0)
+    ear = HandGoal("head", (0.19, 0.1, -0.2), (0.9, 0.3, -1.0), (-1.0, 0.1, 0.1), (-0.1, -0.1, 1.0), 30.0)
     return upright(j, (ear, hanging(j)))
 
 
@@ -319,7 +320,7 @@ def swinging(j: Jitter, phase: float, amount: float) -> HandGoal:
     angle = 0.1 + 0.42 * swing
     reach = 0.965 - 0.06 * max(swing, 0.0)
     offset = (j.near(0.1, 0.02), float(np.sin(angle) * reach), float(-np.cos(angle) * reach))
-    return HandGoal("drop", offset, elbow=(0.4, -1.0, 0.0), curl=j.near(24, 5))
+    return HandGoal("drop", offset, elbow=(0.3, -1.0, 0.0), palm=(-1.0, -0.35, 0.0), curl=j.near(30, 5))
 
 
 def strider(j: Jitter, phase: float, hands: Callable[[float], tuple[HandGoal, HandGoal]]) -> PoseGoals:

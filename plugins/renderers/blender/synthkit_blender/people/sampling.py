@@ -84,6 +84,7 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
         hair_phase=float(face.random()),
         eye_color=palette.EYES[eye],
         lip_strength=float(face.uniform(0.5, 1.0) if female else face.uniform(0.25, 0.5)),
+        beard="none" if female else choose(face, {"none": 60, "stubble": 20, "beard": 20}),
     )
 
 
@@ -143,7 +144,7 @@ def sample_outfit(seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges) ->
         garments.append(_garment(rng, top, palette.TOP_COLORS, ease, share * (1.6 if top in SHIRTS else 1.0)))
         if outer != "none":
             garments.append(_garment(rng, outer, palette.OUTER_COLORS, ease + 0.012, share * 0.3))
-    return OutfitSpec(tuple(garments), _shoes(rng))
+    return OutfitSpec(tuple(garments), _shoes(rng, garments[0].kind))
 
 
 def _garment(
@@ -174,10 +175,11 @@ def _like(garment: GarmentSpec, kind: str, ease_m: float) -> GarmentSpec:
     )  # fmt: skip
 
 
-def _shoes(rng: RANDOM) -> GarmentSpec:
-    kind = choose(rng, {"shoe": 80, "boot": 20})
+def _shoes(rng: RANDOM, bottom: str) -> GarmentSpec:
+    bare = bottom in ("skirt", "long_skirt", "leggings")
+    kind = choose(rng, {"pump": 70, "boot": 15, "shoe": 15} if bare else {"shoe": 84, "boot": 16})
     name = choose(rng, palette.SHOE_COLORS)
-    sole = choose(rng, {"dark": 5, "light": 4, "gum": 1} if kind == "shoe" else {"dark": 1, "gum": 0.2})
+    sole = choose(rng, {"dark": 5, "light": 4, "gum": 1} if kind != "boot" else {"dark": 1, "gum": 0.2})
     color = varied(rng, palette.CLOTH[name], 0.12, 0.04)
     return GarmentSpec(
         kind, color, name, 0.0, "plain", palette.SOLE_COLORS[sole], roughness=float(rng.uniform(0.3, 0.75)), bump=0.1

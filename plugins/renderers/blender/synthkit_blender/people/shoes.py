@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from synthkit_blender.people.cutting import Piece, cut, vertex_normals
 from synthkit_blender.people.fields import BodyCoordinates, Field
-from synthkit_blender.people.garments import ClothMesh, fold_rim
 from synthkit_blender.people.mpfb import TIGHTS, BaseMesh
+from synthkit_blender.people.tailoring import ClothMesh, folded_rim
 
 SOLE_M = 0.022
 WELT_M = 0.016
 LEATHER_M = 0.006
-COLLAR_OVER_ANKLE_M = {"shoe": 0.012, "boot": 0.075}
+# Height of the collar over the ankle joint, and how much lower it is towards the toes.
+COLLARS = {"shoe": (0.02, 0.1), "boot": (0.075, 0.1), "pump": (-0.012, 0.28)}
 
 
 class Cobbler:
@@ -25,14 +26,16 @@ class Cobbler:
     def __init__(self, mesh: BaseMesh, coordinates: BodyCoordinates) -> None:
         self._faces = mesh.faces[TIGHTS]
         self._at = coordinates
-        self._pieces = {kind: cut(self._faces, self.covers(kind)) for kind in COLLAR_OVER_ANKLE_M}
+        self._pieces = {kind: cut(self._faces, self.covers(kind)) for kind in COLLARS}
         self._low = {kind: self._sole_faces(piece) for kind, piece in self._pieces.items()}
 
     def covers(self, kind: str) -> Field:
         """Return the shoe's field (V,) on the whole base mesh: below a collar that is lower at the instep."""
         at = self._at
-        ankle = at.leg_height(2.0)
-        return np.asarray(ankle + COLLAR_OVER_ANKLE_M[kind] + np.clip(at.y_m, -0.1, 0.05) * 0.25 - at.z_m, np.float32)
+        height, slope = COLLARS[kind]
+        return np.asarray(
+            at.leg_height(2.0) + height + np.clip(at.y_m, -0.12, 0.05) * slope - at.z_m, np.float32
+        )
 
     def _sole_faces(self, piece: Piece) -> NDArray[np.bool_]:
         height = piece.sample(self._at.z_m)
@@ -49,10 +52,11 @@ class Cobbler:
         outer = np.asarray(outer + (flat - outer) * under, np.float32)
         outer[:, 2] = np.maximum(outer[:, 2], -SOLE_M)
         piece = self._pieces[kind]
-        whole = fold_rim(piece, piece.sample(outer), piece.sample(shape_m))
+        whole, rim = folded_rim(piece)
+        vertices = np.concatenate([piece.sample(outer), piece.sample(shape_m)[rim]])
         low = np.zeros(len(whole.faces), bool)
         low[: len(self._low[kind])] = self._low[kind]
         return (
-            ClothMesh(whole.vertices_m, whole.faces[~low], whole.piece),
-            ClothMesh(whole.vertices_m, whole.faces[low], whole.piece),
+            ClothMesh(vertices, whole.faces[~low], whole),
+            ClothMesh(vertices, whole.faces[low], whole),
         )

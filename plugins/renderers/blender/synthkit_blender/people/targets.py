@@ -63,13 +63,18 @@ def factor_levels(identity: IdentitySpec) -> list[dict[str, float]]:
 
 
 def products(factors: list[dict[str, float]]) -> dict[str, float]:
-    """Return the joined level names and the product of their weights, for every combination that counts."""
+    """Return the joined level names and the product of their weights, for every combination that counts.
+
+    Combinations below 2 % are left out and the rest scaled up to the same sum: each costs a pass over the mesh.
+    """
     combined = {}
     for levels in itertools.product(*(factor.items() for factor in factors)):
         weight = float(np.prod([w for _, w in levels]))
-        if weight > 1e-4:
+        if weight > 0:
             combined["-".join(name for name, _ in levels)] = weight
-    return combined
+    kept = {name: weight for name, weight in combined.items() if weight >= 0.02 * sum(combined.values())}
+    scale = sum(combined.values()) / sum(kept.values()) if kept else 1.0
+    return {name: weight * scale for name, weight in kept.items()}
 
 
 def macro_weights(identity: IdentitySpec) -> dict[str, float]:

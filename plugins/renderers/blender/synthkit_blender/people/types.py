@@ -104,6 +104,7 @@ class IdentitySpec:
     hair_phase: float
     eye_color: Rgb
     lip_strength: float
+    beard: str
 
 
 @attrs.frozen

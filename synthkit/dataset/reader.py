@@ -47,9 +47,15 @@ class Dataset:
     """
 
     def __init__(
-        self, path: Path, manifest: Manifest | None, shards: list[Shard], layers: Collection[str] | None
+        self,
+        path: Path,
+        manifest: Manifest | None,
+        shards: list[Shard],
+        layers: Collection[str] | None,
+        allow_unfinished: bool,
     ) -> None:
         self.path = path
+        self._allow_unfinished = allow_unfinished
         self.manifest = manifest
         self.layers = None if layers is None else tuple(layers)
         self.shards = tuple(shards)
@@ -66,7 +72,7 @@ class Dataset:
 
         Args:
             path: its folder, or a tar. layers: decode only these. allow_unfinished: take the committed
-                shards of a set that is still being made.
+                shards of a set that is still being made, or has lost some.
 
         Raises:
             DatasetError: when it is missing, empty, unfinished, or its records do not fit together.
@@ -79,13 +85,14 @@ class Dataset:
             manifest, shards = None, _foreign_shards(path)
         if not any(shard.samples for shard in shards):
             raise DatasetError(f"{path}: holds no samples")
-        return cls(path, manifest, shards, layers)
+        return cls(path, manifest, shards, layers, allow_unfinished)
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r}, {len(self)} samples)"
 
     def __reduce__(self) -> Any:
-        return functools.partial(Dataset.open, layers=self.layers, allow_unfinished=True), (self.path,)
+        reopen = functools.partial(Dataset.open, layers=self.layers, allow_unfinished=self._allow_unfinished)
+        return reopen, (self.path,)
 
     def __del__(self) -> None:
         for descriptor in getattr(self, "_files", {}).values():
@@ -218,7 +225,7 @@ def _own_shards(path: Path, manifest: Manifest, allow_unfinished: bool) -> list[
             f"{path}: is not finished ({len(listed)} of {manifest.shards} shards);"
             " run again the command that was making it"
         )
-    if manifest.summary is not None and records.summarize(listed) != manifest.summary:
+    if manifest.summary and records.summarize(listed) != manifest.summary and not allow_unfinished:
         raise DatasetError(
             f"{path}: its shards ({len(listed)}) are not those that {records.MANIFEST} lists"
             f" ({manifest.summary.shards}): some are missing or were exchanged"

@@ -21,5 +21,6 @@ def synthkit_components() -> Iterable[Component]:
             config=SqueezeDetConfig,
             target="synthkit_squeezedet.detector:SqueezeDetector",
             trainable=True,
+            demo={"settings": {"steps": 300, "batch": 8, "evaluate_every": 50}},
         )
     ]

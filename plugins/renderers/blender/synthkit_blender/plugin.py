@@ -43,6 +43,7 @@ def synthkit_components() -> Iterable[Component]:
             target=TARGET,
             revision=REVISION,
             provides=PROVIDES,
+            demo={"source": {}},
         ),
         Component(
             kind="renderer",
@@ -53,5 +54,6 @@ def synthkit_components() -> Iterable[Component]:
             revision=REVISION,
             defaults=DUSK,
             provides=PROVIDES,
+            demo={"target": {}},
         ),
     ]

@@ -69,17 +69,21 @@ class RenderJob(_Job):
 
 
 class RefineJob(_Job):
-    """Task n refines sample n of the source."""
+    """Task n refines the sample of the source's slot n; its holes stay holes."""
 
     component: Refiner
 
     def __init__(self, source: str, **common: Any) -> None:
         super().__init__(**common)
         self.source = Dataset.open(source)
+        self.slots = self.source.slots()
 
     def __call__(self, index: int) -> dict[str, int]:
         """Refine one sample into the spool; return how many came of it (1 or 0) and how many did not."""
-        sample = self.source[index]
+        slot = self.slots[index]
+        if isinstance(slot, Skipped):
+            return self.spool.put(index, [slot])
+        sample = self.source[slot]
         results: list[Sample | Skipped] = list(self.component.refine([sample]))
         keys = [result.key for result in results]
         if keys != [sample.key]:

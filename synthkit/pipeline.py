@@ -38,7 +38,7 @@ class Made:
 
 @attrs.frozen(eq=False)
 class Built:
-    """What ``build`` made."""
+    """What ``build`` made; what was skipped in rendering is skipped in refining too."""
 
     rendered: Dataset
     checkpoint: str | None
@@ -79,6 +79,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
             settings, or a refiner that needs what the source does not have.
     """
     data = Dataset.open(source)
+    slots = data.slots()
     component = session.registry.get("refiner", refiner.name).component
     check_chain([("refiner", component)], provided_by(data))
     parent = dict(data.manifest.notes) if data.manifest else {}
@@ -98,10 +99,10 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
             "stages": [*parent.get("stages", ()), session.registry.provenance(refiner)],
             "parents": [{"path": os.path.relpath(source, out), "fingerprint": data.fingerprint}],
         },
-        keys=lambda index: [data.key(index)],
+        keys=lambda index: [_key_of(data, slots[index])],
         verb="refine",
     )
-    return stage.run(out, len(data))
+    return stage.run(out, len(slots))
 
 
 def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset], workdir: Path) -> Checkpoint:
@@ -184,7 +185,7 @@ def build(
         fitted = fit(session, refiner, pair, out / "refiner")
         refiner = attrs.evolve(refiner, checkpoint=str(fitted.path), checkpoint_sha256=fitted.sha256)
     refined = refine(session, refiner, rendered.dataset.path, out / "refined")
-    return Built(rendered.dataset, refiner.checkpoint, refined.dataset, rendered.skipped + refined.skipped)
+    return Built(rendered.dataset, refiner.checkpoint, refined.dataset, refined.skipped)
 
 
 def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None) -> ComponentSpec:
@@ -289,6 +290,10 @@ class _Stage:
                 writer.spool.put(outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)])
             writer.finished(outcome.task)
             self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
+
+
+def _key_of(data: Dataset, slot: int | Skipped) -> str:
+    return slot.key if isinstance(slot, Skipped) else data.key(slot)
 
 
 def _demo_checkpoint(component: Component) -> Path:

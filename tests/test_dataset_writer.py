@@ -17,6 +17,7 @@ import pytest
 
 from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, storage
 from synthkit.errors import DatasetError, WorkError
+from synthkit.sample import Skipped
 
 JOBS = Path(__file__).parent / "jobs"
 
@@ -123,6 +124,20 @@ def test_holes_are_recorded_and_heal(work, tmp_path, whole):
     _, pending = make(work, tmp_path / "a")
     assert pending == [1, 4], "only scenes with holes are made again"
     assert tree(tmp_path / "a") == whole
+
+
+def test_slots_stay_in_place_when_holes_heal_and_the_set_grows(work, tmp_path):
+    def keys():
+        data = Dataset.open(tmp_path)
+        return [slot.key if isinstance(slot, Skipped) else data.key(slot) for slot in data.slots()]
+
+    make(work, tmp_path, 4, holes={(0, 0), (1, 1), (3, 0), (3, 1)})
+    slots = Dataset.open(tmp_path).slots()
+    assert [isinstance(slot, Skipped) for slot in slots] == [True, False, False, True, False, False, True, True]
+    before = keys()
+    make(work, tmp_path, 5)
+    assert Dataset.open(tmp_path).slots() == list(range(10))
+    assert keys()[:8] == before
 
 
 def test_holes_may_stay(work, tmp_path):

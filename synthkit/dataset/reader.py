@@ -21,7 +21,7 @@ from synthkit.dataset import codec, records
 from synthkit.dataset.index import Entry, Index
 from synthkit.dataset.records import Manifest, ShardRecord
 from synthkit.errors import DatasetError
-from synthkit.sample import Sample
+from synthkit.sample import Sample, Skipped
 
 _OPEN_FILES = 16
 _LOADED_INDEXES = 64
@@ -126,6 +126,23 @@ class Dataset:
         """(key, reason) of every sample that could not be made."""
         listed = [shard.record for shard in self.shards if shard.record]
         return [(key, reason) for record in listed for _, key, reason in record.skipped]
+
+    def slots(self) -> list[int | Skipped]:
+        """Return every place a sample was meant for: its position, or why it is missing.
+
+        Places stay the same when holes heal, and when the set grows; positions do not.
+        """
+        places: list[int | Skipped] = []
+        for n, shard in enumerate(self.shards):
+            start = self._ends[n] - shard.samples
+            if not shard.record or not shard.record.skipped:
+                places += range(start, self._ends[n])
+                continue
+            entries = enumerate(self._index(n).entries(), start)
+            found: list[tuple[int, str, int | Skipped]] = [(e.scene, e.key, place) for place, e in entries]
+            found += [(scene, key, Skipped(key, reason)) for scene, key, reason in shard.record.skipped]
+            places += [place for _, _, place in sorted(found, key=lambda item: item[:2])]
+        return places
 
     def keys(self) -> Iterator[str]:
         """Yield the keys in order, reading indexes only."""

@@ -86,7 +86,7 @@ class Wardrobe:
         self._mesh = mesh
         self._at = coordinates
         self._pieces: dict[str, Piece] = {}
-        self._tailors: dict[str, Tailor] = {}
+        self._tailors: dict[tuple[str, float], Tailor] = {}
 
     def covers(self, kind: str) -> Field:
         """Return the garment's field (V,) on the whole base mesh."""
@@ -99,8 +99,8 @@ class Wardrobe:
             self._pieces[kind] = cut(self._mesh.faces[shell], self.covers(kind))
         return self._pieces[kind]
 
-    def fit(self, garment: GarmentSpec, shape_m: NDArray[np.float32]) -> ClothMesh:
-        """Fit a garment to a shape (V, 3) at rest; the result is to be skinned like the shell."""
+    def fit(self, garment: GarmentSpec, shape_m: NDArray[np.float32], outermost: bool = True) -> ClothMesh:
+        """Fit a garment to a shape (V, 3) at rest; under another garment a collar is left out."""
         style = CUTS[garment.kind]
         shell_faces = self._mesh.faces[style.shell]
         ease = self._ease(garment, style)
@@ -110,10 +110,12 @@ class Wardrobe:
         normals = vertex_normals(soft, shell_faces)
         outer = soft + normals * ease[:, None]
         inner = soft + normals * np.minimum(ease, 0.002)[:, None]
-        tailor = self._tailors.get(garment.kind)
-        if tailor is None:
-            tailor = self._tailors[garment.kind] = Tailor(self.piece(garment.kind), self._at, style.collar_m)
-        return tailor.sew(outer, inner, style.folds_m)
+        return self._tailor(garment.kind, style.collar_m if outermost else 0.0).sew(outer, inner, style.folds_m)
+
+    def _tailor(self, kind: str, collar_m: float) -> Tailor:
+        if (kind, collar_m) not in self._tailors:
+            self._tailors[kind, collar_m] = Tailor(self.piece(kind), self._at, collar_m)
+        return self._tailors[kind, collar_m]
 
     def _ease(self, garment: GarmentSpec, style: Cut) -> Field:
         """Return how far the cloth stands off each vertex; on the shoulders it lies close."""

@@ -183,10 +183,14 @@ class BodyLibrary:
         return (self._plain_part("body", figure, faces, skin_material(spec.identity)), *self._face(figure, spec.identity))
 
     def _face(self, figure: _Figure, identity: IdentitySpec) -> tuple[MeshPart, ...]:
-        patches = [("lips", 0.0, lip_material(identity)), ("brows", 0.002, hair_material(identity))]
+        patches = [("lips", 0.0, lip_material(identity))]
         if identity.beard != "none":
             patches.append(("beard", BEARDS[identity.beard], beard_material(identity)))
-        return tuple(
+        rest_m, faces = self._painter.brows(figure.shape_m)
+        brows = MeshPart(
+            "brows", moved(figure.bone_motion("head")[None], rest_m), faces, rest_m, hair_material(identity), True
+        )
+        return brows, *(
             self._cloth_part(name, figure, self._painter.patch(name, lift_m, figure.shape_m), material)
             for name, lift_m, material in patches
         )
@@ -202,7 +206,7 @@ class BodyLibrary:
     def _clothes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         parts = []
         for number, garment in enumerate(spec.outfit.garments):
-            cloth = self._wardrobe.fit(garment, figure.shape_m)
+            cloth = self._wardrobe.fit(garment, figure.shape_m, number + 1 == len(spec.outfit.garments))
             parts.append(
                 self._cloth_part(f"{number}_{garment.kind}", figure, cloth, cloth_material(garment))
             )

@@ -111,5 +111,6 @@ class Skin:
 
 
 def moved(motions: NDArray[np.float32], points_m: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Apply one motion (N, 3, 4) to each of (N, 3) points."""
-    return np.asarray(np.einsum("nij,nj->ni", motions[:, :, :3], points_m) + motions[:, :, 3], np.float32)
+    """Apply motions (N or 1, 3, 4) to (N, 3) points."""
+    turned = (motions[:, :, :3] @ points_m[:, :, None])[..., 0]
+    return np.asarray(turned + motions[:, :, 3], np.float32)

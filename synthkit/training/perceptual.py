@@ -17,6 +17,7 @@ from torch import nn
 from synthkit import weights
 from synthkit.config import nearest
 from synthkit.errors import ConfigError, WeightsError
+from synthkit.interfaces import Progress, silent
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -109,7 +110,7 @@ def tap(name: str, layer: str) -> Tap:
 
 
 def load_features(
-    name: str, layers: Sequence[str], path: Path | None = None
+    name: str, layers: Sequence[str], path: Path | None = None, progress: Progress = silent
 ) -> tuple[FeatureNet, weights.Found]:
     """Return a network with its published ImageNet weights, and where these were found.
 
@@ -117,7 +118,7 @@ def load_features(
         ConfigError: for an unknown network or tap. WeightsError: when the weights cannot be had.
     """
     network = FeatureNet(name, layers)
-    found = weights.find(name, path)
+    found = weights.find(name, path, progress)
     tensors = weights.load(found)
     missing = sorted(set(network.state_dict()) - set(tensors))
     if missing:

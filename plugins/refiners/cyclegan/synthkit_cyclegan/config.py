@@ -56,7 +56,10 @@ class CycleGANConfig:
         help="weight of the identity loss in the perceptual network's feature space (equation 2.19)",
         validator=at_least(0),
     )
-    perceptual: Literal["vgg16", "mobilenet_v2"] = setting("vgg16", help="the perceptual network")
+    perceptual: Literal["auto", "vgg16", "mobilenet_v2"] = setting(
+        "auto",
+        help="the perceptual network; auto means vgg16, or mobilenet_v2 where vgg16's weights cannot be had",
+    )
     perceptual_layer: str | None = setting(
         None, help="its layer; none means pool2 of vgg16, stride4 of mobilenet_v2"
     )

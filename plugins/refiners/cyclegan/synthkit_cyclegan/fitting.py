@@ -17,7 +17,7 @@ from synthkit import __version__, crops
 from synthkit.checkpoint import Checkpoint
 from synthkit.config import fingerprint, plain
 from synthkit.errors import WeightsError
-from synthkit.interfaces import Runtime, SampleSet
+from synthkit.interfaces import Progress, Runtime, SampleSet
 from synthkit.training import checkpoints, devices, perceptual
 from synthkit.training.curves import Curves
 from synthkit.training.interrupts import Interrupts
@@ -59,7 +59,7 @@ def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, ru
         had, or the folder holds another training. WorkError: when the losses diverge.
     """
     device = devices.set_up(runtime)
-    seen = load_perceptual(config)
+    seen = load_perceptual(config, workdir, runtime.progress)
     stores = {
         role: crop_store.load(data[role], role, config.crop_px, workdir / "crops", runtime.progress)
         for role in ("source", "target")
@@ -88,13 +88,37 @@ def objective(config: CycleGANConfig, seen: Perceptual) -> list[losses.Term]:
     ]
 
 
-def load_perceptual(config: CycleGANConfig) -> Perceptual:
-    """Return the perceptual network of a configuration, verified and calibrated."""
-    layer = config.perceptual_layer or _DEFAULT_LAYERS[config.perceptual]
-    network, found = perceptual.load_features(config.perceptual, [layer], config.perceptual_weights)
+def load_perceptual(config: CycleGANConfig, folder: Path, progress: Progress) -> Perceptual:
+    """Return the perceptual network of a configuration, verified and calibrated.
+
+    Args:
+        config: with ``auto``, VGG16 is preferred and MobileNetV2 the way out; the choice is reported.
+        folder: where the choice is noted, so that training goes on with the same network even when
+            other weights have come or gone since.
+        progress: for downloads.
+
+    Raises:
+        WeightsError: when the weights cannot be had. ConfigError: when the network lacks the layer.
+    """
+    note = folder / "perceptual.txt"
+    name = note.read_text().strip() if config.perceptual == "auto" and note.exists() else config.perceptual
+    if name != "auto":
+        return _perceptual(name, config, progress)
+    try:
+        seen = _perceptual("vgg16", config, progress)
+    except WeightsError as error:
+        seen = _perceptual("mobilenet_v2", config, progress)
+        progress("perceptual network", 1, 1, f"mobilenet_v2, because {error}")
+    checkpoints.write_atomic(note, f"{seen.network.name}\n".encode())
+    return seen
+
+
+def _perceptual(name: str, config: CycleGANConfig, progress: Progress) -> Perceptual:
+    layer = config.perceptual_layer or _DEFAULT_LAYERS.get(name, "")
+    network, found = perceptual.load_features(name, [layer], config.perceptual_weights, progress)
     scale = calibration.scale_of(network, layer)
     card = {
-        "network": config.perceptual,
+        "network": name,
         "layer": layer,
         "calibration": scale,
         "weights_file": found.entry.file,
@@ -159,7 +183,7 @@ def _card(
     runtime: Runtime,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the checkpoint says of itself; ``identity`` covers all that decides its weights."""
-    unlearned = REFINE_ONLY | UPKEEP | {"perceptual_weights"}
+    unlearned = REFINE_ONLY | UPKEEP | {"perceptual", "perceptual_layer", "perceptual_weights"}
     card: dict[str, Any] = {
         "kind": "refiner",
         "name": FAMILY,

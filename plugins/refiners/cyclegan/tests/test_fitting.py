@@ -164,6 +164,19 @@ def test_missing_perceptual_weights_say_what_to_do(tiny, data, runtime, tmp_path
     assert "mobilenet_v2" in message
 
 
+def test_auto_takes_what_can_be_had_and_stays_with_it(whole, tiny, data, runtime, tmp_path, monkeypatch):
+    reports = []
+    told = attrs.evolve(runtime, progress=lambda *report: reports.append(report))
+    auto = attrs.evolve(tiny, perceptual="auto")
+    chosen = CycleGANRefiner(auto, None, told).fit(data, tmp_path / "auto")
+    assert chosen.path.read_bytes() == whole.path.read_bytes()
+    note = next(report[3] for report in reports if report[0] == "perceptual network")
+    assert note.startswith("mobilenet_v2, because weights vgg16")
+    monkeypatch.setattr(fitting, "_perceptual", lambda name, *_: pytest.fail(name))
+    with pytest.raises(pytest.fail.Exception, match="mobilenet_v2"):
+        fitting.load_perceptual(auto, tmp_path / "auto", told.progress)
+
+
 def test_the_budget_is_160_rounds_of_the_smaller_set(tiny):
     free = attrs.evolve(tiny, steps=None)
     assert steps_of(free, 5576, 272) == 160 * 272

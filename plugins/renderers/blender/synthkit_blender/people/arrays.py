@@ -49,6 +49,6 @@ class ArrayCache:
         try:
             with os.fdopen(handle, "wb") as stream:
                 np.savez(stream, **table)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         finally:
             Path(temporary).unlink(missing_ok=True)

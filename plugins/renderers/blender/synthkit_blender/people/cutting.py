@@ -100,15 +100,13 @@ class Refinement:
         edges = np.stack([keys // vertex_count, keys % vertex_count], axis=1).astype(np.int32)
         middle = where.reshape(-1, 4) + vertex_count
         centre = np.arange(len(faces)) + vertex_count + len(edges)
-        quads = [
-            np.stack([faces[:, k], middle[:, k], centre, middle[:, k - 1]], axis=1) for k in range(4)
-        ]
+        quads = [np.stack([faces[:, k], middle[:, k], centre, middle[:, k - 1]], axis=1) for k in range(4)]
         return cls(edges, faces, np.stack(quads, axis=1).reshape(-1, 4).astype(np.int32))
 
     def sample(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Interpolate per-vertex values (V, ...) at the refined vertices."""
         between = values[self.edges].mean(axis=1)
-        return np.concatenate([values, between, values[self.coarse].mean(axis=1)]).astype(np.float32)
+        return np.asarray(np.concatenate([values, between, values[self.coarse].mean(axis=1)]), np.float32)
 
 
 def vertex_normals(vertices_m: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -116,9 +114,7 @@ def vertex_normals(vertices_m: NDArray[np.float32], faces: NDArray[np.int32]) ->
     diagonal = vertices_m[faces[:, 2]] - vertices_m[faces[:, 0]]
     other = vertices_m[faces[:, 3]] - vertices_m[faces[:, 1]]
     normals = np.repeat(np.cross(diagonal, other), 4, axis=0)
-    total = np.stack(
-        [np.bincount(faces.reshape(-1), normals[:, axis], len(vertices_m)) for axis in range(3)], axis=1
-    )
+    total = np.stack([np.bincount(faces.reshape(-1), normals[:, axis], len(vertices_m)) for axis in range(3)], axis=1)
     return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12), np.float32)
 
 

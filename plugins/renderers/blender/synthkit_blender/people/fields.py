@@ -35,7 +35,6 @@ class BodyCoordinates:
     along_leg: Field
     arm_m: tuple[float, float]
     leg_m: tuple[float, float]
-    hip_z_m: float
 
     @classmethod
     def of(cls, mesh: BaseMesh, skin: Skin) -> BodyCoordinates:
@@ -55,12 +54,14 @@ class BodyCoordinates:
         z = points[:, 2]
         along_leg = np.where(z > knee, (hip - z) / (hip - knee), 1 + (knee - z) / (knee - ankle))
         return cls(
-            *(column.astype(np.float32) for column in (points[:, 0], points[:, 1], z - hip, along_arm)),
-            skin.dense(*(f"{bone}.{side}" for bone in bones for side in "lr")),
-            along_leg.astype(np.float32),
-            (upper, fore),
-            (hip - knee, knee - ankle),
-            hip,
+            x_m=points[:, 0].astype(np.float32),
+            y_m=points[:, 1].astype(np.float32),
+            z_m=(z - hip).astype(np.float32),
+            along_arm_m=along_arm.astype(np.float32),
+            on_arm=skin.dense(*(f"{bone}.{side}" for bone in bones for side in "lr")),
+            along_leg=along_leg.astype(np.float32),
+            arm_m=(upper, fore),
+            leg_m=(hip - knee, knee - ankle),
         )
 
     def arm_distance(self, along: float) -> float:

@@ -41,9 +41,7 @@ class Cut:
     folds_m: float = 0.0055
 
 
-def _top(
-    sleeve: float | None, hem_m: float, neck_m: float, vee_m: float = 0.0
-) -> Callable[[BodyCoordinates], Field]:
+def _top(sleeve: float | None, hem_m: float, neck_m: float, vee_m: float = 0.0) -> Callable[[BodyCoordinates], Field]:
     def field(at: BodyCoordinates) -> Field:
         arms = fields.sleeveless(at) if sleeve is None else fields.within_sleeves(at, sleeve)
         return np.minimum(np.minimum(arms, fields.above(at, hem_m)), fields.below_neck(at, neck_m, vee_m))

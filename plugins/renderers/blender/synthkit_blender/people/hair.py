@@ -71,10 +71,9 @@ class Barber:
         around = np.linspace(-180, 180, COLUMNS, endpoint=False)
         polar = np.linspace(0, 160, 321)
         angle, spread = np.radians(around)[None, :], np.radians(polar)[:, None]
-        rays = np.stack(
-            [np.sin(spread) * np.sin(angle), -np.sin(spread) * np.cos(angle), np.cos(spread) * np.ones_like(angle)],
-            axis=-1,
-        ) @ about(X, -CROWN_TILT_DEG).T
+        across, up = np.sin(spread), np.cos(spread) * np.ones_like(angle)
+        upright = np.stack([across * np.sin(angle), -across * np.cos(angle), up], axis=-1)
+        rays = upright @ about(X, -CROWN_TILT_DEG).T
         elevation = np.degrees(np.arcsin(np.clip(rays[..., 2], -1, 1)))
         azimuth = np.degrees(np.arctan2(np.abs(rays[..., 0]), -rays[..., 1]))
         above = elevation - np.interp(azimuth, *np.array(line).T)
@@ -129,7 +128,7 @@ class Barber:
         if haircut.length_m > 0:
             rise = np.maximum(rise, np.clip((layout.azimuth_deg - 55) / 30, 0, 1))
         from_crown = np.clip(np.linspace(0, 3.2, CAP_ROWS), 0, 1)[:, None]
-        strands = strand_noise(layout.above_line_deg.shape, phase) * (0.0012 + 0.1 * thickness) * from_crown
+        strands = strand_noise((CAP_ROWS, COLUMNS), phase) * (0.0012 + 0.1 * thickness) * from_crown
         return np.asarray((thickness + strands) * np.sqrt(rise) - 0.0015 * (rise < 0.02), np.float32)
 
     def _loose(
@@ -145,15 +144,14 @@ class Barber:
         z = edge[None, :, 2] + (end_z - edge[:, 2])[None, :] * share
         flat = edge[None, :, :2] - centre[None, None, :2]
         below = centre[2] - z
-        swell = 1 + haircut.swell * np.sin(np.pi * np.clip(below / haircut.length_m, 0, 1)) + 0.03 * strand_noise(
-            z.shape, phase + 0.37
-        ) * np.clip(share * 3, 0, 1)
+        strands = strand_noise((LOOSE_ROWS, COLUMNS), phase + 0.37) * np.clip(share * 3, 0, 1)
+        swell = 1 + haircut.swell * np.sin(np.pi * np.clip(below / haircut.length_m, 0, 1)) + 0.03 * strands
         x, y = flat[..., 0] * swell, flat[..., 1] * swell + centre[1]
         sweep = np.clip((below - 0.1) / 0.1, 0, 1)
         sweep = sweep * sweep * (3 - 2 * sweep)
         x = x * (1 - 0.25 * sweep)
         y = y + sweep * (np.maximum(y, self._back_y(x, z, shape_m) + 0.022) - y)
-        return np.stack([x, y, z], axis=-1).astype(np.float32)
+        return np.asarray(np.stack([x, y, z], axis=-1), np.float32)
 
     def _back_y(
         self, x: NDArray[np.float32], z: NDArray[np.float32], shape_m: NDArray[np.float32]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,9 @@ from synthkit_blender.people.skeleton import (
     rest_pivots,
 )
 from synthkit_blender.people.tailoring import ClothMesh
-from synthkit_blender.people.targets import TargetStore, height_weights, macro_weights
+from synthkit_blender.people.targets import TargetStore, data_digest, height_weights, macro_weights
 from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, PersonSpec, PosedPerson
 
-CACHE_VERSION = 1
 HIDDEN_MARGIN_M = 0.018
 SHAPES_KEPT = 16
 
@@ -62,7 +60,7 @@ class _Figure:
         """Return the rigid motion (3, 4) of a bone from rest."""
         rotation = self.posed.rotations[bone]
         shift = self.posed.pivots[bone] - rotation @ self.pivots[bone]
-        return np.concatenate([rotation, shift[:, None]], axis=1).astype(np.float32)
+        return np.asarray(np.concatenate([rotation, shift[:, None]], axis=1), np.float32)
 
 
 class BodyLibrary:
@@ -73,12 +71,10 @@ class BodyLibrary:
 
     def __init__(self, cache_dir: Path | None = None) -> None:
         folder = mpfb.find_data_dir()
-        source = (folder / "3dobjs" / "base.obj").read_bytes()
-        digest = hashlib.sha256(source + str(CACHE_VERSION).encode()).hexdigest()[:16]
         self._shapes: dict[IdentitySpec, NDArray[np.float32]] = {}
         self._mesh = mpfb.parse_base_mesh(folder)
         self._skin = Skin.from_rig(mpfb.parse_skin_weights(folder), len(self._mesh.vertices_m))
-        self._targets = TargetStore(folder, ArrayCache(cache_dir, digest))
+        self._targets = TargetStore(folder, ArrayCache(cache_dir, data_digest(folder)))
         self._at = BodyCoordinates.of(self._mesh, self._skin)
         self._wardrobe = Wardrobe(self._mesh, self._at)
         self._painter = FacePainter(self._mesh)
@@ -180,7 +176,8 @@ class BodyLibrary:
         cover.append(self._cobbler.covers(spec.outfit.shoes.kind))
         hidden = np.max([field[self._mesh.faces[mpfb.BODY]].min(axis=1) for field in cover], axis=0) > HIDDEN_MARGIN_M
         faces = self._mesh.faces[mpfb.BODY][~hidden]
-        return (self._plain_part("body", figure, faces, skin_material(spec.identity)), *self._face(figure, spec.identity))
+        body = self._plain_part("body", figure, faces, skin_material(spec.identity))
+        return (body, *self._face(figure, spec.identity))
 
     def _face(self, figure: _Figure, identity: IdentitySpec) -> tuple[MeshPart, ...]:
         patches = [("lips", 0.0, lip_material(identity))]
@@ -195,9 +192,7 @@ class BodyLibrary:
             for name, lift_m, material in patches
         )
 
-    def _plain_part(
-        self, name: str, figure: _Figure, faces: NDArray[np.int32], material: Material
-    ) -> MeshPart:
+    def _plain_part(self, name: str, figure: _Figure, faces: NDArray[np.int32], material: Material) -> MeshPart:
         """Take faces of the base mesh as they are, without the vertices that none of them uses."""
         used, compact = np.unique(faces, return_inverse=True)
         quads = compact.reshape(-1, 4).astype(np.int32)
@@ -207,13 +202,9 @@ class BodyLibrary:
         parts = []
         for number, garment in enumerate(spec.outfit.garments):
             cloth = self._wardrobe.fit(garment, figure.shape_m, number + 1 == len(spec.outfit.garments))
-            parts.append(
-                self._cloth_part(f"{number}_{garment.kind}", figure, cloth, cloth_material(garment))
-            )
+            parts.append(self._cloth_part(f"{number}_{garment.kind}", figure, cloth, cloth_material(garment)))
         shoes = self._cobbler.make(spec.outfit.shoes.kind, figure.shape_m)
-        for name, mesh, material in zip(
-            ("shoes", "soles"), shoes, shoe_materials(spec.outfit.shoes), strict=True
-        ):
+        for name, mesh, material in zip(("shoes", "soles"), shoes, shoe_materials(spec.outfit.shoes), strict=True):
             parts.append(self._cloth_part(name, figure, mesh, material))
         return tuple(parts)
 
@@ -236,8 +227,8 @@ class BodyLibrary:
         head, chest = figure.bone_motion("head"), figure.bone_motion("spine01")
         parts = []
         for hair in self._barber.make(identity.hair_style, identity.hair_phase, figure.shape_m):
-            share = hair.on_head[:, None, None]
-            posed_m = moved(head * share + chest * (1 - share), hair.vertices_m)
+            share = np.asarray(hair.on_head[:, None, None])
+            posed_m = moved(chest + share * (head - chest), hair.vertices_m)
             parts.append(MeshPart(hair.name, posed_m, hair.faces, hair.vertices_m, material, True))
         return tuple(parts)
 

@@ -57,21 +57,27 @@ def hanging(j: Jitter) -> HandGoal:
 def on_table(j: Jitter, out_m: float, forward_m: float, fingers: Triple = (-0.35, 1.0, 0.0)) -> HandGoal:
     """A hand flat on a table in front; metres from the body's middle."""
     offset = (j.near(out_m, 0.03), j.near(forward_m, 0.03), 0.035)
-    return HandGoal("table", offset, elbow=(0.9, -0.5, -0.8), palm=(0.0, 0.0, -1.0), fingers=fingers, curl=j.near(14, 4))
+    return HandGoal(
+        "table", offset, elbow=(0.9, -0.5, -0.8), palm=(0.0, 0.0, -1.0), fingers=fingers, curl=j.near(14, 4)
+    )
 
 
 def on_thigh(j: Jitter) -> HandGoal:
     """A hand resting on its own thigh."""
     offset = (j.near(0.0, 0.02), j.near(0.08, 0.05), 0.17)
     fingers = (j.near(-0.35, 0.2), 1.0, -0.1)
-    return HandGoal("thigh", offset, elbow=(0.9, -0.8, -0.3), palm=(0.0, 0.0, -1.0), fingers=fingers, curl=j.near(16, 4))
+    return HandGoal(
+        "thigh", offset, elbow=(0.9, -0.8, -0.3), palm=(0.0, 0.0, -1.0), fingers=fingers, curl=j.near(16, 4)
+    )
 
 
 def in_lap(j: Jitter) -> HandGoal:
     """A hand in the middle of the lap."""
     offset = (-0.1, j.near(0.0, 0.04), 0.16)
     fingers = (-1.0, 0.35, 0.0)
-    return HandGoal("thigh", offset, elbow=(0.9, -0.7, -0.4), palm=(0.0, -0.3, -1.0), fingers=fingers, curl=j.near(22, 4))
+    return HandGoal(
+        "thigh", offset, elbow=(0.9, -0.7, -0.4), palm=(0.0, -0.3, -1.0), fingers=fingers, curl=j.near(22, 4)
+    )
 
 
 def seated_foot(j: Jitter, forward: float = 0.46) -> FootGoal:
@@ -178,7 +184,10 @@ def sit_hands_behind_head(j: Jitter, phase: float) -> PoseGoals:
 def sit_legs_crossed(j: Jitter, phase: float) -> PoseGoals:
     """One leg over the other, hands in the lap."""
     over = FootGoal((j.near(-0.24, 0.02), j.near(0.6, 0.03), 0.26), None, (-0.12, 0.6, 1.0), -6.0, -18.0)
-    hands = (HandGoal("knee", (0.0, -0.22, 0.15), (0.9, -0.7, -0.4), (0.0, 0.0, -1.0), (-0.5, 1.0, -0.2), 20.0), in_lap(j))
+    hands = (
+        HandGoal("knee", (0.0, -0.22, 0.15), (0.9, -0.7, -0.4), (0.0, 0.0, -1.0), (-0.5, 1.0, -0.2), 20.0),
+        in_lap(j),
+    )
     return seated(j, (-10, 10), 6, hands, (over, seated_foot(j, 0.5)))
 
 

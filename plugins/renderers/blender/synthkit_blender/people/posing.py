@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import attrs
 import numpy as np
 
 from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals, Triple
 from synthkit_blender.people.rotations import (
     FORWARD,
-    UP,
     Mat,
     Vec,
     X,
@@ -46,7 +47,7 @@ class RestBody:
     def length(self, *joints: str) -> float:
         """Return the length of a chain of joints in metres."""
         points = [self.joints[name] for name in joints]
-        return float(sum(np.linalg.norm(b - a) for a, b in zip(points[:-1], points[1:], strict=True)))
+        return float(sum(np.linalg.norm(b - a) for a, b in itertools.pairwise(points)))
 
 
 class Poser:
@@ -134,9 +135,8 @@ class Poser:
         target = floor_hip + self._ankle_offset(side, foot, float(hip[2]))
         lengths = (body.length(f"{side}-upper-leg", f"{side}-knee"), body.length(f"{side}-knee", f"{side}-ankle"))
         knee, ankle = two_bone_reach(hip, target, lengths, self._side(foot.knee, side))
-        rest_thigh, rest_shin = self._rest(f"{side}-knee", f"{side}-upper-leg"), self._rest(
-            f"{side}-ankle", f"{side}-knee"
-        )
+        rest_thigh = self._rest(f"{side}-knee", f"{side}-upper-leg")
+        rest_shin = self._rest(f"{side}-ankle", f"{side}-knee")
         rest_hinge = np.cross(FORWARD, unit(rest_thigh + rest_shin))
         hinge = np.cross(self._side(foot.knee, side), unit(ankle - hip))
         thigh = turn_between(frame(rest_thigh, rest_hinge), frame(knee - hip, hinge))
@@ -180,9 +180,8 @@ class Poser:
         target = self._hand_target(side, goal, sum(lengths))
         pole = chest @ self._side(goal.elbow, side)
         elbow, wrist = two_bone_reach(shoulder, target, lengths, pole)
-        rest_upper, rest_fore = self._rest(f"{side}-elbow", f"{side}-shoulder"), self._rest(
-            f"{side}-hand", f"{side}-elbow"
-        )
+        rest_upper = self._rest(f"{side}-elbow", f"{side}-shoulder")
+        rest_fore = self._rest(f"{side}-hand", f"{side}-elbow")
         rest_hinge = np.cross(rest_upper, rest_fore)
         hinge = np.cross(pole, unit(wrist - shoulder))
         upper = turn_between(frame(rest_upper, rest_hinge), frame(elbow - shoulder, hinge))
@@ -223,5 +222,3 @@ class Poser:
                 curl = 4.0
             parent = f"finger{digit}-{joint - 1}.{side}" if joint > 1 else f"wrist.{side}"
             self._attach(f"{finger}.{side}", parent, hand @ about(hinge, curl * joint))
-
-

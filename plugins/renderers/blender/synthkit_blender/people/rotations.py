@@ -46,9 +46,7 @@ def turn_between(rest: Mat, posed: Mat) -> Mat:
 def partial(rotation: Mat, share: float) -> Mat:
     """Return the rotation about the same axis by `share` of the angle."""
     angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0))
-    axis = np.array(
-        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-    )
+    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     if angle < 1e-6 or np.linalg.norm(axis) < 1e-9:
         return np.eye(3)
     return about(axis, float(np.degrees(angle)) * share)

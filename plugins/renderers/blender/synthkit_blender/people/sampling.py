@@ -65,7 +65,8 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
     face = seeds.stream("face")
     details = tuple((name, round(float(np.clip(face.normal(0, 0.3), -0.7, 0.7)), 4)) for name in sorted(DETAILS))
     eyes = seeds.stream("eyes")
-    eye = "brown" if place > 2.4 or eyes.random() < 0.45 else choose(eyes, {"hazel": 2, "blue": 3, "green": 1, "grey": 1})
+    brown_eyed = place > 2.4 or eyes.random() < 0.45
+    eye = "brown" if brown_eyed else choose(eyes, {"hazel": 2, "blue": 3, "green": 1, "grey": 1})
     return IdentitySpec(
         sex=float(body.uniform(0.0, 0.12) if female else body.uniform(0.88, 1.0)),
         age_years=age,
@@ -138,7 +139,8 @@ def sample_outfit(seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges) ->
         garments = [skirt, _like(skirt, "dress_top", 0.005)]
     else:
         bottom = choose(rng, FEMALE_BOTTOMS if female else MALE_BOTTOMS)
-        garments = [_garment(rng, bottom, palette.BOTTOM_COLORS, 0.003 if bottom == "leggings" else 0.006, share * 0.25)]
+        ease = 0.003 if bottom == "leggings" else 0.006
+        garments = [_garment(rng, bottom, palette.BOTTOM_COLORS, ease, share * 0.25)]
         loose = float(rng.uniform(0.0, 0.008))
         ease = {"sweater": 0.016, "tshirt": 0.013, "vest": 0.009}.get(top, 0.012) + loose
         garments.append(_garment(rng, top, palette.TOP_COLORS, ease, share * (1.6 if top in SHIRTS else 1.0)))
@@ -147,9 +149,7 @@ def sample_outfit(seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges) ->
     return OutfitSpec(tuple(garments), _shoes(rng, garments[0].kind))
 
 
-def _garment(
-    rng: RANDOM, kind: str, colors: Mapping[str, float], ease_m: float, pattern_share: float
-) -> GarmentSpec:
+def _garment(rng: RANDOM, kind: str, colors: Mapping[str, float], ease_m: float, pattern_share: float) -> GarmentSpec:
     name = choose(rng, colors)
     patterned = bool(rng.random() < pattern_share)
     pattern, other = choose(rng, PATTERNS), choose(rng, palette.TOP_COLORS)

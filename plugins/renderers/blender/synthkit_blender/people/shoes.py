@@ -33,9 +33,7 @@ class Cobbler:
         """Return the shoe's field (V,) on the whole base mesh: below a collar that is lower at the instep."""
         at = self._at
         height, slope = COLLARS[kind]
-        return np.asarray(
-            at.leg_height(2.0) + height + np.clip(at.y_m, -0.12, 0.05) * slope - at.z_m, np.float32
-        )
+        return np.asarray(at.leg_height(2.0) + height + np.clip(at.y_m, -0.12, 0.05) * slope - at.z_m, np.float32)
 
     def _sole_faces(self, piece: Piece) -> NDArray[np.bool_]:
         height = piece.sample(self._at.z_m)

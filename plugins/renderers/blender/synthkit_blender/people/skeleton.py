@@ -77,9 +77,7 @@ class Skin:
     vertex_count: int
 
     @classmethod
-    def from_rig(
-        cls, rig: dict[str, tuple[NDArray[np.int32], NDArray[np.float32]]], vertex_count: int
-    ) -> Skin:
+    def from_rig(cls, rig: dict[str, tuple[NDArray[np.int32], NDArray[np.float32]]], vertex_count: int) -> Skin:
         """Merge the default rig's weights into the bones of ours."""
         dense = {bone: np.zeros(vertex_count, np.float32) for bone in BONES}
         for rig_bone, (index, weight) in rig.items():

@@ -139,7 +139,8 @@ class Tailor:
 def bend_share(at: BodyCoordinates) -> Field:
     """Return how much cloth folds at each vertex: most at elbows, waist, knees and hems, least on the chest."""
     upper, fore = at.arm_m
-    sleeve = 0.45 + 0.75 * np.exp(-(((at.along_arm_m - upper) / 0.09) ** 2)) + 0.3 * (at.along_arm_m > upper + 0.6 * fore)
+    elbow = np.exp(-(((at.along_arm_m - upper) / 0.09) ** 2))
+    sleeve = 0.45 + 0.75 * elbow + 0.3 * (at.along_arm_m > upper + 0.6 * fore)
     waist = 0.35 + 0.65 * np.exp(-(((at.z_m - 0.1) / 0.09) ** 2))
     leg = 0.4 + 0.7 * np.exp(-(((at.along_leg - 1) / 0.25) ** 2)) + 0.6 * np.clip(at.along_leg - 1.4, 0, 0.5)
     return np.where(at.on_arm > 0.5, sleeve, np.where(at.z_m > 0, waist, leg)).astype(np.float32)

@@ -7,6 +7,7 @@ the product of the weights of those levels, as in MakeHuman (macro.json beside t
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from synthkit_blender.people.arrays import ArrayCache
 from synthkit_blender.people.mpfb import TARGET_UNIT_M, parse_target
 from synthkit_blender.people.types import IdentitySpec
 
+CACHE_VERSION = 1
 YOUNG_YEARS, OLD_YEARS = 25.0, 90.0
 SEXES, AGES = ("female", "male"), ("young", "old")
 MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
@@ -98,9 +100,7 @@ def macro_weights(identity: IdentitySpec) -> dict[str, float]:
 
 def height_weights(identity: IdentitySpec, level: str) -> dict[str, float]:
     """Return target name → weight for `level` "minheight" or "maxheight" at full strength."""
-    return {
-        f"macrodetails/height/{name}-{level}": weight for name, weight in products(factor_levels(identity)).items()
-    }
+    return {f"macrodetails/height/{name}-{level}": weight for name, weight in products(factor_levels(identity)).items()}
 
 
 def adult_target_names() -> list[str]:
@@ -113,6 +113,13 @@ def adult_target_names() -> list[str]:
     names += [f"macrodetails/proportions/{name}-{side}" for name in base for side in sides]
     names += [f"breast/{n}-{cup}-averagefirmness" for n in base if n[:6] == "female" for cup in ("mincup", "maxcup")]
     return sorted(names + [name for pair in DETAILS.values() for name in pair])
+
+
+def data_digest(folder: Path) -> str:
+    """Return a digest of the targets' names and sizes, which changes with another version of the data."""
+    files = [folder / "targets" / f"{name}.target.gz" for name in adult_target_names()]
+    sizes = "".join(f"{file.name}:{file.stat().st_size};" for file in files)
+    return hashlib.sha256(f"{CACHE_VERSION};{sizes}".encode()).hexdigest()[:16]
 
 
 class TargetStore:

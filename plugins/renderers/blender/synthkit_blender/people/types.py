@@ -155,15 +155,32 @@ class PersonSpec:
     pose: PoseSpec
 
 
+def _adult_span(_: object, field: attrs.Attribute[tuple[float, float]], value: tuple[float, float]) -> None:
+    if not 18 <= value[0] <= value[1] <= 90:
+        raise ValueError(f"{field.name} is {value}; expected (least, most) with 18 <= least <= most <= 90")
+
+
+def _unit_span(_: object, field: attrs.Attribute[tuple[float, float]], value: tuple[float, float]) -> None:
+    if not 0 <= value[0] <= value[1] <= 1:
+        raise ValueError(f"{field.name} is {value}; expected (least, most) with 0 <= least <= most <= 1")
+
+
+_SHARE = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
+
+
 @attrs.frozen
 class PersonRanges:
-    """What people are drawn from.  Weights of mappings need not sum to 1."""
+    """What people are drawn from.
 
-    age_years: tuple[float, float] = (18.0, 80.0)
-    female_share: float = attrs.field(default=0.5)
-    height_scatter_m: float = 0.065
-    weight: tuple[float, float] = (0.3, 0.85)
-    muscle: tuple[float, float] = (0.35, 0.75)
-    pattern_share: float = 0.3
-    pose_amount: float = 1.0
-    long_hair_share: float = 0.5
+    `age_years` lies in 18..90; `weight` and `muscle` are spans within 0..1 with 0.5 the average; shares are
+    probabilities; `height_scatter_m` is the standard deviation around the mean of the sex; `pose_amount` scales
+    how far a pose strays from the library's.
+    """
+
+    age_years: tuple[float, float] = attrs.field(default=(18.0, 80.0), validator=_adult_span)
+    female_share: float = attrs.field(default=0.5, validator=_SHARE)
+    height_scatter_m: float = attrs.field(default=0.065, validator=attrs.validators.ge(0.0))
+    weight: tuple[float, float] = attrs.field(default=(0.3, 0.85), validator=_unit_span)
+    muscle: tuple[float, float] = attrs.field(default=(0.35, 0.75), validator=_unit_span)
+    pattern_share: float = attrs.field(default=0.3, validator=_SHARE)
+    pose_amount: float = attrs.field(default=1.0, validator=attrs.validators.ge(0.0))

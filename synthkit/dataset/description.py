@@ -48,7 +48,7 @@ def to_json(sample: Sample) -> bytes:
         table["people"] = [_person_table(person, f"people[{i}]") for i, person in enumerate(sample.people)]
     if sample.camera is not None:
         table["camera"] = _camera_table(sample.camera)
-    table |= _known({"sequence": sample.sequence, "frame": sample.frame})
+    table |= _known({"sequence": plain(sample.sequence, "sequence"), "frame": plain(sample.frame, "frame")})
     if sample.time_s is not None:
         table["time_s"] = _digits(sample.time_s, FREE_DIGITS)
     if meta:
@@ -121,8 +121,8 @@ def _person_table(person: Person, where: str) -> dict[str, Any]:
     unknown = attributes.pop(UNKNOWN, {})
     table = _known(
         {
-            "instance": person.instance,
-            "identity": person.identity,
+            "instance": plain(person.instance, f"{where}.instance"),
+            "identity": plain(person.identity, f"{where}.identity"),
             "head_px": _rounded(person.head_px, PIXEL_DECIMALS),
             "head_box_xyxy_px": _rounded(person.head_box_xyxy_px, PIXEL_DECIMALS),
             "box_xyxy_px": _rounded(person.box_xyxy_px, PIXEL_DECIMALS),
@@ -136,13 +136,6 @@ def _person_table(person: Person, where: str) -> dict[str, Any]:
     if attributes:
         table["attributes"] = plain(attributes, f"{where}.attributes")
     _restore(table, plain(unknown, f"{where}.attributes"), _PERSON_KEYS)
-    return plain_ints(table)
-
-
-def plain_ints(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a table with a NumPy integer ``instance`` as a plain one."""
-    if "instance" in table:
-        table["instance"] = int(table["instance"])
     return table
 
 
@@ -160,14 +153,16 @@ def _keypoint_table(point: Keypoint) -> dict[str, Any]:
         "x_px": _round(point.x_px, PIXEL_DECIMALS),
         "y_px": _round(point.y_px, PIXEL_DECIMALS),
     }
-    return table | _known({"visible": point.visible, "world_m": _rounded(point.world_m, METRE_DECIMALS)})
+    return table | _known(
+        {"visible": plain(point.visible, "visible"), "world_m": _rounded(point.world_m, METRE_DECIMALS)}
+    )
 
 
 def _camera_table(camera: FisheyeCamera) -> dict[str, Any]:
     return {
         "model": _CAMERA_MODEL,
-        "width_px": camera.width_px,
-        "height_px": camera.height_px,
+        "width_px": int(camera.width_px),
+        "height_px": int(camera.height_px),
         "cx_px": _digits(camera.cx_px, CAMERA_DIGITS),
         "cy_px": _digits(camera.cy_px, CAMERA_DIGITS),
         "theta_coefficients": [_digits(c, CAMERA_DIGITS) for c in camera.theta_coefficients],

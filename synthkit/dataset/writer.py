@@ -156,6 +156,7 @@ class DatasetWriter:
         for folder in (self.spool.folder, self.folder / records.SHARDS):
             folder.mkdir(exist_ok=True)
             storage.clear_temporaries(folder)
+        storage.sync_folder(self.folder)
         for record in reopened:
             self._reopen(record)
         self._take_up_spool()

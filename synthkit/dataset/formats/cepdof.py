@@ -4,7 +4,8 @@
 ``annotations/VIDEO.json`` lists ``images`` (``file_name``, ``id`` as text, ``width``, ``height``) and
 ``annotations`` (``image_id``, ``bbox`` as cx, cy, w, h in pixels and degrees clockwise, ``category_id``
 1, ``person_id`` where people are told apart, no id of their own); the images lie in ``VIDEO/``, in
-``images/`` or beside. The boxes cover whole bodies, so visible boxes stay unknown.
+``images/`` or beside. The boxes cover whole bodies, so visible boxes stay unknown. Pixels
+are taken as stored: an EXIF orientation is not applied, as the labels count on the stored ones.
 """
 
 from __future__ import annotations
@@ -80,7 +81,11 @@ class CepdofSource:
         for frame in frames:
             digest.update(f"{frame.name} {frame.path.stat().st_size}\n".encode())
         self.identity: Mapping[str, Any] = {"labels_sha256": digest.hexdigest()}
-        self.notes: Mapping[str, Any] = {"source": "CEPDOF format", "path": str(folder), "licence": "not stated"}
+        self.notes: Mapping[str, Any] = {
+            "source": "CEPDOF format",
+            "folder": folder.resolve().name,
+            "licence": "not stated",
+        }
 
     def __len__(self) -> int:
         return len(self._frames)

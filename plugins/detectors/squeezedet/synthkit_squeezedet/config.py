@@ -43,7 +43,12 @@ class SqueezeDetConfig:
         help="[[width, height], ...] in pixels of the input; none fits them to the training boxes",
         validator=optional(_positive_sizes),
     )
-    anchor_count: int = setting(9, help="how many anchors to fit", validator=between(1, 32))
+    anchor_count: int | None = setting(
+        None,
+        help="how many anchors to fit (released: 9); none takes the fewest, up to 9, that overlap the training boxes by"
+        " 0.65 in the mean: only one anchor learns from each object, and anchors alike compete for it",
+        validator=optional(between(1, 32)),
+    )
     anchor_centres: Literal["cells", "published"] = setting(
         "cells",
         help="where anchors lie: in the middle of their cells, or as released at i*W/(columns+1), up to half a"

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +67,7 @@ def export_onnx(
 def _convert(design: Design, whole: WholeDetector, checkpoint: Checkpoint) -> tuple[bytes, dict[str, Any]]:
     width, height = design.input_px
     example = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-    with tempfile.TemporaryDirectory(prefix="synthkit-export-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's advice to its own developers
+    with tempfile.TemporaryDirectory(prefix="synthkit-export-") as folder, _quiet_exporter():
         raw = Path(folder) / "raw.onnx"
         torch.onnx.export(
             whole, (example,), raw, input_names=[INPUT], output_names=list(OUTPUTS), opset_version=OPSET,
@@ -79,6 +81,20 @@ def _convert(design: Design, whole: WholeDetector, checkpoint: Checkpoint) -> tu
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True), card
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's advice to its own developers from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _card(design: Design, checkpoint: Checkpoint, count: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from synthkit.training.interrupts import Interrupts
 from synthkit.training.meter import Meter
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
-from synthkit_squeezedet.anchors import assign, encode, fit_shapes
+from synthkit_squeezedet.anchors import assign, encode, fit_fewest, fit_shapes
 from synthkit_squeezedet.backbone import Backbone, choose_backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.decoding import Losses, Targets, decode, loss
@@ -128,8 +128,9 @@ class Training:
         shapes = self._config.anchors
         if shapes is None:
             stream = self._runtime.seeds.stream("anchors")
-            fitted = np.round(fit_shapes(examples.sizes, self._config.anchor_count, stream), 2)
-            shapes = tuple((float(w), float(h)) for w, h in fitted)
+            count = self._config.anchor_count
+            fitted = fit_shapes(examples.sizes, count, stream) if count else fit_fewest(examples.sizes, stream)
+            shapes = tuple((round(float(w), 2), round(float(h), 2)) for w, h in fitted)
         return Design(self._config.targets, examples.input_px, shapes, self._config.anchor_centres)
 
     def _load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:

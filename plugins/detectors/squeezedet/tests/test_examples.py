@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
-from synthkit_squeezedet.letterbox import Letterbox
 
 from synthkit.errors import DatasetError
 from synthkit.interfaces import silent
 from synthkit.sample import Person, RotatedBox, Sample, evolve
+from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
+from synthkit_squeezedet.letterbox import Letterbox
 
 
 class Samples(list):
@@ -36,9 +36,7 @@ def ellipse_sample(centre, half, target):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.integers(0, 2**32), st.sampled_from(["head", "person"]), st.booleans(), st.floats(0, 180), st.floats(0, 0.2)
-)
+@given(st.integers(0, 2**32), st.sampled_from(["head", "person"]), st.booleans(), st.floats(0, 180), st.floats(0, 0.2))
 def test_boxes_follow_their_pixels(seed, target, flip, degrees, drift):
     generator = np.random.default_rng(seed)
     sample = ellipse_sample(generator.uniform(40, [120, 80]), generator.uniform(6, 16, 2), target)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from synthkit_squeezedet.anchors import anchor_grid, assign, encode, fit_shapes, shape_iou
 from synthkit_squeezedet.decoding import Predictions, Targets, decode, filter_boxes, loss, safe_exp
 from synthkit_squeezedet.network import SqueezeDet, normalize

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -46,10 +47,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def full(_):
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(WorkError, match="no space"):
         checkpoints.save_checkpoint(path, {"a": torch.ones(3)}, CARD)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["c"]

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from synthkit.checkpoint import CARD_KEY, Checkpoint
+from synthkit.dataset import storage
 from synthkit.errors import WeightsError
 
 _STATE_KEY = "synthkit.state"
@@ -89,30 +88,10 @@ def _write(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync it, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp makes files that only their owner can read
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # folders cannot be opened on Windows
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Write a file so that it is there whole or not at all; its folder is made."""
+    with storage.disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_atomically(path, (data,))
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -43,7 +43,7 @@ class SensorConfig:
     green_tint: Range = setting((-0.05, 0.05), help="colour cast, -1 magenta to 1 green", validator=_within(-1, 1))
     saturation: Range = setting((0.85, 1.1), help="1 keeps colours, 0 is grey", validator=_within(0, 3))
     gamma: Range = setting((0.95, 1.08), help="exponent over the sRGB curve; above 1 is darker", validator=_within(0.3, 3))
-    vignette: Range = setting((0.05, 0.35), help="share of light lost at the circle's edge", validator=_within(0, 1))
+    vignette: Range = setting((0.0, 0.25), help="share of light lost at the circle's edge", validator=_within(0, 1))
     noise: Range = setting((0.002, 0.012), help="standard deviation of read noise, of full scale", validator=_within(0, 0.3))
     blur_px: Range = setting((0.0, 0.4), help="standard deviation of the optics' blur", validator=_within(0, 10))
 

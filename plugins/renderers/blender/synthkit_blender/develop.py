@@ -14,8 +14,8 @@ from synthkit_blender.config import SensorConfig
 Linear = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-METERED_MEAN = 0.22  # where the meter puts the mean luminance, linear
-METERED_BRIGHT = 0.82  # where it keeps the brightest pixels below
+METERED_MEAN = 0.28  # where the meter puts the mean luminance, linear
+METERED_BRIGHT = 0.85  # where it keeps the brightest pixels below
 BRIGHT_PERCENTILE = 97.0
 SHOULDER = 0.75  # linear value above which highlights roll off
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709

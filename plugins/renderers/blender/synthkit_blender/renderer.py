@@ -34,7 +34,7 @@ class BlenderRenderer:
 
     ``timings`` holds the stages of the last frame in seconds: ``people`` and ``scene`` (drawing and placing),
     ``worker`` (all of the worker, pipe included) with its parts ``worker.build``, ``worker.render_PASS`` and
-    ``worker.read``, ``truth``, ``develop``; and ``resident_mb``, the worker's memory.
+    ``worker.read``, and its processor time ``worker.cpu``; ``truth``, ``develop``; and ``resident_mb``, the worker's memory.
 
     Args:
         people: where people come from; None for the body library.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
         The reply's header, with ``passes``: each its name and the layers it has; and the layers in that order:
         ``color`` (H, W, 4) linear, ``depth`` (H, W) metres along the ray, ``ids`` and ``coverage`` (H, W, 6).
     """
+    busy = _cpu_s()
     started = time.perf_counter()
     groups = scenes.build(request, arrays)
     timings = {"build": time.perf_counter() - started}
@@ -43,7 +45,13 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
             timings["read"] = timings.get("read", 0.0) + time.perf_counter() - started
             listing.append({"name": settings["name"], "layers": list(layers)})
             results.extend(layers.values())
+    timings["cpu"] = _cpu_s() - busy
     return {"passes": listing, "timings": timings}, results
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _read(path: Path, truth: bool) -> dict[str, Array]:

@@ -17,6 +17,8 @@ PIXEL_MM = 0.05  # size of a pixel on the imaginary sensor; any value renders th
 REST_ATTRIBUTE = "rest"
 SHUTTER_FRAMES = 0.5
 FRAME = 1
+AMBIENT_FACTOR = 1.0  # ambient light after the last bounce, of the sky's strength
+AMBIENT_DISTANCE_M = 2.0
 
 Groups = dict[str, list[Any]]
 
@@ -68,7 +70,6 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     render.engine = "CYCLES"
     render.resolution_percentage = 100
     render.threads_mode, render.threads = "FIXED", int(settings["threads"])
-    render.use_persistent_data = True
     render.use_motion_blur = bool(settings["motion_blur"])
     render.motion_blur_shutter = SHUTTER_FRAMES
     render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
@@ -78,6 +79,9 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     cycles.device = "CPU"
     cycles.samples, cycles.seed = int(settings["samples"]), int(settings["seed"])
     cycles.use_adaptive_sampling = cycles.use_auto_tile = False
+    # A handful of lamps: a light tree costs more than it saves. After one real bounce light counts as ambient.
+    cycles.use_light_tree = False
+    cycles.use_fast_gi, cycles.fast_gi_method, cycles.ao_bounces_render = True, "REPLACE", 1
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 4, 2, 1
     cycles.transparent_max_bounces = 8
     cycles.sample_clamp_indirect = 3.0
@@ -114,6 +118,7 @@ def _world(scene: Any, spec: dict[str, Any]) -> None:
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (*spec["color"], 1.0)
     background.inputs["Strength"].default_value = spec["strength"]
+    world.light_settings.ao_factor, world.light_settings.distance = AMBIENT_FACTOR, AMBIENT_DISTANCE_M
 
 
 def _light(scene: Any, spec: dict[str, Any], number: int) -> None:

@@ -10,6 +10,7 @@ import bpy
 
 REST_ATTRIBUTE = "rest"
 MAX_BUMP_M = 0.004
+MATT_ROUGHNESS = 0.8
 
 
 class SurfaceFactory:
@@ -75,17 +76,44 @@ class _Tree:
 def _material(spec: dict[str, Any], index: int) -> Any:
     material = bpy.data.materials.new(f"surface_{index:04d}")
     material.use_nodes = True
-    nodes = material.node_tree.nodes
+    # What glows here lights nothing worth a shadow ray: real lamps do that.
+    material.cycles.emission_sampling = "NONE"
+    material.node_tree.nodes.clear()
     tree = _Tree(material.node_tree)
-    shader = nodes["Principled BSDF"]
+    color, height = _pattern(tree, spec)
+    shader = _matt(tree, color) if _is_matt(spec) else _glossy(tree, spec, color)
+    if spec["bump"] > 0 and height is not None:
+        bump = tree.node("ShaderNodeBump", {"Strength": spec["bump"], "Distance": MAX_BUMP_M, "Height": height})
+        tree.feed(shader.inputs["Normal"], bump.outputs["Normal"])
+    tree.node("ShaderNodeOutputMaterial", {"Surface": shader.outputs["BSDF"]})
+    return material
+
+
+def _pattern(tree: _Tree, spec: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the colour, a value or a socket, and the height or None."""
+    if spec["pattern"] == "plain" and spec["bump"] == 0:
+        return (*spec["color"], 1.0), None
     if spec["rest"]:
         where = tree.node("ShaderNodeAttribute", attribute_name=REST_ATTRIBUTE).outputs["Vector"]
     else:
         where = tree.node("ShaderNodeTexCoord").outputs["Object"]
-    first, second = (*spec["color"], 1.0), (*spec["second_color"], 1.0)
     factor, height = PATTERNS[spec["pattern"]](tree, where, float(spec["scale_m"]))
-    color = first if factor is None else tree.mix(factor, first, second)
-    tree.feed(shader.inputs["Base Color"], color)
+    first, second = (*spec["color"], 1.0), (*spec["second_color"], 1.0)
+    return (first if factor is None else tree.mix(factor, first, second)), height
+
+
+def _is_matt(spec: dict[str, Any]) -> bool:
+    shines = spec["subsurface"] > 0 or spec["emission"] > 0 or spec["metallic"] > 0
+    return not shines and spec["roughness"] >= MATT_ROUGHNESS
+
+
+def _matt(tree: _Tree, color: Any) -> Any:
+    """Return a shader without highlights: half the price of one with."""
+    return tree.node("ShaderNodeBsdfDiffuse", {"Color": color})
+
+
+def _glossy(tree: _Tree, spec: dict[str, Any], color: Any) -> Any:
+    shader = tree.node("ShaderNodeBsdfPrincipled", {"Base Color": color}, distribution="GGX")
     for name, key in (("Roughness", "roughness"), ("Metallic", "metallic"), ("Specular IOR Level", "specular")):
         shader.inputs[name].default_value = spec[key]
     if spec["subsurface"] > 0:
@@ -95,12 +123,7 @@ def _material(spec: dict[str, Any], index: int) -> Any:
     if spec["emission"] > 0:
         tree.feed(shader.inputs["Emission Color"], color)
         shader.inputs["Emission Strength"].default_value = spec["emission"]
-    if spec["bump"] > 0 and height is not None:
-        bump = tree.node(
-            "ShaderNodeBump", {"Strength": spec["bump"], "Distance": MAX_BUMP_M, "Height": height}
-        )  # fmt: skip
-        tree.feed(shader.inputs["Normal"], bump.outputs["Normal"])
-    return material
+    return shader
 
 
 Pattern = Callable[[_Tree, Any, float], tuple[Any, Any]]

@@ -35,7 +35,7 @@ class SqueezeDetConfig:
     input_px: tuple[int, int] | None = setting(
         None,
         help="[width, height] of the network's input, multiples of 16; images are scaled and centred in it."
-        " none takes the size of the first training image, rounded up",
+        " none takes the size of the first training image, at most 640 on the longer side",
         validator=optional(_multiples_of_16),
     )
     anchors: Sizes | None = setting(
@@ -60,7 +60,12 @@ class SqueezeDetConfig:
         " none, or auto: SqueezeNet 1.1 where it can be had, else none",
     )
     steps: int = setting(3000, help="training steps", validator=at_least(1))
-    batch: int = setting(20, help="images per step", validator=at_least(1))
+    batch: int = setting(
+        8,
+        help="images per step (released: 20); the loss weighs objects against background by 1/batch, so small batches"
+        " find them sooner",
+        validator=at_least(1),
+    )
     learning_rate: float = setting(0.01, help="of stochastic gradient descent", validator=between(1e-8, 10))
     schedule: Literal["cosine", "published"] = setting(
         "cosine",

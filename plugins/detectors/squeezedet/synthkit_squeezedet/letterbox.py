@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import cv2
 import numpy as np
@@ -10,6 +12,8 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+
+_LARGEST_DEFAULT_PX = 640
 
 
 @attrs.frozen
@@ -69,6 +73,8 @@ class Letterbox:
         return max(1, min(width, self.input_px[0])), max(1, min(height, self.input_px[1]))
 
 
-def rounded_up(size_px: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Return the smallest size of multiples of ``stride`` that holds an image."""
-    return -(-size_px[0] // stride) * stride, -(-size_px[1] // stride) * stride
+def default_input_px(image_px: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Return an input for images of a size: theirs, at most 640 pixels on the longer side, in whole strides."""
+    shrink = min(1.0, _LARGEST_DEFAULT_PX / max(image_px))
+    width, height = (math.ceil(round(side * shrink) / stride) * stride for side in image_px)
+    return width, height

@@ -30,7 +30,7 @@ from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.decoding import Losses, Targets, decode, loss
 from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
 from synthkit_squeezedet.inference import detect_one
-from synthkit_squeezedet.letterbox import rounded_up
+from synthkit_squeezedet.letterbox import default_input_px
 from synthkit_squeezedet.model import Design, WholeDetector
 from synthkit_squeezedet.network import STRIDE, SqueezeDet, normalize
 
@@ -119,7 +119,7 @@ class Training:
 
     def _examples(self) -> ExampleSet:
         train = self._data["train"]
-        input_px = self._config.input_px or rounded_up(train[0].size_px, STRIDE)
+        input_px = self._config.input_px or default_input_px(train[0].size_px, STRIDE)
         return ExampleSet(train, self._config.targets, input_px, self._runtime.progress)
 
     def _design(self, examples: ExampleSet, state: Mapping[str, Any] | None) -> Design:

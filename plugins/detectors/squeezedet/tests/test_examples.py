@@ -12,7 +12,7 @@ from synthkit.errors import DatasetError
 from synthkit.interfaces import silent
 from synthkit.sample import Person, RotatedBox, Sample, evolve
 from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
-from synthkit_squeezedet.letterbox import Letterbox
+from synthkit_squeezedet.letterbox import Letterbox, default_input_px
 
 
 class Samples(list):
@@ -102,6 +102,12 @@ def test_letterbox_and_back(width, height):
     assert (moved >= -1).all()
     assert (moved <= [161, 129, 161, 129]).all()
     assert fit.boxes_to_image(moved) == pytest.approx(box, abs=1e-6)
+
+
+def test_default_inputs():
+    assert default_input_px((448, 336), 16) == (448, 336)
+    assert default_input_px((450, 330), 16) == (464, 336)
+    assert default_input_px((2048, 1536), 16) == (640, 480)
 
 
 def test_an_image_that_fits_is_not_scaled():

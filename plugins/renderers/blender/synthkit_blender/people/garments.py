@@ -20,8 +20,6 @@ WAIST_M = 0.135
 SHIRT_HEM_M = 0.045
 BOTTOM_KINDS = ("trousers", "shorts", "leggings")
 SKIRT_KINDS = ("skirt", "long_skirt")
-TOP_KINDS = ("tshirt", "longsleeve", "sweater", "shirt", "rolled_shirt", "vest", "blouse")
-OUTER_KINDS = ("jacket", "cardigan")
 
 
 @attrs.frozen
@@ -64,9 +62,9 @@ CUTS: dict[str, Cut] = {
     "shorts": Cut(TIGHTS, _legs(0.82), flare_m=0.02),
     "skirt": Cut(SKIRT, _legs(0.95, 0.15)),
     "long_skirt": Cut(SKIRT, _legs(1.5, 0.15)),
-    "tshirt": Cut(TIGHTS, _top(0.55, SHIRT_HEM_M, 0.006), 0.012, 0.014, 4),
-    "longsleeve": Cut(TIGHTS, _top(1.93, SHIRT_HEM_M, 0.004), 0.008, 0.006, 4),
-    "sweater": Cut(TIGHTS, _top(1.96, SHIRT_HEM_M, 0.0), 0.004, 0.006, 6),
+    "tshirt": Cut(TIGHTS, _top(0.55, SHIRT_HEM_M, 0.006), 0.008, 0.012, 4),
+    "longsleeve": Cut(TIGHTS, _top(1.93, SHIRT_HEM_M, 0.004), 0.004, 0.004, 4),
+    "sweater": Cut(TIGHTS, _top(1.96, SHIRT_HEM_M, 0.0), 0.001, 0.003, 6),
     "shirt": Cut(TIGHTS, _top(1.95, SHIRT_HEM_M - 0.01, -0.004, 0.05), 0.01, 0.008, 4, 0.03),
     "rolled_shirt": Cut(TIGHTS, _top(1.25, SHIRT_HEM_M - 0.01, -0.004, 0.06), 0.01, 0.012, 4, 0.03),
     "blouse": Cut(TIGHTS, _top(1.6, SHIRT_HEM_M + 0.02, 0.016, 0.09), 0.014, 0.012, 3),

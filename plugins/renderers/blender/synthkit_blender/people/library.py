@@ -14,7 +14,7 @@ from synthkit_blender.people import mpfb
 from synthkit_blender.people.arrays import ArrayCache
 from synthkit_blender.people.face import BEARDS, FacePainter
 from synthkit_blender.people.fields import BodyCoordinates
-from synthkit_blender.people.garments import Wardrobe
+from synthkit_blender.people.garments import SKIRT_KINDS, Wardrobe
 from synthkit_blender.people.goals import PoseGoals
 from synthkit_blender.people.hair import Barber
 from synthkit_blender.people.keypoints import Landmarks, named_points
@@ -42,7 +42,9 @@ from synthkit_blender.people.tailoring import ClothMesh
 from synthkit_blender.people.targets import TargetStore, data_digest, height_weights, macro_weights
 from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, PersonSpec, PosedPerson
 
+# Skin is left out where cloth reaches on by this much; one looks farther into a skirt.
 HIDDEN_MARGIN_M = 0.018
+SKIRT_MARGIN_M = 0.12
 SHAPES_KEPT = 16
 
 
@@ -172,9 +174,12 @@ class BodyLibrary:
         return MeshPart(name, posed_m, cloth.faces, cloth.vertices_m, material, True)
 
     def _body_parts(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
-        cover = [self._wardrobe.covers(garment.kind) for garment in spec.outfit.garments]
-        cover.append(self._cobbler.covers(spec.outfit.shoes.kind))
-        hidden = np.max([field[self._mesh.faces[mpfb.BODY]].min(axis=1) for field in cover], axis=0) > HIDDEN_MARGIN_M
+        cover = [
+            self._wardrobe.covers(garment.kind) - (SKIRT_MARGIN_M if garment.kind in SKIRT_KINDS else HIDDEN_MARGIN_M)
+            for garment in spec.outfit.garments
+        ]
+        cover.append(self._cobbler.covers(spec.outfit.shoes.kind) - HIDDEN_MARGIN_M)
+        hidden = np.max([field[self._mesh.faces[mpfb.BODY]].min(axis=1) for field in cover], axis=0) > 0
         faces = self._mesh.faces[mpfb.BODY][~hidden]
         body = self._plain_part("body", figure, faces, skin_material(spec.identity))
         return (body, *self._face(figure, spec.identity))

@@ -141,11 +141,11 @@ def sample_outfit(seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges) ->
         bottom = choose(rng, FEMALE_BOTTOMS if female else MALE_BOTTOMS)
         ease = 0.003 if bottom == "leggings" else 0.006
         garments = [_garment(rng, bottom, palette.BOTTOM_COLORS, ease, share * 0.25)]
-        loose = float(rng.uniform(0.0, 0.008))
-        ease = {"sweater": 0.016, "tshirt": 0.013, "vest": 0.009}.get(top, 0.012) + loose
+        loose = float(rng.uniform(0.0, 0.007))
+        ease = {"sweater": 0.013, "tshirt": 0.01, "vest": 0.008}.get(top, 0.01) + loose
         garments.append(_garment(rng, top, palette.TOP_COLORS, ease, share * (1.6 if top in SHIRTS else 1.0)))
         if outer != "none":
-            garments.append(_garment(rng, outer, palette.OUTER_COLORS, ease + 0.012, share * 0.3))
+            garments.append(_garment(rng, outer, palette.OUTER_COLORS, ease + 0.011, share * 0.3))
     return OutfitSpec(tuple(garments), _shoes(rng, garments[0].kind))
 
 

@@ -4,9 +4,10 @@
     python benchmarks/renderer.py            about ten minutes
     python benchmarks/renderer.py --quick    one small size, within a minute
 
-The goals are seconds per frame in steady state, everything included, and megabytes of the worker's memory. The sizes take
-turns, frame by frame, so that a busy machine slows all alike; the first frame of each (start-up, caches) is left out.
-Rooms are the peer of plates: what it would cost to render the room too instead of compositing people over a photo of it.
+The goals are seconds per frame in steady state, everything included, and megabytes of the worker's memory.
+The sizes take turns, frame by frame, so that a busy machine slows all alike; the first frame of each
+(start-up, caches) is left out. Rooms are the peer of plates: what it would cost to render the room too
+instead of compositing people over a photo of it.
 """
 
 from __future__ import annotations

@@ -62,8 +62,7 @@ def bars(values: Mapping[str, tuple[float, tuple[float, float] | None]], *, titl
         axes.annotate(f" {value:.3g}", (max(value, interval[1] if interval else value), row), va="center",
                       fontsize=8, color=_INK)  # fmt: skip
     axes.set_yticks(range(len(names)), names)
-    axes.margins(x=0.12)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.12 * max([1e-9, *(max(v, i[1] if i else v) for v, i in values.values())]))
     return _svg(figure)
 
 

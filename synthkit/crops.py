@@ -132,7 +132,7 @@ def nadir_px(sample: Sample) -> Floats:
 
 def extract(image: Pixels, plan: CropPlan) -> Pixels:
     """Cut a crop out of an image: (h, w, 3) uint8, black where it leaves the image."""
-    return _as_pixels(_warp(image.astype(np.float32), plan.crop_from_image, plan.size_px, plan.scale))
+    return _as_pixels(_warp(image, plan.crop_from_image, plan.size_px, plan.scale))
 
 
 def extract_mask(mask: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[np.bool_]:
@@ -262,23 +262,24 @@ def _crop_from_image(
 
 
 def _warp(
-    image: npt.NDArray[np.float32], matrix: Floats, size_px: tuple[int, int], scale: float
+    image: npt.NDArray[Any], matrix: Floats, size_px: tuple[int, int], scale: float
 ) -> npt.NDArray[np.float32]:
-    """Resample (H, W, 3) float32 by a similarity; when it shrinks, blur first so that nothing aliases."""
-    if scale < 1:
-        sigma = 0.5 * math.sqrt(1 / scale**2 - 1)
-        matrix, image = _window(matrix, image, size_px, reach=math.ceil(4 * sigma) + 2)
-        if 0 in image.shape:
-            return np.zeros((size_px[1], size_px[0], 3), np.float32)
-        blurred = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        image = np.asarray(blurred, dtype=np.float32)
-    warped = cv2.warpAffine(image, _for_cv2(matrix), size_px, flags=cv2.INTER_LINEAR)
+    """Resample (H, W, 3) by a similarity, black outside; when it shrinks, blur first so that nothing aliases."""
+    sigma = 0.5 * math.sqrt(1 / scale**2 - 1) if scale < 1 else 0.0
+    matrix, part = _window(matrix, image, size_px, reach=math.ceil(4 * sigma) + 2)
+    if 0 in part.shape:
+        return np.zeros((size_px[1], size_px[0], 3), np.float32)
+    pixels = part.astype(np.float32)
+    if sigma:
+        blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        pixels = np.asarray(blurred, dtype=np.float32)
+    warped = cv2.warpAffine(pixels, _for_cv2(matrix), size_px, flags=cv2.INTER_LINEAR)
     return np.asarray(warped, dtype=np.float32)
 
 
 def _window(
-    matrix: Floats, image: npt.NDArray[np.float32], size_px: tuple[int, int], reach: int
-) -> tuple[Floats, npt.NDArray[np.float32]]:
+    matrix: Floats, image: npt.NDArray[Any], size_px: tuple[int, int], reach: int
+) -> tuple[Floats, npt.NDArray[Any]]:
     """Return the part of the image that a warp looks at, and the matrix that starts from there."""
     width, height = size_px
     corners = _apply(cv2.invertAffineTransform(matrix), [[0, 0], [width, 0], [width, height], [0, height]])

@@ -30,7 +30,7 @@ LINUX_LIBRARIES = (
 )
 
 
-class FrameFailed(Exception):  # noqa: N818 - an outcome, caught by the renderer
+class FrameFailed(Exception):
     """A frame could not be rendered; the message says why."""
 
 
@@ -115,9 +115,8 @@ class WorkerClient:
         except FrameFailed as error:
             raise WorkError(_start_problem(self._python, str(error), process.log_tail())) from None
         if hello.get("type") != "hello":
-            raise WorkError(
-                f"blender worker: Blender cannot be loaded by {self._python}: {hello.get('message')}; {_library_remedy()}"
-            )
+            reason = f"Blender cannot be loaded by {self._python}: {hello.get('message')}"
+            raise WorkError(f"blender worker: {reason}; {_library_remedy()}")
 
     def _ask(self, process: _Process, pieces: list[bytes]) -> Reply:
         deadline = time.monotonic() + self._timeout_s
@@ -145,7 +144,9 @@ class _Process:
             )
         except OSError as error:
             raise WorkError(f"blender worker: {python} cannot be started: {error.strerror}") from None
-        assert self._popen.stdin and self._popen.stdout and self._popen.stderr
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
         self._in, self._out = self._popen.stdin.fileno(), self._popen.stdout.fileno()
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)

@@ -34,18 +34,39 @@ def _convex(_: Any, __: Any, value: tuple[Range, ...]) -> None:
         raise ValueError("must be empty, or three or more corners of a convex area in counter-clockwise order")
 
 
+def _all_convex(_: Any, __: Any, value: tuple[tuple[Range, ...], ...]) -> None:
+    for outline in value:
+        if not outline:
+            raise ValueError("an outline must have three or more corners")
+        _convex(None, None, outline)
+
+
 @attrs.frozen
 class SensorConfig:
     """What the sensor does to the light, drawn anew for each scene; not applied over background plates."""
 
-    exposure_ev: Range = setting((-0.35, 0.35), help="stops brighter than the exposure meter wants", validator=_within(-4, 4))
-    white_balance: Range = setting((-0.15, 0.15), help="colour cast, -1 blue to 1 orange", validator=_within(-1, 1))
-    green_tint: Range = setting((-0.05, 0.05), help="colour cast, -1 magenta to 1 green", validator=_within(-1, 1))
+    exposure_ev: Range = setting(
+        (-0.35, 0.35), help="stops brighter than the exposure meter wants", validator=_within(-4, 4)
+    )
+    white_balance: Range = setting(
+        (-0.15, 0.15), help="colour cast, -1 blue to 1 orange", validator=_within(-1, 1)
+    )
+    green_tint: Range = setting(
+        (-0.05, 0.05), help="colour cast, -1 magenta to 1 green", validator=_within(-1, 1)
+    )
     saturation: Range = setting((0.85, 1.1), help="1 keeps colours, 0 is grey", validator=_within(0, 3))
-    gamma: Range = setting((0.95, 1.08), help="exponent over the sRGB curve; above 1 is darker", validator=_within(0.3, 3))
-    vignette: Range = setting((0.0, 0.25), help="share of light lost at the circle's edge", validator=_within(0, 1))
-    noise: Range = setting((0.002, 0.012), help="standard deviation of read noise, of full scale", validator=_within(0, 0.3))
-    blur_px: Range = setting((0.0, 0.4), help="standard deviation of the optics' blur", validator=_within(0, 10))
+    gamma: Range = setting(
+        (0.95, 1.08), help="exponent over the sRGB curve; above 1 is darker", validator=_within(0.3, 3)
+    )
+    vignette: Range = setting(
+        (0.0, 0.25), help="share of light lost at the circle's edge", validator=_within(0, 1)
+    )
+    noise: Range = setting(
+        (0.002, 0.012), help="standard deviation of read noise, of full scale", validator=_within(0, 0.3)
+    )
+    blur_px: Range = setting(
+        (0.0, 0.4), help="standard deviation of the optics' blur", validator=_within(0, 10)
+    )
 
 
 @attrs.frozen
@@ -54,7 +75,9 @@ class PeopleConfig:
 
     sitting: tuple[int, int] = setting((1, 5), help="least and most sitting people", validator=_counts)
     standing: tuple[int, int] = setting((0, 4), help="least and most people on their feet", validator=_counts)
-    walking_share: float = setting(0.35, help="share of those on their feet who walk", validator=between(0, 1))
+    walking_share: float = setting(
+        0.35, help="share of those on their feet who walk", validator=between(0, 1)
+    )
     age_years: Range = setting((18.0, 80.0), help="ages", validator=_within(18, 90))
     female_share: float = setting(0.5, help="share of women", validator=between(0, 1))
     pattern_share: float = setting(0.3, help="share of garments with a pattern", validator=between(0, 1))
@@ -67,31 +90,56 @@ class BlenderConfig:
 
     width_px: int = setting(448, help="image width", validator=between(16, 8192))
     height_px: int = setting(336, help="image height", validator=between(16, 8192))
-    samples: int = setting(16, help="light paths per pixel; with denoising 16 is plenty", validator=between(1, 4096))
+    samples: int = setting(
+        16, help="light paths per pixel; with denoising 16 is plenty", validator=between(1, 4096)
+    )
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")
     motion_blur: bool = setting(True, help="whether people move while the shutter is open")
     exposure_s: Range = setting((0.005, 0.03), help="how long the shutter is open", validator=_within(0, 1))
-    fov_degrees: float = setting(180.0, help="field of view across the image circle", validator=between(30, 220))
-    camera_height_m: Range = setting((2.4, 3.2), help="the sensor's height over the floor", validator=_within(1.9, 8))
-    camera_yaw_degrees: Range = setting((0.0, 360.0), help="turn about the vertical", validator=_within(-360, 360))
-    lens_equisolid: Range = setting((0.0, 0.6), help="0 equidistant lens, 1 equisolid", validator=_within(0, 1))
+    fov_degrees: float = setting(
+        180.0, help="field of view across the image circle", validator=between(30, 220)
+    )
+    camera_height_m: Range = setting(
+        (2.4, 3.2), help="the sensor's height over the floor", validator=_within(1.9, 8)
+    )
+    camera_yaw_degrees: Range = setting(
+        (0.0, 360.0), help="turn about the vertical", validator=_within(-360, 360)
+    )
+    lens_equisolid: Range = setting(
+        (0.0, 0.6), help="0 equidistant lens, 1 equisolid", validator=_within(0, 1)
+    )
     people: PeopleConfig = setting(attrs.Factory(PeopleConfig), help="who is there")
     backgrounds: Path | None = setting(None, help="folder of plates: photos of an empty room by the sensor")
-    scenes_per_background: int = setting(5, help="successive scenes that share a plate", validator=at_least(1))
-    floor_radius_m: float = setting(2.8, help="plates: free floor around the point below the camera", validator=between(0.5, 20))
+    scenes_per_background: int = setting(
+        5, help="successive scenes that share a plate", validator=at_least(1)
+    )
+    floor_radius_m: float = setting(
+        2.8, help="plates: free floor around the point below the camera", validator=between(0.5, 20)
+    )
     floor_polygon_m: tuple[Range, ...] = setting(
         (), help="plates: corners of the free floor, convex, instead of the radius; +x is right in the image, +y up",
         validator=_convex,
     )  # fmt: skip
+    obstacles_m: tuple[tuple[Range, ...], ...] = setting(
+        (), help="plates: convex outlines of furniture in the plate, where nobody may be", validator=_all_convex
+    )
     room_style: Style = setting("any", help="colours and materials of rooms")
     room_layout: Layout = setting("any", help="furniture of rooms")
     room_length_m: Range = setting((5.5, 9.0), help="longer side of rooms", validator=_within(4, 20))
     room_width_m: Range = setting((4.5, 6.5), help="shorter side of rooms", validator=_within(4, 20))
-    window_share: Range = setting((0.0, 0.5), help="share of the light that comes in by windows", validator=_within(0, 0.9))
-    ambient_share: Range = setting((0.12, 0.3), help="share of the light that comes from everywhere", validator=_within(0, 1))
-    light_kelvin: Range = setting((3200.0, 6500.0), help="colour temperature of lamps", validator=_within(2000, 10000))
+    window_share: Range = setting(
+        (0.0, 0.5), help="share of the light that comes in by windows", validator=_within(0, 0.9)
+    )
+    ambient_share: Range = setting(
+        (0.12, 0.3), help="share of the light that comes from everywhere", validator=_within(0, 1)
+    )
+    light_kelvin: Range = setting(
+        (3200.0, 6500.0), help="colour temperature of lamps", validator=_within(2000, 10000)
+    )
     sensor: SensorConfig = setting(attrs.Factory(SensorConfig), help="what the sensor does to the light")
-    min_visible_px: int = setting(12, help="people with fewer visible pixels count as unseen", validator=at_least(1))
+    min_visible_px: int = setting(
+        12, help="people with fewer visible pixels count as unseen", validator=at_least(1)
+    )
     depth: bool = setting(False, help="add the layer 'depth' (rooms only; plates have none)")
     background: bool = setting(False, help="add the layer 'background', the scene without people; rooms render twice")
     alpha: bool = setting(False, help="add the layer 'alpha', coverage by people")

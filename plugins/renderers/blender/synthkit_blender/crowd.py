@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -56,7 +56,7 @@ class Figure:
         """Its name in the rendered scene."""
         return f"person_{self.number:03d}"
 
-    def world(self, points_m: NDArray[np.floating]) -> Floats:
+    def world(self, points_m: NDArray[Any]) -> Floats:
         """Return points (..., 3) of the person frame in the world."""
         points = np.asarray(points_m, np.float64)
         return self.pose.points(points.reshape(-1, 3)).reshape(points.shape)
@@ -121,12 +121,12 @@ def fitted(body: PosedPerson, arms: bool) -> ChairFit:
     return fit if not arms or _free(points, arm_solids(fit)) else attrs.evolve(fit, arms=False)
 
 
-def _rearmost(points_m: NDArray[np.floating], z_m: float) -> float:
+def _rearmost(points_m: NDArray[Any], z_m: float) -> float:
     near = points_m[np.abs(points_m[:, 2] - z_m) < 0.05]
     return float(near[:, 1].max()) if len(near) else 0.1
 
 
-def _free(points_m: NDArray[np.floating], solids_m: Floats) -> bool:
+def _free(points_m: NDArray[Any], solids_m: Floats) -> bool:
     return Piece((), solids_m, np.zeros((0, 2))).holds(np.asarray(points_m, np.float64)) == 0
 
 

@@ -117,7 +117,7 @@ def encode(light: Linear, circle: NDArray[np.bool_], gamma: float) -> Image:
     """Return sRGB bytes (IEC 61966-2-1), black outside the image circle."""
     light = np.clip(light, 0, 1)
     srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(np.maximum(light, 0.0031308), 1 / 2.4) - 0.055)
-    image = np.rint(np.power(srgb, gamma) * 255).astype(np.uint8)
+    image: Image = np.rint(np.power(srgb, gamma) * 255).astype(np.uint8)
     image[~circle] = 0
     return image
 
@@ -126,4 +126,5 @@ def decode(image: Image) -> Linear:
     """Return the linear light of sRGB bytes."""
     table = np.arange(256) / 255
     linear = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)
-    return linear.astype(np.float32)[image]
+    levels: Linear = linear.astype(np.float32)
+    return levels[image]

@@ -6,6 +6,7 @@ Metres, z up. Faces are (F, 4) int32; a triangle repeats its last vertex (as in 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -107,7 +108,7 @@ def cylinder(radius_m: float, height_m: float, sides: int = 12, top_radius_m: fl
 def tube(points_m: Sequence[Sequence[float]], radius_m: float, sides: int = 8) -> Mesh:
     """Return a bent tube through points, one straight piece per leg."""
     pieces = []
-    for start, end in zip(points_m, points_m[1:], strict=False):
+    for start, end in itertools.pairwise(points_m):
         a, b = np.asarray(start, float), np.asarray(end, float)
         length = float(np.linalg.norm(b - a))
         pieces.append(cylinder(radius_m, length, sides).moved(_along((b - a) / length, a)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 import cv2
@@ -32,17 +33,17 @@ class Pose2D:
     def outline(self, outline_m: Floats) -> Floats:
         """Return a local outline (N, 2) in the world."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
-        return outline_m @ np.array([[c, s], [-s, c]]) + (self.x_m, self.y_m)
+        return np.asarray(outline_m @ np.array([[c, s], [-s, c]]) + (self.x_m, self.y_m))
 
     def points(self, points_m: Floats) -> Floats:
         """Return local points (N, 3) in the world."""
         m = self.matrix
-        return points_m @ m[:3, :3].T + m[:3, 3]
+        return np.asarray(points_m @ m[:3, :3].T + m[:3, 3])
 
     def local(self, points_m: Floats) -> Floats:
         """Return world points (N, 3) in the local frame."""
         m = self.matrix
-        return (points_m - m[:3, 3]) @ m[:3, :3]
+        return np.asarray((points_m - m[:3, 3]) @ m[:3, :3])
 
 
 @attrs.frozen(eq=False)
@@ -63,7 +64,7 @@ class Placed:
         return self.piece.holds(self.pose.local(points_m))
 
 
-def hull(points_m: NDArray[np.floating]) -> Floats:
+def hull(points_m: NDArray[Any]) -> Floats:
     """Return the convex outline (M, 2), counter-clockwise, of points seen from above."""
     flat = np.ascontiguousarray(points_m[:, :2], dtype=np.float32)
     return cv2.convexHull(flat, clockwise=False)[:, 0].astype(np.float64)

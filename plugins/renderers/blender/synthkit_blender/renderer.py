@@ -34,7 +34,8 @@ class BlenderRenderer:
 
     ``timings`` holds the stages of the last frame in seconds: ``people`` and ``scene`` (drawing and placing),
     ``worker`` (all of the worker, pipe included) with its parts ``worker.build``, ``worker.render_PASS`` and
-    ``worker.read``, and its processor time ``worker.cpu``; ``truth``, ``develop``; and ``resident_mb``, the worker's memory.
+    ``worker.read``, and its processor time ``worker.cpu``; ``truth``, ``develop``; and ``resident_mb``, the
+    worker's memory.
 
     Args:
         people: where people come from; None for the body library.
@@ -43,8 +44,9 @@ class BlenderRenderer:
     samples_per_scene = 1
 
     def __init__(
-        self, config: BlenderConfig, checkpoint: Checkpoint | None, runtime: Runtime, *, people: PeopleSource | None = None
-    ) -> None:
+        self, config: BlenderConfig, checkpoint: Checkpoint | None, runtime: Runtime, *,
+        people: PeopleSource | None = None,
+    ) -> None:  # fmt: skip
         self._config, self._runtime = config, runtime
         self._client = WorkerClient(config.python, config.timeout_s, config.recycle_after)
         self._people = people
@@ -135,8 +137,8 @@ class BlenderRenderer:
         if self._plates is not None:
             number = scene // config.scenes_per_background
             plate = self._plates.read(number, config.width_px, config.height_px)
-            frames = (reply.passes[name]["color"] for name in ("people", "shaded", "unshaded"))
-            image = composite(*frames, plate, sensor.exposure_ev, drawn.camera)
+            people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
+            image = composite(people, shaded, unshaded, plate, sensor.exposure_ev, drawn.camera)
             name = self._plates.paths[number % len(self._plates.paths)].name
             return image, plate if config.background else None, {"background": name}
         color = reply.passes["room"]["color"][..., :3]
@@ -169,10 +171,12 @@ class _Clock:
         self._apart = 0.0
 
     def add_people(self, seconds: float) -> None:
+        """Count time spent on people, not to be counted as the stage's own."""
         self.seconds["people"] += seconds
         self._apart += seconds
 
     def stamp(self, stage: str) -> None:
+        """End a stage."""
         now = time.perf_counter()
         self.seconds[stage] = now - self._last - self._apart
         self._last, self._apart = now, 0.0

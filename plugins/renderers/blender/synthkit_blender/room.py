@@ -20,6 +20,9 @@ SEAT_SPACING_M = 0.78
 SEAT_CLEARANCE_M = 0.8
 DOOR_CLEARANCE_M = 0.9
 SKIRTING_M = 0.09
+OFF_WALL_M = 0.02
+QUARTER_TURNS = (0.0, math.pi / 2, math.pi, 3 * math.pi / 2)
+TABLE_CORNERS_M = (0.02, 0.15, 0.4)
 
 
 @attrs.frozen(eq=False)
@@ -117,9 +120,9 @@ def _shell(plan: RoomPlan, decor: Decor, rng: np.random.Generator) -> tuple[tupl
         skirting = box(float(np.hypot(*(b - a))) - 0.02, 0.015, SKIRTING_M)
         parts.append((skirting.at(0, 0.008).moved(turned_z(yaw, *middle)), decor.trim))
     if rng.random() < 0.3:
-        size = rng.uniform((1.6, 1.2), (2.8, 2.0))
-        place = np.asarray(plan.centre_m) + rng.normal(0, 0.4, 2)
-        parts.append((box(*size, 0.008).at(*place), decor.rug))
+        length, width = (float(v) for v in rng.uniform((1.6, 1.2), (2.8, 2.0)))
+        x, y = (float(v) for v in np.asarray(plan.centre_m) + rng.normal(0, 0.4, 2))
+        parts.append((box(length, width, 0.008).at(x, y), decor.rug))
     return tuple(parts)
 
 
@@ -190,7 +193,8 @@ class _Walls:
         pose = self._free_stretch(width + 0.1, None)
         if pose is None:
             return
-        forward = Pose2D(pose.x_m - 0.02 * math.sin(pose.yaw_rad), pose.y_m + 0.02 * math.cos(pose.yaw_rad), pose.yaw_rad)
+        c, s = math.cos(pose.yaw_rad), math.sin(pose.yaw_rad)
+        forward = Pose2D(pose.x_m - OFF_WALL_M * s, pose.y_m + OFF_WALL_M * c, pose.yaw_rad)
         outline = forward.outline(piece.outline_m)
         if self._floor.fits(outline, 0.005):
             self._floor.take(outline)
@@ -233,8 +237,7 @@ def _tables(plan: RoomPlan, decor: Decor, floor: Floor, rng: np.random.Generator
     seats: list[Seat] = []
     spaced: list[Floats] = []
     for cluster in clusters:
-        yaws = (0.0, math.pi) if cluster.outline_m[:, 1].max() * 2 > plan.width_m * 0.55 else (0, math.pi / 2, math.pi, 4.712)
-        pose = floor.find(cluster.outline_m, rng, gap_m=0.02, tries=80, yaws=yaws)
+        pose = floor.find(cluster.outline_m, rng, gap_m=0.02, tries=80, yaws=QUARTER_TURNS)
         if pose is None:
             continue
         spaced.append(floor.take(pose.outline(cluster.outline_m)))
@@ -270,7 +273,8 @@ def _meeting(plan: RoomPlan, decor: Decor, rng: np.random.Generator) -> list[_Cl
     length = float(rng.uniform(1.9, max(2.0, min(4.2, plan.length_m - 2.9))))
     width = float(rng.uniform(1.0, 1.3))
     ends = bool(rng.random() < 0.6)
-    piece = make.table(length, width, decor, panel_legs=bool(rng.random() < 0.5), round_m=float(rng.choice([0.02, 0.15, 0.4])))
+    corner_m = float(rng.choice(TABLE_CORNERS_M))
+    piece = make.table(length, width, decor, panel_legs=bool(rng.random() < 0.5), round_m=corner_m)
     outline = rectangle(length + (2 * SEAT_CLEARANCE_M if ends else 0.4), width + 2 * SEAT_CLEARANCE_M)
     return [_Cluster(((piece, Pose2D(0, 0), _edges(length, width, (1, -1), ends)),), outline)]
 

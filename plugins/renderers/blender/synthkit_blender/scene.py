@@ -123,12 +123,16 @@ def _plate_scene(
     area = plate_area(config)
     decor = plate_decor(seeds)
     office = bool(seeds.stream("chairs").random() < 0.4)
-    stage = Stage(Floor(area), (), decor, office, _reach_m(camera), empty_chairs=False)
+    floor = Floor(area)
+    for outline in config.obstacles_m:
+        floor.take(np.array(outline, np.float64))
+    stage = Stage(floor, (), decor, office, _reach_m(camera), empty_chairs=False)
     crowd = populate(stage, config.people, source, seeds.child("people"), exposure_s)
     rng = seeds.stream("light")
     kelvin, ambient = _uniform(rng, config.light_kelvin), _uniform(rng, config.ambient_share)
     low, high = area.min(axis=0), area.max(axis=0)
-    plan = RoomPlan(*(float(v) for v in high - low), float(camera.world_from_camera[2, 3]) + 0.3, (0, 0), "", "")
+    length, width = (float(v) for v in high - low)
+    plan = RoomPlan(length, width, float(camera.world_from_camera[2, 3]) + 0.3, (0, 0), "", "")
     lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng)
     things = [Thing(polygon(area), PLATE_FLOOR, np.eye(4), "floor")]
     things += _placed_things(crowd.chairs) + _people_things(crowd.figures)

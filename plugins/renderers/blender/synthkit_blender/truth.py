@@ -49,7 +49,7 @@ def annotate(
     """
     shares = np.stack([person_coverage(figure.name, ids, ranks) for figure in figures]) if figures else None
     instances = np.zeros(depth_m.shape, np.uint8)
-    people = []
+    people: list[Person] = []
     for index, figure in enumerate(figures):
         assert shares is not None
         mask = (shares[index] >= MIN_COVERAGE) & (shares.argmax(axis=0) == index)
@@ -87,9 +87,9 @@ def _person(
 
 def person_coverage(name: str, ids: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (H, W) how much of each pixel an asset covers."""
-    # Ids are compared as bits: half of all floats' patterns would be fine, but hashes are only bits.
+    # Ids are hashes that only look like floats: compare their bits.
     wanted = np.uint32(cryptomatte_id(name))
-    return np.where(ids.view(np.uint32) == wanted, ranks, 0).sum(axis=-1).astype(np.float32)
+    return np.asarray(np.where(ids.view(np.uint32) == wanted, ranks, 0).sum(axis=-1), np.float32)
 
 
 def cryptomatte_id(name: str) -> int:

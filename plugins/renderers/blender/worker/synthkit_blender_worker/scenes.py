@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix  # type: ignore[import-not-found]  # comes with bpy, untyped
 
 from synthkit_blender_worker.surfaces import SurfaceFactory
 from synthkit_blender_worker.wire import Array

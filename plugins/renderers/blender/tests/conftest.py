@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-in people, quick to build, and a renderer at a tiny size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthkit.config import structure
+from synthkit.interfaces import Runtime
+from synthkit.seeds import Seeds
+from synthkit_blender.config import BlenderConfig
+from synthkit_blender.geometry import cylinder, ellipsoid, merged
+from synthkit_blender.people import Material, MeshPart, PosedPerson
+from synthkit_blender.renderer import BlenderRenderer
+
+TINY = {"width_px": 96, "height_px": 72, "samples": 2, "min_visible_px": 3}
+
+
+class Mannequins:
+    """People of ellipsoids, of several sizes."""
+
+    def person(self, seeds, posture, ranges, *, table):
+        rng = seeds.stream("mannequin")
+        size = float(rng.uniform(0.85, 1.15))
+        if posture == "sitting":
+            trunk = [ellipsoid((0.18, 0.13, 0.3)).at(0, 0, 0.77)]
+            trunk += [ellipsoid((0.07, 0.24, 0.06)).at(x, -0.2, 0.53) for x in (-0.1, 0.1)]
+            trunk += [cylinder(0.05, 0.5).at(x, -0.4) for x in (-0.1, 0.1)]
+            head, seat = ellipsoid((0.09, 0.1, 0.12), 16, 10).at(0, 0, 1.19), 0.47 * size
+        else:
+            trunk = [ellipsoid((0.2, 0.13, 0.35)).at(0, 0, 1.15)]
+            trunk += [cylinder(0.07, 0.9).at(x, 0) for x in (-0.1, 0.1)]
+            head, seat = ellipsoid((0.09, 0.1, 0.12), 16, 10).at(0, 0, 1.62), None
+        parts = []
+        for name, mesh, kind in (("body", merged(trunk), "cloth"), ("head", head, "skin")):
+            vertices = (mesh.vertices_m * size).astype(np.float32)
+            color = tuple(float(c) for c in rng.uniform(0.05, 0.6, 3))
+            parts.append(MeshPart(name, vertices, mesh.faces, vertices, Material(kind, color)))
+        crown = parts[1].vertices_m
+        centre = (crown.max(axis=0) + crown.min(axis=0)) / 2
+        joints = {"head_top": crown[crown[:, 2].argmax()], "pelvis": parts[0].vertices_m.mean(axis=0)}
+        everything = np.concatenate([part.vertices_m for part in parts])
+        return PosedPerson(
+            tuple(parts), joints, centre, crown, everything, posture, 1.75 * size, seat, {"pose": posture}
+        )
+
+
+@pytest.fixture(scope="session")
+def mannequins():
+    return Mannequins()
+
+
+@pytest.fixture
+def tiny_renderer(tmp_path: Path):
+    """Return a function that makes a renderer from settings over the tiny ones."""
+
+    def make(people=None, **settings) -> BlenderRenderer:
+        config = structure(BlenderConfig, {**TINY, **settings})
+        return BlenderRenderer(config, None, Runtime(Seeds(1), tmp_path, threads=1), people=people or Mannequins())
+
+    return make

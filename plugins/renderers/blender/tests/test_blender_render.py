@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real Blender at a tiny size: truth sits on people, bytes repeat, and a dead worker is replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthkit.sample import Sample, Skipped
+from synthkit.seeds import Seeds
+from synthkit_blender.client import WorkerClient
+from synthkit_blender.geometry import ellipsoid
+from synthkit_blender.optics import ceiling_camera
+from synthkit_blender.request import ROOM, Quality, render_request
+from synthkit_blender.scene import Scene, Thing
+from synthkit_blender.surfaces import Surface
+
+pytestmark = pytest.mark.blender
+
+
+def render(renderer, scene: int) -> Sample | Skipped:
+    (sample,) = renderer.render(scene, Seeds(11).child("scene", scene))
+    return sample
+
+
+def seen(sample: Sample):
+    return [person for person in sample.people if person.instance is not None]
+
+
+def test_projection_meets_rendered_spheres():
+    camera = ceiling_camera(240, 180, 180, 0.5, 2.7, 33.0)
+    rng = np.random.default_rng(4)
+    angles, radii = np.arange(12) * 2.4, np.linspace(0.2, 4.0, 12)
+    places = np.column_stack([np.cos(angles) * radii, np.sin(angles) * radii, rng.uniform(0, 1.6, 12)])
+    distances = np.linalg.norm(places - (0, 0, 2.7), axis=1)
+    glow = Surface((1.0, 1.0, 1.0), emission=1.0)
+    # All spheres look alike in size, so that none shows the curvature of the projection.
+    things = [
+        Thing(ellipsoid((0.02 * d,) * 3, 24, 24).at(*place), glow, np.eye(4), "room")
+        for place, d in zip(places, distances, strict=True)
+    ]
+    scene = Scene(camera, tuple(things), (), ((0.0, 0.0, 0.0), 0.0), (), {})
+    with WorkerClient(None, 120, 500) as client:
+        reply = client.render(*render_request(scene, (ROOM,), Quality(128, False, False, 1, 3)))
+    light = reply.passes["room"]["color"][..., 0]
+    y, x = np.mgrid[0:180, 0:240] + 0.5
+    expected, valid = camera.project(places)
+    assert valid.all()
+    errors = []
+    for cx, cy in expected:
+        window = light * (np.hypot(x - cx, y - cy) < 5)
+        errors.append(np.hypot((window * x).sum() / window.sum() - cx, (window * y).sum() / window.sum() - cy))
+    assert np.mean(errors) < 0.05
+    assert np.max(errors) < 0.12
+
+
+def test_truth_sits_on_people(tiny_renderer):
+    with tiny_renderer(width_px=160, height_px=120, depth=True, alpha=True, background=True) as renderer:
+        sample = render(renderer, 1)
+        assert set(renderer.timings) >= {"people", "scene", "worker", "worker.render_room", "truth", "develop"}
+    instances = sample.layers["instances"]
+    people = seen(sample)
+    assert people
+    assert sorted(np.unique(instances[instances > 0])) == [person.instance for person in people]
+    differs = np.abs(sample.image.astype(int) - sample.layers["background"].astype(int)).max(axis=-1) > 20
+    for person in people:
+        mask = instances == person.instance
+        y, x = np.nonzero(mask)
+        assert person.box_xyxy_px == (x.min(), y.min(), x.max() + 1, y.max() + 1)
+        polygon = np.zeros(mask.shape, np.uint8)
+        cv2.fillConvexPoly(polygon, np.round(person.rotated_box.corners_px()).astype(np.int32), 1)
+        assert polygon[mask].mean() > 0.9
+        assert 0 < person.visible_fraction <= 1
+        assert 0 < sample.layers["depth"][mask].min() < 8
+        head = person.keypoints["head_top"]
+        assert not head.visible or mask[int(head.y_px), int(head.x_px)]
+    assert differs[instances > 0].mean() > 0.5
+    assert (sample.layers["alpha"][instances > 0] >= 127).all()
+    assert not sample.image[0, 0].any()
+
+
+def test_an_unoccluded_person_is_wholly_visible(tiny_renderer):
+    people = {"sitting": [0, 0], "standing": [1, 1]}
+    with tiny_renderer(width_px=160, height_px=120, samples=16, people=people, motion_blur=False) as renderer:
+        fractions = [p.visible_fraction for scene in range(3) for p in render(renderer, scene).people]
+    assert max(fractions) > 0.93
+
+
+def in_fresh_process(folder) -> bytes:
+    code = f"""
+        import sys
+        from pathlib import Path
+        from synthkit.config import structure
+        from synthkit.interfaces import Runtime
+        from synthkit.seeds import Seeds
+        from synthkit_blender.config import BlenderConfig
+        from synthkit_blender.renderer import BlenderRenderer
+        config = structure(BlenderConfig, {{"width_px": 96, "height_px": 72, "samples": 2}})
+        with BlenderRenderer(config, None, Runtime(Seeds(1), Path({str(folder)!r}), threads=1)) as renderer:
+            (sample,) = renderer.render(2, Seeds(11).child("scene", 2))
+        sys.stdout.buffer.write(sample.image.tobytes() + sample.layers["instances"].tobytes())
+        sys.stdout.buffer.write(repr(sample.people).encode())
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, check=True, timeout=200)
+    return done.stdout
+
+
+def test_real_people_give_the_same_bytes_in_fresh_processes(tmp_path):
+    first, second = in_fresh_process(tmp_path), in_fresh_process(tmp_path)
+    assert len(first) > 96 * 72 * 4
+    assert first == second
+
+
+def test_history_does_not_matter_and_a_killed_worker_is_replaced(tiny_renderer):
+    with tiny_renderer(recycle_after=2, samples=8) as renderer:
+        before = render(renderer, 3)
+        render(renderer, 4)
+        first_pid = renderer.client.pid
+        render(renderer, 5)
+        assert renderer.client.pid != first_pid, "the worker is recycled"
+        victim = renderer.client.pid
+        killer = threading.Timer(0.25, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        after = render(renderer, 3)
+        killer.join()
+        os.kill(renderer.client.pid, signal.SIGKILL)
+        again = render(renderer, 3)
+        assert renderer.client.pid != victim
+    for other in (after, again):
+        assert np.array_equal(before.image, other.image)
+        assert before.people == other.people
+
+
+def test_a_frame_that_takes_too_long_is_skipped(tiny_renderer):
+    with tiny_renderer(timeout_s=0.05) as renderer:
+        skipped = render(renderer, 0)
+    assert isinstance(skipped, Skipped)
+    assert "timeout_s" in skipped.reason
+
+
+def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    Image.fromarray(np.full((90, 120, 3), 170, np.uint8)).save(plates / "room.png")
+    settings = {"backgrounds": str(plates), "background": True, "samples": 8}
+    with tiny_renderer(width_px=120, height_px=90, **settings) as renderer:
+        sample = render(renderer, 6)
+    assert sample.meta["background"] == "room.png"
+    instances = sample.layers["instances"]
+    assert seen(sample)
+    y, x = np.mgrid[0:90, 0:120] + 0.5
+    near_rim = (np.hypot(x - 60, y - 45) < 44) & (np.hypot(x - 60, y - 45) > 42) & (instances == 0)
+    assert np.abs(sample.image[near_rim].astype(int) - 170).max() <= 1, "the plate shows beyond the floor"
+    assert (sample.image[instances > 0].astype(int) != 170).any(axis=-1).mean() > 0.8
+    free = (instances == 0) & (np.hypot(x - 60, y - 45) < 30)
+    assert sample.image[free].min() < 165, "shadows fall on the floor"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_worker_survives_its_parent():
+    code = """
+        import os, sys
+        from synthkit_blender.client import WorkerClient
+        client = WorkerClient(None, 60, 5)
+        client._running()
+        print(client.pid, flush=True)
+        sys.stdin.read()
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        try:
+            state = open(f"/proc/{worker}/stat").read().rsplit(")", 1)[1].split()[0]  # noqa: SIM115, PTH123
+        except FileNotFoundError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker outlived its parent")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenes without Blender: nothing overlaps, everybody is in view, and the same seeds give the same scene."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthkit.config import structure
+from synthkit.errors import ConfigError
+from synthkit.seeds import Seeds
+from synthkit_blender.config import BlenderConfig
+from synthkit_blender.crowd import Stage, populate
+from synthkit_blender.optics import ceiling_camera
+from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
+from synthkit_blender.request import ROOM, Quality, render_request
+from synthkit_blender.room import RoomPlan, furnish
+from synthkit_blender.scene import sample_scene
+
+LAYOUTS = ("meeting", "office", "seminar")
+STYLES = ("modern", "warm", "institutional")
+coordinates = st.floats(-3, 3, allow_nan=False)
+outlines = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8, unique=True)
+
+
+def outline_of(points):
+    return hull(np.array(points))
+
+
+@given(outlines, outlines)
+def test_overlap_agrees_with_points_in_both_outlines(first, second):
+    a, b = outline_of(first), outline_of(second)
+    if min(len(a), len(b)) < 3:
+        return
+    corners_meet = any(inside(point[None], b) for point in a) or any(inside(point[None], a) for point in b)
+    if corners_meet:
+        assert overlap(a, b)
+    assert overlap(a, b) == overlap(b, a)
+    assert not overlap(a, b + np.array([20.0, 0.0]))
+    assert overlap(a, a)
+
+
+def plan(seed: int, layout: str) -> RoomPlan:
+    return RoomPlan(7.0, 5.5, 2.9, (0.4, -0.3), STYLES[seed % 3], layout)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), layout=st.sampled_from(LAYOUTS))
+def test_nobody_and_nothing_overlaps(mannequins, seed, layout):
+    seeds = Seeds(seed)
+    room = furnish(plan(seed, layout), seeds)
+    furniture = [thing for thing in room.placed if len(thing.piece.solids_m) and thing.group == "furniture"]
+    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, 4.0, empty_chairs=True)
+    people = structure(BlenderConfig, {"people": {"sitting": [3, 5], "standing": [2, 4]}}).people
+    crowd = populate(stage, people, mannequins, seeds, 0.02)
+    bodies = [figure.world(figure.body.surface_vertices_m) for figure in crowd.figures]
+    for thing, other in itertools.combinations(furniture, 2):
+        assert not overlap(thing.outline_m, other.outline_m, -1e-6)
+    for body in bodies:
+        assert inside(hull(body), room.floor.area_m)
+        assert not any(thing.holds(body) for thing in furniture)
+    for one, other in itertools.combinations(bodies, 2):
+        assert not overlap(hull(one), hull(other))
+    for one, other in itertools.combinations(crowd.chairs, 2):
+        assert not overlap(one.outline_m, other.outline_m)
+    for figure in crowd.figures:
+        if figure.body.posture == "sitting":
+            assert figure.chair is not None
+            seat = figure.chair.piece.solids_m[0][5]
+            assert abs(seat - figure.body.seat_height_m) < 0.02
+
+
+def test_a_crowd_too_large_for_the_floor_is_smaller(mannequins):
+    floor = Floor(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1.0]]))
+    room = furnish(plan(1, "meeting"), Seeds(1))
+    stage = Stage(floor, (), room.decor, True, 4.0, empty_chairs=False)
+    config = structure(BlenderConfig, {"people": {"sitting": [20, 20], "standing": [20, 20]}}).people
+    crowd = populate(stage, config, mannequins, Seeds(3), 0.0)
+    assert 1 <= len(crowd.figures) < 40
+
+
+@pytest.mark.parametrize("scene", range(6))
+def test_heads_lie_within_the_image_circle(scene, mannequins):
+    drawn = sample_scene(BlenderConfig(), mannequins, Seeds(5).child("scene", scene))
+    for figure in drawn.figures:
+        _, valid = drawn.camera.project(figure.world(figure.body.head_vertices_m))
+        assert valid.all()
+
+
+def test_equal_seeds_give_equal_requests(mannequins):
+    quality = Quality(4, True, True, 1, 9)
+    first, second = (
+        render_request(sample_scene(BlenderConfig(), mannequins, Seeds(5).child(3)), (ROOM,), quality) for _ in range(2)
+    )
+    assert first[0] == second[0]
+    assert all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
+    other, _ = render_request(sample_scene(BlenderConfig(), mannequins, Seeds(5).child(4)), (ROOM,), quality)
+    assert other["camera"] != first[0]["camera"]
+
+
+def test_counts_follow_the_settings(mannequins):
+    config = structure(BlenderConfig, {"people": {"sitting": [2, 2], "standing": [0, 0]}})
+    drawn = [sample_scene(config, mannequins, Seeds(s)) for s in range(5)]
+    assert {figure.body.posture for scene in drawn for figure in scene.figures} == {"sitting"}
+    assert max(len(scene.figures) for scene in drawn) == 2
+
+
+def test_obstacles_of_a_plate_stay_clear(mannequins, tmp_path):
+    table = [[-2.0, -0.6], [2.0, -0.6], [2.0, 0.6], [-2.0, 0.6]]
+    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "obstacles_m": [table]})
+    for seed in range(5):
+        for figure in sample_scene(config, mannequins, Seeds(seed)).figures:
+            assert not overlap(hull(figure.world(figure.body.surface_vertices_m)), np.array(table))
+
+
+@given(st.floats(60, 200), st.floats(0, 1))
+def test_the_lens_fills_its_circle(fov_degrees, equisolid):
+    camera = ceiling_camera(448, 336, fov_degrees, equisolid, 2.7, 30.0)
+    assert abs(camera.max_radius_px - 168) < 1e-6
+    below, valid = camera.project(np.array([0.0, 0.0, 0.0]))
+    assert valid
+    assert np.allclose(below, (224, 168))
+
+
+def test_poses_turn_counter_clockwise():
+    pose = Pose2D(1.0, 2.0, np.pi / 2)
+    assert np.allclose(pose.outline(np.array([[1.0, 0.0]])), [[1.0, 3.0]])
+    assert np.allclose(pose.local(pose.points(np.array([[1.0, 2.0, 3.0]]))), [[1.0, 2.0, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"samples": 0}, "renderer.samples"),
+        ({"people": {"sitting": [3, 1]}}, "renderer.people.sitting"),
+        ({"sensor": {"noise": [0.1, 0.0]}}, "renderer.sensor.noise"),
+        ({"room_style": "gothic"}, "renderer.room_style"),
+        ({"floor_polygon_m": [[0, 0], [0, 1], [1, 0]]}, "renderer.floor_polygon_m"),
+        ({"widht_px": 3}, "renderer.widht_px"),
+    ],
+)
+def test_wrong_settings_are_named(options, path):
+    with pytest.raises(ConfigError, match=path):
+        structure(BlenderConfig, options, path="renderer")
+
+
+def test_depth_over_plates_is_refused():
+    with pytest.raises(ConfigError, match="depth"):
+        structure(BlenderConfig, {"depth": True, "backgrounds": "somewhere"})

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages: both ends speak alike, and nonsense is refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from synthkit_blender import wire
+
+worker_wire = pytest.importorskip("synthkit_blender_worker.wire")
+
+
+def test_both_ends_understand_each_other():
+    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros((0, 4), np.int32), np.ones(3, np.uint8)]
+    sent = b"".join(wire.encode({"type": "render", "n": 1}, arrays))
+    header, received = worker_wire.read_message(io.BytesIO(sent))
+    assert header == {"type": "render", "n": 1}
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, received, strict=True))
+    back = io.BytesIO()
+    worker_wire.write_message(back, {"type": "frames"}, arrays)
+    assert back.getvalue()[:4] == wire.MAGIC
+    head, body = wire.lengths(back.getvalue()[: wire.PREFIX.size])
+    rest = back.getvalue()[wire.PREFIX.size :]
+    header, received = wire.decode(rest[:head], rest[head : head + body])
+    assert header == {"type": "frames"}
+    assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(arrays, received, strict=True))
+
+
+def test_the_end_of_the_stream_is_no_message():
+    assert worker_wire.read_message(io.BytesIO(b"")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        (b"{}", b""),
+        (b"not json", b""),
+        (b'{"arrays": [["object", [1]]]}', b"12345678"),
+        (b'{"arrays": [["float32", [5]]]}', b"1234"),
+        (b'{"arrays": [["float32", [-1]]]}', b"1234"),
+        (b"[]", b""),
+    ],
+)
+def test_nonsense_is_refused(text, body):
+    with pytest.raises(wire.ProtocolError):
+        wire.decode(text, body)
+
+
+def test_prints_of_native_code_are_no_message():
+    with pytest.raises(wire.ProtocolError, match="expected a message"):
+        wire.lengths(b"Fra:1 Mem:10M, Time:00:01"[: wire.PREFIX.size])
+    with pytest.raises(worker_wire.BadMessageError):
+        worker_wire.read_message(io.BytesIO(b"Fra:1 Mem:10M, Time:00:01"))
+
+
+def test_objects_are_never_sent():
+    with pytest.raises(ValueError, match="float32"):
+        wire.encode({}, [np.array([{}], dtype=object)])

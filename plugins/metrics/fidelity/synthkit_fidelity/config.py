@@ -22,7 +22,9 @@ class FrechetConfig:
     layer: str | None = setting(
         None, help="where it is tapped: stride2 ... stride32 or pool1 ... pool5; none takes the last"
     )
-    weights: Path | None = setting(None, help="file or folder of the network's weights; none looks in the usual places")
+    weights: Path | None = setting(
+        None, help="file or folder of the network's weights; none looks in the usual places", decides="nothing"
+    )
     region: Literal["image", "crops"] = setting(
         "image", help="whole images, or head-aligned crops of the people in them, as thesis 000 compares"
     )

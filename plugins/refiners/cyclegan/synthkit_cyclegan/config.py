@@ -41,9 +41,7 @@ class CycleGANConfig:
     beta1: float = setting(0.5, help="Adam's momentum", validator=between(0, 0.999))
     pool: int = setting(50, help="generated crops the discriminators remember", validator=at_least(0))
     generator_filters: int = setting(64, help="filters of the generator's first layer", validator=at_least(1))
-    discriminator_filters: int = setting(
-        64, help="filters of the discriminator's first layer", validator=at_least(1)
-    )
+    discriminator_filters: int = setting(64, help="filters of the discriminator's first layer", validator=at_least(1))
     skip: bool = setting(True, help="add the generator's input to its output")
     flip: bool = setting(True, help="mirror crops at random while training")
     discriminator_cycle_weight: float = setting(
@@ -60,11 +58,9 @@ class CycleGANConfig:
         "auto",
         help="the perceptual network; auto means vgg16, or mobilenet_v2 where vgg16's weights cannot be had",
     )
-    perceptual_layer: str | None = setting(
-        None, help="its layer; none means pool2 of vgg16, stride4 of mobilenet_v2"
-    )
+    perceptual_layer: str | None = setting(None, help="its layer; none means pool2 of vgg16, stride4 of mobilenet_v2")
     perceptual_weights: Path | None = setting(
-        None, help="its weights' file or folder; none means wherever they are found"
+        None, help="its weights' file or folder; none means wherever they are found", decides="nothing"
     )
     precision: Literal["float32", "bfloat16"] = setting(
         "float32", help="precision of forward passes in training; bfloat16 is faster where the device has it"

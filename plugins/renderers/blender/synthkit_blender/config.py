@@ -48,25 +48,17 @@ class SensorConfig:
     exposure_ev: Range = setting(
         (-0.35, 0.35), help="stops brighter than the exposure meter wants", validator=_within(-4, 4)
     )
-    white_balance: Range = setting(
-        (-0.15, 0.15), help="colour cast, -1 blue to 1 orange", validator=_within(-1, 1)
-    )
-    green_tint: Range = setting(
-        (-0.05, 0.05), help="colour cast, -1 magenta to 1 green", validator=_within(-1, 1)
-    )
+    white_balance: Range = setting((-0.15, 0.15), help="colour cast, -1 blue to 1 orange", validator=_within(-1, 1))
+    green_tint: Range = setting((-0.05, 0.05), help="colour cast, -1 magenta to 1 green", validator=_within(-1, 1))
     saturation: Range = setting((0.85, 1.1), help="1 keeps colours, 0 is grey", validator=_within(0, 3))
     gamma: Range = setting(
         (0.95, 1.08), help="exponent over the sRGB curve; above 1 is darker", validator=_within(0.3, 3)
     )
-    vignette: Range = setting(
-        (0.0, 0.25), help="share of light lost at the circle's edge", validator=_within(0, 1)
-    )
+    vignette: Range = setting((0.0, 0.25), help="share of light lost at the circle's edge", validator=_within(0, 1))
     noise: Range = setting(
         (0.002, 0.012), help="standard deviation of read noise, of full scale", validator=_within(0, 0.3)
     )
-    blur_px: Range = setting(
-        (0.0, 0.4), help="standard deviation of the optics' blur", validator=_within(0, 10)
-    )
+    blur_px: Range = setting((0.0, 0.4), help="standard deviation of the optics' blur", validator=_within(0, 10))
 
 
 @attrs.frozen
@@ -75,9 +67,7 @@ class PeopleConfig:
 
     sitting: tuple[int, int] = setting((1, 5), help="least and most sitting people", validator=_counts)
     standing: tuple[int, int] = setting((0, 4), help="least and most people on their feet", validator=_counts)
-    walking_share: float = setting(
-        0.35, help="share of those on their feet who walk", validator=between(0, 1)
-    )
+    walking_share: float = setting(0.35, help="share of those on their feet who walk", validator=between(0, 1))
     age_years: Range = setting((18.0, 80.0), help="ages", validator=_within(18, 90))
     female_share: float = setting(0.5, help="share of women", validator=between(0, 1))
     pattern_share: float = setting(0.3, help="share of garments with a pattern", validator=between(0, 1))
@@ -90,29 +80,19 @@ class BlenderConfig:
 
     width_px: int = setting(448, help="image width", validator=between(16, 8192))
     height_px: int = setting(336, help="image height", validator=between(16, 8192))
-    samples: int = setting(
-        16, help="light paths per pixel; with denoising 16 is plenty", validator=between(1, 4096)
-    )
+    samples: int = setting(16, help="light paths per pixel; with denoising 16 is plenty", validator=between(1, 4096))
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")
     motion_blur: bool = setting(True, help="whether people move while the shutter is open")
     exposure_s: Range = setting((0.005, 0.03), help="how long the shutter is open", validator=_within(0, 1))
-    fov_degrees: float = setting(
-        180.0, help="field of view across the image circle", validator=between(30, 220)
-    )
-    camera_height_m: Range = setting(
-        (2.4, 3.2), help="the sensor's height over the floor", validator=_within(1.9, 8)
-    )
-    camera_yaw_degrees: Range = setting(
-        (0.0, 360.0), help="turn about the vertical", validator=_within(-360, 360)
-    )
-    lens_equisolid: Range = setting(
-        (0.0, 0.6), help="0 equidistant lens, 1 equisolid", validator=_within(0, 1)
-    )
+    fov_degrees: float = setting(180.0, help="field of view across the image circle", validator=between(30, 220))
+    camera_height_m: Range = setting((2.4, 3.2), help="the sensor's height over the floor", validator=_within(1.9, 8))
+    camera_yaw_degrees: Range = setting((0.0, 360.0), help="turn about the vertical", validator=_within(-360, 360))
+    lens_equisolid: Range = setting((0.0, 0.6), help="0 equidistant lens, 1 equisolid", validator=_within(0, 1))
     people: PeopleConfig = setting(attrs.Factory(PeopleConfig), help="who is there")
-    backgrounds: Path | None = setting(None, help="folder of plates: photos of an empty room by the sensor")
-    scenes_per_background: int = setting(
-        5, help="successive scenes that share a plate", validator=at_least(1)
+    backgrounds: Path | None = setting(
+        None, help="folder of plates: photos of an empty room by the sensor", decides="content"
     )
+    scenes_per_background: int = setting(5, help="successive scenes that share a plate", validator=at_least(1))
     floor_radius_m: float = setting(
         2.8, help="plates: free floor around the point below the camera", validator=between(0.5, 20)
     )
@@ -133,19 +113,21 @@ class BlenderConfig:
     ambient_share: Range = setting(
         (0.12, 0.3), help="share of the light that comes from everywhere", validator=_within(0, 1)
     )
-    light_kelvin: Range = setting(
-        (3200.0, 6500.0), help="colour temperature of lamps", validator=_within(2000, 10000)
-    )
+    light_kelvin: Range = setting((3200.0, 6500.0), help="colour temperature of lamps", validator=_within(2000, 10000))
     sensor: SensorConfig = setting(attrs.Factory(SensorConfig), help="what the sensor does to the light")
-    min_visible_px: int = setting(
-        12, help="people with fewer visible pixels count as unseen", validator=at_least(1)
-    )
+    min_visible_px: int = setting(12, help="people with fewer visible pixels count as unseen", validator=at_least(1))
     depth: bool = setting(False, help="add the layer 'depth' (rooms only; plates have none)")
     background: bool = setting(False, help="add the layer 'background', the scene without people; rooms render twice")
     alpha: bool = setting(False, help="add the layer 'alpha', coverage by people")
-    python: Path | None = setting(None, help="Python with synthkit-blender-worker installed; none is this one")
-    timeout_s: float = setting(300.0, help="a frame that takes longer is given up", validator=at_least(0.05))
-    recycle_after: int = setting(500, help="frames after which the worker is replaced", validator=at_least(1))
+    python: Path | None = setting(
+        None, help="Python with synthkit-blender-worker installed; none is this one", decides="nothing"
+    )
+    timeout_s: float = setting(
+        300.0, help="a frame that takes longer is given up", validator=at_least(0.05), decides="nothing"
+    )
+    recycle_after: int = setting(
+        500, help="frames after which the worker is replaced", validator=at_least(1), decides="nothing"
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.depth and self.backgrounds is not None:

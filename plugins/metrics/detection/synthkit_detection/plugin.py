@@ -20,6 +20,6 @@ def synthkit_components() -> Iterable[Component]:
             summary="precision, recall, F1 and average precision of axis-aligned boxes",
             config=DetectionConfig,
             target="synthkit_detection.metric:DetectionMetric",
-            demo={"settings": {}},
+            demo={"settings": {"target": "person"}},
         )
     ]

@@ -20,6 +20,6 @@ def synthkit_components() -> Iterable[Component]:
             summary="Frechet distance between two sets in the feature space of a named network",
             config=FrechetConfig,
             target="synthkit_fidelity.metric:FrechetMetric",
-            demo={"settings": {"region": "crops", "input_px": 128}},
+            demo={"settings": {"region": "crops", "layer": "stride16", "input_px": 128}},
         )
     ]

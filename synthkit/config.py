@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -10,14 +11,14 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
 
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, PluginError
 
 C = TypeVar("C")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
@@ -92,6 +93,29 @@ def structure(cls: type[C], data: Mapping[str, Any], *, path: str = "") -> C:
     if problems:
         raise ConfigError(problems)
     return typing.cast(C, result)
+
+
+def check_given(cls: type[Any], data: Mapping[str, Any], *, path: str = "") -> None:
+    """Check some settings of a config class, as ``structure`` does; the others may be missing.
+
+    Raises:
+        ConfigError: naming every problem.
+    """
+    problems: list[str] = []
+    _given(cls, data, path, problems)
+    if problems:
+        raise ConfigError(problems)
+
+
+@contextlib.contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """Note what is wrong with settings, or which plugin is missing, in ``problems`` instead of raising it."""
+    try:
+        yield
+    except ConfigError as error:
+        problems.extend(error.problems)
+    except PluginError as error:
+        problems.append(str(error))
 
 
 def plain(value: Any) -> Any:
@@ -214,22 +238,11 @@ def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any
     if not isinstance(data, Mapping):
         problems.append(f"{path or 'the configuration'}: expected a table of settings, got {data!r}")
         return None
-    fields = {field.name: field for field in attrs.fields(cls)}
-    hints = typing.get_type_hints(cls)
     before = len(problems)
-    for key in data:
-        if key not in fields:
-            problems.append(f"{_join(path, str(key))}: unknown setting{nearest(str(key), fields)}")
-    values: dict[str, Any] = {}
-    for name, field in fields.items():
-        where = _join(path, name)
-        if name in data:
-            told = len(problems)
-            values[name] = _value(hints[name], data[name], where, problems)
-            if len(problems) == told:  # a value of the wrong type is not checked for its size as well
-                _validate(field, values[name], where, problems)
-        elif field.default is attrs.NOTHING:
-            problems.append(f"{where}: is required ({field.metadata.get('help', '')})")
+    values = _given(cls, data, path, problems)
+    for field in attrs.fields(cls):
+        if field.default is attrs.NOTHING and field.name not in data:
+            problems.append(f"{_join(path, field.name)}: is required ({field.metadata.get('help', '')})")
     if len(problems) > before:
         return None
     try:
@@ -237,6 +250,22 @@ def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any
     except ValueError as error:  # a rule over several fields
         problems.append(f"{path or cls.__name__}: {error}")
         return None
+
+
+def _given(cls: type[Any], data: Mapping[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
+    """Return the settings that are given, each in its type, noting what is wrong with them."""
+    fields = {field.name: field for field in attrs.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for key in data:
+        if key not in fields:
+            problems.append(f"{_join(path, str(key))}: unknown setting{nearest(str(key), fields)}")
+    values: dict[str, Any] = {}
+    for name in [name for name in fields if name in data]:
+        where, told = _join(path, name), len(problems)
+        values[name] = _value(hints[name], data[name], where, problems)
+        if len(problems) == told:  # a value of the wrong type is not checked for its size as well
+            _validate(fields[name], values[name], where, problems)
+    return values
 
 
 def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from typing import Any, cast
 
@@ -92,7 +92,7 @@ class Registry:
                     f" uninstall one of them, or choose with {ALLOW_VARIABLE}"
                 )
             seen.add(key)
-            config.structure(component.config, component.defaults, path=f"{component.name}.defaults")
+            config.check_given(component.config, component.defaults, path=f"{component.name}.defaults")
 
     def all(self, kind: Kind | None = None) -> list[Registered]:
         """Return the components of a kind (or all), sorted by kind and name."""
@@ -163,7 +163,7 @@ class Registry:
         }
 
 
-def check_chain(stages: list[tuple[str, Component]], provided: frozenset[str]) -> frozenset[str]:
+def check_chain(stages: Sequence[tuple[str, Component]], provided: frozenset[str]) -> frozenset[str]:
     """Check that each stage gets what it needs from those before it; return what comes out.
 
     Raises:

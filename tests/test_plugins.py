@@ -105,6 +105,14 @@ def test_a_broken_plugin_is_reported_and_the_others_work(install, source, reason
         assert "\n" not in line
 
 
+def test_a_component_may_have_a_required_setting(install):
+    install(GOOD.replace("setting(1, ", "setting("))
+    registry = plugins.discover()
+    assert registry.get("refiner", "strange")
+    with pytest.raises(errors.ConfigError, match=r"refiner\.level: is required"):
+        registry.configure(ComponentSpec("refiner", "strange"))
+
+
 def test_two_plugins_of_one_component_are_both_named(install):
     install(distribution="first", entry="same")
     install(distribution="second", entry="same")

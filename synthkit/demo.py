@@ -23,8 +23,10 @@ from synthkit.config import at_least, setting
 from synthkit.dataset import Dataset, storage
 from synthkit.errors import ConfigError, PluginError
 from synthkit.interfaces import Component, ComponentSpec, Kind, MetricResult
+from synthkit.plugins import Registry, check_chain
 from synthkit.seeds import Seeds
 from synthkit.session import Session
+from synthkit.settings import RunSettings
 
 PLAN_FILE = "demo.json"
 TIMES_FILE = "times.json"
@@ -68,73 +70,75 @@ class Story:
     seconds: Mapping[str, float]
 
 
-def run(
-    session: Session,
-    names: Mapping[str, str | None],
-    config_file: Path | None,
-    sets: Sequence[str],
-    out: Path,
-) -> Path:
+def run(session: Session, cast: Cast, out: Path) -> Path:
     """Run the demonstration, or go on with an interrupted one; return the report's path.
 
-    Args:
-        names: components to use instead of the first that offer themselves, by kind.
-        config_file, sets: changes to their demonstration settings (``renderer.width_px=320`` changes both
-            domains) and to ``[demo]``.
-
     Raises:
-        DatasetError: when ``out`` holds something else. PluginError: when a kind of component is missing.
+        DatasetError: when ``out`` holds something else.
     """
     from synthkit.report.story import write_report
 
-    cast = choose(session, names, settings.read(config_file, sets, {}))
     _claim(out, session, cast)
     story = _tell_story(session, cast, out)
     return write_report(session, story)
 
 
-def choose(session: Session, names: Mapping[str, str | None], changes: Mapping[str, Any]) -> Cast:
-    """Return the components that play, with all settings checked.
+def choose(registry: Registry, names: Mapping[str, str | None], changes: Mapping[str, Any]) -> tuple[RunSettings, Cast]:
+    """Return the general settings and the components that play, with all settings checked.
+
+    Args:
+        names: components to use instead of the first that offer themselves, by kind.
+        changes: to the components' demonstration settings (``renderer.width_px`` changes both domains), to
+            ``[demo]``, and to the general settings.
 
     Raises:
-        ConfigError, PluginError: as for any settings; PluginError when no component offers itself.
+        ConfigError: with every problem of every part, a missing component among them; or when the refiner
+            needs what the renderer does not provide.
     """
-    problems = [f"{key}: unknown setting{config.nearest(key, _TABLES)}" for key in changes if key not in _TABLES]
+    problems: list[str] = []
+    general = settings.general(changes, _TABLES, problems)
+    sizes = DemoSettings()
+    with config.collected(problems):
+        sizes = config.structure(DemoSettings, changes.get("demo", {}), path="demo")
+    cast: dict[str, ComponentSpec] = {}
+    for kind, roles in _ROLES.items():
+        wanted, options = settings.component_table(changes, kind, problems)
+        with config.collected(problems):
+            player = _player(registry, kind, names.get(kind) or wanted, next(iter(roles.values())))
+            if kind != "renderer" and not player.trainable:
+                raise PluginError(f"{kind} {player.name!r} learns nothing: the demonstration needs one that does")
+            for part, role in roles.items():
+                component = _stand_in(registry, player) if part == "target" else player
+                cast[part] = _spec(component, role, options or {})
+                registry.configure(cast[part])
     if problems:
-        raise ConfigError(problems)
-    source = _player(session, "renderer", names, "source")
-    refiner = _player(session, "refiner", names, "settings")
-    detector = _player(session, "detector", names, "settings")
-    metrics = [found.component for found in session.registry.all("metric") if "settings" in found.component.demo]
-    cast = Cast(
-        sizes=config.structure(DemoSettings, changes.get("demo", {}), path="demo"),
-        source=_spec(source, "source", changes),
-        target=_spec(_stand_in(session, source), "target", changes),
-        refiner=_spec(refiner, "settings", changes),
-        detector=_spec(detector, "settings", changes),
-        metrics=[_spec(metric, "settings", {}) for metric in metrics],
-    )
-    for spec in (cast.source, cast.target, cast.refiner, cast.detector):
-        session.registry.configure(spec)
-    return cast
+        raise ConfigError(dict.fromkeys(problems))  # both domains may have the same one
+    chain = [(spec.kind, registry.get(spec.kind, spec.name).component) for spec in (cast["source"], cast["refiner"])]
+    check_chain(chain, frozenset())
+    metrics = [found.component for found in registry.all("metric") if "settings" in found.component.demo]
+    return general, Cast(sizes=sizes, metrics=[_spec(metric, "settings", {}) for metric in metrics], **cast)
 
 
-_TABLES = ("demo", "renderer", "refiner", "detector")
+_ROLES: Mapping[Kind, Mapping[str, str]] = {
+    "renderer": {"source": "source", "target": "target"},
+    "refiner": {"refiner": "settings"},
+    "detector": {"detector": "settings"},
+}
+_TABLES = ("demo", *_ROLES)
 
 
-def _player(session: Session, kind: Kind, names: Mapping[str, str | None], role: str) -> Component:
-    wanted = names.get(kind)
+def _player(registry: Registry, kind: Kind, wanted: str | None, role: str) -> Component:
     if wanted:
-        return session.registry.get(kind, wanted).component
-    for found in session.registry.all(kind):
+        return registry.get(kind, wanted).component
+    for found in registry.all(kind):
         if role in found.component.demo:
             return found.component
     raise PluginError(f"no installed {kind} offers itself for the demonstration; see 'synthkit plugins list'")
 
 
-def _stand_in(session: Session, source: Component) -> Component:
+def _stand_in(registry: Registry, source: Component) -> Component:
     """Return the component of the same renderer that plays the target domain."""
-    for found in session.registry.all("renderer"):
+    for found in registry.all("renderer"):
         if found.component.target == source.target and "target" in found.component.demo:
             return found.component
     raise PluginError(f"renderer {source.name!r} declares no stand-in for a target domain; choose another --renderer")
@@ -142,7 +146,7 @@ def _stand_in(session: Session, source: Component) -> Component:
 
 def _spec(component: Component, role: str, changes: Mapping[str, Any]) -> ComponentSpec:
     options = dict(component.demo.get(role, {}))
-    config.merge_into(options, changes.get(component.kind, {}))
+    config.merge_into(options, changes)
     return ComponentSpec(component.kind, component.name, options)
 
 
@@ -150,6 +154,7 @@ def _claim(out: Path, session: Session, cast: Cast) -> None:
     """Note in ``out`` which demonstration it holds; refuse a folder that holds anything else."""
     plan = {"seed": session.run.seed, "threads": session.run.threads, "cast": config.plain(cast)}
     pipeline.claim_folder(out, PLAN_FILE, plan)
+    storage.clear_temporaries(out)
 
 
 def _tell_story(session: Session, cast: Cast, out: Path) -> Story:

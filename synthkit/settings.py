@@ -11,8 +11,8 @@ import attrs
 
 from synthkit import config
 from synthkit.config import at_least, between, setting
-from synthkit.errors import ConfigError, PluginError
-from synthkit.interfaces import ComponentSpec, Kind
+from synthkit.errors import ConfigError
+from synthkit.interfaces import KINDS, ComponentSpec, Kind
 from synthkit.plugins import Registry
 
 
@@ -56,41 +56,53 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
         ConfigError: with every problem of every part, unknown components among them.
     """
     problems: list[str] = []
-    known = {field.name for field in attrs.fields(RunSettings)}
-    for key in settings:
-        if key not in known and key not in roles:
-            problems.append(f"{key}: unknown setting{config.nearest(key, known | set(roles))}")
-    run = _attempt(problems, RunSettings, {key: settings[key] for key in known & set(settings)})
+    run = general(settings, roles, problems)
     components = {}
     for role, name in roles.items():
-        table = settings.get(role, {})
-        if not isinstance(table, Mapping):
-            problems.append(f"{role}: expected a table of settings such as {role}.name, got {table!r}")
+        wanted, options = component_table(settings, role, problems)
+        chosen = name or wanted
+        if options is None:
             continue
-        options = {key: value for key, value in table.items() if key != "name"}
-        chosen = name or table.get("name")
         if not chosen:
             problems.append(f"{role}: which one? give --{role} NAME (see 'synthkit plugins list')")
             continue
-        spec = ComponentSpec(_kind(role), str(chosen), options)
-        try:
+        spec = ComponentSpec(_kind(role), chosen, options)
+        with config.collected(problems):
             registry.configure(spec, path=role)
-        except ConfigError as error:
-            problems.extend(error.problems)
-        except PluginError as error:
-            problems.append(str(error))
         components[role] = spec
-    if problems or run is None:
+    if problems:
         raise ConfigError(problems)
     return Plan(registry, run, components)
 
 
-def _attempt(problems: list[str], cls: type[RunSettings], values: Mapping[str, Any]) -> RunSettings | None:
-    try:
-        return config.structure(cls, values)
-    except ConfigError as error:
-        problems.extend(error.problems)
-        return None
+def general(settings: Mapping[str, Any], tables: Iterable[str], problems: list[str]) -> RunSettings:
+    """Return the general settings among ``settings``, noting in ``problems`` what is wrong with them.
+
+    Args:
+        tables: the other names that are known here; what is in their tables is not looked at.
+    """
+    known = {field.name for field in attrs.fields(RunSettings)}
+    known_here = known | set(tables)
+    for key in settings:
+        if key in KINDS and key not in known_here:
+            problems.append(f"{key}: this command uses no {key}: leave its settings away")
+        elif key not in known_here:
+            problems.append(f"{key}: unknown setting{config.nearest(key, known_here)}")
+    with config.collected(problems):
+        return config.structure(RunSettings, {key: settings[key] for key in known & settings.keys()})
+    return RunSettings()
+
+
+def component_table(
+    settings: Mapping[str, Any], role: str, problems: list[str]
+) -> tuple[str | None, dict[str, Any] | None]:
+    """Return the name and the options in a component's table; None for options is noted in ``problems``."""
+    table = settings.get(role, {})
+    if not isinstance(table, Mapping):
+        problems.append(f"{role}: expected a table of settings such as {role}.name, got {table!r}")
+        return None, None
+    name = table.get("name")
+    return None if name is None else str(name), {key: value for key, value in table.items() if key != "name"}
 
 
 def _kind(role: str) -> Kind:

@@ -259,10 +259,14 @@ def demo(
 ) -> None:
     """From nothing to a report, on this machine, in minutes."""
     from synthkit import demo as story
+    from synthkit import settings
+    from synthkit.plugins import discover
 
-    with _session(_plan(None, None, {}, seed), workers) as session:
-        names = {"renderer": renderer, "refiner": refiner, "detector": detector}
-        report = story.run(session, names, config, sets or [], out)
+    registry = discover()
+    names = {"renderer": renderer, "refiner": refiner, "detector": detector}
+    run, cast = story.choose(registry, names, settings.read(config, sets or (), {"seed": seed}))
+    with _session(settings.Plan(registry, run, {}), workers) as session:
+        report = story.run(session, cast, out)
     typer.echo(f"report: {report.resolve()}")
 
 

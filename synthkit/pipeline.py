@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset
 
     Raises:
         PluginError: when the component learns nothing. DatasetError: when a data set cannot be read, or
-            ``workdir`` holds another training. WeightsError: when weights it starts from cannot be had.
+            ``workdir`` holds another training, or is in use. WeightsError: when weights it starts from cannot be had.
     """
     component = session.registry.get(spec.kind, spec.name).component
     if not component.trainable:
@@ -130,12 +131,13 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset
     finished = _claim_workdir(workdir, claim)
     if finished is not None:
         return finished
-    with session.entered(spec) as instance:
+    with closing(_locked(workdir)), session.entered(spec) as instance:
         if not isinstance(instance, Trainable):
             raise PluginError(f"{spec.kind} {spec.name!r} is declared trainable but has no fit()")
+        storage.clear_temporaries(workdir)
         checkpoint = instance.fit(opened, workdir)
-    result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
-    _write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
+        result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
+        _write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
     return checkpoint
 
 
@@ -153,6 +155,8 @@ def build(
 
     Args:
         out: its folder; None for one in ``synthkit-out`` named by the configuration.
+        count: samples to render at least, in whole scenes; may be raised when the same build is run again,
+            unless the refiner is trained.
         real: the target: a data set, or a folder of a format that ``convert`` knows. Without it (and
             without ``checkpoint``) the refiner's small demonstration checkpoint is used.
 
@@ -163,21 +167,21 @@ def build(
     check_chain([(part.kind, part) for part in parts], frozenset())
     if real is not None and checkpoint is not None:
         raise ConfigError(["--real trains a checkpoint and --checkpoint gives one: choose one of them"])
-    trains = parts[1].trainable and checkpoint is None and real is not None
-    if not trains:
+    if real is not None and not parts[1].trainable:
+        raise ConfigError([f"refiner {refiner.name!r} learns nothing from --real: leave it away"])
+    if real is None:
         refiner = with_weights(session, refiner, checkpoint)
-    target = Path(real) if trains and real is not None else None
     claim = {
         "renderer": session.registry.identity(renderer),
         "refiner": session.registry.identity(refiner),
         "seed": session.run.seed,
         "threads": session.run.threads,
-        "count": count,
-        "real": None if target is None else _input_fingerprint(target),
+        "real": None if real is None else _input_fingerprint(real),
     }
-    out = out or _default_folder(claim, renderer.name, refiner.name)
-    claim_folder(out, BUILD_FILE, claim)
-    real_set = None if target is None else _as_dataset(session, target, out / "real")
+    out = out or _default_folder({**claim, "count": count}, renderer.name, refiner.name)
+    # What is trained on the rendered samples depends on how many there are; else a build can grow.
+    claim_folder(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
+    real_set = None if real is None else _as_dataset(session, real, out / "real")
 
     rendered = render(session, renderer, out / "rendered", count)
     if real_set is not None:
@@ -214,10 +218,13 @@ def export(session: Session, checkpoint: Path, out: Path) -> Mapping[str, Any]:
     """Write a detector's ONNX file and, beside it, its card as JSON; return the card.
 
     Raises:
-        WeightsError: when the checkpoint is no detector's. PluginError: when its detector cannot be exported.
+        ConfigError: when ``out`` is not named as an ONNX file. WeightsError: when the checkpoint is no
+            detector's. PluginError: when its detector cannot be exported.
     """
     from synthkit.evaluation import detector_spec
 
+    if out.suffix.lower() != ".onnx":  # a mistyped name must not cost the file that has it
+        raise ConfigError([f"--out {out}: expected a name that ends in .onnx"])
     spec = detector_spec(checkpoint)
     with session.entered(spec) as detector:
         if not isinstance(detector, Exportable):
@@ -285,11 +292,13 @@ class _Stage:
             return
         arguments = job_arguments(self.session, self.spec, writer.spool, **self.arguments)
         job = execution.JobSpec(self.job, arguments)
-        for outcome in execution.run(job, pending, workers=min(self.session.workers, len(pending))):
-            if isinstance(outcome, execution.Failed):
-                writer.spool.put(outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)])
-            writer.finished(outcome.task)
-            self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
+        workers = min(self.session.workers, len(pending))
+        with closing(execution.run(job, pending, workers=workers)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, execution.Failed):
+                    writer.spool.put(outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)])
+                writer.finished(outcome.task)
+                self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
 
 
 def _key_of(data: Dataset, slot: int | Skipped) -> str:
@@ -315,6 +324,11 @@ def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None
     return Checkpoint.open(workdir / result["file"], expected_sha256=result["sha256"])
 
 
+def _locked(folder: Path) -> storage.FolderLock:
+    with storage.disk_errors(folder):
+        return storage.FolderLock(folder)
+
+
 def claim_folder(folder: Path, name: str, claim: Mapping[str, Any]) -> dict[str, Any]:
     """Note in ``folder`` what it is for; return the note there was.
 
@@ -322,6 +336,9 @@ def claim_folder(folder: Path, name: str, claim: Mapping[str, Any]) -> dict[str,
         DatasetError: when the folder holds something else, or the same work with other settings.
     """
     note = folder / name
+    with storage.disk_errors(folder):
+        if folder.is_dir():
+            storage.clear_temporaries(folder, name)
     if note.is_file():
         try:
             noted = json.loads(note.read_bytes())
@@ -353,7 +370,7 @@ def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Pa
 def _input_fingerprint(path: Path) -> str:
     if formats.is_dataset(path):
         return Dataset.open(path).fingerprint
-    formats.find(path)  # tells what is wrong with it before anything is made
+    formats.find(path).open(path, None)  # tells all that is wrong with it before anything is made
     return config.content_sha256(path, "--real")
 
 

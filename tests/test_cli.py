@@ -12,7 +12,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from synthkit.dataset import Dataset
 
@@ -127,6 +129,57 @@ def test_all_wrong_settings_are_told_at_once_with_the_nearest_names(tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_build_of_what_needs_no_training_can_grow_but_not_shrink(tmp_path: Path) -> None:
+    for count in ("2", "5"):
+        done = synthkit(*BUILD, "--count", count, "--out", str(tmp_path / "grown"))
+        assert done.returncode == 0, done.stderr
+    assert synthkit(*BUILD, "--count", "5", "--out", str(tmp_path / "whole")).returncode == 0
+    assert files(tmp_path / "grown") == files(tmp_path / "whole")
+    done = synthkit(*BUILD, "--count", "1", "--out", str(tmp_path / "grown"))
+    assert done.returncode == 2
+    assert "can grow but not shrink" in done.stderr
+    assert files(tmp_path / "grown") == files(tmp_path / "whole")
+
+
+def test_a_build_killed_while_it_took_its_folder_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".build.json.123.tmp").write_bytes(b'{"cou')
+    done = synthkit(*BUILD, "--count", "1", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["build.json", "refined", "rendered"]
+
+
+def test_a_real_set_with_wrong_boxes_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "annotations").mkdir(parents=True)
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(photos / "a.png")
+    table = {"images": [{"file_name": "a.png", "id": "a"}],
+             "annotations": [{"image_id": "a", "bbox": [900, 20, 10, 20, 0]}]}  # fmt: skip
+    (photos / "annotations" / "v.json").write_text(json.dumps(table))
+    done = synthkit(*TRAINED, "--real", str(photos), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "(900, 20) lies outside the image of 64x48 pixels" in done.stderr
+    assert not (tmp_path / "out").exists(), "a folder taken now would be refused once the boxes are mended"
+
+
+def test_wrong_settings_of_the_demonstration_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('seed = "x"\n[renderer]\nname = "discs"\nfoo = 1\n')
+    wrong = ("--set", "demo.source=0", "--set", "detector=5", "--set", "refiner.stepps=1", "--set", "dmeo.x=1")
+    done = synthkit("demo", "--config", "run.toml", *wrong, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    for start in ("seed", "renderer.foo", "demo.source", "detector", "refiner.stepps", "dmeo"):
+        assert sum(line.startswith(f"error: {start}: ") for line in done.stderr.splitlines()) == 1, done.stderr
+    assert "did you mean 'steps'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demonstration_needs_parts_that_learn(tmp_path: Path) -> None:
+    done = synthkit("demo", "--renderer", "discs", "--refiner", "tint", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "refiner 'tint' learns nothing" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 TRAINED = ("build", "--renderer", "discs", "--refiner", "cyclegan-dfm")
 BAD_INPUTS: dict[str, Sequence[str]] = {
     "missing real set": [*TRAINED, "--real", "nowhere"],
@@ -141,6 +194,11 @@ BAD_INPUTS: dict[str, Sequence[str]] = {
     "strange checkpoint": ["export", "other/thesis.txt"],
     "no such set": ["verify", "nowhere"],
     "convert nothing": ["convert", "nowhere", "x"],
+    "real set for what learns nothing": [*BUILD, "--real", "other"],
+    "settings of what is not used": ["render", "--renderer", "discs", "--set", "refiner.steps=1", "--out", "x"],
+    "export over another file": ["export", "none.safetensors", "--out", "other/thesis.txt"],
+    "a name that is too long": ["verify", "x" * 300],
+    "an out that is too long": [*BUILD, "--out", "x" * 300],
     "fit what learns nothing": ["fit", "--refiner", "tint", "--source", "a", "--target", "b", "--out", "c"],
 }
 

@@ -182,7 +182,8 @@ def test_other_settings_are_refused_and_named(work, tmp_path, whole):
     assert tree(tmp_path / "whole") == whole
 
 
-@pytest.mark.parametrize("files", [{"holiday.jpg": b"x"}, {".hidden": b"x"}, {"dataset.json": b"{}"},
+@pytest.mark.parametrize("files", [{"holiday.jpg": b"x"}, {".hidden": b"x"}, {".notes.tmp": b"x"},
+                                   {".notes.txt.77.tmp": b"x"}, {"dataset.json": b"{}"},
                                    {"dataset.json": b"not json"}, {"dataset.json": b"[]"}])  # fmt: skip
 def test_other_peoples_files_are_left_alone(tmp_path, files):
     for name, content in files.items():
@@ -191,6 +192,13 @@ def test_other_peoples_files_are_left_alone(tmp_path, files):
         pass
     assert caught.value.exit_code == 2
     assert tree(tmp_path) == files
+
+
+def test_what_a_killed_writer_left_is_cleared(work, tmp_path, whole):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".dataset.json.77.tmp").write_bytes(b"{")
+    make(work, tmp_path / "a")
+    assert tree(tmp_path / "a") == whole
 
 
 def test_a_file_in_the_way_is_a_line(tmp_path):

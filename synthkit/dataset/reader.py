@@ -250,10 +250,15 @@ def _own_shards(path: Path, manifest: Manifest, allow_unfinished: bool) -> list[
     return [Shard(records.tar_path(path, record.shard), record.samples, record) for record in listed]
 
 
+def tars_in(folder: Path) -> list[Path]:
+    """Return the tars that make up a stranger's set, in order."""
+    return sorted({*folder.glob("*.tar"), *folder.glob("shards/*.tar")})
+
+
 def _foreign_shards(path: Path) -> list[Shard]:
     if not path.exists():
         raise DatasetError(f"{path}: there is no such data set")
-    tars = [path] if path.is_file() else sorted({*path.glob("*.tar"), *path.glob("shards/*.tar")})
+    tars = [path] if path.is_file() else tars_in(path)
     if not tars or (path.is_file() and path.suffix != ".tar"):
         raise DatasetError(
             f"{path}: is no data set: expected a folder with {records.MANIFEST} or WebDataset tars;"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -83,10 +84,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def clear_temporaries(folder: Path) -> None:
-    """Remove what writers that were killed left half-written in a folder."""
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+def clear_temporaries(folder: Path, name: str | None = None) -> None:
+    """Remove what killed calls of ``write_atomically`` left half-written in a folder: of all files, or of one.
+
+    In a folder that may hold somebody else's files, give the ``name``.
+    """
+    leftover = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.\d+{re.escape(TEMPORARY_SUFFIX)}")
+    for path in list(folder.iterdir()):
+        if leftover.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 class FolderLock:
@@ -95,7 +101,7 @@ class FolderLock:
     The folder itself is locked, so nothing is left behind.
 
     Raises:
-        DatasetError: when another process holds it.
+        DatasetError: when another process holds it. OSError: when the file system has no locks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -104,11 +110,14 @@ class FolderLock:
         self._descriptor = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self.close()
             raise DatasetError(
                 f"{folder}: another process is writing there; wait for it or choose another folder"
             ) from None
+        except OSError:  # a file system without locks
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the folder back."""

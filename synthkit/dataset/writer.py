@@ -143,7 +143,7 @@ class DatasetWriter:
         return [(key, reason) for record in listed for _, key, reason in record.skipped]
 
     def _take_up(self) -> None:
-        storage.clear_temporaries(self.folder)
+        storage.clear_temporaries(self.folder, records.MANIFEST)
         found = _existing(self.folder)
         if found is not None:
             self._check_same(found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections
 import selectors
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 from synthkit.errors import SynthkitError, WorkError
@@ -20,7 +20,7 @@ _POLL_S = 0.5
 
 def run(
     job: JobSpec, tasks: Iterable[int], *, workers: int = 1, threads: int = 1, timeout_s: float | None = None
-) -> Iterator[Done | Failed]:
+) -> Generator[Done | Failed, None, None]:
     """Run a job over tasks and yield what comes of each as it finishes, in no promised order.
 
     Closing the generator, an interrupt, or the end of this process end the workers.
@@ -43,7 +43,7 @@ def run(
     return _Pool(job, tasks, workers, threads, timeout_s).results()
 
 
-def _run_here(job: JobSpec, tasks: Iterable[int]) -> Iterator[Done | Failed]:
+def _run_here(job: JobSpec, tasks: Iterable[int]) -> Generator[Done | Failed, None, None]:
     with job.build() as entered:
         for task in tasks:
             try:
@@ -65,7 +65,7 @@ class _Pool:
         self._workers: set[WorkerProcess] = set()
         self._selector = selectors.DefaultSelector()
 
-    def results(self) -> Iterator[Done | Failed]:
+    def results(self) -> Generator[Done | Failed, None, None]:
         finished = False
         try:
             while True:

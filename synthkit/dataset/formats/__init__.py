@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from synthkit.config import nearest
 from synthkit.dataset import records
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.formats import cepdof
-from synthkit.dataset.reader import Dataset
+from synthkit.dataset.reader import Dataset, tars_in
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, run
@@ -63,7 +64,7 @@ FORMATS: Mapping[str, Format] = {
 
 def is_dataset(path: Path) -> bool:
     """Return whether a path needs no conversion: a data set, or WebDataset tars."""
-    return (path / records.MANIFEST).is_file() or path.suffix == ".tar" or any(path.glob("*.tar"))
+    return (path / records.MANIFEST).is_file() or path.suffix == ".tar" or bool(tars_in(path))
 
 
 def find(source: Path, name: str | None = None) -> Format:
@@ -126,10 +127,11 @@ def convert(
         }
         job = JobSpec("synthkit.dataset.formats.job:ConvertJob", arguments)
         progress("convert", writer.scenes_done, len(opened))
-        for outcome in run(job, writer.pending_scenes(), workers=workers):
-            if isinstance(outcome, Failed):
-                raise WorkError(f"{source}: image {outcome.task} cannot be converted: {outcome.reason}")
-            writer.finished(outcome.task)
-            progress("convert", writer.scenes_done, len(opened))
+        with closing(run(job, writer.pending_scenes(), workers=workers)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Failed):
+                    raise WorkError(f"{source}: image {outcome.task} cannot be converted: {outcome.reason}")
+                writer.finished(outcome.task)
+                progress("convert", writer.scenes_done, len(opened))
         writer.finalise()
     return Dataset.open(out)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import sys
 import traceback
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
@@ -91,5 +93,11 @@ def error_from_plain(values: Mapping[str, Any]) -> SynthkitError:
 def reason_of(error: BaseException) -> str:
     """Return what an unexpected error was and where, for a record and for whoever mends it."""
     frames = traceback.extract_tb(error.__traceback__)[-_TRACE_LINES:]
-    where = " < ".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in reversed(frames))
+    where = " < ".join(f"{_module_file(frame.filename)}:{frame.lineno} in {frame.name}" for frame in reversed(frames))
     return f"{type(error).__name__}: {error} (at {where})"
+
+
+def _module_file(name: str) -> str:
+    """Return a source file as it is imported, ``package/module.py``: where it is installed is no part of a record."""
+    folders = [entry.rstrip(os.sep) + os.sep for entry in sys.path if entry]
+    return name.removeprefix(max((folder for folder in folders if name.startswith(folder)), key=len, default=""))

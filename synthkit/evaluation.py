@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.interfaces import ComponentSpec, Detector, Metric, MetricResult, Scored
 from synthkit.sample import Sample
 from synthkit.session import Session
@@ -58,15 +58,25 @@ def judges_detections(session: Session, metric: ComponentSpec) -> bool:
 
 
 def detector_spec(checkpoint: Path) -> ComponentSpec:
-    """Return the detector a checkpoint belongs to, configured as it was trained."""
+    """Return the detector a checkpoint belongs to, configured as it was trained.
+
+    Raises:
+        WeightsError: when it cannot be read or is no detector's.
+    """
     found = Checkpoint.open(checkpoint)
     found.require("detector")
     card = found.card
+    if not isinstance(card.get("name"), str) or not isinstance(card.get("config"), Mapping):
+        raise WeightsError(f"checkpoint {checkpoint}: its card lacks the detector's name or config")
     return ComponentSpec("detector", card["name"], card["config"], str(found.path), found.sha256)
 
 
 def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | Dataset) -> Iterator[Scored]:
-    """Yield each sample with what the detector finds in it."""
+    """Yield each sample with what the detector finds in it.
+
+    Raises:
+        PluginError: when the detector does not give one answer per sample, in order.
+    """
     with session.entered(detector) as instance:
         assert isinstance(instance, Detector)
         samples: Iterable[Sample] = session.counted("detect", data)
@@ -79,7 +89,12 @@ def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | D
 
         # A detector may read ahead to fill its batch; answers come in order, so the oldest kept is meant.
         for detections in instance.detect(keep()):
-            yield Scored(kept.pop(0), detections)
+            sample = kept.pop(0) if kept else None
+            if sample is None or sample.key != detections.key:
+                raise PluginError(f"detector {detector.name!r} answered for {detections.key} out of turn")
+            yield Scored(sample, detections)
+        if kept:
+            raise PluginError(f"detector {detector.name!r} gave no answer for {kept[0].key}")
 
 
 def _opened(data: Path | Dataset) -> Dataset:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors that do not keep their promise are named, not believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthkit import evaluation
+from synthkit.errors import PluginError
+from synthkit.interfaces import ComponentSpec, empty_detections
+from synthkit.sample import Sample
+from synthkit.session import Session
+
+
+class Odd:
+    """A detector that answers for the samples at some places, in that order."""
+
+    class_names = ("person",)
+
+    def __init__(self, places):
+        self.places = places
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def detect(self, samples):
+        keys = [sample.key for sample in samples]
+        return (empty_detections(keys[place]) for place in self.places)
+
+
+class Installed:
+    """A registry in which there is that detector alone."""
+
+    def __init__(self, detector):
+        self.detector = detector
+
+    def build(self, spec, runtime):
+        return self.detector
+
+
+def scored_keys(places):
+    samples = [Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(3)]
+    session = Session(Installed(Odd(places)))
+    found = evaluation.scored(session, ComponentSpec("detector", "odd"), samples)
+    return [(item.sample.key, item.detections.key) for item in found]
+
+
+def test_samples_meet_their_own_detections():
+    assert scored_keys([0, 1, 2]) == [("s0", "s0"), ("s1", "s1"), ("s2", "s2")]
+
+
+@pytest.mark.parametrize(("places", "key"), [([0, 2, 1], "s2"), ([0, 1], "s2"), ([0, 1, 2, 2], "s2"), ([], "s0")])
+def test_answers_that_are_missing_or_out_of_turn_are_an_error(places, key):
+    with pytest.raises(PluginError, match=f"'odd' .*{key}"):
+        scored_keys(places)

@@ -49,10 +49,13 @@ class Terminal:
     def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Show ``done`` of ``total``; see ``synthkit.interfaces.Progress``."""
         state = self._stages.get(stage)
-        if state is None:
-            state = self._stages[stage] = _Stage(done)
-            if self._bars:
+        if state is None or done < state.done:  # new, or a stage of the same name that begins again
+            state = self._stages[stage] = _Stage(done, state)
+            if self._bars and state.task is None:
                 state.task = self._bars.add_task(stage, total=total, completed=done, rate="", note="")
+            elif self._bars and state.task is not None:
+                self._bars.reset(state.task, total=total, completed=done)
+        state.done = done
         rate = state.rate(done)
         if self._bars and state.task is not None:
             self._bars.update(state.task, completed=done, total=total, rate=rate, note=note)
@@ -62,13 +65,13 @@ class Terminal:
 
 
 class _Stage:
-    """When a stage began, from where, and when it last spoke."""
+    """When a stage began, from where, where it is, and when it last spoke."""
 
-    def __init__(self, start: int) -> None:
-        self.start = start
+    def __init__(self, start: int, before: _Stage | None) -> None:
+        self.start = self.done = start
         self.began = time.monotonic()
-        self.spoke = float("-inf")
-        self.task: TaskID | None = None
+        self.spoke: float = before.spoke if before else float("-inf")
+        self.task: TaskID | None = before.task if before else None
         self.finished = False
 
     def rate(self, done: int) -> str:

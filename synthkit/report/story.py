@@ -107,7 +107,9 @@ def _people(story: Story) -> Section:
         for sample in _spread_samples(target, _SHOWN_PEOPLE)
         if (plan := _largest(sample)) is not None
     ]
-    sheet = grid([*rows[0::2], *rows[1::2], *real], columns=max(1, len(rows) // 2))
+    if not rows:
+        return Section("People, close up", ["Nobody in these pictures is large enough to be looked at closely."])
+    sheet = grid([*rows[0::2], *rows[1::2], *real], columns=len(rows) // 2)
     return Section(
         "People, close up",
         [
@@ -141,6 +143,8 @@ def _loss_plot(path: Path, title: str) -> str:
 
 def _scores(story: Story) -> Section:
     names = [result.name for result in next(iter(story.scores.values()))]
+    if not names:
+        return Section("Detectors, judged on the target domain", ["No installed metric judges detectors."])
     rows = [
         [_NAMES[data], str(len(story.datasets[data])), *(_number(result) for result in results)]
         for data, results in story.scores.items()
@@ -176,6 +180,8 @@ def _finds(session: Session, story: Story) -> Section:
 
 def _distances(story: Story) -> Section:
     names = [result.name for result in next(iter(story.distances.values()))]
+    if not names:
+        return Section("Distance to the target domain", ["No installed metric compares data sets."])
     rows = [[_NAMES[data], *(_number(result) for result in results)] for data, results in story.distances.items()]
     return Section(
         "Distance to the target domain",

@@ -261,9 +261,7 @@ def _crop_from_image(
     return np.column_stack([linear, target - linear @ head])
 
 
-def _warp(
-    image: npt.NDArray[Any], matrix: Floats, size_px: tuple[int, int], scale: float
-) -> npt.NDArray[np.float32]:
+def _warp(image: npt.NDArray[Any], matrix: Floats, size_px: tuple[int, int], scale: float) -> npt.NDArray[np.float32]:
     """Resample (H, W, 3) by a similarity, black outside; when it shrinks, blur first so that nothing aliases."""
     sigma = 0.5 * math.sqrt(1 / scale**2 - 1) if scale < 1 else 0.0
     matrix, part = _window(matrix, image, size_px, reach=math.ceil(4 * sigma) + 2)

@@ -149,10 +149,7 @@ def test_the_round_trip_is_the_identity(radius, bearing, size):
 def test_the_background_never_changes(radius, bearing, seed, feather):
     sample = sample_of(person_at(radius, bearing))
     noise = Seeds(seed).stream("noise")
-    pairs = [
-        (plan, noise.integers(0, 256, (64, 64, 3), dtype=np.uint8))
-        for plan in crops.plan_crops(sample, (64, 64))
-    ]
+    pairs = [(plan, noise.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for plan in crops.plan_crops(sample, (64, 64))]
     result = crops.reinsert(sample, pairs, feather_px=feather)
     outside = sample.layers["instances"] == 0
     assert (result[outside] == sample.image[outside]).all()

@@ -170,7 +170,7 @@ class FisheyeCamera:
         local = (points - origin) @ rotation
         across = np.hypot(local[..., 0], local[..., 1])
         # NumPy picks its loop for strided operands by where they lie in memory, and the loops differ in the last bit.
-        theta = np.arctan2(across, np.ascontiguousarray(local[..., 2]))
+        theta = np.arctan2(across, np.array(local[..., 2], order="C"))
         valid = (theta <= self.max_theta_rad) & ((across > 0) | (local[..., 2] > 0))
         radius = self.radius_px(np.where(valid, theta, 0.0))
         scale = radius / np.where(across > 0, across, 1.0)

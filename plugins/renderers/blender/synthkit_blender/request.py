@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ from synthkit.camera import FisheyeCamera
 from synthkit_blender.scene import Lamp, Scene, Thing
 
 Array = NDArray[Any]
+EDGE_PX = 3.0
 
 
 @attrs.frozen
@@ -103,9 +105,19 @@ def _camera(camera: FisheyeCamera) -> dict[str, Any]:
         "width_px": camera.width_px,
         "height_px": camera.height_px,
         "theta_coefficients": list(camera.theta_coefficients),
-        "max_theta_rad": camera.max_theta_rad,
+        "rendered_theta_rad": _rendered_theta_rad(camera),
         "world_from_camera": camera.world_from_camera.tolist(),
     }
+
+
+def _rendered_theta_rad(camera: FisheyeCamera) -> float:
+    """Return the half field of view to render, a little over the camera's own.
+
+    Pixels that look beyond come back black and opaque; where they mix into the image circle's last pixels they
+    would darken its edge.
+    """
+    beyond = float(camera.theta_rad(camera.max_radius_px + EDGE_PX))
+    return max(camera.max_theta_rad, min(beyond, math.pi))
 
 
 def _lamp(lamp: Lamp) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -18,6 +18,8 @@ from synthkit_blender.crowd import Figure
 
 Floats = NDArray[np.float64]
 MIN_COVERAGE = 0.5
+PIXEL_DECIMALS = 3
+METRE_DECIMALS = 5
 KEYPOINT_DEPTH_M = 0.14  # how deep below the skin a joint may lie and still count as seen
 LARGEST_TRIANGLE_PX = 4096
 
@@ -75,8 +77,8 @@ def _person(
     return Person(
         instance=number,
         identity=figure.identity,
-        head_px=tuple(centre) if centre_valid else None,
-        head_box_xyxy_px=(*head.min(axis=0), *head.max(axis=0)) if complete else None,
+        head_px=_rounded(centre, PIXEL_DECIMALS) if centre_valid else None,
+        head_box_xyxy_px=_rounded((*head.min(axis=0), *head.max(axis=0)), PIXEL_DECIMALS) if complete else None,
         box_xyxy_px=None if mask is None else upright_box(mask),
         rotated_box=None if mask is None else rotated_box(mask),
         keypoints=_keypoints(figure, camera, mask, depth_m),
@@ -149,8 +151,14 @@ def _keypoints(
     for name, point, place, inside, far in zip(names, world, pixels, valid, distance, strict=True):
         if inside:
             visible = mask is not None and _seen(place, float(far), mask, depth_m)
-            found[name] = Keypoint(place[0], place[1], visible, tuple(point))
+            x, y = _rounded(place, PIXEL_DECIMALS)
+            found[name] = Keypoint(x, y, visible, _rounded(point, METRE_DECIMALS))
     return found
+
+
+def _rounded(values: Iterable[float], decimals: int) -> tuple[Any, ...]:
+    """Round: NumPy's vector functions differ in the last bit with where in memory their operands lie."""
+    return tuple(round(float(value), decimals) for value in values)
 
 
 def _seen(pixel: Floats, distance_m: float, mask: NDArray[np.bool_], depth_m: NDArray[np.float32]) -> bool:

@@ -57,8 +57,8 @@ def mannequins():
 def tiny_renderer(tmp_path: Path):
     """Return a function that makes a renderer from settings over the tiny ones."""
 
-    def make(people=None, **settings) -> BlenderRenderer:
+    def make(source=None, **settings) -> BlenderRenderer:
         config = structure(BlenderConfig, {**TINY, **settings})
-        return BlenderRenderer(config, None, Runtime(Seeds(1), tmp_path, threads=1), people=people or Mannequins())
+        return BlenderRenderer(config, None, Runtime(Seeds(1), tmp_path, threads=1), people=source or Mannequins())
 
     return make

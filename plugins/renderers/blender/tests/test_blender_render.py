@@ -152,17 +152,20 @@ def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
     plates = tmp_path / "plates"
     plates.mkdir()
     Image.fromarray(np.full((90, 120, 3), 170, np.uint8)).save(plates / "room.png")
-    settings = {"backgrounds": str(plates), "background": True, "samples": 8}
+    settings = {"backgrounds": str(plates), "background": True, "alpha": True, "samples": 8}
     with tiny_renderer(width_px=120, height_px=90, **settings) as renderer:
         sample = render(renderer, 6)
     assert sample.meta["background"] == "room.png"
     instances = sample.layers["instances"]
     assert seen(sample)
     y, x = np.mgrid[0:90, 0:120] + 0.5
-    near_rim = (np.hypot(x - 60, y - 45) < 44) & (np.hypot(x - 60, y - 45) > 42) & (instances == 0)
+    # The denoiser lets colours bleed over a pixel or two.
+    nobody = cv2.dilate(sample.layers["alpha"], np.ones((5, 5))) == 0
+    radius = np.hypot(x - 60, y - 45)
+    near_rim = (radius < 44) & (radius > 42) & nobody
     assert np.abs(sample.image[near_rim].astype(int) - 170).max() <= 1, "the plate shows beyond the floor"
     assert (sample.image[instances > 0].astype(int) != 170).any(axis=-1).mean() > 0.8
-    free = (instances == 0) & (np.hypot(x - 60, y - 45) < 30)
+    free = nobody & (radius < 30)
     assert sample.image[free].min() < 165, "shadows fall on the floor"
 
 

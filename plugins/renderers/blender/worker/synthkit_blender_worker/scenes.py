@@ -97,7 +97,7 @@ def _camera(scene: Any, spec: dict[str, Any]) -> None:
     data = bpy.data.cameras.new("camera")
     data.type = "PANO"
     data.panorama_type = "FISHEYE_LENS_POLYNOMIAL"
-    data.fisheye_fov = 2 * spec["max_theta_rad"]
+    data.fisheye_fov = 2 * spec["rendered_theta_rad"]
     data.sensor_fit = "AUTO"
     data.sensor_width = PIXEL_MM * max(spec["width_px"], spec["height_px"])
     data.fisheye_polynomial_k0 = 0.0

@@ -51,14 +51,15 @@ class Checkpoint:
         return cls(path=path, sha256=digest, card=card)
 
     def require(self, kind: str, *names: str) -> None:
-        """Check that these are weights of that kind of component, under one of those names.
+        """Check that these are weights of that kind of component, under one of those names (none: any).
 
         Raises:
             WeightsError: naming what the card says.
         """
         found = f"{self.card.get('kind')} {self.card.get('name')}"
         if self.card.get("kind") != kind or (names and self.card.get("name") not in names):
-            raise WeightsError(f"checkpoint {self.path}: is of {found}, expected {kind} {' or '.join(names)}")
+            expected = f"{kind} {' or '.join(names)}" if names else f"a {kind}"
+            raise WeightsError(f"checkpoint {self.path}: is of {found}, expected {expected}")
 
 
 def read_card(path: Path) -> Mapping[str, Any]:

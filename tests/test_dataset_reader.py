@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthkit.dataset import Dataset, records, verify
+from synthkit.dataset import Dataset, formats, records, verify
 from synthkit.dataset.index import Index
 from synthkit.errors import DatasetError
 
@@ -122,6 +122,18 @@ def test_strangers_tars_open_too(made, tmp_path):
     assert data.manifest is None
     assert len(data.fingerprint) == 64
     assert len(Dataset.open(tmp_path / "b.tar")) == 6
+
+
+def test_a_strangers_tars_may_lie_in_shards(made, tmp_path):
+    (tmp_path / "shards").mkdir()
+    shutil.copy(records.tar_path(made[0], 0), tmp_path / "shards" / "a.tar")
+    assert len(Dataset.open(tmp_path)) == 6
+    assert formats.is_dataset(tmp_path), "what can be opened needs no conversion"
+
+
+def test_a_folder_of_data_sets_names_them(made):
+    with pytest.raises(DatasetError, match=rf"is no data set: .* inside it are {made[0]}"):
+        Dataset.open(made[0].parent)
 
 
 def test_without_its_index_the_tar_is_scanned(copy, made):

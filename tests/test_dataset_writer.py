@@ -209,6 +209,11 @@ def test_a_file_in_the_way_is_a_line(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"x"
 
 
+def test_a_folder_that_takes_no_files_is_named_without_our_temporary_name():
+    with pytest.raises(DatasetError, match=r"^/proc/x\.json: cannot be written"):
+        storage.write_atomically(Path("/proc/x.json"), [b"x"])
+
+
 def test_two_writers_at_once(work, tmp_path, whole):
     with (
         writer(tmp_path / "a"),

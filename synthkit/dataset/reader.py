@@ -260,8 +260,9 @@ def _foreign_shards(path: Path) -> list[Shard]:
         raise DatasetError(f"{path}: there is no such data set")
     tars = [path] if path.is_file() else tars_in(path)
     if not tars or (path.is_file() and path.suffix != ".tar"):
+        inside = [str(manifest.parent) for manifest in sorted(path.glob(f"*/{records.MANIFEST}"))]
         raise DatasetError(
             f"{path}: is no data set: expected a folder with {records.MANIFEST} or WebDataset tars;"
-            " other sets are brought in by 'synthkit convert'"
+            + (f" inside it are {', '.join(inside)}" if inside else " other sets are brought in by 'synthkit convert'")
         )
     return [Shard(tar, len(Index.scan(tar)), None) for tar in tars]

@@ -36,7 +36,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename or path
+        hidden = str(error.filename or "").endswith(TEMPORARY_SUFFIX)
+        place = path if hidden else error.filename or path
         reason = error.strerror or str(error)
         if error.errno in _OBSTACLES:
             raise DatasetError(f"{place}: cannot be written: {reason}") from None

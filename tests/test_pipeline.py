@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training as a stage: done once, in a folder of its own, by one process at a time."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from synthkit import pipeline
+from synthkit.checkpoint import CARD_KEY, Checkpoint
+from synthkit.config import setting
+from synthkit.dataset import DatasetWriter
+from synthkit.dataset.storage import FolderLock
+from synthkit.errors import DatasetError
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Component, ComponentSpec
+from synthkit.plugins import Origin, Registry
+from synthkit.sample import Sample
+from synthkit.session import Session
+
+TRAININGS = []
+
+
+@attrs.frozen
+class Config:
+    level: int = setting(1, help="how much")
+
+
+class Learner:
+    """Notes what it found in its folder, and saves nothing but a card."""
+
+    def __init__(self, config, checkpoint, runtime):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def fit(self, data, workdir):
+        TRAININGS.append(sorted(path.name for path in workdir.iterdir()))
+        card = json.dumps({"kind": "refiner", "name": "learner"})
+        save_file({"w": np.zeros(1)}, workdir / "model.safetensors", {CARD_KEY: card})
+        return Checkpoint.open(workdir / "model.safetensors")
+
+
+class Plugin:
+    @hookimpl
+    def synthkit_components(self):
+        target = f"{__name__}:Learner"
+        return [Component("refiner", "learner", "s", Config, target, trainable=True)]
+
+
+@pytest.fixture
+def session():
+    TRAININGS.clear()
+    registry = Registry()
+    registry.add(Plugin(), Origin("test", "1", "test"))
+    return Session(registry)
+
+
+@pytest.fixture
+def data(tmp_path):
+    with DatasetWriter(tmp_path / "data", identity={}, scenes=1) as writer:
+        writer.spool.put(0, [Sample(key="a", image=np.zeros((4, 4, 3), np.uint8))])
+        writer.finished(0)
+        writer.finalise()
+    return {"source": tmp_path / "data", "target": tmp_path / "data"}
+
+
+SPEC = ComponentSpec("refiner", "learner")
+
+
+def test_a_finished_training_is_not_done_again(session, data, tmp_path):
+    first = pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    assert pipeline.fit(session, SPEC, data, tmp_path / "fit") == first
+    assert len(TRAININGS) == 1
+
+
+def test_what_killed_trainings_left_half_written_is_cleared(session, data, tmp_path):
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / ".fit.json.77.tmp").write_bytes(b"{")
+    pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    (tmp_path / "fit" / "fit.json").write_text(
+        json.dumps({**json.loads((tmp_path / "fit" / "fit.json").read_text()), "checkpoint": None})
+    )
+    (tmp_path / "fit" / ".state.safetensors.77.tmp").write_bytes(b"x")
+    pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    assert TRAININGS == [["fit.json"], ["fit.json", "model.safetensors"]]
+
+
+def test_another_training_is_refused(session, data, tmp_path):
+    pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    with pytest.raises(DatasetError, match="another component, seed;"):
+        pipeline.fit(session.reseeded(3), attrs.evolve(SPEC, options={"level": 2}), data, tmp_path / "fit")
+
+
+def test_two_trainings_in_one_folder_are_refused(session, data, tmp_path):
+    (tmp_path / "fit").mkdir()
+    lock = FolderLock(tmp_path / "fit")
+    with pytest.raises(DatasetError, match="another process is writing there"):
+        pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    lock.close()
+    pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    assert len(TRAININGS) == 1

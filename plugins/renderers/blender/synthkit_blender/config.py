@@ -56,7 +56,7 @@ class SensorConfig:
     )
     vignette: Range = setting((0.0, 0.25), help="share of light lost at the circle's edge", validator=_within(0, 1))
     noise: Range = setting(
-        (0.002, 0.012), help="standard deviation of read noise, of full scale", validator=_within(0, 0.3)
+        (0.001, 0.005), help="standard deviation of read noise, of full scale", validator=_within(0, 0.3)
     )
     blur_px: Range = setting((0.0, 0.4), help="standard deviation of the optics' blur", validator=_within(0, 10))
 

@@ -19,13 +19,13 @@ DUSK = {
     "ambient_share": [0.15, 0.25],
     "light_kelvin": [2700.0, 3400.0],
     "sensor": {
-        "exposure_ev": [-0.7, -0.2],
+        "exposure_ev": [-0.5, 0.0],
         "white_balance": [0.15, 0.4],
         "green_tint": [0.0, 0.12],
         "saturation": [0.55, 0.8],
         "gamma": [0.9, 1.0],
         "vignette": [0.35, 0.6],
-        "noise": [0.02, 0.04],
+        "noise": [0.004, 0.01],
         "blur_px": [0.4, 0.8],
     },
 }

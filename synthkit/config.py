@@ -132,7 +132,7 @@ def plain(value: Any) -> Any:
 def fingerprint(value: Any) -> str:
     """Return the sha256 (hex) of the canonical JSON of a config or plain value."""
     text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def identity(value: Any) -> Any:

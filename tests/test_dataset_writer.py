@@ -225,6 +225,13 @@ def test_two_writers_at_once(work, tmp_path, whole):
     assert tree(tmp_path / "a") == whole
 
 
+def test_paths_that_are_no_text_can_be_noted(work, tmp_path):
+    odd = os.fsdecode(b"n\xff")
+    make(work, tmp_path / "a", notes={"path": odd}, identity={"path": odd})
+    make(work, tmp_path / "a", notes={"path": odd}, identity={"path": odd})
+    assert Dataset.open(tmp_path / "a").manifest.notes["path"] == odd
+
+
 def test_identity_must_be_plain(tmp_path):
     with pytest.raises(DatasetError, match=r"identity\.x is of type object"):
         writer(tmp_path, identity={"x": object()})

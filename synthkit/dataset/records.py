@@ -221,7 +221,8 @@ def environment() -> dict[str, Any]:
 
 def pretty(table: Mapping[str, Any]) -> bytes:
     """Return a small file's JSON for people and machines: sorted, indented, UTF-8."""
-    return (json.dumps(table, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(table, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # a path's bytes that are no UTF-8 become JSON escapes
 
 
 def _read_table(path: Path) -> dict[str, Any]:

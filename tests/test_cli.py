@@ -44,6 +44,13 @@ def test_help_imports_nothing_heavy() -> None:
         assert command in done.stdout
 
 
+def test_no_command_shows_the_help() -> None:
+    done = synthkit()
+    assert done.returncode == 2
+    assert "Usage: " in done.stdout + done.stderr
+    assert "error: " not in done.stderr
+
+
 def test_plugins_list_names_every_kind_and_origin() -> None:
     listed = json.loads(synthkit("plugins", "list", "--json").stdout)
     found = {(item["kind"], item["name"]): item["distribution"] for item in listed["components"]}
@@ -197,6 +204,10 @@ BAD_INPUTS: dict[str, Sequence[str]] = {
     "real set for what learns nothing": [*BUILD, "--real", "other"],
     "settings of what is not used": ["render", "--renderer", "discs", "--set", "refiner.steps=1", "--out", "x"],
     "export over another file": ["export", "none.safetensors", "--out", "other/thesis.txt"],
+    "unknown option": [*BUILD, "--cuont", "3"],
+    "unknown command": ["biuld"],
+    "a count of nothing": [*BUILD, "--count", "0"],
+    "a missing argument": ["convert", "other"],
     "a name that is too long": ["verify", "x" * 300],
     "an out that is too long": [*BUILD, "--out", "x" * 300],
     "fit what learns nothing": ["fit", "--refiner", "tint", "--source", "a", "--target", "b", "--out", "c"],

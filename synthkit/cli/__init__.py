@@ -1,25 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``synthkit``: thin commands, no traceback for a user's mistake."""
+"""The command ``synthkit``: thin commands, one line and no traceback for a user's mistake."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from synthkit.errors import SynthkitError
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 work failed, 2 wrong input, 130 interrupted."""
-    from synthkit.cli.app import app
+    import typer
 
+    from synthkit.cli.app import INTERRUPTED, app
+
+    # Typer brings a click of its own or uses the installed one: this is the base of either's errors.
+    usage_error: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
-        app()
+        status = app(standalone_mode=False)  # else wrong options are told in four lines, in another style
+        sys.exit(status if isinstance(status, int) else 0)
+    except usage_error as error:
+        context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":  # not a mistake: the help was shown for want of a command
+            error.show()
+        else:
+            _tell(f"{error.format_message()} (see '{context.command_path if context else 'synthkit'} --help')")
+        sys.exit(error.exit_code)
     except SynthkitError as error:
         for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            _tell(line)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.filename is None:  # not about a file of the user's
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        _tell(f"{error.filename}: {error.strerror}")
         sys.exit(SynthkitError.exit_code)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+
+
+def _tell(line: str) -> None:
+    print(f"error: {line}", file=sys.stderr)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ BUILD_FILE = "build.json"
 FIT_FILE = "fit.json"
 DEFAULT_PARENT = Path("synthkit-out")
 _SHORT_HASH = 8
+_LOOKED_AT = 64  # samples, in search of one with people
 
 
 @attrs.frozen(eq=False)
@@ -237,20 +239,19 @@ def export(session: Session, checkpoint: Path, out: Path) -> Mapping[str, Any]:
 
 
 def provided_by(data: Dataset) -> frozenset[str]:
-    """Return what the first sample of a set carries, in the words of ``Component.provides``."""
-    sample = data[0]
-    words = set(sample.layers)
-    for person in sample.people or ():
-        words |= {
-            word
-            for word, value in (
-                ("people.head", person.head_px),
-                ("people.box", person.box_xyxy_px),
-                ("people.rotated_box", person.rotated_box),
-            )
-            if value is not None
-        }
-    return frozenset(words)
+    """Return what the samples of a set carry, in the words of ``Component.provides``.
+
+    The first sample with people in it is looked at; rooms that are known to be empty lack nothing.
+    """
+    sample = next((sample for sample in itertools.islice(data, _LOOKED_AT) if sample.people), data[0])
+    people = sample.people or ()
+    carried: dict[str, list[object]] = {
+        "people.head": [person.head_px for person in people],
+        "people.box": [person.box_xyxy_px for person in people],
+        "people.rotated_box": [person.rotated_box for person in people],
+    }
+    empty = sample.people == ()
+    return frozenset(sample.layers) | {word for word, values in carried.items() if empty or any(values)}
 
 
 @attrs.frozen(eq=False)

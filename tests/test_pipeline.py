@@ -13,13 +13,13 @@ from safetensors.numpy import save_file
 from synthkit import pipeline
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.config import setting
-from synthkit.dataset import DatasetWriter
+from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.storage import FolderLock
 from synthkit.errors import DatasetError
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component, ComponentSpec
 from synthkit.plugins import Origin, Registry
-from synthkit.sample import Sample
+from synthkit.sample import Person, Sample
 from synthkit.session import Session
 
 TRAININGS = []
@@ -64,13 +64,19 @@ def session():
     return Session(registry)
 
 
-@pytest.fixture
-def data(tmp_path):
-    with DatasetWriter(tmp_path / "data", identity={}, scenes=1) as writer:
-        writer.spool.put(0, [Sample(key="a", image=np.zeros((4, 4, 3), np.uint8))])
+def write(out, *people):
+    with DatasetWriter(out, identity={}, scenes=1) as writer:
+        image = np.zeros((4, 4, 3), np.uint8)
+        writer.spool.put(0, [Sample(key=f"s{n}", image=image, people=known) for n, known in enumerate(people)])
         writer.finished(0)
         writer.finalise()
-    return {"source": tmp_path / "data", "target": tmp_path / "data"}
+    return out
+
+
+@pytest.fixture
+def data(tmp_path):
+    out = write(tmp_path / "data", None)
+    return {"source": out, "target": out}
 
 
 SPEC = ComponentSpec("refiner", "learner")
@@ -108,3 +114,16 @@ def test_two_trainings_in_one_folder_are_refused(session, data, tmp_path):
     lock.close()
     pipeline.fit(session, SPEC, data, tmp_path / "fit")
     assert len(TRAININGS) == 1
+
+
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [
+        ([None], set()),
+        ([()], {"people.head", "people.box", "people.rotated_box"}),
+        ([(), [Person(head_px=(0.0, 0.0))]], {"people.head"}),
+        ([(), [Person(), Person(box_xyxy_px=(0, 0, 1, 1))]], {"people.box"}),
+    ],
+)
+def test_what_a_set_carries_is_seen_where_there_are_people(tmp_path, people, words):
+    assert pipeline.provided_by(Dataset.open(write(tmp_path / "set", *people))) == words

@@ -173,8 +173,8 @@ def _finds(session: Session, story: Story) -> Section:
     figures = []
     for scored in evaluation.scored(session, spec, chosen):
         picture = draw(scored.sample, detections=scored.detections)
-        caption = f"{scored.sample.key}: orange boxes are the detector's (score at least 0.5), yellow the truth"
-        figures.append(Figure(picture, "Target room with true and found heads", caption))
+        caption = f"{scored.sample.key}: orange is found (score at least 0.5), blue and yellow the truth"
+        figures.append(Figure(picture, "Target room with true and found people", caption))
     return Section("What the detector trained on refined people finds", figures=figures, per_row=3)
 
 

@@ -54,10 +54,11 @@ class SqueezeDetConfig:
         help="where anchors lie: in the middle of their cells, or as released at i*W/(columns+1), up to half a"
         " stride off, which a convolution cannot make up for: small boxes lose overlap",
     )
-    backbone: Literal["auto", "none", "squeezenet1_1"] = setting(
+    backbone: Literal["auto", "none", "squeezenet1_1", "rendered"] = setting(
         "auto",
-        help="weights to start from: ImageNet's SqueezeNet 1.1 (its first layer stays fixed, as released),"
-        " none, or auto: SqueezeNet 1.1 where it can be had, else none",
+        help="weights to start from: ImageNet's SqueezeNet 1.1 (its first layer stays fixed, as released); rendered:"
+        " a small set that ships with this plugin, learned from renders; none; auto: SqueezeNet 1.1 where it can be"
+        " had, else rendered",
     )
     steps: int = setting(3000, help="training steps", validator=at_least(1))
     batch: int = setting(

@@ -123,6 +123,15 @@ class SqueezeDet(nn.Module):
                         raise ValueError(f"{theirs}.{kind} is {tuple(source.shape)}, not {tuple(target.shape)}")
                     target.copy_(source)
 
+    def load_features(self, weights: Mapping[str, Tensor]) -> None:
+        """Take all layers but the last from another SqueezeDet, by its own names.
+
+        Raises:
+            KeyError, RuntimeError: when a tensor is missing or of another shape.
+        """
+        own = {f"conv12.{name}": tensor for name, tensor in self.conv12.state_dict().items()}
+        self.load_state_dict({**weights, **own}, strict=True)
+
     def features(self, images: Tensor) -> Tensor:
         """Return fire11's activations, (N, 768, H / 16, W / 16)."""
         # SAME with stride 2 on even sizes pads one row and column, at the bottom and at the right.

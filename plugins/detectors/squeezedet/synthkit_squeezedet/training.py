@@ -294,9 +294,7 @@ class Session:
 
     def _start(self, network: SqueezeDet) -> SqueezeDet:
         network.initialize(generator(self._runtime.seeds, "weights"))
-        if self.backbone.tensors is not None:
-            network.load_squeezenet(self.backbone.tensors)
-            network.conv1.requires_grad_(False)
+        self.backbone.start(network)
         # Channels last is what CPU and GPU kernels are fastest with.
         network.to(self._device)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from synthkit import config as configs
 from synthkit import weights
@@ -22,6 +23,7 @@ from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet import backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.detector import SqueezeDetector
+from synthkit_squeezedet.network import SqueezeDet
 from synthkit_squeezedet.training import rate_factor
 
 BRIEF = {"backbone": "none", "steps": 6, "batch": 2, "save_every": 2, "evaluate_every": 3, "log_every": 1}
@@ -189,11 +191,21 @@ def test_a_backbone_that_cannot_be_had(monkeypatch):
 
     monkeypatch.setattr(weights, "find", nowhere)
     chosen = backbone.choose_backbone("auto", None, silent)
-    assert chosen.tensors is None
-    assert "not to be had" in chosen.card()["note"]
+    assert chosen.card()["weights"] == "rendered"
+    assert "not to be had" in chosen.card()["because"]
     assert backbone.choose_backbone("auto", chosen.card(), silent).card() == chosen.card()
     with pytest.raises(WeightsError, match="put it there"):
         backbone.choose_backbone("squeezenet1_1", None, silent)
+
+
+def test_the_backbone_that_ships_fits():
+    network = SqueezeDet(1, 9)
+    network.initialize(torch.Generator().manual_seed(0))
+    last = network.conv12.weight.clone()
+    chosen = backbone.choose_backbone("rendered", None, silent)
+    chosen.start(network)
+    assert torch.equal(network.conv12.weight, last)
+    assert torch.equal(network.fires["fire11"].squeeze.weight, chosen.tensors["fires.fire11.squeeze.weight"])
 
 
 def test_settings_are_checked():

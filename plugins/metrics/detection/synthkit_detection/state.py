@@ -53,9 +53,7 @@ def pack(images: Sequence[Image], unlabelled: int) -> State:
 def unpack(state: State) -> list[Image]:
     """Return the images of a state."""
     truth = np.split(state["truth"], np.cumsum(state["truths"])[:-1]) if len(state["truths"]) else []
-    detected = (
-        np.split(state["detected"], np.cumsum(state["detections"])[:-1]) if len(state["truths"]) else []
-    )
+    detected = np.split(state["detected"], np.cumsum(state["detections"])[:-1]) if len(state["truths"]) else []
     digests = [(int(high), int(low)) for high, low in state["digest"]]
     return [Image(*parts) for parts in zip(digests, truth, detected, strict=True)]
 

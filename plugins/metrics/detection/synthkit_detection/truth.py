@@ -44,9 +44,7 @@ def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> B
         DatasetError: when people are there but none of them has such a box, or nothing is known of them.
     """
     if sample.people is None:
-        raise DatasetError(
-            f"sample {sample.key}: it is not known who is in it, so detections cannot be judged"
-        )
+        raise DatasetError(f"sample {sample.key}: it is not known who is in it, so detections cannot be judged")
     found = [person_box(person, target) for person in sample.people]
     known = [box for box in found if box is not None]
     if found and not known:

@@ -202,9 +202,7 @@ def coco_precision(truth, evaluate, answers, items):
     images = [{"id": number} for number, _ in enumerate(items, start=1)]
     categories = [{"id": 1}]
     boxes = [
-        (number, box(person))
-        for number, item in enumerate(items, 1)
-        for person in truth_boxes(item.sample, "head")
+        (number, box(person)) for number, item in enumerate(items, 1) for person in truth_boxes(item.sample, "head")
     ]
     truth.dataset = {"images": images, "categories": categories, "annotations": [
         {"id": n, "image_id": image, "category_id": 1, "bbox": b, "area": b[2] * b[3], "iscrowd": 0}

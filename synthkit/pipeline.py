@@ -275,6 +275,7 @@ class _Stage:
             notes=self.notes,
             scenes=scenes,
             scenes_per_shard=run.scenes_per_shard,
+            strict=run.strict,
         )
         with writer:
             for warning in writer.warnings:

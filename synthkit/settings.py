@@ -22,6 +22,7 @@ class RunSettings:
 
     seed: int = setting(0, help="the one seed of all random draws", validator=between(0, 2**64 - 1))
     scenes_per_shard: int = setting(64, help="scenes kept in one shard file", validator=at_least(1))
+    strict: bool = setting(False, help="refuse to go on with a data set begun in another environment")
     threads: int = setting(2, help="CPU threads of training; results depend on it", validator=at_least(1))
     device: str = setting("auto", help="where networks run: auto, cpu, cuda, cuda:1, mps")
 

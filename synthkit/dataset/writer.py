@@ -193,7 +193,7 @@ class DatasetWriter:
             if changes:
                 text = f"{self.folder}: its first shards were made in another environment ({'; '.join(changes)})"
                 if self._strict:
-                    raise DatasetError(f"{text}; --strict refuses to mix them")
+                    raise DatasetError(f"{text}; strict=true refuses to mix them")
                 self.warnings.append(f"{text}; pixels may differ slightly from those of one run")
                 return
 

@@ -71,9 +71,7 @@ def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, ru
     training = Training(config, stores["source"], stores["target"], terms, runtime.seeds, device)
     with closing(_resume(training, workdir, card["identity"], config)) as curves:
         _train(training, curves, workdir, card["identity"], config, runtime)
-    checkpoint = checkpoints.save_checkpoint(
-        workdir / "checkpoint.safetensors", training.g.state_dict(), card
-    )
+    checkpoint = checkpoints.save_checkpoint(workdir / "checkpoint.safetensors", training.g.state_dict(), card)
     (workdir / "state.safetensors").unlink(missing_ok=True)
     return checkpoint
 
@@ -190,9 +188,7 @@ def _card(
         "revision": REVISION,
         "synthkit": __version__,
         "architecture": {
-            "generator": {
-                "filters": config.generator_filters, "blocks": RESIDUAL_BLOCKS, "skip": config.skip
-            },
+            "generator": {"filters": config.generator_filters, "blocks": RESIDUAL_BLOCKS, "skip": config.skip},
             "crop_px": config.crop_px,
             "head_at": list(crops.HEAD_AT),
         },

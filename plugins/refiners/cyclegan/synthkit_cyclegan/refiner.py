@@ -77,9 +77,7 @@ class CycleGANRefiner:
             return evolve(sample, meta=meta)
         cut = np.stack([crops.extract(sample.image, plan) for plan in plans])
         pairs = zip(plans, loaded.translate(cut), strict=True)
-        return evolve(
-            sample, image=crops.reinsert(sample, pairs, feather_px=self._config.feather_px), meta=meta
-        )
+        return evolve(sample, image=crops.reinsert(sample, pairs, feather_px=self._config.feather_px), meta=meta)
 
 
 class _Loaded:

@@ -130,9 +130,7 @@ class Training:
             features=own.features,
         )
 
-    def _judge(
-        self, judge: Discriminator, real: list[torch.Tensor], domain: str, fake: torch.Tensor
-    ) -> torch.Tensor:
+    def _judge(self, judge: Discriminator, real: list[torch.Tensor], domain: str, fake: torch.Tensor) -> torch.Tensor:
         first = self.step * self._config.batch
         images = [self._pools[domain].exchange(image, first + n) for n, image in enumerate(fake.detach())]
         with devices.autocast(self._device, self._config.precision):

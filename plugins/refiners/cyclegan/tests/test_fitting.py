@@ -96,9 +96,7 @@ def _fit_and_kill(config, data, runtime, workdir, at):
 
 def test_sigkill_loses_nothing_but_time(whole, tiny, data, runtime, tmp_path):
     workdir = tmp_path / "killed"
-    child = multiprocessing.get_context("fork").Process(
-        target=_fit_and_kill, args=(tiny, data, runtime, workdir, 5)
-    )
+    child = multiprocessing.get_context("fork").Process(target=_fit_and_kill, args=(tiny, data, runtime, workdir, 5))
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL

@@ -57,9 +57,7 @@ def test_keys_truth_and_layers_are_kept(sample, tmp_path, runtime):
     assert after.key == before.key
     assert after.people == before.people
     assert (after.layers["instances"] == before.layers["instances"]).all()
-    assert after.meta["refined_by"] == [
-        {"name": "cyclegan", "checkpoint_sha256": checkpoint.sha256, "people": 2}
-    ]
+    assert after.meta["refined_by"] == [{"name": "cyclegan", "checkpoint_sha256": checkpoint.sha256, "people": 2}]
 
 
 def test_an_untrained_skip_generator_is_the_identity(sample, tmp_path, runtime):
@@ -126,7 +124,8 @@ def test_hostile_files_are_not_opened_as_checkpoints(tmp_path):
 def test_a_truncated_checkpoint_is_told(tmp_path, runtime):
     path = checkpoint_of(tmp_path).path
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(WeightsError, match="cannot be read"), CycleGANRefiner(
-        CycleGANConfig(), Checkpoint.open(path), runtime
+    with (
+        pytest.raises(WeightsError, match="cannot be read"),
+        CycleGANRefiner(CycleGANConfig(), Checkpoint.open(path), runtime),
     ):
         pass

@@ -31,9 +31,7 @@ def test_it_trains_and_ships_a_checkpoint_and_its_card(
     monkeypatch.setattr(script.Dataset, "open", lambda path: opened[path])
     monkeypatch.setattr(script, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setenv("SYNTHKIT_PLUGINS", "synthkit-cyclegan")
-    monkeypatch.setattr(
-        sys, "argv", ["train_demo", "S", "T", str(tmp_path / "work"), "--steps", "2", "--threads", "1"]
-    )
+    monkeypatch.setattr(sys, "argv", ["train_demo", "S", "T", str(tmp_path / "work"), "--steps", "2", "--threads", "1"])
     assert script.main() == 0
     checkpoint = Checkpoint.open(tmp_path / "weights" / "demo-dfm.safetensors")
     assert checkpoint.path.stat().st_size < 4e6

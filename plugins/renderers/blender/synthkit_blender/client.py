@@ -25,9 +25,7 @@ MODULE = "synthkit_blender_worker"
 START_TIMEOUT_S = 120.0
 ATTEMPTS = 2
 LOG_LINES = 60
-LINUX_LIBRARIES = (
-    "libgl1 libsm6 libice6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
-)
+LINUX_LIBRARIES = "libgl1 libsm6 libice6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
 
 
 class FrameFailed(Exception):

@@ -137,9 +137,7 @@ def _armrests(fit: ChairFit, seat_y: float) -> list[Mesh]:
     z = fit.seat_m + 0.2
     pads = [slab(0.05, 0.26, 0.025, corner_m=0.02, bevel_m=0.008).at(x, seat_y + 0.02, z) for x in (-0.29, 0.29)]
     y = seat_y + 0.05
-    stems = [
-        tube([(x * 0.8, y, fit.seat_m - 0.04), (x, y, fit.seat_m), (x, y, z)], 0.012) for x in (-0.29, 0.29)
-    ]
+    stems = [tube([(x * 0.8, y, fit.seat_m - 0.04), (x, y, fit.seat_m), (x, y, z)], 0.012) for x in (-0.29, 0.29)]
     return [*pads, *stems]
 
 

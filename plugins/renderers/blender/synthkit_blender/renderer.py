@@ -109,9 +109,7 @@ class BlenderRenderer:
             return request.PEOPLE, request.SHADED, request.UNSHADED
         return (request.ROOM, request.EMPTY_ROOM) if self._config.background else (request.ROOM,)
 
-    def _sample(
-        self, key: str, scene: int, drawn: Scene, reply: Reply, seeds: Seeds, clock: _Clock
-    ) -> Sample:
+    def _sample(self, key: str, scene: int, drawn: Scene, reply: Reply, seeds: Seeds, clock: _Clock) -> Sample:
         main = reply.passes["people" if self._plates is not None else "room"]
         truth = annotate(
             drawn.figures, drawn.camera, main["ids"], main["coverage"], main["depth"], self._config.min_visible_px

@@ -53,9 +53,7 @@ SHADED = Pass("shaded", scale=0.5, unseen=("people", "chairs"), transparent=True
 UNSHADED = Pass("unshaded", scale=0.5, hidden=("people", "chairs"), transparent=True)
 
 
-def render_request(
-    scene: Scene, passes: tuple[Pass, ...], quality: Quality
-) -> tuple[dict[str, Any], list[Array]]:
+def render_request(scene: Scene, passes: tuple[Pass, ...], quality: Quality) -> tuple[dict[str, Any], list[Array]]:
     """Return the header and the arrays of a request; meshes and surfaces in common are sent once."""
     packing = _Packing()
     header = {

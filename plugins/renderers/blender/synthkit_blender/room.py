@@ -260,9 +260,7 @@ def _edges(length_m: float, width_m: float, sides: tuple[int, ...], ends: bool) 
     """Return seats along a table's long sides (+1, -1 for +y and -y) and, if wanted, at its ends."""
     count = max(1, int((length_m - 0.1) / SEAT_SPACING_M))
     places = (np.arange(count) - (count - 1) / 2) * (length_m / count)
-    found = [
-        Pose2D(float(x), side * width_m / 2, 0.0 if side > 0 else math.pi) for side in sides for x in places
-    ]
+    found = [Pose2D(float(x), side * width_m / 2, 0.0 if side > 0 else math.pi) for side in sides for x in places]
     if ends:
         found += [Pose2D(length_m / 2, 0.0, -math.pi / 2), Pose2D(-length_m / 2, 0.0, math.pi / 2)]
     return tuple(found)

@@ -103,9 +103,7 @@ def _room_scene(
     clutter = [thing for thing in room.placed if not (thing.group == "clutter" and _touched(thing, crowd))]
     things += _placed_things((*clutter, *crowd.chairs)) + _people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
-    return Scene(
-        camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta)
-    )
+    return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
 
 
 def _plan(config: BlenderConfig, rng: np.random.Generator, height_m: float) -> RoomPlan:

@@ -174,7 +174,8 @@ class Trainable(_Entered, Protocol):
         Resumes from what an interrupted call left in ``workdir``, to the same weights on a CPU. Refiners
         get ``source`` and ``target``; detectors ``train`` and, when there is one, ``validation``.
         Training curves are written to ``workdir/curves.jsonl``, one JSON object a line: ``step``, losses by
-        name, and scores of an evaluation with names that begin with ``val_``.
+        name, and scores of an evaluation with names that begin with ``val_``. A detector's card may tell
+        its ``operating_score``, the least score at which it did best on the validation set.
         """
 
 

@@ -19,10 +19,11 @@ Picture = npt.NDArray[np.uint8]
 BODY: Colour = (86, 180, 233)
 HEAD: Colour = (240, 228, 66)
 FOUND: Colour = (213, 94, 0)
+DEFAULT_SCORE = 0.5
 _SUPERSAMPLE = 2  # thin lines are drawn larger and shrunk, so that tilted boxes stay smooth
 
 
-def draw(sample: Sample, *, detections: Detections | None = None, min_score: float = 0.5) -> Picture:
+def draw(sample: Sample, *, detections: Detections | None = None, min_score: float = DEFAULT_SCORE) -> Picture:
     """Return the image with rotated (or visible) body boxes, head boxes or points, and detections.
 
     Returns:

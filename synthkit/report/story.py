@@ -13,7 +13,7 @@ from synthkit import crops, evaluation
 from synthkit.dataset import Dataset
 from synthkit.interfaces import MetricResult
 from synthkit.report import plots
-from synthkit.report.drawing import Picture, draw, grid
+from synthkit.report.drawing import DEFAULT_SCORE, Picture, draw, grid
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
 from synthkit.sample import Sample
 from synthkit.session import Session
@@ -170,10 +170,11 @@ def _finds(session: Session, story: Story) -> Section:
     data = story.datasets["target-test"]
     spec = evaluation.detector_spec(story.detectors["refined"].path)
     chosen = _spread_samples(data, _SHOWN_SAMPLES)
+    least = story.detectors["refined"].card.get("operating_score") or DEFAULT_SCORE
     figures = []
     for scored in evaluation.scored(session, spec, chosen):
-        picture = draw(scored.sample, detections=scored.detections)
-        caption = f"{scored.sample.key}: orange is found (score at least 0.5), blue and yellow the truth"
+        picture = draw(scored.sample, detections=scored.detections, min_score=least)
+        caption = f"{scored.sample.key}: orange is found (score at least {least:.2f}), blue and yellow the truth"
         figures.append(Figure(picture, "Target room with true and found people", caption))
     return Section("What the detector trained on refined people finds", figures=figures, per_row=3)
 

@@ -36,10 +36,10 @@ TIMES_FILE = "times.json"
 class DemoSettings:
     """How much the demonstration makes, in the table ``[demo]``."""
 
-    source: int = setting(48, help="rendered scenes to refine and to train on", validator=at_least(1))
-    target_train: int = setting(24, help="stand-in target scenes: the refiner's model", validator=at_least(1))
-    target_validation: int = setting(12, help="stand-in target scenes that choose checkpoints", validator=at_least(1))
-    target_test: int = setting(32, help="stand-in target scenes that give the scores", validator=at_least(1))
+    source: int = setting(40, help="rendered scenes to refine and to train on", validator=at_least(1))
+    target_train: int = setting(20, help="stand-in target scenes: the refiner's model", validator=at_least(1))
+    target_validation: int = setting(10, help="stand-in target scenes that choose checkpoints", validator=at_least(1))
+    target_test: int = setting(24, help="stand-in target scenes that give the scores", validator=at_least(1))
 
 
 @attrs.frozen

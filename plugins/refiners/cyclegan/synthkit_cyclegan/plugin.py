@@ -11,7 +11,7 @@ _TARGET = "synthkit_cyclegan.refiner:CycleGANRefiner"
 _NEEDS = frozenset({"instances"})
 
 SMALL = {
-    "steps": 400,
+    "steps": 300,
     "generator_filters": 16,
     "discriminator_filters": 16,
     "perceptual": "mobilenet_v2",

@@ -80,7 +80,7 @@ class BlenderConfig:
 
     width_px: int = setting(448, help="image width", validator=between(16, 8192))
     height_px: int = setting(336, help="image height", validator=between(16, 8192))
-    samples: int = setting(16, help="light paths per pixel; with denoising 16 is plenty", validator=between(1, 4096))
+    samples: int = setting(8, help="light paths per pixel; with denoising 8 is enough", validator=between(1, 4096))
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")
     motion_blur: bool = setting(True, help="whether people move while the shutter is open")
     exposure_s: Range = setting((0.005, 0.03), help="how long the shutter is open", validator=_within(0, 1))

@@ -241,7 +241,7 @@ def test_another_environment_warns_or_is_refused(work, tmp_path, whole):
     out = tmp_path / "whole"
     with writer(out, 6, environment={"bpy": "4.5"}) as opened:
         assert "bpy: None there, '4.5' now" in opened.warnings[0]
-    with pytest.raises(DatasetError, match="--strict"):
+    with pytest.raises(DatasetError, match="strict=true"):
         writer(out, 7, environment={"bpy": "4.6"}, strict=True).__enter__()
 
 

@@ -189,8 +189,9 @@ def test_closing_ends_the_workers(tmp_path):
 
 
 PARENT = """
-import sys
+import signal, sys
 from synthkit.execution import JobSpec, run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it, and that is inherited
 for outcome in run(JobSpec("trouble:Job", {"mode": "slow", "at": 1, "folder": sys.argv[1]}), range(2), workers=2):
     print(outcome, flush=True)
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the README's picture from data sets: rendered with its truth, refined, and people close up before and after.
 
-    synthkit build --renderer blender --refiner cyclegan-dfm --count 6 --seed 3 --out overview \
-        --set renderer.width_px=720 --set renderer.height_px=720
-    python docs/images/make_overview.py overview 2 docs/images/overview.jpg
+    synthkit build --renderer blender --refiner cyclegan-dfm --count 5 --seed 3 --out overview \
+        --set renderer.width_px=720 --set renderer.height_px=720 --set renderer.samples=16
+    python docs/images/make_overview.py overview 3 docs/images/overview.jpg
 """
 
 from __future__ import annotations

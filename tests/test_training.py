@@ -136,20 +136,24 @@ def lines(path):
 
 
 def test_curves_average_and_go_on_exactly(tmp_path):
-    values = [{"loss": v} for v in (1.0, 2.0, 4.0, 0.1, 0.2, 0.7, 5.0)]
+    values = [{"loss": v, "cycle": -v} for v in (1.0, 2.0, 4.0, 0.1, 0.2, 0.7, 5.0)]
     whole = Curves(tmp_path / "whole.jsonl", 3)
     for step, value in enumerate(values, 1):
         whole.add(step, value)
     whole.finish(7)
     whole.close()
-    assert lines(tmp_path / "whole.jsonl")[0] == {"step": 3, "loss": pytest.approx(7 / 3)}
+    assert lines(tmp_path / "whole.jsonl")[0] == {
+        "step": 3,
+        "loss": pytest.approx(7 / 3),
+        "cycle": pytest.approx(-7 / 3),
+    }
     path = tmp_path / "parts.jsonl"
     part = Curves(path, 3)
     for step in range(1, 5):
         part.add(step, values[step - 1])
-    kept = json.loads(json.dumps(part.state()))
+    kept = json.loads(json.dumps(part.state(), sort_keys=True))  # as states are kept on disk
     for step in range(5, 8):  # steps after the state, lost with the process
-        part.add(step, {"loss": 99.0})
+        part.add(step, {"loss": 99.0, "cycle": 99.0})
     part.close()
     resumed = Curves(path, 3, kept)
     for step in range(5, 8):

@@ -71,6 +71,7 @@ class Curves:
         self._sums, self._count = {}, 0
 
     def _line(self, steps_done: int, values: Mapping[str, float]) -> None:
-        rounded = {name: round(value, _DECIMALS) for name, value in values.items()}
+        # Sorted, because the order in which values came does not survive in the state.
+        rounded = {name: round(value, _DECIMALS) for name, value in sorted(values.items())}
         self._file.write(json.dumps({"step": steps_done, **rounded}).encode() + b"\n")
         self._file.flush()

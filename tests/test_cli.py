@@ -262,3 +262,26 @@ def test_an_interrupt_ends_quickly_leaves_no_process_and_goes_on(tmp_path: Path)
         assert "run the same command again" in said
         assert "Traceback" not in said
     assert synthkit(*arguments).returncode == 0
+
+
+def test_a_build_killed_while_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    size = ("--set", "renderer.size_px=96")
+    real = synthkit("render", "--renderer", "discs-dim", *size, "--count", "4", "--out", str(tmp_path / "real"))
+    assert real.returncode == 0, real.stderr
+    # Lines of the curves span the kept states, so that what is summed up between must survive too.
+    options = {"steps": 8, "checkpoint_every": 3, "log_every": 4, "picture_every": 0, "crop_px": 64}
+    options |= {"generator_filters": 4, "discriminator_filters": 4, "perceptual": '"mobilenet_v2"'}
+    arguments = ["build", "--renderer", "discs", "--refiner", "cyclegan-dfm", *size, "--count", "4",
+                 "--real", str(tmp_path / "real"), "--workers", "1",
+                 *(part for key, value in options.items() for part in ("--set", f"refiner.{key}={value}"))]  # fmt: skip
+    process = subprocess.Popen([*COMMAND, *arguments, "--out", str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
+    state = tmp_path / "killed" / "refiner" / "state.safetensors"
+    while process.poll() is None and not state.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert state.exists(), "the training must have kept a state"
+    for out in ("killed", "whole"):
+        done = synthkit(*arguments, "--out", str(tmp_path / out))
+        assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")

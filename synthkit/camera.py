@@ -19,6 +19,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _NEWTON_STEPS = 30
+_ARRIVED_RAD = 1e-14  # below 1e-11 px
 _FIT_POINTS = 512
 
 
@@ -148,11 +149,15 @@ class FisheyeCamera:
         r = np.minimum(theta / self.theta_coefficients[0], high)
         for _ in range(_NEWTON_STEPS):
             error = self.theta_rad(r) - theta
+            # A point that has arrived stays, so that it never matters which others are asked for with it.
+            arrived = np.abs(error) <= _ARRIVED_RAD
+            if arrived.all():
+                break
             low, high = np.where(error < 0, r, low), np.where(error > 0, r, high)
             slope = self._theta_slope(r)
             step = r - error / np.where(slope > 0, slope, 1.0)
             inside = (slope > 0) & (step >= low) & (step <= high)
-            r = np.where(inside, step, (low + high) / 2)
+            r = np.where(arrived, r, np.where(inside, step, (low + high) / 2))
         return r
 
     def project(self, points_world_m: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:

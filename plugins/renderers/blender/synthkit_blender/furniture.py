@@ -40,8 +40,9 @@ class Piece:
     def holds(self, points_m: Floats) -> int:
         """Return how many points (N, 3) of its frame lie within its solids."""
         inside = np.zeros(len(points_m), bool)
-        for solid in self.solids_m:
-            inside |= ((points_m > solid[:3]) & (points_m < solid[3:])).all(axis=1)
+        x, y, z = np.ascontiguousarray(points_m.T)
+        for x0, y0, z0, x1, y1, z1 in self.solids_m:
+            inside |= (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
         return int(inside.sum())
 
 

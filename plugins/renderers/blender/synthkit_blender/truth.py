@@ -175,15 +175,19 @@ def silhouette(figure: Figure, camera: FisheyeCamera) -> NDArray[np.bool_]:
         pixels, valid = camera.project(figure.world(part.vertices_m))
         a, b, c, d = part.faces.T
         triangles = np.concatenate([np.column_stack([a, b, c]), np.column_stack([a, c, d])[c != d]])
-        triangles = triangles[valid[triangles].all(axis=1)]
+        first, second, third = valid[triangles.T]
+        triangles = triangles[first & second & third]
         fill(mask, pixels[triangles])
     return mask
 
 
 def fill(mask: NDArray[np.bool_], triangles_px: Floats) -> None:
     """Set the pixels of a mask (H, W) whose centres lie in any triangle (T, 3, 2), all of a size at once."""
-    low = np.floor(triangles_px.min(axis=1)).astype(np.int64)
-    span = (np.ceil(triangles_px.max(axis=1)) - low).max(axis=1).astype(np.int64).clip(1, LARGEST_TRIANGLE_PX)
+    # Corner by corner: reductions over so short an axis are slow.
+    first, second, third = triangles_px[:, 0], triangles_px[:, 1], triangles_px[:, 2]
+    low = np.floor(np.minimum(np.minimum(first, second), third)).astype(np.int64)
+    extent = np.ceil(np.maximum(np.maximum(first, second), third)) - low
+    span = np.maximum(extent[:, 0], extent[:, 1]).astype(np.int64).clip(1, LARGEST_TRIANGLE_PX)
     side = 1 << np.ceil(np.log2(span)).astype(np.int64)
     for size in np.unique(side):
         chosen = side == size
@@ -203,7 +207,8 @@ def _fill_alike(mask: NDArray[np.bool_], triangles: Floats, low: NDArray[np.int6
             sides.append((q[..., 0] - p[..., 0]) * (centres[..., 1] - p[..., 1])
                          - (q[..., 1] - p[..., 1]) * (centres[..., 0] - p[..., 0]))  # fmt: skip
         covered = (np.minimum.reduce(sides) >= 0) | (np.maximum.reduce(sides) <= 0)
-        inside = ((cells >= 0) & (cells < (mask.shape[1], mask.shape[0]))).all(axis=-1)
+        x, y = cells[..., 0], cells[..., 1]
+        inside = (x >= 0) & (x < mask.shape[1]) & (y >= 0) & (y < mask.shape[0])
         hit = cells[covered & inside]
         mask[hit[:, 1], hit[:, 0]] = True
 

@@ -100,6 +100,14 @@ def test_the_pool_goes_on_from_its_tensors():
     assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
 
 
+def test_a_large_pool_comes_back_in_its_order():
+    pool = ReplayPool(10_002, Seeds(1))
+    pool.images = [torch.tensor(n) for n in range(10_002)]
+    resumed = ReplayPool(10_002, Seeds(1))
+    resumed.restore(pool.tensors(), torch.device("cpu"))
+    assert [int(image) for image in resumed.images] == list(range(10_002))
+
+
 def test_an_empty_pool_gives_the_image_back_without_gradient():
     image = torch.ones(1, requires_grad=True) * 2
     result = ReplayPool(0, Seeds(0)).exchange(image, 0)
@@ -166,6 +174,33 @@ def test_curves_average_and_go_on_exactly(tmp_path):
 def test_curves_that_lost_lines_are_told(tmp_path):
     with pytest.raises(WorkError, match="shorter"):
         Curves(tmp_path / "c.jsonl", 1, {"sums": {}, "count": 0, "length": 10})
+
+
+def test_curves_stopped_again_before_their_first_line_go_on(tmp_path):
+    path = tmp_path / "c.jsonl"
+    first = Curves(path, 5)
+    first.add(1, {"loss": 1.0})
+    kept = first.state()
+    for step in range(2, 7):  # a line, lost with the process
+        first.add(step, {"loss": 1.0})
+    first.close()
+    second = Curves(path, 5, kept)
+    second.add(2, {"loss": 1.0})
+    assert second.state()["length"] == path.stat().st_size == 0
+    again = second.state()
+    second.close()
+    Curves(path, 5, again).close()
+
+
+def test_a_full_disk_is_told_by_curves(tmp_path, monkeypatch):
+    curves = Curves(tmp_path / "c.jsonl", 1)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorkError, match=r"c\.jsonl.*no space"):
+        curves.state()
 
 
 def test_ctrl_c_waits_for_the_step_and_a_second_does_not():

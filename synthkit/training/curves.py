@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synthkit.dataset import storage
 from synthkit.errors import WorkError
 
 _DECIMALS = 8
@@ -24,20 +25,24 @@ class Curves:
         state: what ``state`` gave when the training that goes on here was kept; None begins anew.
 
     Raises:
-        WorkError: when the file is shorter than it was when its state was kept.
+        WorkError: when the file is shorter than it was when its state was kept, or the disk is full.
+        DatasetError: when it cannot be written.
     """
 
     def __init__(self, path: Path, every: int, state: Mapping[str, Any] | None = None) -> None:
         self._every = every
         self._sums: dict[str, float] = dict(state["sums"]) if state else {}
         self._count: int = state["count"] if state else 0
+        self._path = path
         length: int = state["length"] if state else 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        if self._file.seek(0, os.SEEK_END) < length:
-            self._file.close()
-            raise WorkError(f"{path}: is shorter than when training stopped; remove its folder to begin anew")
-        self._file.truncate(length)
+        with storage.disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
+            if self._file.seek(0, os.SEEK_END) < length:
+                self._file.close()
+                raise WorkError(f"{path}: is shorter than when training stopped; remove its folder to begin anew")
+            self._file.truncate(length)
+            self._file.seek(length)  # truncating moves no position, and ``state`` tells it
 
     def add(self, steps_done: int, values: Mapping[str, float]) -> None:
         """Take the values of the step that was just done; every ``every`` steps a line is written."""
@@ -53,8 +58,9 @@ class Curves:
 
     def state(self) -> dict[str, Any]:
         """Sync the file and return what is needed to go on from here."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with storage.disk_errors(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return {"sums": dict(self._sums), "count": self._count, "length": self._file.tell()}
 
     def finish(self, steps_done: int) -> None:
@@ -73,5 +79,6 @@ class Curves:
     def _line(self, steps_done: int, values: Mapping[str, float]) -> None:
         # Sorted, because the order in which values came does not survive in the state.
         rounded = {name: round(value, _DECIMALS) for name, value in sorted(values.items())}
-        self._file.write(json.dumps({"step": steps_done, **rounded}).encode() + b"\n")
-        self._file.flush()
+        with storage.disk_errors(self._path):
+            self._file.write(json.dumps({"step": steps_done, **rounded}).encode() + b"\n")
+            self._file.flush()

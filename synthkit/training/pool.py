@@ -42,8 +42,8 @@ class ReplayPool:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the pool's content for a state of training."""
-        return {f"{place:04d}": image for place, image in enumerate(self.images)}
+        return {str(place): image for place, image in enumerate(self.images)}
 
     def restore(self, tensors: dict[str, torch.Tensor], device: torch.device) -> None:
         """Take back what ``tensors`` returned."""
-        self.images = [tensors[name].to(device) for name in sorted(tensors)]
+        self.images = [tensors[name].to(device) for name in sorted(tensors, key=int)]

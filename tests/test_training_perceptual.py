@@ -10,7 +10,8 @@ import torch
 from synthkit import weights
 from synthkit.checkpoint import sha256_of
 from synthkit.errors import ConfigError, WeightsError
-from synthkit.training.perceptual import TAPS, FeatureNet, load_features, tap
+from synthkit.training.perceptual import FeatureNet, load_features
+from synthkit.training.taps import TAPS, tap
 
 
 @pytest.mark.parametrize("name", list(TAPS))

@@ -7,17 +7,16 @@ torchvision's parameter names, so that its published weights fit; torchvision it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
 import torch
 from torch import nn
 
 from synthkit import weights
-from synthkit.config import nearest
-from synthkit.errors import ConfigError, WeightsError
+from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress, silent
+from synthkit.training.taps import tap
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -27,34 +26,6 @@ _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 _MOBILENET_V2 = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
 )  # fmt: skip
-
-
-@attrs.frozen
-class Tap:
-    """A place in a network: index of its last module, channels there, and input pixels per cell."""
-
-    last: int
-    channels: int
-    stride: int
-
-
-TAPS: Mapping[str, Mapping[str, Tap]] = {
-    "vgg16": {
-        "pool1": Tap(4, 64, 2),
-        "pool2": Tap(9, 128, 4),
-        "pool3": Tap(16, 256, 8),
-        "pool4": Tap(23, 512, 16),
-        "pool5": Tap(30, 512, 32),
-    },
-    "mobilenet_v2": {
-        "stride2": Tap(1, 16, 2),
-        "stride4": Tap(3, 24, 4),
-        "stride8": Tap(6, 32, 8),
-        "stride16": Tap(13, 96, 16),
-        "stride32": Tap(18, 1280, 32),
-    },
-}
-"""Where each network can be tapped: after each max pooling, or after the last block of each resolution."""
 
 
 class FeatureNet(nn.Module):
@@ -94,19 +65,6 @@ class FeatureNet(nn.Module):
             if index in wanted:
                 found[wanted[index]] = flow
         return found
-
-
-def tap(name: str, layer: str) -> Tap:
-    """Return what is known of a tap.
-
-    Raises:
-        ConfigError: naming the nearest network or tap.
-    """
-    if name not in TAPS:
-        raise ConfigError([f"no feature network is called {name!r}{nearest(name, TAPS)}"])
-    if layer not in TAPS[name]:
-        raise ConfigError([f"{name} has no layer {layer!r}; it has {', '.join(TAPS[name])}"])
-    return TAPS[name][layer]
 
 
 def load_features(

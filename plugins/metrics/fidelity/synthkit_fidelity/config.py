@@ -10,6 +10,7 @@ import attrs
 from attrs.validators import optional
 
 from synthkit.config import at_least, between, setting
+from synthkit.training.taps import check_layer
 
 
 @attrs.frozen
@@ -40,3 +41,6 @@ class FrechetConfig:
         help="at most so many images or crops of each part; none takes all",
         validator=optional(at_least(2)),
     )
+
+    def __attrs_post_init__(self) -> None:
+        check_layer(self.extractor, self.layer)

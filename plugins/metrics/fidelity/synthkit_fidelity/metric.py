@@ -19,7 +19,8 @@ from synthkit.errors import DatasetError
 from synthkit.interfaces import MetricResult, Runtime, Scored, State
 from synthkit.sample import Sample
 from synthkit.training.devices import set_up
-from synthkit.training.perceptual import TAPS, FeatureNet, load_features, tap
+from synthkit.training.perceptual import FeatureNet, load_features
+from synthkit.training.taps import TAPS, tap
 from synthkit_fidelity.config import FrechetConfig
 from synthkit_fidelity.moments import add_features, empty_state, frechet_distance, gaussian, merge_states
 
@@ -100,7 +101,8 @@ class FrechetMetric:
     def _extractor(self) -> tuple[FeatureNet, torch.device]:
         if self._loaded is None:
             device = set_up(self._runtime)
-            network, _ = load_features(self._config.extractor, [self._layer], self._config.weights)
+            config, progress = self._config, self._runtime.progress
+            network, _ = load_features(config.extractor, [self._layer], config.weights, progress)
             self._loaded = network.to(device), device
         return self._loaded
 

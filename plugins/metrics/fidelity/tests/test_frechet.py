@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit import weights
-from synthkit.errors import DatasetError, WeightsError
-from synthkit.interfaces import Metric, Runtime
+from synthkit.config import structure
+from synthkit.errors import ConfigError, DatasetError, WeightsError
+from synthkit.interfaces import Metric, Runtime, silent
 from synthkit.sample import Person, Sample
 from synthkit.seeds import Seeds
 from synthkit.training.perceptual import FeatureNet
@@ -101,7 +102,7 @@ def drawn(count, seed, colour):
 def make_metric(monkeypatch, tmp_path):
     """Return a maker of metrics whose network is drawn at random: its numbers mean nothing, its path is real."""
 
-    def load(name, layers, path):
+    def load(name, layers, path, progress):
         torch.manual_seed(0)
         return FeatureNet(name, layers), None
 
@@ -151,6 +152,26 @@ def test_missing_weights_say_what_to_do(tmp_path):
     metric = FrechetMetric(FrechetConfig(weights=tmp_path), None, Runtime(Seeds(0), tmp_path))
     with metric, pytest.raises(WeightsError, match="mobilenet_v2"):
         metric.observe("reference", drawn(1, 0, 0))
+
+
+def test_progress_of_a_download_is_told(tmp_path, monkeypatch):
+    told = []
+    runtime = Runtime(Seeds(0), tmp_path, progress=lambda *report: told.append(report))
+
+    def load(name, layers, path, progress=silent):
+        progress("fetch weights", 1, 2)
+        raise WeightsError("far away")
+
+    monkeypatch.setattr(module, "load_features", load)
+    with FrechetMetric(FrechetConfig(), None, runtime) as metric, pytest.raises(WeightsError):
+        metric.observe("reference", [])
+    assert told == [("fetch weights", 1, 2)]
+
+
+def test_a_layer_of_another_network_is_told_with_the_settings():
+    with pytest.raises(ConfigError, match=r"^metric: mobilenet_v2 has no layer 'pool2'; it has stride2"):
+        structure(FrechetConfig, {"layer": "pool2"}, path="metric")
+    assert structure(FrechetConfig, {"layer": "pool2", "extractor": "vgg16"}).layer == "pool2"
 
 
 def test_the_plugin_module_is_light():

@@ -20,7 +20,8 @@ from collections.abc import Callable, Sequence
 import attrs
 import torch
 
-from synthkit.training.perceptual import FeatureNet, tap
+from synthkit.training.perceptual import FeatureNet
+from synthkit.training.taps import tap
 
 REFERENCE_PX = 128
 DISCRIMINATOR_ELEMENTS = (64 * 64 * 64, 128 * 32 * 32, 256 * 16 * 16, 512 * 15 * 15)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from synthkit import config, crops
+from synthkit.dataset import storage
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, SampleSet
 
@@ -24,11 +25,14 @@ def load(samples: SampleSet, role: str, crop_px: int, folder: Path, progress: Pr
             holds the set's fingerprint, so that it is never used for another.
 
     Raises:
-        DatasetError: when there is nobody to crop, saying what people need.
+        DatasetError: when there is nobody to crop, saying what people need. WorkError: when the disk is full.
     """
     path = folder / f"{role}-{fingerprint(samples, crop_px)[:16]}.u8"
     if not path.exists():
-        _cut(samples, role, crop_px, path, progress)
+        with storage.disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            storage.clear_temporaries(folder)
+        storage.write_atomically(path, _cut(samples, role, crop_px, progress))
     size = path.stat().st_size
     if size == 0:
         raise DatasetError(
@@ -45,16 +49,11 @@ def fingerprint(samples: SampleSet, crop_px: int) -> str:
     )
 
 
-def _cut(samples: SampleSet, role: str, crop_px: int, path: Path, progress: Progress) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        for done in range(len(samples)):
-            progress(f"crop {role}", done, len(samples))
-            sample = samples[done]
-            for plan in crops.plan_crops(sample, (crop_px, crop_px)):
-                file.write(crops.extract(sample.image, plan).tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _cut(samples: SampleSet, role: str, crop_px: int, progress: Progress) -> Iterator[bytes]:
+    """Yield each crop's bytes."""
+    for done in range(len(samples)):
+        progress(f"crop {role}", done, len(samples))
+        sample = samples[done]
+        for plan in crops.plan_crops(sample, (crop_px, crop_px)):
+            yield crops.extract(sample.image, plan).tobytes()
     progress(f"crop {role}", len(samples), len(samples))

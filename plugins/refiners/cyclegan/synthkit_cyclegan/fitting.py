@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,8 +15,8 @@ import torch
 from PIL import Image
 
 from synthkit import __version__, crops
+from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
-from synthkit.config import fingerprint, plain
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress, Runtime, SampleSet
 from synthkit.training import checkpoints, devices, perceptual
@@ -23,7 +24,7 @@ from synthkit.training.curves import Curves
 from synthkit.training.interrupts import Interrupts
 from synthkit.training.meter import Meter
 from synthkit_cyclegan import calibration, crop_store, losses
-from synthkit_cyclegan.config import REFINE_ONLY, UPKEEP, CycleGANConfig
+from synthkit_cyclegan.config import REFINE_ONLY, CycleGANConfig
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import RESIDUAL_BLOCKS
 from synthkit_cyclegan.training import Training, as_crops, as_images, steps_of
@@ -181,7 +182,7 @@ def _card(
     runtime: Runtime,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the checkpoint says of itself; ``identity`` covers all that decides its weights."""
-    unlearned = REFINE_ONLY | UPKEEP | {"perceptual", "perceptual_layer", "perceptual_weights"}
+    elsewhere = REFINE_ONLY | {"perceptual", "perceptual_layer"}  # what became of them stands in the card too
     card: dict[str, Any] = {
         "kind": "refiner",
         "name": FAMILY,
@@ -192,7 +193,7 @@ def _card(
             "crop_px": config.crop_px,
             "head_at": list(crops.HEAD_AT),
         },
-        "config": {key: value for key, value in plain(config).items() if key not in unlearned},
+        "config": {key: value for key, value in configs.identity(config).items() if key not in elsewhere},
         "perceptual": dict(seen.card),
         "data": {
             role: {
@@ -208,7 +209,7 @@ def _card(
         "licence": "the weights were learned from the data sets and the perceptual network named here;"
         " their licences apply",
     }
-    card["identity"] = fingerprint(card)
+    card["identity"] = configs.fingerprint(card)
     return card
 
 
@@ -219,12 +220,13 @@ def _draw(training: Training, path: Path) -> None:
     device = next(training.g.parameters()).device
     refined = np.concatenate([as_crops(training.g(as_images(crop[None]).to(device))) for crop in rows[0]])
     rows.insert(1, np.clip(np.rint(refined), 0, 255).astype(np.uint8))
-    path.parent.mkdir(parents=True, exist_ok=True)
     picture = np.full((3 * rows[0].shape[1], _PICTURE_CROPS * rows[0].shape[2], 3), 255, np.uint8)
     for n, row in enumerate(rows):
         strip = np.concatenate(list(row), axis=1)
         picture[n * row.shape[1] : (n + 1) * row.shape[1], : strip.shape[1]] = strip
-    Image.fromarray(picture).save(path)
+    encoded = io.BytesIO()
+    Image.fromarray(picture).save(encoded, "png")
+    checkpoints.write_atomic(path, encoded.getvalue())
 
 
 def _spread(store: Crops) -> Crops:

@@ -18,7 +18,7 @@ from synthkit.interfaces import Runtime, SampleSet
 from synthkit.sample import Sample, Skipped, evolve
 from synthkit.training import checkpoints, devices
 from synthkit_cyclegan import fitting
-from synthkit_cyclegan.config import CycleGANConfig
+from synthkit_cyclegan.config import LEAST_CROP_PX, MOST_CROP_PX, MOST_FILTERS, CycleGANConfig
 from synthkit_cyclegan.networks import RESIDUAL_BLOCKS, Generator
 from synthkit_cyclegan.training import as_crops, as_images
 
@@ -112,8 +112,8 @@ def _architecture(checkpoint: Checkpoint) -> tuple[int, bool, int, tuple[float, 
     except (KeyError, TypeError, ValueError):
         raise WeightsError(f"checkpoint {checkpoint.path}: its card does not describe a CycleGAN") from None
     sound = (
-        type(filters) is int and 1 <= filters <= 512 and type(skip) is bool and blocks == RESIDUAL_BLOCKS
-        and type(crop_px) is int and 32 <= crop_px <= 4096 and crop_px % 4 == 0
+        type(filters) is int and 1 <= filters <= MOST_FILTERS and type(skip) is bool and blocks == RESIDUAL_BLOCKS
+        and type(crop_px) is int and LEAST_CROP_PX <= crop_px <= MOST_CROP_PX and crop_px % 4 == 0
         and all(isinstance(place, float) and 0 < place < 1 for place in (across, down))
     )  # fmt: skip
     if not sound:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -15,8 +16,9 @@ import pytest
 from PIL import Image
 
 from synthkit import weights
-from synthkit.errors import DatasetError, WeightsError
-from synthkit_cyclegan import fitting
+from synthkit.config import identity
+from synthkit.errors import DatasetError, WeightsError, WorkError
+from synthkit_cyclegan import crop_store, fitting
 from synthkit_cyclegan.refiner import CycleGANRefiner
 from synthkit_cyclegan.training import Training, steps_of
 
@@ -136,10 +138,34 @@ def test_a_state_of_other_settings_is_refused_and_left_alone(tiny, data, runtime
     assert (tmp_path / "state.safetensors").read_bytes() == before
 
 
-def test_how_often_states_are_kept_changes_nothing(whole, tiny, data, runtime, tmp_path):
-    other = attrs.evolve(tiny, checkpoint_every=2, picture_every=0, feather_px=3.0)
+def test_how_a_training_is_kept_and_shown_changes_nothing(whole, tiny, data, runtime, tmp_path):
+    other = attrs.evolve(tiny, checkpoint_every=2, picture_every=0, log_every=3, feather_px=3.0)
     result = CycleGANRefiner(other, None, runtime).fit(data, tmp_path / "other")
     assert result.path.read_bytes() == whole.path.read_bytes()
+    assert identity(other) == {**identity(tiny), "feather_px": 3.0}
+
+
+def test_a_training_goes_on_with_other_curves(whole, tiny, data, runtime, tmp_path, monkeypatch):
+    advance = Training.advance
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "advance", lambda self: 1 / (self.step < 4) and advance(self))
+        with pytest.raises(ZeroDivisionError):
+            CycleGANRefiner(tiny, None, runtime).fit(data, tmp_path)
+    result = CycleGANRefiner(attrs.evolve(tiny, log_every=5), None, runtime).fit(data, tmp_path)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+    assert [line["step"] for line in curves_of(tmp_path)] == [2, 5, 7]
+
+
+def test_a_full_disk_is_told_while_cutting_crops(tiny, data, runtime, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    (tmp_path / "crops").mkdir()
+    (tmp_path / "crops" / ".source-0.u8.99999.tmp").touch()  # a killed call's
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorkError, match="no space left"):
+        crop_store.load(data["source"], "source", 32, tmp_path / "crops", runtime.progress)
+    assert not list((tmp_path / "crops").iterdir())
 
 
 def test_another_seed_gives_other_weights(whole, tiny, data, runtime, tmp_path):

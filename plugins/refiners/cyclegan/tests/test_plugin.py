@@ -37,7 +37,11 @@ def test_presets_are_found_and_built(monkeypatch, runtime):
     ("options", "message"),
     [
         ({"crop_px": 130}, "multiple of 4"),
-        ({"crop_px": 16}, "at least 32"),
+        ({"crop_px": 16}, "between 32 and 4096"),
+        ({"crop_px": 8192}, "between 32 and 4096"),
+        ({"generator_filters": 1024}, "between 1 and 512"),
+        ({"perceptual": "vgg16", "perceptual_layer": "stride4"}, "vgg16 has no layer 'stride4'; it has pool1"),
+        ({"perceptual_layer": "pool2"}, "set perceptual too"),
         ({"step": 3}, "did you mean 'steps'"),
         ({"perceptual": "resnet"}, "vgg16"),
     ],

@@ -215,22 +215,31 @@ def export(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of images and labels.")],
-    out: Annotated[Path, typer.Argument(help="Where the data set goes.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A data set, or images and labels of another format.")],
+    out: Annotated[Path, typer.Argument(help="Where the result goes.")],
     form: Annotated[
-        str | None,
-        typer.Option("--format", help="What SOURCE holds: cepdof. [default: found out]", metavar="NAME"),
+        str | None, typer.Option("--format", help="What IN holds. [default: found out]", metavar="NAME")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Format to write. [default: a data set]", metavar="NAME")
     ] = None,
     max_size: Annotated[
         int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
     ] = None,
 ) -> None:
-    """Turn labelled images of another format into a data set."""
+    """Turn labelled images of another format into a data set, or a data set into another format."""
     from synthkit.dataset import formats
 
-    with _terminal() as progress:
-        made = formats.convert(source, out, form=form, max_size_px=max_size, progress=progress)
-    typer.echo(f"converted: {made.path} ({len(made)} samples)")
+    with _terminal() as terminal:
+        if to is None:
+            made = formats.convert(source, out, form=form, max_size_px=max_size, progress=terminal, tell=terminal.tell)
+            result = f"converted: {made.path} ({len(made)} samples)"
+        else:
+            exported = formats.export(
+                source, out, to, form=form, max_size_px=max_size, progress=terminal, tell=terminal.tell
+            )
+            result = f"exported: {exported.path} ({exported.images} images)"
+    typer.echo(result)
 
 
 @app.command()

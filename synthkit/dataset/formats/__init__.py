@@ -1,65 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bringing in sets of other formats: each is opened, checked as a whole, and written as a data set."""
+"""Sets of other formats: read into a data set, or written from one.
+
+Each format is a module with a ``FORMAT``, listed here. A set is opened and checked as a whole before
+anything is written. ``convert`` makes a data set of it, ``export`` a set of another format.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
-
-import attrs
 
 from synthkit.config import nearest
 from synthkit.dataset import records
 from synthkit.dataset.codec import CodecConfig
-from synthkit.dataset.formats import cepdof
+from synthkit.dataset.formats import cepdof, exporting
+from synthkit.dataset.formats.base import Format, Source
+from synthkit.dataset.formats.exporting import Export, Exported
+from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
 from synthkit.dataset.reader import Dataset, tars_in
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, run
 from synthkit.interfaces import Progress, silent
-from synthkit.sample import Sample
+
+__all__ = [
+    "FORMATS", "Export", "Exported", "Format", "Picture", "Source", "convert", "detect", "export", "find",
+    "is_dataset",
+]  # fmt: skip
 
 _SCENES_PER_SHARD = 64
+_LISTED = (
+    cepdof.FORMAT,
+)  # fmt: skip
 
-
-class Source(Protocol):
-    """An opened and checked set of another format."""
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Plain JSON that determines the samples: hashes of labels, names and sizes of images."""
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Plain JSON besides: where it came from, its licence."""
-
-    def __len__(self) -> int: ...
-
-    def sample(self, index: int) -> Sample:
-        """Read and return one sample."""
-
-
-@attrs.frozen
-class Format:
-    """A format by name.
-
-    Args:
-        name, summary: for ``--format`` and listings.
-        recognises: whether a folder looks like it; cheap. open: the checked set, with images shrunk to
-            at most so many pixels a side (None: as they are).
-    """
-
-    name: str
-    summary: str
-    recognises: Callable[[Path], bool]
-    open: Callable[[Path, int | None], Source]
-
-
-FORMATS: Mapping[str, Format] = {
-    "cepdof": Format("cepdof", "rotated boxes as JSON (CEPDOF, MW-R, WEPDTOF)", cepdof.recognises, cepdof.CepdofSource),
-}
+FORMATS: Mapping[str, Format] = {form.name: form for form in _LISTED}
+"""All formats by name. The first that recognises a set is taken: what is told apart best comes first."""
 
 
 def is_dataset(path: Path) -> bool:
@@ -67,23 +43,35 @@ def is_dataset(path: Path) -> bool:
     return (path / records.MANIFEST).is_file() or path.suffix == ".tar" or bool(tars_in(path))
 
 
+def detect(source: Path, name: str | None = None) -> Format | None:
+    """Return the format of a set, None for a data set.
+
+    Raises:
+        DatasetError: as ``find`` does.
+    """
+    if name is None and is_dataset(source):
+        strangers = () if (source / records.MANIFEST).is_file() else FORMATS.values()
+        return next((form for form in strangers if form.read and form.recognises(source)), None)
+    return find(source, name)
+
+
 def find(source: Path, name: str | None = None) -> Format:
-    """Return the format of that name, or else the one that recognises a folder.
+    """Return the format of that name, or else the one that recognises a folder or file.
 
     Raises:
         DatasetError: when there is no such folder or format, or none that recognises it.
     """
     if name is not None and name not in FORMATS:
-        raise DatasetError(f"format {name!r} is not known{nearest(name, FORMATS)}")
-    if not source.is_dir():
-        raise DatasetError(f"{source}: is {'no folder' if source.exists() else 'missing'}; expected a folder of images")
+        raise DatasetError(f"format {name!r} is not known{nearest(name, FORMATS)}; known are {_listing(reading=True)}")
+    if not source.exists():
+        raise DatasetError(f"{source}: is missing; expected a folder of images")
     if name is not None:
         return FORMATS[name]
     for candidate in FORMATS.values():
-        if candidate.recognises(source):
+        if candidate.read and candidate.recognises(source):
             return candidate
-    known = "; ".join(f"{form.name}: {form.summary}" for form in FORMATS.values())
-    raise DatasetError(f"{source}: is of no known format ({known})")
+    what = "is of no known format" if source.is_dir() else "is no folder, and no file of a known format"
+    raise DatasetError(f"{source}: {what} ({_listing(reading=True)})")
 
 
 def convert(
@@ -94,26 +82,30 @@ def convert(
     max_size_px: int | None = None,
     workers: int = 0,
     progress: Progress = silent,
+    tell: Callable[[str], None] | None = None,
 ) -> Dataset:
     """Turn a set of another format into a data set, or do the rest of an interrupted conversion.
 
     Args:
-        source: its folder. out: where the data set goes. form: name of the format; None finds it out.
+        source: its folder or file. out: where the data set goes. form: name of the format; None finds it out.
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
-        workers: processes besides this one; 0 works here.
+        workers: processes besides this one; 0 works here. tell: takes lines for the user: the format found,
+            and what was ignored or assumed.
 
     Raises:
         DatasetError: when the source is of no known format, or wrong, telling all that is wrong at
             once; or when ``out`` holds something else.
     """
     source = Path(source)
-    chosen = find(source, form)
-    opened = chosen.open(source, max_size_px)
+    chosen = detect(source, form)
+    if chosen is None:
+        raise DatasetError(f"{source}: is a data set already; name a format to write it in (--to)")
+    opened = _opened(source, chosen, max_size_px, tell)
     identity = {"convert": chosen.name, "max_size_px": max_size_px, **opened.identity}
     writer = DatasetWriter(
         out,
         identity=identity,
-        notes=opened.notes,
+        notes={**opened.notes, "remarks": list(opened.remarks)},
         scenes=len(opened),
         scenes_per_shard=_SCENES_PER_SHARD,
         codec=CodecConfig(image_format="jpg"),  # photos come as JPEG, and are tenfold as PNG
@@ -135,3 +127,62 @@ def convert(
                 progress("convert", writer.scenes_done, len(opened))
         writer.finalise()
     return Dataset.open(out)
+
+
+def export(
+    source: Path,
+    out: Path,
+    to: str,
+    *,
+    form: str | None = None,
+    max_size_px: int | None = None,
+    progress: Progress = silent,
+    tell: Callable[[str], None] | None = None,
+) -> Exported:
+    """Write a data set, or a set of any format that is read, in another format; or finish doing so.
+
+    Image files are taken over byte by byte unless they are shrunk.
+
+    Args:
+        source: the set. out: where the export goes. to: name of the format to write. The rest as in
+            ``convert``; a data set's own images are not shrunk.
+
+    Raises:
+        DatasetError: when one of the formats is not known or the source is wrong; or when ``out`` holds
+            something else, which is left as it is.
+    """
+    source, out = Path(source), Path(out)
+    target = FORMATS.get(to)
+    if target is None or target.write is None:
+        writable = [form.name for form in FORMATS.values() if form.write]
+        what = "is only read, not written" if target else f"is not known{nearest(to, writable)}"
+        raise DatasetError(f"format {to!r} {what}; written are {_listing(reading=False)}")
+    chosen = detect(source, form)
+    pictures: Pictures
+    if chosen is None:
+        if max_size_px is not None:
+            raise DatasetError(f"{source}: is a data set, whose images are exported as they are; omit the size")
+        if tell:
+            tell(f"{source}: synthkit (a data set)")
+        pictures = DatasetPictures(source)
+    else:
+        pictures = SourcePictures(str(source), chosen.name, _opened(source, chosen, max_size_px, tell))
+    made = exporting.export(target.name, target.write, pictures, out, {"max_size_px": max_size_px}, progress)
+    if tell:
+        for line in made.remarks:
+            tell(line)
+    return made
+
+
+def _opened(source: Path, form: Format, max_size_px: int | None, tell: Callable[[str], None] | None) -> Source:
+    if tell:
+        tell(f"{source}: {form.name} ({form.summary})")
+    opened = form.open(source, max_size_px)
+    if tell:
+        for line in opened.remarks:
+            tell(line)
+    return opened
+
+
+def _listing(*, reading: bool) -> str:
+    return "; ".join(f"{form.name}: {form.summary}" for form in _LISTED if (form.read if reading else form.write))

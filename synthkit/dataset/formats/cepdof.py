@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,11 +23,11 @@ from PIL import Image
 
 from synthkit.dataset import description
 from synthkit.dataset.codec import MAX_PIXELS
+from synthkit.dataset.formats.base import Format, is_finite, told
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
 _PERSON_CATEGORY = 1
-_SHOWN = 20
 _IMAGE_FORMATS = ("JPEG", "PNG")
 _FRAME = re.compile(r"(\d{1,15})$")
 
@@ -54,14 +54,13 @@ class CepdofSource:
     """An opened set, checked as a whole.
 
     Args:
-        folder: the set's root. max_size_px: shrink images to at most so many pixels a side.
+        folder: the set's root.
 
     Raises:
         DatasetError: telling everything that is wrong, each with file and place.
     """
 
-    def __init__(self, folder: Path, max_size_px: int | None) -> None:
-        self._folder, self._max_size_px = folder, max_size_px
+    def __init__(self, folder: Path) -> None:
         digest = hashlib.sha256()
         problems: list[str] = []
         frames: list[_Frame] = []
@@ -76,7 +75,7 @@ class CepdofSource:
         elif not frames and not problems:
             problems.append(f"{folder}: lists no images")
         if problems:
-            raise DatasetError(_told(folder, problems))
+            raise told(folder, problems)
         self._frames = frames
         for frame in frames:
             digest.update(f"{frame.name} {frame.path.stat().st_size}\n".encode())
@@ -86,6 +85,7 @@ class CepdofSource:
             "folder": folder.resolve().name,
             "licence": "not stated",
         }
+        self.remarks: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -98,19 +98,15 @@ class CepdofSource:
         """
         frame = self._frames[index]
         width, height = frame.size_px
-        scale = min(1.0, (self._max_size_px or max(frame.size_px)) / max(frame.size_px))
         try:
             with Image.open(frame.path, formats=_IMAGE_FORMATS) as image:
                 pixels = image.convert("RGB")
         except (OSError, SyntaxError) as error:
             raise DatasetError(f"{frame.path}: cannot be read as an image: {error}") from None
-        if scale < 1:
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            pixels = pixels.resize(size, Image.Resampling.LANCZOS)
         return Sample(
             key=frame.key,
             image=np.asarray(pixels),
-            people=[_scaled(person, scale) for person in frame.people],
+            people=frame.people,
             sequence=frame.sequence,
             frame=frame.frame,
             meta={"source": {"format": "cepdof", "file": frame.name, "size_px": [width, height]},
@@ -216,7 +212,7 @@ def _find(folder: Path, video: str, file_name: str) -> Path:
 
 def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
     box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 5 or not all(_is_finite(value) for value in box):
+    if not isinstance(box, list) or len(box) != 5 or not all(is_finite(value) for value in box):
         raise ValueError(f"bbox must be five finite numbers (cx, cy, w, h, degrees clockwise), got {str(box)[:80]}")
     cx, cy, w, h, degrees = map(float, box)
     width, height = frame.size_px
@@ -236,19 +232,4 @@ def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
     )
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _scaled(person: Person, scale: float) -> Person:
-    box = person.rotated_box
-    assert box is not None
-    scaled = RotatedBox(box.cx * scale, box.cy * scale, box.w * scale, box.h * scale, box.degrees)
-    return attrs.evolve(person, rotated_box=scaled)
-
-
-def _told(folder: Path, problems: list[str]) -> str:
-    if len(problems) == 1:
-        return problems[0]
-    more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-    return "\n  ".join([f"{folder}: {len(problems)} problems:", *problems[:_SHOWN], *more])
+FORMAT = Format("cepdof", "rotated boxes as JSON (CEPDOF, MW-R, WEPDTOF)", recognises, CepdofSource)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a format is: a name, how it is recognised, and reading, writing or both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+import attrs
+
+from synthkit.dataset.formats.exporting import Export
+from synthkit.dataset.formats.shrinking import Shrunk
+from synthkit.errors import DatasetError
+from synthkit.sample import Sample
+
+_SHOWN = 20
+
+
+class Source(Protocol):
+    """An opened and checked set of another format."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Plain JSON that determines the samples: hashes of labels, names and sizes of images."""
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Plain JSON besides: where it came from, its licence."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Lines for the user: what was ignored or assumed."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int) -> Sample:
+        """Read and return one sample."""
+
+
+@runtime_checkable
+class StoresImages(Protocol):
+    """A source whose images are files that an export can take over byte by byte."""
+
+    def stored(self, index: int) -> tuple[str, bytes]:
+        """Return an image's suffix, ``png`` or ``jpg``, and its bytes."""
+
+
+@attrs.frozen
+class Format:
+    """A format by name.
+
+    Args:
+        name, summary: for ``--format``, ``--to`` and listings.
+        recognises: whether a folder or file looks like it; cheap, and False rather than an error.
+        read: opens and checks a set, None when the format is only written; raises DatasetError telling
+            everything that is wrong.
+        write: puts all pictures of an export into the format, None when it is only read.
+    """
+
+    name: str
+    summary: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path], Source] | None = None
+    write: Callable[[Export], None] | None = None
+
+    def open(self, path: Path, max_size_px: int | None = None) -> Source:
+        """Return the opened and checked set, with images of at most so many pixels a side.
+
+        Raises:
+            DatasetError: when the format is only written, or telling everything that is wrong.
+        """
+        if self.read is None:
+            raise DatasetError(f"{path}: format {self.name} is only written, not read")
+        source = self.read(path)
+        return source if max_size_px is None else Shrunk(source, max_size_px)
+
+
+def is_finite(value: Any) -> TypeGuard[int | float]:
+    """Return whether a value of JSON is a finite number that fits a float; truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+def told(path: Path, problems: Sequence[str]) -> DatasetError:
+    """Return the error that tells all problems of a set, the first twenty in full."""
+    if len(problems) == 1:
+        return DatasetError(problems[0])
+    more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return DatasetError("\n  ".join([f"{path}: {len(problems)} problems:", *problems[:_SHOWN], *more]))

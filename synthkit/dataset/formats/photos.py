@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image files with labels beside them: what readers of most formats have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import attrs
+import numpy as np
+from PIL import Image, ImageOps
+
+from synthkit.dataset.codec import MAX_PIXELS
+from synthkit.errors import DatasetError
+from synthkit.sample import Layer, Person, Sample
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+NOT_STATED = "not stated"
+_IMAGE_FORMATS = ("JPEG", "PNG")
+_ORIENTATION = 0x0112
+_PNG_LEVEL = 4
+_SIDEWAYS = (5, 6, 7, 8)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+@attrs.frozen
+class Photo:
+    """An image file below a set's folder.
+
+    Args:
+        name: relative to the folder, with forward slashes. size_px: (width, height) as the labels count.
+        turned: whether the labels count on the image as its EXIF orientation shows it.
+    """
+
+    path: Path
+    name: str
+    size_px: tuple[int, int]
+    turned: bool = False
+
+    @classmethod
+    def open(cls, folder: Path, path: Path, *, turned: bool = False) -> Photo:
+        """Return a photo, of which only the header is read.
+
+        Args:
+            turned: whether an EXIF orientation counts.
+
+        Raises:
+            ValueError: when it is no JPEG or PNG, or too large.
+        """
+        try:
+            with Image.open(path, formats=_IMAGE_FORMATS) as image:
+                size, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is no JPEG or PNG image: {error}") from None
+        if size[0] * size[1] > MAX_PIXELS:
+            raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, more than {MAX_PIXELS} are refused")
+        turned = turned and orientation in range(2, 9)
+        shown = size[::-1] if turned and orientation in _SIDEWAYS else size
+        return cls(path, path.relative_to(folder).as_posix(), (shown[0], shown[1]), turned)
+
+    @classmethod
+    def of_stated_size(cls, folder: Path, path: Path, width: Any, height: Any) -> Photo:
+        """Return a photo of the size that the labels state (None: any), by its EXIF orientation if need be.
+
+        Raises:
+            ValueError: when it is no image, or of another size.
+        """
+        photo = cls.open(folder, path)
+        if _fits(photo, width, height):
+            return photo
+        upright = cls.open(folder, path, turned=True)
+        if _fits(upright, width, height):
+            return upright
+        size = photo.size_px
+        raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, the labels say {width!s:.20}x{height!s:.20}")
+
+    def pixels(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Return (H, W, 3) uint8.
+
+        Raises:
+            DatasetError: when the file is damaged.
+        """
+        try:
+            with Image.open(self.path, formats=_IMAGE_FORMATS) as image:
+                shown = ImageOps.exif_transpose(image) if self.turned else image
+                pixels = np.asarray(shown.convert("RGB"))
+        except _DAMAGE as error:
+            raise DatasetError(f"{self.path}: cannot be read as an image: {error}") from None
+        if pixels.shape[1::-1] != self.size_px:
+            raise DatasetError(f"{self.path}: was exchanged while it was being read")
+        return pixels
+
+
+def _fits(photo: Photo, width: Any, height: Any) -> bool:
+    return (width is None or width == photo.size_px[0]) and (height is None or height == photo.size_px[1])
+
+
+def _no_layers() -> Mapping[str, Layer]:
+    return {}
+
+
+@attrs.frozen(eq=False)
+class Frame:
+    """A photo with its labels; ``layers`` makes them when they are asked for."""
+
+    key: str
+    photo: Photo
+    people: tuple[Person, ...] | None
+    layers: Callable[[], Mapping[str, Layer]] = _no_layers
+    sample: Mapping[str, Any] = attrs.field(factory=dict)
+    """Further arguments of ``Sample``: sequence, frame, time_s, camera."""
+    meta: Mapping[str, Any] = attrs.field(factory=dict)
+    """Besides ``source`` and ``licence``, which are filled in."""
+
+
+class PhotoSource:
+    """An opened set of photos with labels; a ``Source``.
+
+    Args:
+        form: the format's name. folder: the set's. frames: in their order, with unique keys.
+        labels_sha256: of all label files. notes: plain JSON about the whole set. remarks: lines for the user.
+    """
+
+    def __init__(
+        self, form: str, folder: Path, frames: Sequence[Frame], labels_sha256: str,
+        notes: Mapping[str, Any] | None = None, remarks: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._form, self._frames = form, frames
+        digest = hashlib.sha256(labels_sha256.encode())
+        for frame in frames:
+            digest.update(f"{frame.photo.name} {frame.photo.path.stat().st_size}\n".encode(errors="surrogateescape"))
+        self.identity: Mapping[str, Any] = {"labels_sha256": digest.hexdigest()}
+        self.notes: Mapping[str, Any] = {
+            "source": f"{form} format",
+            "folder": folder.resolve().name,
+            "licence": NOT_STATED,
+            **(notes or {}),
+        }
+        self.remarks = tuple(remarks)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def sample(self, index: int) -> Sample:
+        """Return one image with its people.
+
+        Raises:
+            DatasetError: when the image file is damaged.
+        """
+        frame = self._frames[index]
+        source = {"format": self._form, "file": frame.photo.name, "size_px": list(frame.photo.size_px)}
+        return Sample(
+            key=frame.key,
+            image=frame.photo.pixels(),
+            people=frame.people,
+            layers=frame.layers(),
+            meta={"source": source, "licence": NOT_STATED, **frame.meta},
+            **frame.sample,
+        )
+
+    def stored(self, index: int) -> tuple[str, bytes]:
+        """Return an image's suffix and bytes.
+
+        Raises:
+            DatasetError: when the file cannot be read.
+        """
+        photo = self._frames[index].photo
+        if photo.turned:  # the labels do not fit the pixels as stored
+            buffer = io.BytesIO()
+            Image.fromarray(photo.pixels()).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+            return "png", buffer.getvalue()
+        try:
+            data = photo.path.read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{photo.path}: cannot be read: {error.strerror}") from None
+        return ("png" if data.startswith(b"\x89PNG") else "jpg"), data
+
+
+def below(folder: Path, name: Any) -> PurePosixPath:
+    """Return a name that labels give to a file, checked to stay below the set's folder.
+
+    Raises:
+        ValueError: when it does not.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a file name must be text, got {name!r:.80}")
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or "\\" in name or not name.isprintable():
+        raise ValueError(f"file_name {name!r:.80} is refused: expected a name below the set's folder")
+    if not (folder / relative).resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"file_name {name!r:.80} is refused: it is a link that leads out of the set's folder")
+    return relative
+
+
+def key_of(name: str) -> str:
+    """Return the sample key for a text: letters, digits, ``_`` and ``-`` as they are, the rest ``_``."""
+    return re.sub(r"[^\w-]", "_", name) or "_"
+
+
+def keys_for(names: Sequence[str]) -> list[str]:
+    """Return a key for each image file: its stem, its whole path where stems meet, with a number if those meet.
+
+    Args:
+        names: relative, with forward slashes, each once.
+    """
+    stems = [key_of(PurePosixPath(name).stem) for name in names]
+    if len(set(stems)) == len(stems):
+        return stems
+    paths = [key_of(name.rpartition(".")[0]) for name in names]
+    if len(set(paths)) == len(paths):
+        return paths
+    return [f"{path}_{number}" for number, path in enumerate(paths)]

@@ -16,7 +16,7 @@ import attrs
 
 from synthkit import config
 from synthkit.dataset import codec, description, storage, tar
-from synthkit.dataset.codec import CodecConfig
+from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.index import Entry
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample, Skipped
@@ -65,12 +65,21 @@ class SceneSpool:
         Raises:
             DatasetError: when a sample cannot be stored. WorkError: when the disk is full.
         """
+        return self.put_encoded(
+            scene, (one if isinstance(one, Skipped) else codec.encode(one, self.codec) for one in results)
+        )
+
+    def put_encoded(self, scene: int, results: Iterable[Encoded | Skipped]) -> dict[str, int]:
+        """Keep a scene's results as ``put`` does, with members that are stored byte for byte as they are.
+
+        Raises:
+            DatasetError: when a member's name is too long. WorkError: when the disk is full.
+        """
         samples, skipped, chunks, offset = [], [], [], 0
-        for result in results:
-            if isinstance(result, Skipped):
-                skipped.append((result.key, result.reason))
+        for encoded in results:
+            if isinstance(encoded, Skipped):
+                skipped.append((encoded.key, encoded.reason))
                 continue
-            encoded = codec.encode(result, self.codec)
             members = []
             for suffix, data in encoded.members:
                 packed = tar.pack(f"{encoded.key}.{suffix}", data)

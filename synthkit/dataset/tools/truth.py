@@ -12,6 +12,7 @@ import numpy as np
 from synthkit.sample import Box, Layer, Person, Sample
 
 INSTANCES = "instances"
+DAMAGED = ("members",)
 
 _EDGE_TOLERANCE_PX = 0.51  # beyond the image: half a pixel is a matter of where pixels are counted from
 _MASK_TOLERANCE_PX = 1.0
@@ -24,8 +25,9 @@ class Fault:
     Args:
         text: what, for the user. warning: it may be so in a sound set, and is kept by repairs.
         part: what a repair takes away: keys and positions into the sample's JSON, such as
-            ``("people", 0, "rotated_box")``; ``("instances",)`` stands for the layer's numbers, which
-            are put in order; None for the whole sample.
+            ``("people", 0, "rotated_box")``, or ``("layers", NAME)``; ``(INSTANCES,)`` stands for the
+            people's numbers, which are put in order; ``DAMAGED`` for whichever members cannot be read;
+            None for the whole sample.
     """
 
     text: str

@@ -19,6 +19,7 @@ Centres = Literal["cells", "published"]
 _KMEANS_STEPS = 300
 _MOST_SHAPES = 9
 _GOOD_OVERLAP = 0.65
+_SIZE_DECIMALS = 2  # sizes nearer than this are one: rounding alone tells them apart
 
 
 def anchor_grid(size_px: tuple[int, int], stride: int, shapes: Floats, centres: Centres) -> Floats:
@@ -54,7 +55,7 @@ def fit_shapes(sizes: Floats, count: int, generator: np.random.Generator) -> Flo
     Args:
         sizes: (N, 2) widths and heights in pixels, N >= 1.
     """
-    different = np.unique(sizes, axis=0)
+    different = np.unique(sizes.round(_SIZE_DECIMALS), axis=0)
     if len(different) < count:
         factors = np.geomspace(0.5, 2.0, count)
         return _by_area(np.median(sizes, axis=0) * factors[:, None])

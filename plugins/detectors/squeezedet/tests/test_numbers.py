@@ -88,6 +88,12 @@ def test_fitting_with_fewer_sizes_than_anchors():
     assert shapes.max() == 40
 
 
+def test_sizes_that_differ_by_rounding_are_one():
+    above = np.nextafter(20.0, 21.0)
+    sizes = np.array([[20.0, 20.0], [above, 20.0], [20.0, above], [above, above]])
+    assert len(np.unique(fit_shapes(sizes, 3, np.random.default_rng(0)), axis=0)) == 3
+
+
 def test_safe_exp():
     values = safe_exp(torch.tensor([-1.0, 0.0, 1.0, 3.0]))
     assert values.tolist() == pytest.approx([math.exp(-1), 1.0, math.e, 3 * math.e])

@@ -31,7 +31,8 @@ class Backbone:
     """Weights to start from.
 
     Args:
-        name: which. tensors: torchvision's for ``squeezenet1_1``, our own for ``rendered``, empty for ``none``.
+        name: which. tensors: torchvision's for ``squeezenet1_1``, our own for ``rendered``; empty for ``none``,
+            and in a training that goes on, whose state holds its weights.
         description: where they come from, for the card; why none or others were taken.
     """
 
@@ -46,50 +47,52 @@ class Backbone:
     def start(self, network: SqueezeDet) -> None:
         """Put the weights into a network; the first layer of SqueezeNet stays fixed from then on, as released."""
         if self.name == SQUEEZENET:
-            network.load_squeezenet(self.tensors)
             network.conv1.requires_grad_(False)
-        elif self.name == RENDERED:
+        if not self.tensors:
+            return
+        if self.name == SQUEEZENET:
+            network.load_squeezenet(self.tensors)
+        else:
             network.load_features(self.tensors)
 
 
-def choose_backbone(
-    wanted: Literal["auto", "none", "squeezenet1_1", "rendered"], before: Mapping[str, Any] | None, progress: Progress
-) -> Backbone:
-    """Return the weights to start from.
+def chosen_before(card: Mapping[str, Any]) -> Backbone:
+    """Return what a training that goes on had started from, by its card.
 
-    Args:
-        wanted: the setting; ``auto`` takes SqueezeNet where it can be had, else our own.
-        before: the card of the choice made when this training began; it is kept, so that weights that appear
-            later do not change a training that goes on.
+    Weights that have come or gone since then change nothing: those in the training's state take their place.
+    """
+    return Backbone(card["weights"], {}, {key: value for key, value in card.items() if key != "weights"})
+
+
+def choose_backbone(wanted: Literal["auto", "none", "squeezenet1_1", "rendered"], progress: Progress) -> Backbone:
+    """Return the weights to start from; ``auto`` takes SqueezeNet where it can be had, else our own.
 
     Raises:
         WeightsError: when the weights wanted cannot be had.
     """
-    name = wanted if before is None else before["weights"]
-    if name == "none":
+    if wanted == "none":
         return Backbone("none")
-    if name == RENDERED:
-        return _rendered({} if before is None else before)
+    if wanted == RENDERED:
+        return _rendered({})
     try:
-        return _squeezenet()
+        return _squeezenet(progress)
     except WeightsError as error:
-        if name == SQUEEZENET:
+        if wanted == SQUEEZENET:
             raise
         progress("backbone", 0, None, "SqueezeNet 1.1 cannot be had; starting from weights learned from renders")
         return _rendered({"instead_of": SQUEEZENET, "because": str(error)})
 
 
-def _squeezenet() -> Backbone:
-    found = weights.find(SQUEEZENET)
+def _squeezenet(progress: Progress) -> Backbone:
+    found = weights.find(SQUEEZENET, progress=progress)
     entry = found.entry
     description = {"sha256": entry.sha256, "source": entry.source, "licence": entry.licence}
     return Backbone(SQUEEZENET, weights.load(found), description)
 
 
-def _rendered(note: Mapping[str, Any]) -> Backbone:
+def _rendered(why: Mapping[str, Any]) -> Backbone:
     with resources.as_file(resources.files("synthkit_squeezedet") / "weights" / RENDERED_FILE) as path:
         checkpoint = Checkpoint.open(Path(path))
         checkpoint.require("backbone", RENDERED)
         tensors = {name: tensor.float() for name, tensor in load_tensors(checkpoint).items()}
-    kept = {key: value for key, value in note.items() if key != "weights"}
-    return Backbone(RENDERED, tensors, {**kept, "sha256": checkpoint.sha256, "licence": checkpoint.card["licence"]})
+    return Backbone(RENDERED, tensors, {**why, "sha256": checkpoint.sha256, "licence": checkpoint.card["licence"]})

@@ -9,19 +9,26 @@ import attrs
 from attrs.validators import optional
 
 from synthkit.config import at_least, between, setting
+from synthkit_detection.truth import Target
 
-Target = Literal["head", "person"]
 Sizes = tuple[tuple[float, float], ...]
 
+STRIDE = 16
+"""Pixels of the input from one cell of the network's output grid to the next."""
 
-def _multiples_of_16(_: Any, __: attrs.Attribute[Any], value: tuple[int, int]) -> None:
-    if any(side < 16 or side % 16 for side in value):
-        raise ValueError(f"width and height must be multiples of 16, got {list(value)}")
+MOST_INPUT_PX = 4096
+MOST_ANCHORS = 64
+"""What a detector may be, as settings and in the cards of checkpoints."""
+
+
+def _whole_strides(_: Any, __: attrs.Attribute[Any], value: tuple[int, int]) -> None:
+    if any(not STRIDE <= side <= MOST_INPUT_PX or side % STRIDE for side in value):
+        raise ValueError(f"width and height must be multiples of {STRIDE}, at most {MOST_INPUT_PX}, got {list(value)}")
 
 
 def _positive_sizes(_: Any, __: attrs.Attribute[Any], value: Sizes) -> None:
-    if not value or any(side <= 0 for size in value for side in size):
-        raise ValueError("must be a list of [width, height] in pixels, all above 0")
+    if not 1 <= len(value) <= MOST_ANCHORS or any(side <= 0 for size in value for side in size):
+        raise ValueError(f"must be a list of 1 to {MOST_ANCHORS} [width, height] in pixels, all above 0")
 
 
 @attrs.frozen
@@ -36,7 +43,7 @@ class SqueezeDetConfig:
         None,
         help="[width, height] of the network's input, multiples of 16; images are scaled and centred in it."
         " none takes the size of the first training image, at most 640 on the longer side",
-        validator=optional(_multiples_of_16),
+        validator=optional(_whole_strides),
     )
     anchors: Sizes | None = setting(
         None,
@@ -94,8 +101,8 @@ class SqueezeDetConfig:
         help="steps between evaluations on the validation set; the best F1 is kept",
         validator=at_least(1),
     )
-    save_every: int = setting(100, help="steps between resumable states", validator=at_least(1))
-    log_every: int = setting(10, help="steps per line of curves.jsonl", validator=at_least(1))
+    save_every: int = setting(100, help="steps between resumable states", validator=at_least(1), decides="nothing")
+    log_every: int = setting(10, help="steps per line of curves.jsonl", validator=at_least(1), decides="nothing")
     score_threshold: float = setting(0.005, help="least score of a detection", validator=between(1e-4, 1))
     nms_iou: float = setting(
         0.4, help="of detections that overlap more than this the best remains", validator=between(0, 1)

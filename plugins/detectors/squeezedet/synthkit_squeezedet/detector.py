@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +43,7 @@ class SqueezeDetector:
         self._device = set_up(self._runtime)
         if self._checkpoint is not None:
             self._checkpoint.require("detector", NAME)
-            design = Design.from_card(self._checkpoint.card)
+            design = Design.from_card(self._checkpoint.card, self._checkpoint.path)
             # Channels last is what CPU and GPU kernels are fastest with.
             network = design.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             load_into(network, load_tensors(self._checkpoint), self._checkpoint.path)
@@ -74,7 +75,8 @@ class SqueezeDetector:
         """Write one ONNX file and return its card; see ``export.export_onnx``."""
         design, whole = self._ready()
         assert self._checkpoint is not None
-        return export_onnx(design, whole.cpu(), path, self._checkpoint, self._runtime.seeds)
+        # A copy, because this detector goes on where it is: its device may be another.
+        return export_onnx(design, copy.deepcopy(whole).cpu(), path, self._checkpoint, self._runtime.seeds)
 
     def _ready(self) -> tuple[Design, WholeDetector]:
         if self._loaded is None:

@@ -123,7 +123,7 @@ class ExampleSet:
         return self._example(self._data[self._indices[index]])
 
     def _scan(self, progress: Progress) -> None:
-        seen = dict.fromkeys(self._targets, 0)
+        seen, usable = dict.fromkeys(self._targets, 0), dict.fromkeys(self._targets, 0)
         sizes, lacking = [self.sizes], None
         for index in range(len(self._data)):
             sample = self._data[index]
@@ -138,18 +138,25 @@ class ExampleSet:
             boxes, labels = boxes_cxcywh(example)
             sizes.append(boxes[:, 2:])
             for label, target in enumerate(self._targets):
-                seen[target] += int((labels == label).sum())
-        self._check(seen, lacking)
+                seen[target] += int((example.labels == label).sum())
+                usable[target] += int((labels == label).sum())
+        self._check(seen, usable, lacking)
         self.sizes = np.concatenate(sizes)
 
-    def _check(self, seen: dict[Target, int], sample: Sample | None) -> None:
+    def _check(self, seen: dict[Target, int], usable: dict[Target, int], sample: Sample | None) -> None:
         if not self._indices:
             raise DatasetError("no training sample says who is in it; a detector needs labelled samples")
-        for target, count in seen.items():
-            if not count and sample is None:
-                raise DatasetError("there is nobody in the training samples; a detector needs people to learn")
-            if not count and sample is not None:
+        if sample is None:
+            raise DatasetError("there is nobody in the training samples; a detector needs people to learn")
+        for target in self._targets:
+            if not seen[target]:
                 raise DatasetError(missing_boxes(sample, target))
+            if not usable[target]:
+                raise DatasetError(
+                    f"every {target} box of the training samples lies outside its image or is narrower than"
+                    f" {_MIN_BOX_PX:g} pixels in the network's input; set a larger detector.input_px"
+                    f" (now {list(self.input_px)})"
+                )
 
     def _example(self, sample: Sample) -> Example:
         fit = Letterbox(sample.size_px, self.input_px)

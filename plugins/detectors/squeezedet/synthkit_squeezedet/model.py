@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, get_args
 
 import attrs
 import numpy as np
@@ -13,8 +15,11 @@ from torch import Tensor, nn
 
 from synthkit.errors import WeightsError
 from synthkit_squeezedet.anchors import Centres, Floats, anchor_grid
+from synthkit_squeezedet.config import MOST_ANCHORS, MOST_INPUT_PX, STRIDE
 from synthkit_squeezedet.decoding import decode, filter_boxes
-from synthkit_squeezedet.network import STRIDE, SqueezeDet, normalize
+from synthkit_squeezedet.network import SqueezeDet, normalize
+
+_MOST_CLASSES = 64
 
 
 @attrs.frozen
@@ -32,23 +37,26 @@ class Design:
     centres: Centres
 
     @classmethod
-    def from_card(cls, card: Mapping[str, Any]) -> Design:
-        """Return the design in a checkpoint's card.
+    def from_card(cls, card: Mapping[str, Any], origin: Path) -> Design:
+        """Return the design in a checkpoint's card, or in a state of training; each part is checked.
 
         Raises:
-            WeightsError: when the card has none.
+            WeightsError: naming ``origin``, when there is none or none that could be built.
         """
         try:
             plan = card["design"]
             width, height = plan["input_px"]
-            return cls(
-                classes=tuple(str(name) for name in plan["classes"]),
-                input_px=(int(width), int(height)),
-                anchors=tuple((float(w), float(h)) for w, h in plan["anchors"]),
-                centres=cast(Centres, plan["centres"]),
+            design = cls(
+                classes=tuple(plan["classes"]),
+                input_px=(width, height),
+                anchors=tuple((w, h) for w, h in plan["anchors"]),
+                centres=plan["centres"],
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"the checkpoint's card does not describe a SqueezeDet detector: {error}") from None
+        except (KeyError, TypeError, ValueError):
+            raise WeightsError(f"checkpoint {origin}: its card does not describe a SqueezeDet detector") from None
+        if not design._is_sound():
+            raise WeightsError(f"checkpoint {origin}: its card describes no detector that could be built")
+        return design
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -59,6 +67,19 @@ class Design:
             "centres": self.centres,
             "stride": STRIDE,
         }
+
+    def _is_sound(self) -> bool:
+        """Tell whether this can be built, whatever was in the card."""
+        sides = [side for size in self.anchors for side in size]
+        return (
+            0 < len(self.classes) <= _MOST_CLASSES
+            and all(type(name) is str for name in self.classes)
+            and all(type(side) is int and STRIDE <= side <= MOST_INPUT_PX for side in self.input_px)
+            and not any(side % STRIDE for side in self.input_px)
+            and 0 < len(self.anchors) <= MOST_ANCHORS
+            and all(type(side) in (int, float) and math.isfinite(side) and side > 0 for side in sides)
+            and self.centres in get_args(Centres)
+        )
 
     def anchor_boxes(self) -> Floats:
         """Return all anchors, (A, 4): cx, cy, w, h in pixels of the input."""

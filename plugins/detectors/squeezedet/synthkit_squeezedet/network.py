@@ -16,9 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 16
-"""Pixels from one cell of the output grid to the next."""
-
 MEAN_RGB = (0.485, 0.456, 0.406)
 DEVIATION_RGB = (0.229, 0.224, 0.225)
 

@@ -9,7 +9,7 @@ inscribed in the box, which heads seen from above are close to.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 _ELLIPSE = np.stack([trig(np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)) for trig in (np.cos, np.sin)], axis=1)
 
 
-def outlines(sample: Sample, target: Literal["head", "person"]) -> list[Floats]:
+def outlines(sample: Sample, target: Target) -> list[Floats]:
     """Return the outline of each person (or head) with a known box: (P, 2) float64 points in pixels."""
     instances = sample.layers.get("instances")
     found = (_outline(person, target, instances) for person in sample.people or ())

@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import weakref
 
+import attrs
 import numpy as np
 import onnxruntime
 import pytest
@@ -17,14 +19,18 @@ from synthkit import weights
 from synthkit.checkpoint import sha256_of
 from synthkit.errors import ConfigError, DatasetError, WeightsError
 from synthkit.interfaces import Detector, Exportable, Runtime, Scored, Trainable, silent
+from synthkit.sample import Person
 from synthkit.seeds import Seeds
+from synthkit.training.checkpoints import save_checkpoint
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet import backbone
+from synthkit_squeezedet import detector as detector_module
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.detector import SqueezeDetector
+from synthkit_squeezedet.learner import rate_factor
+from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.network import SqueezeDet
-from synthkit_squeezedet.training import rate_factor
 
 BRIEF = {"backbone": "none", "steps": 6, "batch": 2, "save_every": 2, "evaluate_every": 3, "log_every": 1}
 
@@ -138,6 +144,77 @@ def test_another_training_in_the_folder_is_refused(discs, tmp_path):
         detector.fit(data, tmp_path / "a")
 
 
+def test_how_a_training_is_kept_and_shown_changes_nothing(discs, tmp_path):
+    data = small(discs)
+    with make(tmp_path, **BRIEF) as detector:
+        first = detector.fit(data, tmp_path / "a")
+    other = {**BRIEF, "save_every": 1, "log_every": 4}
+    with make(tmp_path, **other) as detector:
+        second = detector.fit(data, tmp_path / "b")
+        assert detector.fit(data, tmp_path / "a").sha256 == first.sha256  # goes on in the other's folder
+    assert second.sha256 == first.sha256
+    assert configs.identity(SqueezeDetConfig(**other)) == configs.identity(SqueezeDetConfig(**BRIEF))
+
+
+def test_a_training_goes_on_without_the_weights_it_began_with(discs, tmp_path, monkeypatch):
+    data, settings = small(discs), {**BRIEF, "backbone": "rendered"}
+    with make(tmp_path, **settings) as detector:
+        whole = detector.fit(data, tmp_path / "whole")
+
+    def stop_at_three(stage, done, total, note=""):
+        if stage == "evaluating" and done == 1:
+            raise Stop
+
+    with make(tmp_path, progress=stop_at_three, **settings) as detector, pytest.raises(Stop):
+        detector.fit(data, tmp_path / "parts")
+    monkeypatch.setattr(backbone, "RENDERED_FILE", "gone.safetensors")
+    with make(tmp_path, **settings) as detector:
+        assert detector.fit(data, tmp_path / "parts").sha256 == whole.sha256
+
+
+class Watched:
+    """A set whose samples are made anew, and that knows how many of them are alive."""
+
+    def __init__(self, data):
+        self.fingerprint, self._data, self._alive, self.most = data.fingerprint, data, weakref.WeakSet(), 0
+
+    def __len__(self):
+        return len(self._data)
+
+    def __getitem__(self, index):
+        fresh = attrs.evolve(self._data[index])
+        self._alive.add(fresh)
+        self.most = max(self.most, len(self._alive))
+        return fresh
+
+    def __iter__(self):
+        return (self[index] for index in range(len(self)))
+
+
+def test_a_validation_set_need_not_fit_in_memory(discs, tmp_path):
+    validation = Watched(discs(12, 2, (64, 48)))
+    with make(tmp_path, **{**BRIEF, "steps": 1}) as detector:
+        detector.fit({"train": discs(2, 1, (64, 48)), "validation": validation}, tmp_path / "a")
+    assert validation.most <= 3
+
+
+@pytest.mark.parametrize(
+    ("people", "message"),
+    [
+        (None, "no validation sample says who is in it"),
+        ((Person(box_xyxy_px=(5, 5, 20, 20)),), "validation set cannot judge.*none of its people has a head box"),
+    ],
+)
+def test_a_validation_set_that_cannot_judge_is_told_before_training(people, message, discs, tmp_path):
+    told = []
+    data = small(discs)
+    data["validation"]._samples = [attrs.evolve(sample, people=people) for sample in data["validation"]]
+    make_ = make(tmp_path, progress=lambda stage, *_: told.append(stage), **BRIEF)
+    with make_ as detector, pytest.raises(DatasetError, match=message):
+        detector.fit(data, tmp_path / "a")
+    assert "training squeezedet" not in told
+
+
 def test_without_validation_the_last_weights_are_kept(discs, tmp_path):
     with make(tmp_path, **{**BRIEF, "steps": 2}, input_px=(48, 32), anchors=((8.0, 8.0),)) as detector:
         found = detector.fit({"train": discs(2, 1, (64, 48))}, tmp_path / "b")
@@ -149,6 +226,14 @@ def test_without_validation_the_last_weights_are_kept(discs, tmp_path):
 def test_boxes_that_are_not_there_are_named(discs, tmp_path):
     with make(tmp_path, **BRIEF, target="both") as detector, pytest.raises(DatasetError, match="person box"):
         detector.fit({"train": discs(2, 1, (64, 48))}, tmp_path / "a")
+
+
+def test_boxes_too_small_for_the_input_are_named(discs, tmp_path):
+    with (
+        make(tmp_path, **BRIEF, input_px=(16, 16)) as detector,
+        pytest.raises(DatasetError, match=r"set a larger detector\.input_px \(now \[16, 16\]\)"),
+    ):
+        detector.fit({"train": discs(2, 1, (256, 192), (8, 9))}, tmp_path / "a")
 
 
 def test_an_empty_training_set_is_an_error(tmp_path, discs):
@@ -185,24 +270,64 @@ def test_one_onnx_file_gives_the_same_boxes(trained, discs, tmp_path):
         assert (labels[0, rows] == wanted.labels[sure]).all()
 
 
+def test_exporting_leaves_the_detector_as_it_is(trained, discs, tmp_path, monkeypatch):
+    def spoil(design, whole, *_):
+        whole.network.conv12.weight.data.zero_()
+        return {}
+
+    monkeypatch.setattr(detector_module, "export_onnx", spoil)
+    with make(tmp_path, trained) as detector:
+        (before,) = detector.detect([discs(1, 7)[0]])
+        detector.export_onnx(tmp_path / "x.onnx")
+        (after,) = detector.detect([discs(1, 7)[0]])
+    assert np.array_equal(before.scores, after.scores)
+
+
+DESIGN = {"classes": ["head"], "input_px": [64, 48], "anchors": [[8.0, 8.0]], "centres": "cells"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": []},
+        {"classes": [7]},
+        {"input_px": [10**7, 10**7]},
+        {"input_px": [64, 40]},
+        {"input_px": ["64", 48]},
+        {"input_px": [64]},
+        {"anchors": []},
+        {"anchors": [[8.0, 8.0]] * 10**4},
+        {"anchors": [[8.0, -1.0]]},
+        {"anchors": 3},
+        {"centres": "edges"},
+    ],
+)
+def test_cards_of_no_detector_are_refused(change, tmp_path):
+    card = {"kind": "detector", "name": "squeezedet", "design": {**DESIGN, **change}}
+    network = Design.from_card({"design": DESIGN}, tmp_path).network()
+    checkpoint = save_checkpoint(tmp_path / "c.safetensors", network.state_dict(), card)
+    with pytest.raises(WeightsError, match=r"c\.safetensors: its card"), make(tmp_path, checkpoint):
+        pass
+
+
 def test_a_backbone_that_cannot_be_had(monkeypatch):
-    def nowhere(name):
+    def nowhere(name, progress):
         raise WeightsError("not to be had: put it there")
 
     monkeypatch.setattr(weights, "find", nowhere)
-    chosen = backbone.choose_backbone("auto", None, silent)
+    chosen = backbone.choose_backbone("auto", silent)
     assert chosen.card()["weights"] == "rendered"
     assert "not to be had" in chosen.card()["because"]
-    assert backbone.choose_backbone("auto", chosen.card(), silent).card() == chosen.card()
+    assert backbone.chosen_before(chosen.card()).card() == chosen.card()
     with pytest.raises(WeightsError, match="put it there"):
-        backbone.choose_backbone("squeezenet1_1", None, silent)
+        backbone.choose_backbone("squeezenet1_1", silent)
 
 
 def test_the_backbone_that_ships_fits():
     network = SqueezeDet(1, 9)
     network.initialize(torch.Generator().manual_seed(0))
     last = network.conv12.weight.clone()
-    chosen = backbone.choose_backbone("rendered", None, silent)
+    chosen = backbone.choose_backbone("rendered", silent)
     chosen.start(network)
     assert torch.equal(network.conv12.weight, last)
     assert torch.equal(network.fires["fire11"].squeeze.weight, chosen.tensors["fires.fire11.squeeze.weight"])

@@ -19,6 +19,7 @@ import attrs
 
 from synthkit.errors import WorkError
 from synthkit_blender import wire
+from synthkit_blender.scratch import ScratchFolder
 from synthkit_blender.wire import Array
 
 MODULE = "synthkit_blender_worker"
@@ -129,18 +130,25 @@ class WorkerClient:
 
 
 class _Process:
-    """One worker: bytes in and out with deadlines, and the end of its log."""
+    """One worker: bytes in and out with deadlines, and the end of its log.
+
+    Blender makes a folder for the session when it is loaded and deletes it only on a clean exit, which a worker
+    never has; so its temporary files get a folder that goes with it.
+    """
 
     def __init__(self, python: str) -> None:
+        self._scratch = ScratchFolder()
         try:
             self._popen = subprocess.Popen(
                 [python, "-m", MODULE, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._scratch.path)},
+                pass_fds=(self._scratch.handle,),
             )
         except OSError as error:
+            self._scratch.remove()
             raise WorkError(f"blender worker: {python} cannot be started: {error.strerror}") from None
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
@@ -178,6 +186,7 @@ class _Process:
         """Kill the process and reap it; it keeps nothing that is worth a farewell."""
         self._popen.kill()
         self._popen.wait()
+        self._scratch.remove()
         self._drain.join(timeout=5)
         for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
             if pipe is not None:

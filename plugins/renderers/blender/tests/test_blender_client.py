@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import sys
+import tempfile
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +83,65 @@ def test_an_error_of_blender_is_told(worker):
     error = "say({'type': 'error', 'kind': 'render', 'message': 'out of memory'})"
     python = worker(f"say({{'type': 'hello'}}); {error}; time.sleep(9)")
     assert "out of memory" in failure(python)
+
+
+TEMPORARY = """
+import tempfile
+open(tempfile.mkdtemp() + "/frame.exr", "w").close()
+say({"type": "hello"})
+while os.read(0, 1 << 20):
+    say({"type": "frames", "passes": [], "timings": {}, "resident_mb": 1})
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch) -> Path:
+    """Return the folder where temporary files go during the test."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_stopped_or_recycled_worker_leaves_no_files(worker, temporary):
+    with WorkerClient(worker(TEMPORARY), 5, recycle_after=1) as client:
+        client.render({"type": "render"}, [])
+        (first,) = temporary.iterdir()
+        assert list(first.glob("*/frame.exr"))
+        client.render({"type": "render"}, [])
+        (second,) = temporary.iterdir()
+        assert second != first
+    assert not list(temporary.iterdir())
+    with WorkerClient(temporary / "none", 5, 5) as client, pytest.raises(WorkError):
+        client.render({}, [])
+    assert not list(temporary.iterdir())
+
+
+def test_the_next_start_removes_what_a_killed_process_left(worker, temporary):
+    python = worker(TEMPORARY)
+    code = f"""
+        import sys, tempfile
+        tempfile.tempdir = {str(temporary)!r}
+        from pathlib import Path
+        from synthkit_blender.client import WorkerClient
+        client = WorkerClient(Path({str(python)!r}), 5, 5)
+        client.render({{"type": "render"}}, [])
+        print(client.pid, flush=True)
+        sys.stdin.read()
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with WorkerClient(python, 5, 5) as client:
+        parent.stdout.readline()
+        (left,) = temporary.iterdir()
+        client.render({"type": "render"}, [])
+        assert left.is_dir(), "a living worker keeps its folder"
+        client.stop()
+        parent.kill()
+        parent.wait()
+        deadline = time.monotonic() + 10
+        while left.is_dir() and time.monotonic() < deadline:
+            client.render({"type": "render"}, [])
+            client.stop()
+    assert not list(temporary.iterdir())

@@ -110,7 +110,7 @@ class Training:
                     best = self._evaluate(learner, curves, done, best)
                 if done % self._config.save_every == 0 or done == steps or interrupts.requested:
                     self._save(learner, curves, done, best)
-                if interrupts.requested and done < steps:
+                if interrupts.requested:
                     raise KeyboardInterrupt
         return best
 

@@ -109,17 +109,28 @@ def press_control_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize(("how", "error"), [(raise_stop, Stop), (press_control_c, KeyboardInterrupt)])
-def test_an_interrupted_training_goes_on_to_the_same_bytes(discs, tmp_path, how, error):
+@pytest.mark.parametrize(
+    ("how", "at", "error"),
+    [
+        (raise_stop, 1, Stop),  # after step 3; a state was kept after step 2
+        (press_control_c, 1, KeyboardInterrupt),
+        (press_control_c, 2, KeyboardInterrupt),  # after the last step
+    ],
+)
+def test_an_interrupted_training_goes_on_to_the_same_bytes(discs, tmp_path, how, at, error):
     data = small(discs)
     with make(tmp_path, **BRIEF) as detector:
         whole = detector.fit(data, tmp_path / "whole")
 
-    def stop_at_three(stage, done, total, note=""):
-        if stage == "evaluating" and done == 1:  # after step 3; a state was kept after step 2
-            how()
+    evaluations = []
 
-    with make(tmp_path, progress=stop_at_three, **BRIEF) as detector, pytest.raises(error):
+    def stop(stage, done, total, note=""):
+        if stage == "evaluating" and done == 1:
+            evaluations.append(stage)
+            if len(evaluations) == at:
+                how()
+
+    with make(tmp_path, progress=stop, **BRIEF) as detector, pytest.raises(error):
         detector.fit(data, tmp_path / "parts")
     assert not (tmp_path / "parts" / "checkpoint.safetensors").exists()
     with make(tmp_path, **BRIEF) as detector:

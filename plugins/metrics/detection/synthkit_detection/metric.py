@@ -129,6 +129,7 @@ class DetectionMetric:
         chosen = "best F1 on the judged set" if self._config.score is None else "given"
         return {
             "target": self._config.target,
+            "label": "all" if self._config.label is None else self._config.label,
             "boxes": "axis-aligned",
             "iou": self._config.iou,
             "score_threshold": score,

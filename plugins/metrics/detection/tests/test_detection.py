@@ -111,8 +111,10 @@ def test_nothing_there_and_nothing_found_is_perfect():
 
 def test_labels_choose_what_is_judged():
     item = scored("a", [BOX], [BOX, FAR], [0.9, 0.8], labels=[1, 0])
-    assert values(make_metric(label=1, score=0.0), [item])["precision0.50"].value == 1.0
-    assert values(make_metric(label=0, score=0.0), [item])["precision0.50"].value == 0.0
+    for label, precision in ((1, 1.0), (0, 0.0), (None, 0.5)):
+        result = values(make_metric(label=label, score=0.0), [item])["precision0.50"]
+        assert result.value == precision
+        assert result.definition["label"] == ("all" if label is None else label)
 
 
 def test_unlabelled_images_are_left_out_and_counted():

@@ -84,13 +84,25 @@ class BlenderConfig:
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")
     motion_blur: bool = setting(True, help="whether people move while the shutter is open")
     exposure_s: Range = setting((0.005, 0.03), help="how long the shutter is open", validator=_within(0, 1))
-    fov_degrees: float = setting(180.0, help="field of view across the image circle", validator=between(30, 220))
-    camera_height_m: Range = setting((2.4, 3.2), help="the sensor's height over the floor", validator=_within(1.9, 8))
+    fov_degrees: float = setting(
+        180.0, help="field of view across the image circle; with plates, that of their sensor",
+        validator=between(30, 220),
+    )  # fmt: skip
+    camera_height_m: Range = setting(
+        (2.4, 3.2), help="the sensor's height over the floor; with plates, theirs, twice the same number",
+        validator=_within(1.9, 8),
+    )  # fmt: skip
     camera_yaw_degrees: Range = setting((0.0, 360.0), help="turn about the vertical", validator=_within(-360, 360))
-    lens_equisolid: Range = setting((0.0, 0.6), help="0 equidistant lens, 1 equisolid", validator=_within(0, 1))
+    lens_equisolid: Range = setting(
+        (0.0, 0.6), help="0 equidistant lens, 1 equisolid; with plates, that of their sensor, twice the same number",
+        validator=_within(0, 1),
+    )  # fmt: skip
     people: PeopleConfig = setting(attrs.Factory(PeopleConfig), help="who is there")
     backgrounds: Path | None = setting(
-        None, help="folder of plates: photos of an empty room by the sensor", decides="content"
+        None,
+        help="folder of plates: photos of an empty room by the sensor, whose circle touches their shorter sides; "
+        "set fov_degrees, camera_height_m and lens_equisolid to the sensor's",
+        decides="content",
     )
     scenes_per_background: int = setting(5, help="successive scenes that share a plate", validator=at_least(1))
     floor_radius_m: float = setting(

@@ -60,7 +60,7 @@ class BlenderRenderer:
             DatasetError: for plates that cannot be read. PeopleDataError: when the body data is missing.
         """
         if self._config.backgrounds is not None:
-            self._plates = Plates.open(self._config.backgrounds)
+            self._plates = Plates.open(self._config.backgrounds, self._config.width_px, self._config.height_px)
         if self._people is None:
             self._people = Casting(BodyLibrary(self._runtime.cache_dir / "blender-people"))
         return self
@@ -134,7 +134,7 @@ class BlenderRenderer:
         sensor = Sensor.sample(config.sensor, seeds.stream("sensor"))
         if self._plates is not None:
             number = scene // config.scenes_per_background
-            plate = self._plates.read(number, config.width_px, config.height_px)
+            plate = self._plates.read(number)
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
             image = composite(people, shaded, unshaded, plate, sensor.exposure_ev, drawn.camera)
             name = self._plates.paths[number % len(self._plates.paths)].name

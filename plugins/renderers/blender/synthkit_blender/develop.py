@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import attrs
 import cv2
 import numpy as np
@@ -44,10 +46,19 @@ class Sensor:
 
 
 def image_circle(camera: FisheyeCamera) -> tuple[NDArray[np.bool_], Linear]:
-    """Return (H, W) which pixel centres see anything, and their radius as a share of the circle's."""
-    y, x = np.mgrid[0 : camera.height_px, 0 : camera.width_px] + 0.5
-    radius = np.hypot(x - camera.cx_px, y - camera.cy_px) / camera.max_radius_px
-    return radius <= 1.0, radius.astype(np.float32)
+    """Return (H, W) which pixel centres see anything, and their radius as a share of the circle's; both read-only."""
+    return _circle(camera.width_px, camera.height_px, camera.cx_px, camera.cy_px, camera.max_radius_px)
+
+
+@functools.lru_cache(maxsize=2)  # a frame asks for its own several times
+def _circle(
+    width_px: int, height_px: int, cx_px: float, cy_px: float, radius_px: float
+) -> tuple[NDArray[np.bool_], Linear]:
+    y, x = np.mgrid[0:height_px, 0:width_px] + 0.5
+    radius = np.hypot(x - cx_px, y - cy_px) / radius_px
+    within, share = radius <= 1.0, radius.astype(np.float32)
+    within.flags.writeable = share.flags.writeable = False
+    return within, share
 
 
 def metered_gain(color: Linear, circle: NDArray[np.bool_]) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from synthkit.camera import FisheyeCamera
 from synthkit.sample import Keypoint, Person, RotatedBox
 from synthkit_blender.crowd import Figure
+from synthkit_blender.develop import image_circle
 
 Floats = NDArray[np.float64]
 MIN_COVERAGE = 0.5
@@ -30,7 +31,7 @@ class Truth:
 
     Args:
         instances: (H, W) uint8, ``Person.instance`` where a person covers at least half a pixel.
-        coverage: (H, W) float32 in 0..1, of all people together.
+        coverage: (H, W) float32 in 0..1, of all people together; both are 0 outside the image circle.
     """
 
     people: tuple[Person, ...]
@@ -48,19 +49,27 @@ def annotate(
         ids, ranks: (H, W, R) Cryptomatte asset ids and coverages. depth_m: (H, W) along the ray.
         min_visible_px: people with fewer visible pixels stay in the list without box or instance and with
             ``visible_fraction`` 0.
+
+    The visible fraction is of the pixels that a person would cover in the image if nothing stood in front.
     """
-    shares = np.stack([person_coverage(figure.name, ids, ranks) for figure in figures]) if figures else None
-    instances = np.zeros(depth_m.shape, np.uint8)
+    instances, total = np.zeros(depth_m.shape, np.uint8), np.zeros(depth_m.shape, np.float32)
+    if not figures:
+        return Truth((), instances, total)
+    # A little more is rendered than the image circle shows.
+    circle, _ = image_circle(camera)
+    shares = np.stack([person_coverage(figure.name, ids, ranks) for figure in figures]) * circle
+    most = shares.argmax(axis=0)
     people: list[Person] = []
+    number = 0
     for index, figure in enumerate(figures):
-        assert shares is not None
-        mask = (shares[index] >= MIN_COVERAGE) & (shares.argmax(axis=0) == index)
-        seen = int(mask.sum()) >= min_visible_px
-        number = sum(person.instance is not None for person in people) + 1 if seen else None
-        if seen:
-            instances[mask] = number
-        people.append(_person(figure, camera, mask if seen else None, number, depth_m))
-    total = np.zeros(depth_m.shape, np.float32) if shares is None else np.clip(shares.sum(axis=0), 0, 1)
+        mask = (shares[index] >= MIN_COVERAGE) & (most == index)
+        if int(mask.sum()) < min_visible_px:
+            people.append(_person(figure, camera, None, None, depth_m))
+            continue
+        number += 1
+        instances[mask] = number
+        people.append(_person(figure, camera, mask, number, depth_m))
+    np.clip(shares.sum(axis=0), 0, 1, out=total)
     return Truth(tuple(people), instances, total)
 
 

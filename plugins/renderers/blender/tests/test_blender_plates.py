@@ -94,7 +94,7 @@ def test_a_plate_taken_sideways_is_turned_upright(tmp_path):
 @pytest.mark.parametrize(("plate", "image"), [((160, 90), (64, 48)), ((64, 48), (48, 48)), ((48, 64), (64, 48))])
 def test_a_plate_whose_circle_cannot_meet_the_images_is_refused(tmp_path, plate, image):
     save(tmp_path / "a.png", *plate)
-    with pytest.raises(SynthkitError, match="a.png: is .* set width_px=") as caught:
+    with pytest.raises(SynthkitError, match=r"a\.png: is .* set width_px=") as caught:
         Plates.open(tmp_path, *image)
     words = str(caught.value).replace(",", "").split()
     sizes = [int(word.split("=")[1]) for word in words if word.startswith(("width_px=", "height_px="))]

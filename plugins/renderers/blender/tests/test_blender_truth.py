@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthkit.seeds import Seeds
 from synthkit_blender.config import SensorConfig
+from synthkit_blender.crowd import Figure
 from synthkit_blender.develop import Sensor, composite, decode, develop, encode, image_circle, metered_gain
 from synthkit_blender.optics import ceiling_camera
-from synthkit_blender.truth import annotate, fill, murmur3, person_coverage, rotated_box, upright_box
+from synthkit_blender.placement import Pose2D
+from synthkit_blender.truth import annotate, fill, murmur3, person_coverage, rotated_box, silhouette, upright_box
 
 
 def test_murmur3_agrees_with_published_vectors():
@@ -80,6 +83,26 @@ def test_a_frame_without_people_has_empty_truth():
     truth = annotate((), camera, zero, zero, np.zeros((24, 32), np.float32), 1)
     assert truth.people == ()
     assert not truth.instances.any()
+
+
+def test_people_end_where_the_image_circle_does(mannequins):
+    camera = ceiling_camera(96, 72, 90, 0, 2.7, 0)
+    circle, _ = image_circle(camera)
+    body = mannequins.person(Seeds(1), "standing", None, table=None)
+    figure = Figure(1, "00", body, Pose2D(2.2, 0.0))
+    on_rim = silhouette(figure, camera)
+    assert on_rim.any(), "the person stands across the rim"
+    assert not camera.project(figure.world(body.surface_vertices_m))[1].all()
+    wider = cv2.dilate(on_rim.astype(np.uint8), np.ones((25, 25))) > 0
+    assert (wider & ~circle).any(), "more is rendered than the image shows"
+    ids = np.zeros((72, 96, 6), np.float32)
+    ids[..., 0] = np.uint32(murmur3(b"person_001")).view(np.float32)
+    ranks = np.zeros((72, 96, 6), np.float32)
+    ranks[..., 0] = wider
+    truth = annotate((figure,), camera, ids, ranks, np.ones((72, 96), np.float32), 1)
+    assert np.array_equal(truth.instances > 0, wider & circle)
+    assert not truth.coverage[~circle].any()
+    assert truth.people[0].box_xyxy_px == upright_box(wider & circle)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 from synthkit.config import nearest
 from synthkit.dataset import records
 from synthkit.dataset.codec import CodecConfig
-from synthkit.dataset.formats import cepdof, exporting
+from synthkit.dataset.formats import cepdof, coco, exporting
 from synthkit.dataset.formats.base import Format, Source
 from synthkit.dataset.formats.exporting import Export, Exported
 from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
@@ -32,6 +32,7 @@ __all__ = [
 _SCENES_PER_SHARD = 64
 _LISTED = (
     cepdof.FORMAT,
+    coco.FORMAT,
 )  # fmt: skip
 
 FORMATS: Mapping[str, Format] = {form.name: form for form in _LISTED}

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What formats of boxes have in common: the classes that matter, checked boxes, heads and their people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from synthkit.dataset.formats.base import is_finite
+from synthkit.sample import Box, Person, RotatedBox
+
+PERSON, HEAD = "person", "head"
+MAX_OBJECTS = 10_000
+"""More in one image are taken for damage."""
+
+_PERSON_NAMES = frozenset({"person", "pedestrian"})
+_HEAD_INSIDE = 0.5  # share of a head's box that lies in its person's
+
+
+def role(class_name: str) -> str | None:
+    """Return ``PERSON`` or ``HEAD`` for the name of a class, None for what is not a person."""
+    name = class_name.strip().lower()
+    return PERSON if name in _PERSON_NAMES else HEAD if name == HEAD else None
+
+
+def ignored_remark(ignored: Mapping[str, int]) -> list[str]:
+    """Return the line that tells which classes were left out, if there were any."""
+    if not ignored:
+        return []
+    most = Counter(ignored).most_common()
+    most.sort(key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name!r:.60} ({count})" for name, count in most[:10])
+    more = f" and {len(most) - 10} more" if len(most) > 10 else ""
+    return [f"only people are read; ignored classes: {shown}{more}"]
+
+
+def checked_box(edges: Sequence[Any], size_px: tuple[int, int], what: str) -> Box:
+    """Return a box (left, top, right, bottom), in pixels.
+
+    Raises:
+        ValueError: when its edges are no finite numbers, turned round, or nowhere near the image.
+    """
+    if len(edges) != 4 or not all(map(is_finite, edges)):
+        raise ValueError(f"{what} must be finite numbers, got {str(edges)[:80]}")
+    left, top, right, bottom = map(float, edges)
+    width, height = size_px
+    if right < left or bottom < top:
+        raise ValueError(f"{what} has the size {right - left:g}x{bottom - top:g}, expected 0 or more")
+    if left > width or top > height or right < 0 or bottom < 0:
+        raise ValueError(f"{what} at ({left:g}, {top:g}) lies outside the image of {width}x{height} pixels")
+    if right - left > 2 * width or bottom - top > 2 * height:
+        raise ValueError(
+            f"{what} of {right - left:g}x{bottom - top:g} pixels is larger than the image of {width}x{height}"
+        )
+    return left, top, right, bottom
+
+
+def checked_rotated(values: Any, size_px: tuple[int, int], what: str) -> RotatedBox:
+    """Return a rotated box from (cx, cy, w, h, degrees clockwise).
+
+    Raises:
+        ValueError: when these are no five finite numbers, or nowhere near the image.
+    """
+    if not isinstance(values, list | tuple) or len(values) != 5 or not all(map(is_finite, values)):
+        raise ValueError(f"{what} must be five finite numbers (cx, cy, w, h, degrees), got {str(values)[:80]}")
+    cx, cy, w, h, degrees = map(float, values)
+    longest = 2 * max(size_px)
+    if not (0 <= w <= longest and 0 <= h <= longest and abs(degrees) <= 1e6):
+        raise ValueError(f"{what} of {w:g}x{h:g} pixels at {degrees:g} degrees is no box in this image")
+    if not (-longest <= cx <= 2 * longest and -longest <= cy <= 2 * longest):
+        raise ValueError(f"{what} around ({cx:g}, {cy:g}) lies outside the image of {size_px[0]}x{size_px[1]} pixels")
+    return RotatedBox.normalized(cx, cy, w, h, degrees)
+
+
+def clipped(box: Box, size_px: tuple[int, int]) -> Box | None:
+    """Return the part of a box that lies in the image, None when nothing does."""
+    left, top = max(0.0, box[0]), max(0.0, box[1])
+    right, bottom = min(float(size_px[0]), box[2]), min(float(size_px[1]), box[3])
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def hull(box: RotatedBox) -> Box:
+    """Return the upright box around a rotated one."""
+    corners = box.corners_px()
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def with_heads(entries: Sequence[Person | Box]) -> list[Person]:
+    """Return people with their heads, from bodies and head boxes in a file's order.
+
+    A head belongs to the body listed just before it, or else to the smallest body that holds most of it,
+    at least half; each body has one. A head of no body is a person of whom only the head is known.
+
+    Raises:
+        ValueError: when there are more than ``MAX_OBJECTS``.
+    """
+    if len(entries) > MAX_OBJECTS:
+        raise ValueError(f"{len(entries)} objects are in one image, more than {MAX_OBJECTS} are refused")
+    slots: list[Person | None] = [entry if isinstance(entry, Person) else None for entry in entries]
+    boxes = np.array([_body(entry) for entry in entries], dtype=float).reshape(-1, 4)
+    free = np.array([isinstance(entry, Person) for entry in entries], dtype=bool)
+    heads = [(place, entry) for place, entry in enumerate(entries) if not isinstance(entry, Person)]
+    homeless = []
+    for place, head in heads:
+        before = place - 1
+        if before >= 0 and free[before] and _inside(head, boxes[before : before + 1])[0] >= _HEAD_INSIDE:
+            _give(slots, free, before, head)
+        else:
+            homeless.append((place, head))
+    for place, head in homeless:
+        inside = np.where(free, _inside(head, boxes), 0.0)
+        if inside.max(initial=0.0) >= _HEAD_INSIDE:
+            areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+            _give(slots, free, int(np.lexsort((areas, -np.round(inside, 6)))[0]), head)
+        else:
+            slots[place] = Person(head_box_xyxy_px=head)
+    return [person for person in slots if person is not None]
+
+
+def _body(entry: Person | Box) -> Box:
+    if not isinstance(entry, Person):
+        return 0.0, 0.0, 0.0, 0.0
+    if entry.box_xyxy_px is not None:
+        return entry.box_xyxy_px
+    return (0.0, 0.0, 0.0, 0.0) if entry.rotated_box is None else hull(entry.rotated_box)
+
+
+def _inside(head: Box, boxes: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return (N,) how much of a head lies in each box, 0..1."""
+    width = np.minimum(head[2], boxes[:, 2]) - np.maximum(head[0], boxes[:, 0])
+    height = np.minimum(head[3], boxes[:, 3]) - np.maximum(head[1], boxes[:, 1])
+    area = max((head[2] - head[0]) * (head[3] - head[1]), 1e-12)
+    return np.asarray(np.clip(width, 0, None) * np.clip(height, 0, None) / area)
+
+
+def _give(slots: list[Person | None], free: Any, place: int, head: Box) -> None:
+    body = slots[place]
+    assert body is not None
+    slots[place], free[place] = attrs.evolve(body, head_box_xyxy_px=head), False

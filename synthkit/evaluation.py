@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import attrs
+
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, PluginError, WeightsError
@@ -23,7 +25,7 @@ def evaluate(
     reference: Path | Dataset | None = None,
     checkpoint: Path | None = None,
 ) -> list[MetricResult]:
-    """Return a metric's results.
+    """Return a metric's results, their definitions completed by what they were measured on.
 
     Args:
         metric: which one.
@@ -41,6 +43,11 @@ def evaluate(
         assert isinstance(instance, Metric)
         _check(metric.name, instance, against is not None, checkpoint is not None)
         states = {}
+        measured_on = {"data_fingerprint": judged.fingerprint}
+        if against is not None:
+            measured_on["reference_fingerprint"] = against.fingerprint
+        if checkpoint is not None:
+            measured_on["checkpoint_sha256"] = Checkpoint.open(checkpoint).sha256
         for role, kind in instance.roles.items():
             source = against if role == REFERENCE and against is not None else judged
             if kind == "detections":
@@ -49,7 +56,8 @@ def evaluate(
                 states[role] = instance.observe(role, scored(session, detector, source))
             else:
                 states[role] = instance.observe(role, session.counted(f"measure {role}", source))
-        return list(instance.compute(states))
+        results = instance.compute(states)
+    return [attrs.evolve(result, definition={**result.definition, **measured_on}) for result in results]
 
 
 def judges_detections(session: Session, metric: ComponentSpec) -> bool:

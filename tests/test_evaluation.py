@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from synthkit import evaluation
 from synthkit.errors import PluginError
-from synthkit.interfaces import ComponentSpec, empty_detections
+from synthkit.interfaces import ComponentSpec, MetricResult, empty_detections
 from synthkit.sample import Sample
 from synthkit.session import Session
 
@@ -33,13 +35,55 @@ class Odd:
 
 
 class Installed:
-    """A registry in which there is that detector alone."""
+    """A registry in which there is one component alone."""
 
-    def __init__(self, detector):
-        self.detector = detector
+    def __init__(self, component):
+        self.component = component
 
     def build(self, spec, runtime):
-        return self.detector
+        return self.component
+
+
+class Counting:
+    """A metric that counts, and knows nothing of where samples come from."""
+
+    roles: ClassVar = {"reference": "samples", "candidate": "samples"}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def observe(self, role, items):
+        return {"count": np.array([len(list(items))])}
+
+    def merge(self, states):
+        raise NotImplementedError
+
+    def compute(self, states):
+        counts = {role: int(state["count"][0]) for role, state in states.items()}
+        return [MetricResult("count", counts["candidate"], "higher", 1, {"by": "hand", **counts})]
+
+
+class Images(list):
+    def __init__(self, count, fingerprint):
+        super().__init__(Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(count))
+        self.fingerprint = fingerprint
+
+
+def test_definitions_say_what_was_measured(monkeypatch):
+    sets = {"a": Images(2, "sha-a"), "b": Images(3, "sha-b")}
+    monkeypatch.setattr(evaluation.Dataset, "open", lambda name: sets[name])
+    session = Session(Installed(Counting()))
+    (result,) = evaluation.evaluate(session, ComponentSpec("metric", "counting"), "a", "b")
+    assert result.definition == {
+        "by": "hand",
+        "candidate": 2,
+        "reference": 3,
+        "data_fingerprint": "sha-a",
+        "reference_fingerprint": "sha-b",
+    }
 
 
 def scored_keys(places):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 import selectors
 import subprocess
 import sys
@@ -25,12 +26,18 @@ from synthkit_blender.wire import Array
 MODULE = "synthkit_blender_worker"
 START_TIMEOUT_S = 120.0
 ATTEMPTS = 2
+PROTOCOL = 2  # of requests and replies: raised when either changes, on both sides
 LOG_LINES = 60
+INSTALL = "pip install -e plugins/renderers/blender/worker"
 LINUX_LIBRARIES = "libgl1 libsm6 libice6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
 
 
 class FrameFailed(Exception):
     """A frame could not be rendered; the message says why."""
+
+
+class StartFailed(FrameFailed):
+    """A worker ended, or said nothing, before it was ready."""
 
 
 @attrs.frozen(eq=False)
@@ -48,6 +55,8 @@ class WorkerClient:
     Args:
         python: interpreter that has the worker distribution; None for the running one.
         timeout_s: per frame. recycle_after: frames per process.
+
+    On Linux a worker ends with the thread that started it, so that thread must live as long as the client.
     """
 
     def __init__(self, python: Path | None, timeout_s: float, recycle_after: int) -> None:
@@ -75,18 +84,20 @@ class WorkerClient:
 
         Raises:
             FrameFailed: after two tries that ended in a crash, a time-out or an error of Blender's.
-            WorkError: when Blender cannot run here at all.
+            WorkError: when Blender cannot run here at all: it says so, or no try got a worker started.
         """
         pieces = wire.encode(header, arrays)
-        reasons = []
+        failures: list[FrameFailed] = []
         for _ in range(ATTEMPTS):
-            process = self._running()
             try:
-                return self._ask(process, pieces)
+                return self._ask(self._running(), pieces)
             except FrameFailed as error:
-                reasons.append(str(error))
+                failures.append(error)
                 self.stop()
-        raise FrameFailed("; then ".join(dict.fromkeys(reasons)))
+        reasons = "; then ".join(dict.fromkeys(map(str, failures)))
+        if all(isinstance(failure, StartFailed) for failure in failures):
+            raise WorkError(f"blender worker: it did not start: {reasons}")
+        raise FrameFailed(reasons)
 
     def stop(self) -> None:
         """End the worker, if one runs."""
@@ -112,10 +123,17 @@ class WorkerClient:
         try:
             hello, _ = process.receive(time.monotonic() + START_TIMEOUT_S)
         except FrameFailed as error:
-            raise WorkError(_start_problem(self._python, str(error), process.log_tail())) from None
+            log = process.log_tail()
+            if re.search(rf"No module named '?{MODULE}\b", log):
+                raise WorkError(f"blender worker: {self._python} has no {MODULE}; {_install_remedy()}") from None
+            raise StartFailed(str(error)) from None
         if hello.get("type") != "hello":
+            remedy = _library_remedy() if hello.get("kind") == "libraries" else _install_remedy()
             reason = f"Blender cannot be loaded by {self._python}: {hello.get('message')}"
-            raise WorkError(f"blender worker: {reason}; {_library_remedy()}")
+            raise WorkError(f"blender worker: {reason}; {remedy}")
+        if hello.get("protocol") != PROTOCOL:
+            reason = f"the worker of {self._python} speaks protocol {hello.get('protocol')}, expected {PROTOCOL}"
+            raise WorkError(f"blender worker: {reason}; {_install_remedy()}")
 
     def _ask(self, process: _Process, pieces: list[bytes]) -> Reply:
         deadline = time.monotonic() + self._timeout_s
@@ -124,9 +142,15 @@ class WorkerClient:
         if header.get("type") != "frames":
             raise FrameFailed(f"blender reported: {header.get('message')}{process.log_tail()}")
         self._frames += 1
-        iterator = iter(arrays)
-        passes = {one["name"]: {layer: next(iterator) for layer in one["layers"]} for one in header["passes"]}
-        return Reply(passes, header["timings"], float(header["resident_mb"]))
+        try:
+            names = [(one["name"], layer) for one in header["passes"] for layer in one["layers"]]
+            passes: dict[str, dict[str, Array]] = {name: {} for name, _ in names}
+            for (name, layer), array in zip(names, arrays, strict=True):
+                passes[name][layer] = array
+            timings = {str(name): float(seconds) for name, seconds in header["timings"].items()}
+            return Reply(passes, timings, float(header["resident_mb"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FrameFailed(f"the worker's answer makes no sense: {error!r}") from None
 
 
 class _Process:
@@ -238,13 +262,11 @@ def _close_quietly(pipe: IO[bytes]) -> None:
         return  # what was left to flush has nobody to go to
 
 
-def _start_problem(python: str, reason: str, log: str) -> str:
-    if "No module named" in log:
-        return f"blender worker: {python} has no {MODULE}; install it there: pip install synthkit-blender-worker"
-    return f"blender worker: it did not start: {reason}"
+def _install_remedy() -> str:
+    return f"install the worker there, in the folder of synthkit's sources: {INSTALL}"
 
 
 def _library_remedy() -> str:
     if sys.platform.startswith("linux"):
         return f"on Debian or Ubuntu run: apt-get install -y {LINUX_LIBRARIES}"
-    return "reinstall the packages 'bpy' and 'OpenEXR' there"
+    return _install_remedy()

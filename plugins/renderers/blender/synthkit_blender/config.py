@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +28,13 @@ def _counts(_: Any, __: Any, value: tuple[int, int]) -> None:
 def _convex(_: Any, __: Any, value: tuple[Range, ...]) -> None:
     if not value:
         return
-    turns = []
+    turns_rad = []
     for (ax, ay), (bx, by), (cx, cy) in zip(value, value[1:] + value[:1], value[2:] + value[:2], strict=True):
-        turns.append((bx - ax) * (cy - by) - (by - ay) * (cx - bx))
-    if len(value) < 3 or min(turns) <= 0:
+        first, second = (bx - ax, by - ay), (cx - bx, cy - by)
+        cross, along = first[0] * second[1] - first[1] * second[0], first[0] * second[0] + first[1] * second[1]
+        turns_rad.append(math.atan2(cross, along))
+    # A star turns left at each corner too, but goes round more than once.
+    if len(value) < 3 or min(turns_rad) <= 0 or sum(turns_rad) > 3 * math.pi:
         raise ValueError("must be empty, or three or more corners of a convex area in counter-clockwise order")
 
 

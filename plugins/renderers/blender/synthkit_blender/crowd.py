@@ -20,12 +20,11 @@ from synthkit_blender.surfaces import Decor
 
 PERSON_GAP_M = 0.04
 SEAT_TRIES = 6
-POSE_REDRAWS = 8
 FREE_SEAT_SHARE = 0.15
 EMPTY_CHAIR_SHARE = 0.8
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)
 SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2}
-SHUTTER_FRAMES = 0.5
+SHUTTER_FRAMES = 0.5  # how much of a frame the shutter is open
 
 
 class PeopleSource(Protocol):
@@ -146,8 +145,9 @@ class _Director:
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
         body = self._source.person(seeds, "sitting", self._ranges, table=None if at_table else False)
         if at_table:
-            tried = (seen[int(i)] for i in rng.permutation(len(seen))[:SEAT_TRIES])
-            any(self._sit_at(seat, body, seeds, rng) for seat in tried)
+            for i in rng.permutation(len(seen))[:SEAT_TRIES]:
+                if self._sit_at(seen[int(i)], body, seeds, rng):
+                    break
         else:
             self._sit_free(body, seeds, rng)
 

@@ -216,7 +216,7 @@ def plant(height_m: float, rng: np.random.Generator) -> Piece:
     return Piece(parts, np.array([_block(2 * reach, 2 * reach, 0, height_m, 0, 0.2)]), rectangle(0.52, 0.52, 0, 0.26))
 
 
-def bin_(decor: Decor) -> Piece:
+def bin_() -> Piece:
     """Return a waste-paper bin."""
     body = cylinder(0.11, 0.32, 16, top_radius_m=0.14).at(0, 0.15)
     return _standing(((body, surfaces.BLACK_PLASTIC),), 0.3, 0.3, 0.32)
@@ -284,7 +284,7 @@ def window(width_m: float, height_m: float, sill_m: float, decor: Decor, glow: f
     return _hanging(((glass, pane), (merged(bars), decor.trim)))
 
 
-def whiteboard(width_m: float, decor: Decor) -> Piece:
+def whiteboard(width_m: float) -> Piece:
     """Return a whiteboard in a thin frame with its tray."""
     sheet = box(width_m, 0.012, 1.1).at(0, 0.016, 0.9)
     frame = [box(width_m + 0.04, 0.024, 1.14).at(0, 0.012, 0.88).at(0, -0.008)]
@@ -292,7 +292,7 @@ def whiteboard(width_m: float, decor: Decor) -> Piece:
     return _hanging(((sheet, surfaces.WHITE_BOARD), (merged(frame), surfaces.GREY_METAL)))
 
 
-def screen(decor: Decor) -> Piece:
+def screen() -> Piece:
     """Return a wall screen, switched off."""
     return _hanging(((box(1.45, 0.06, 0.84).at(0, 0.04, 1.05), surfaces.SCREEN_OFF),))
 

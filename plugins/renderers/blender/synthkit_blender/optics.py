@@ -10,7 +10,7 @@ import numpy as np
 from synthkit.camera import FisheyeCamera, looking_down
 
 
-def lens(width_px: int, height_px: int, fov_degrees: float, equisolid: float, radius_px: float) -> tuple[float, ...]:
+def lens(fov_degrees: float, equisolid: float, radius_px: float) -> tuple[float, ...]:
     """Return theta(r)'s coefficients (c1..c4) for a mix of lenses whose image circle has ``radius_px``.
 
     Args:
@@ -30,7 +30,7 @@ def ceiling_camera(width_px: int, height_px: int, fov_degrees: float, equisolid:
                    yaw_degrees: float) -> FisheyeCamera:  # fmt: skip
     """Return a camera over the origin that looks straight down; its circle touches the image's shorter sides."""
     radius_px = min(width_px, height_px) / 2
-    coefficients = lens(width_px, height_px, fov_degrees, equisolid, radius_px)
+    coefficients = lens(fov_degrees, equisolid, radius_px)
     return FisheyeCamera(
         width_px,
         height_px,

@@ -103,6 +103,6 @@ def _misfit(path: Path, plate_px: tuple[int, int], image_px: tuple[int, int]) ->
     fitting = tuple(round(side * rendered / min(plate_px)) for side in plate_px)
     plate, image = "x".join(map(str, plate_px)), "x".join(map(str, image_px))
     return (
-        f"background {path}: is {plate}; in an image of {image} its circle would be {shown:.0f} px wide, and people are "
-        f"rendered for {rendered}; set width_px={fitting[0]} and height_px={fitting[1]}, or crop it to the circle"
+        f"background {path}: is {plate}; in an image of {image} its circle would be {shown:.0f} px wide, and people "
+        f"are rendered for {rendered}; set width_px={fitting[0]} and height_px={fitting[1]}, or crop it to the circle"
     )

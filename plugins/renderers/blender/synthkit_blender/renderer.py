@@ -97,12 +97,13 @@ class BlenderRenderer:
             yield Skipped(key, f"blender: {error}")
             return
         clock.stamp("worker")
-        yield self._sample(key, scene, drawn, reply, seeds, clock)
+        sample = self._sample(key, scene, drawn, reply, seeds, clock)
         self.timings = {
             **clock.seconds,
             **{f"worker.{name}": seconds for name, seconds in reply.timings.items()},
             "resident_mb": reply.resident_mb,
         }
+        yield sample
 
     def _passes(self) -> tuple[request.Pass, ...]:
         if self._plates is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera
+from synthkit_blender.crowd import SHUTTER_FRAMES
 from synthkit_blender.scene import Lamp, Scene, Thing
 
 Array = NDArray[Any]
@@ -37,13 +38,14 @@ class Pass:
 
 @attrs.frozen
 class Quality:
-    """How a frame is rendered."""
+    """How a frame is rendered; the shutter is open for ``shutter_frames`` of the time that figures' motion is for."""
 
     samples: int
     denoise: bool
     motion_blur: bool
     threads: int
     seed: int
+    shutter_frames: float = SHUTTER_FRAMES
 
 
 ROOM = Pass("room", truth=True)

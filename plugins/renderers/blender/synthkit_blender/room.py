@@ -60,7 +60,6 @@ class Room:
     floor: Floor
     windows: tuple[tuple[Floats, float, float], ...]
     decor: Decor
-    height_m: float
     style: str
     layout: str
     office_chairs: bool
@@ -101,7 +100,6 @@ def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
         floor=floor,
         windows=tuple(walls.windows),
         decor=decor,
-        height_m=plan.height_m,
         style=plan.style,
         layout=plan.layout,
         office_chairs=bool(rng.random() < (0.8 if plan.layout == "office" else 0.35)),
@@ -138,23 +136,23 @@ class _Walls:
 
     def furnish(self) -> None:
         """Hang and stand everything."""
-        rng, decor = self._rng, self._decor
+        rng = self._rng
         self._door()
         for wall in rng.permutation(4)[: int(rng.integers(1, 3))]:
             for _ in range(int(rng.integers(1, 4))):
                 self._window(int(wall))
         if rng.random() < 0.7:
             width = float(rng.uniform(1.4, 2.4))
-            self._hang(make.whiteboard(width, decor), width + 0.1)
+            self._hang(make.whiteboard(width), width + 0.1)
         if rng.random() < 0.4:
-            self._hang(make.screen(decor), 1.6)
+            self._hang(make.screen(), 1.6)
         for _ in range(int(rng.integers(0, 4))):
-            self._hang(make.picture(decor, rng), 1.2)
+            self._hang(make.picture(self._decor, rng), 1.2)
         for _ in range(int(rng.integers(1, 4))):
             self._stand(self._cupboard())
         for _ in range(int(rng.integers(0, 3))):
             self._stand(make.plant(float(rng.uniform(0.9, 1.6)), rng))
-        self._stand(make.bin_(decor))
+        self._stand(make.bin_())
 
     def _door(self) -> None:
         pose = self._hang(make.door(self._decor), 1.1)

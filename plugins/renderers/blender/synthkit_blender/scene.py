@@ -183,8 +183,9 @@ def _panels(plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generato
         for i in range(columns)
         for j in range(rows)
     ]
-    lit = [spot for spot in spots if math.hypot(*spot) > PANEL_CLEARANCE_M and rng.random() < 0.85]
-    lit = lit or spots
+    clear = [spot for spot in spots if math.hypot(*spot) > PANEL_CLEARANCE_M]
+    lit = [spot for spot in clear if rng.random() < 0.85]
+    lit = lit or clear or [max(spots, key=lambda spot: math.hypot(*spot))]
     color = kelvin_rgb(kelvin)
     shares = rng.uniform(0.7, 1.3, len(lit))
     shares /= shares.sum()

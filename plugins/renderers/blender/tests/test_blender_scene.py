@@ -19,10 +19,11 @@ from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
 from synthkit_blender.request import ROOM, Quality, render_request
 from synthkit_blender.room import RoomPlan, furnish
-from synthkit_blender.scene import sample_scene
+from synthkit_blender.scene import _panels, sample_scene
 
 LAYOUTS = ("meeting", "office", "seminar")
 STYLES = ("modern", "warm", "institutional")
+PENTAGRAM = [[float(np.cos(0.8 * np.pi * n)), float(np.sin(0.8 * np.pi * n))] for n in range(5)]
 coordinates = st.floats(-3, 3, allow_nan=False)
 outlines = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8, unique=True)
 
@@ -126,6 +127,15 @@ def test_the_lens_fills_its_circle(fov_degrees, equisolid):
     assert np.allclose(below, (224, 168))
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(4, 20), st.floats(4, 20), st.floats(-0.14, 0.14), st.floats(-0.14, 0.14))
+def test_no_lamp_hangs_right_beside_the_camera(seed, length, width, x, y):
+    plan = RoomPlan(length, width, 2.9, (x * length, y * width), "", "")
+    lamps = _panels(plan, 4000.0, 100.0, np.random.default_rng(seed))
+    assert sum(lamp.watts for lamp in lamps) == pytest.approx(100.0)
+    assert min(float(np.hypot(*lamp.matrix[:2, 3])) for lamp in lamps) > 0.9
+
+
 def test_poses_turn_counter_clockwise():
     pose = Pose2D(1.0, 2.0, np.pi / 2)
     assert np.allclose(pose.outline(np.array([[1.0, 0.0]])), [[1.0, 3.0]])
@@ -140,6 +150,8 @@ def test_poses_turn_counter_clockwise():
         ({"sensor": {"noise": [0.1, 0.0]}}, "renderer.sensor.noise"),
         ({"room_style": "gothic"}, "renderer.room_style"),
         ({"floor_polygon_m": [[0, 0], [0, 1], [1, 0]]}, "renderer.floor_polygon_m"),
+        ({"floor_polygon_m": PENTAGRAM}, "renderer.floor_polygon_m"),
+        ({"obstacles_m": [[]]}, "renderer.obstacles_m"),
         ({"widht_px": 3}, "renderer.widht_px"),
     ],
 )

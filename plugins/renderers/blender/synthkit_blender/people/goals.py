@@ -16,9 +16,10 @@ Triple = tuple[float, float, float]
 class HandGoal:
     """Where a hand goes.
 
-    `anchor` names a point of the body ("shoulder", "hip", "knee", "thigh", "other_elbow", "head", "chest",
-    "table", "floor"); `offset` is added in units of the arm's length (metres for "table" and "floor").  `palm`
-    and `fingers` are directions, None for as the forearm has them.  `curl` bends the fingers in degrees a joint.
+    `anchor` names a point of the body ("shoulder", "hip", "knee", "thigh", "head", "chest"; "drop" is the shoulder
+    with the offset in the upright frame, however the trunk leans) or "table", over the origin; `offset` is added
+    in units of the arm's length (metres for "table").
+    `palm` and `fingers` are directions, None for as the forearm has them.  `curl` bends the fingers in degrees a joint.
     """
 
     anchor: str
@@ -59,5 +60,4 @@ class PoseGoals:
     hands: tuple[HandGoal, HandGoal]
     feet: tuple[FootGoal, FootGoal]
     shrug: tuple[float, float] = (0.0, 0.0)
-    pelvis_shift: Triple = (0.0, 0.0, 0.0)
     leg_extension: float = 0.985

@@ -21,7 +21,6 @@ from synthkit.errors import SynthkitError
 BODY = "body"
 TIGHTS = "helper-tights"
 SKIRT = "helper-skirt"
-HAIR = "helper-hair"
 EYES = ("helper-l-eye", "helper-r-eye")
 TARGET_UNIT_M = 1e-4
 

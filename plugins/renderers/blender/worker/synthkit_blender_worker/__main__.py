@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Serve render requests until the pipe ends: ``python -m synthkit_blender_worker [PARENT_PID]``.
 
-Replies: ``hello`` once Blender is loaded, ``frames`` per request, ``error`` with ``kind`` ``libraries``,
-``request`` or ``render``.
+Replies: ``hello`` once Blender is loaded, ``frames`` per request, ``error`` with ``kind`` ``libraries`` (the
+system lacks them), ``packages`` (Python does), ``request`` or ``render``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-from synthkit_blender_worker import __version__
+from synthkit_blender_worker import PROTOCOL, __version__
 from synthkit_blender_worker.process import die_with_parent, private_pipe, resident_mb
 from synthkit_blender_worker.wire import read_message, write_message
 
@@ -23,9 +23,11 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> int:
 
         from synthkit_blender_worker.frames import render
     except ImportError as error:
-        write_message(replies, {"type": "error", "kind": "libraries", "message": str(error)})
+        kind = "libraries" if "shared object" in str(error) else "packages"
+        write_message(replies, {"type": "error", "kind": kind, "message": str(error)})
         return 3
-    write_message(replies, {"type": "hello", "worker": __version__, "blender": bpy.app.version_string})
+    hello = {"type": "hello", "protocol": PROTOCOL, "worker": __version__, "blender": bpy.app.version_string}
+    write_message(replies, hello)
     while (message := read_message(requests)) is not None:
         header, arrays = message
         try:

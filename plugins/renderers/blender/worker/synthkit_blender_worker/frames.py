@@ -38,7 +38,9 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
             scenes.prepare_pass(settings, request, groups)
             path = Path(folder) / f"{settings['name']}.exr"
             bpy.context.scene.render.filepath = str(path)
-            bpy.ops.render.render(write_still=True)
+            # A cancelled render raises nothing and leaves no file.
+            if bpy.ops.render.render(write_still=True) != {"FINISHED"}:
+                raise RuntimeError(f"Blender did not finish the pass {settings['name']}")
             timings[f"render_{settings['name']}"] = time.perf_counter() - started
             started = time.perf_counter()
             layers = _read(path, bool(settings["truth"]))

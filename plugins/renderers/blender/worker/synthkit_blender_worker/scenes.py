@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import bpy
 import numpy as np
 from mathutils import Matrix  # type: ignore[import-not-found]  # comes with bpy, untyped
 
-from synthkit_blender_worker.surfaces import SurfaceFactory
+from synthkit_blender_worker.surfaces import REST_ATTRIBUTE, SurfaceFactory
 from synthkit_blender_worker.wire import Array
 
 PIXEL_MM = 0.05  # size of a pixel on the imaginary sensor; any value renders the same
-REST_ATTRIBUTE = "rest"
-SHUTTER_FRAMES = 0.5
 FRAME = 1
 AMBIENT_FACTOR = 1.0  # ambient light after the last bounce, of the sky's strength
 AMBIENT_DISTANCE_M = 2.0
@@ -71,7 +68,7 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     render.resolution_percentage = 100
     render.threads_mode, render.threads = "FIXED", int(settings["threads"])
     render.use_motion_blur = bool(settings["motion_blur"])
-    render.motion_blur_shutter = SHUTTER_FRAMES
+    render.motion_blur_shutter = float(settings["shutter_frames"])
     render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     render.image_settings.color_depth = "32"
     render.image_settings.exr_codec = "NONE"
@@ -126,7 +123,6 @@ def _light(scene: Any, spec: dict[str, Any], number: int) -> None:
     data.shape = "RECTANGLE"
     data.size, data.size_y = spec["size_m"]
     data.energy, data.color = spec["watts"], spec["color"]
-    data.spread = spec.get("spread_rad", math.pi)
     thing = bpy.data.objects.new(data.name, data)
     thing.matrix_world = Matrix(spec["matrix"])
     thing.visible_camera = False

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a data set from samples of others, member for member the same bytes; what is made can be resumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+from synthkit.dataset import codec
+from synthkit.dataset.codec import CodecConfig, Encoded
+from synthkit.dataset.reader import Dataset
+from synthkit.dataset.spool import SceneSpool
+from synthkit.dataset.writer import DatasetWriter
+from synthkit.errors import DatasetError, WorkError
+from synthkit.execution import Failed, JobSpec, run
+from synthkit.interfaces import Progress, silent
+from synthkit.sample import Skipped
+
+_SCENES_PER_SHARD = 256
+_WORTH_A_PROCESS = 500  # samples; fewer are copied sooner than processes start
+
+
+@attrs.frozen
+class Origin:
+    """A set to copy from; each key gets the prefix."""
+
+    data: Dataset
+    prefix: str = ""
+
+
+@attrs.frozen
+class Pick:
+    """What stands in a place of the new set: a position in an origin, or why there is nothing."""
+
+    origin: int
+    slot: int | Skipped
+
+
+def picks(data: Dataset, origin: int = 0) -> list[Pick]:
+    """Return every place of a set, holes too."""
+    return [Pick(origin, slot) for slot in data.slots()]
+
+
+def copy(
+    origins: Sequence[Origin],
+    chosen: Sequence[Pick],
+    out: Path,
+    *,
+    identity: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    verb: str,
+    workers: int = 0,
+    progress: Progress = silent,
+) -> Dataset:
+    """Write the chosen samples and holes as a data set at ``out``, or what is left to write of it.
+
+    Samples are decoded on the way, so that a damaged one is not passed on, and never encoded again.
+
+    Args:
+        identity, notes: as for ``DatasetWriter``. verb: what progress is told as.
+        workers: processes besides this one for large sets; 0 works here.
+
+    Raises:
+        DatasetError: when ``out`` holds something else, or a chosen sample is damaged. WorkError: when
+            the disk is full.
+    """
+    if all(isinstance(pick.slot, Skipped) for pick in chosen):
+        raise DatasetError(f"{out}: would hold no sample")
+    writer = DatasetWriter(
+        out,
+        identity=identity,
+        notes=notes,
+        scenes=len(chosen),
+        scenes_per_shard=_SCENES_PER_SHARD,
+        codec=_codec(origins),
+    )
+    with writer:
+        pending = writer.pending_scenes()
+        progress(verb, writer.scenes_done, len(chosen))
+        for scene in pending:
+            slot = chosen[scene].slot
+            if isinstance(slot, Skipped):
+                key = origins[chosen[scene].origin].prefix + slot.key
+                writer.spool.put(scene, [attrs.evolve(slot, key=key)])
+                writer.finished(scene)
+        rest = [scene for scene in pending if not isinstance(chosen[scene].slot, Skipped)]
+        arguments = {
+            "origins": [[str(origin.data.path), origin.prefix] for origin in origins],
+            "places": [[p.origin, -1 if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
+            "spool": writer.spool.to_plain(),
+        }
+        job = JobSpec("synthkit.dataset.tools.copying:CopyJob", arguments)
+        with closing(run(job, rest, workers=workers if len(rest) >= _WORTH_A_PROCESS else 0)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Failed):
+                    raise WorkError(f"{out}: sample {outcome.task} cannot be copied: {outcome.reason}")
+                writer.finished(outcome.task)
+                progress(verb, writer.scenes_done, len(chosen))
+        writer.finalise()
+    return Dataset.open(out)
+
+
+class CopyJob:
+    """Task n copies the sample of place n into the spool."""
+
+    def __init__(
+        self, origins: Sequence[tuple[str, str]], places: Sequence[tuple[int, int]], spool: Mapping[str, Any]
+    ) -> None:
+        self._origins = [(Dataset.open(path), prefix) for path, prefix in origins]
+        self._places = places
+        self._spool = SceneSpool.from_plain(spool)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, place: int) -> dict[str, int]:
+        """Spool one sample."""
+        origin, position = self._places[place]
+        data, prefix = self._origins[origin]
+        key, members = data.members(position)
+        return self._spool.put_encoded(place, [encoded(prefix + key, members, where=str(data.path))])
+
+
+def encoded(key: str, members: Mapping[str, bytes], *, where: str) -> Encoded:
+    """Return stored members as the writer takes them, with the digest of what they decode to.
+
+    Raises:
+        DatasetError: when they are damaged.
+    """
+    sample = codec.decode(key, members, where=where)
+    return Encoded(key, tuple(members.items()), codec.content_digest(sample, members))
+
+
+def parent(data: Dataset, out: Path) -> dict[str, Any]:
+    """Return the lineage entry of a set that another one is made from."""
+    return {
+        "path": str(data.path) if "://" in str(data.path) else os.path.relpath(data.path, out),
+        "fingerprint": data.fingerprint,
+        "samples": len(data),
+        "skipped": len(data.skipped),
+    }
+
+
+def inherited(data: Dataset, out: Path, **more: Any) -> dict[str, Any]:
+    """Return the notes of a set made from one other: the other's (stages, licences, sources), lineage, and more."""
+    notes = dict(data.manifest.notes) if data.manifest else {}
+    return {**notes, "parents": [parent(data, out)], **more}
+
+
+def told(what: str, lines: Iterable[str], shown: int = 20) -> str:
+    """Return a message of several lines, cut off when there are very many."""
+    listed = list(lines)
+    more = [f"... and {len(listed) - shown} more"] if len(listed) > shown else []
+    return "\n  ".join([what, *listed[:shown], *more])
+
+
+def _codec(origins: Sequence[Origin]) -> CodecConfig:
+    """Return how the first set that says so stores its samples: nothing is encoded, but it is on record."""
+    return next((origin.data.manifest.codec for origin in origins if origin.data.manifest), CodecConfig())

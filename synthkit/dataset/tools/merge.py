@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several data sets made one; nobody's lineage, licence or source is lost."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools import copying
+from synthkit.dataset.tools.copying import Origin
+from synthkit.dataset.tools.survey import Glance, glances
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, silent
+
+_REVISION = 1
+
+
+def merge(
+    sources: Sequence[Path | str],
+    out: Path,
+    *,
+    rename: bool = False,
+    workers: int = 0,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Dataset:
+    """Write all samples and holes of several sets, in their order, as one set at ``out``.
+
+    Args:
+        rename: put each set's name before its keys; without it a key in two sets is an error.
+        workers: processes besides this one. tell: takes lines that the user should read.
+
+    Raises:
+        DatasetError: when there are fewer than two sets, keys collide, or ``out`` holds something else.
+    """
+    if len(sources) < 2:
+        raise DatasetError("merge needs at least two data sets")
+    opened = [Dataset.open(source) for source in sources]
+    names = _names(opened)
+    prefixes = [f"{name}_" if rename else "" for name in names]
+    origins = [Origin(data, prefix) for data, prefix in zip(opened, prefixes, strict=True)]
+    _check_keys(origins)
+    for line in _oddities(opened, progress):
+        tell(f"note: {line}")
+    chosen = [pick for n, data in enumerate(opened) for pick in copying.picks(data, n)]
+    identity = {
+        "merge": {"revision": _REVISION, "prefixes": prefixes},
+        "sources": [data.fingerprint for data in opened],
+    }
+    return copying.copy(
+        origins, chosen, out, identity=identity, notes=_notes(origins, out), verb="merge", workers=workers,
+        progress=progress,
+    )  # fmt: skip
+
+
+def _names(opened: Sequence[Dataset]) -> list[str]:
+    """Return a name for each set that a key may begin with: its folder's, numbered where several share it."""
+    plain = [re.sub(r"[^\w-]", "_", str(data.path).rstrip("/").rpartition("/")[2]) or "set" for data in opened]
+    counts = collections.Counter(plain)
+    seen: collections.Counter[str] = collections.Counter()
+    names: list[str] = []
+    for name in plain:
+        seen[name] += 1
+        names.append(name if counts[name] == 1 else f"{name}-{seen[name]}")
+    return names
+
+
+def _check_keys(origins: Sequence[Origin]) -> None:
+    owners: dict[str, list[int]] = {}
+    for n, origin in enumerate(origins):
+        for key in [*origin.data.keys(), *(key for key, _ in origin.data.skipped)]:
+            owners.setdefault(origin.prefix + key, []).append(n)
+    twice = [
+        f"{key}: in {' and '.join(str(origins[n].data.path) for n in numbers)}"
+        for key, numbers in owners.items()
+        if len(numbers) > 1
+    ]
+    if twice:
+        what = f"{len(twice)} keys are in more than one place; --rename puts each set's name before its keys:"
+        raise DatasetError(copying.told(what, twice))
+
+
+def _oddities(opened: Sequence[Dataset], progress: Progress) -> list[str]:
+    """Return what one should know of sets that are not alike."""
+    layers: list[collections.Counter[str]] = []
+    identities: list[set[str]] = []
+    for data in opened:
+        counted: collections.Counter[str] = collections.Counter()
+        named: set[str] = set()
+        for seen in glances(data, stage="look", progress=progress):
+            counted.update(seen.layers)
+            named.update(_identities(seen))
+        layers.append(counted)
+        identities.append(named)
+    lines = []
+    for data, counted in zip(opened, layers, strict=True):
+        missing = sorted({name for other in layers for name in other if counted[name] < len(data)})
+        if missing:
+            lines.append(f"{data.path}: not all of its samples have the layers {', '.join(missing)}")
+    shared = [name for name, count in collections.Counter(n for one in identities for n in one).items() if count > 1]
+    if shared:
+        lines.append(f"{len(shared)} identities are in more than one set and count as the same people"
+                     f" ({', '.join(sorted(shared)[:3])}, ...)")  # fmt: skip
+    return lines
+
+
+def _identities(seen: Glance) -> set[str]:
+    return {person.identity for person in seen.people or () if person.identity is not None}
+
+
+def _notes(origins: Sequence[Origin], out: Path) -> dict[str, Any]:
+    notes = [dict(origin.data.manifest.notes) if origin.data.manifest else {} for origin in origins]
+    parents = [
+        {**copying.parent(origin.data, out), "prefix": origin.prefix, "notes": note}
+        for origin, note in zip(origins, notes, strict=True)
+    ]
+    return {"parents": parents, **_collected(notes)}
+
+
+def _collected(notes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return what the sets say of licences and sources, each statement once."""
+    found: dict[str, list[Any]] = {}
+    for name, words in (("licences", ("licence", "licences")), ("sources", ("source", "sources"))):
+        stated: list[Any] = []
+        for note in notes:
+            for word in words:
+                given = note.get(word)
+                for item in given if isinstance(given, list) else [given]:
+                    if item is not None and item not in stated:
+                        stated.append(item)
+        if stated:
+            found[name] = stated
+    return found

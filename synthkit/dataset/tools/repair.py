@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sound data set from a damaged one: everything that is whole, and a record of everything that was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from synthkit import config
+from synthkit.dataset.codec import CodecConfig, Encoded
+from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools import copying
+from synthkit.dataset.tools.mending import mend
+from synthkit.dataset.verify import Checked, check, opened
+from synthkit.dataset.writer import DatasetWriter
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, silent
+from synthkit.sample import Skipped
+
+_REVISION = 1
+_SCENES_PER_SHARD = 256
+_REASON = "dropped by repair: "
+
+
+@attrs.frozen(eq=False)
+class Repair:
+    """The new set; how many samples were copied, mended and dropped; a line for each thing dropped."""
+
+    dataset: Dataset
+    copied: int
+    mended: int
+    dropped: int
+    lines: tuple[str, ...]
+
+
+@attrs.frozen
+class _Diagnosis:
+    """What is wrong with the whole set or its shards, how many places it has, and what each faulty sample loses."""
+
+    general: tuple[str, ...]
+    places: int
+    mended: dict[int, tuple[str, tuple[str, ...]]]
+    lost: dict[int, tuple[str, tuple[str, ...]]]
+
+
+def repair(path: Path | str, out: Path, *, progress: Progress = silent) -> Repair:
+    """Write what is sound of the set at ``path`` as a set at ``out``; the original is only read.
+
+    A sample that is dropped becomes a hole with its reason; what is dropped is listed in the notes, too.
+    What ``mend`` says is done to the rest. What is merely odd (a warning of ``verify``) stays.
+
+    Raises:
+        DatasetError: when there is no data set, nothing of it is sound, or ``out`` holds something else.
+    """
+    data, general = opened(path)
+    if Path(out).resolve() == Path(data.path).resolve():
+        raise DatasetError(f"{out}: is the set itself; a repair is written elsewhere and never touches the original")
+    found = _diagnose(data, general, progress)
+    if len(found.lost) == found.places:
+        raise DatasetError(f"{data.path}: nothing of it is sound")
+    lines = [*found.general, *_lines(found.mended, ""), *_lines(found.lost, "sample dropped: ")]
+    listed = {
+        "general": list(found.general),
+        "mended": [{"key": key, "dropped": list(texts)} for key, texts in found.mended.values()],
+        "dropped": [{"key": key, "reasons": list(texts)} for key, texts in found.lost.values()],
+    }
+    identity = {
+        "repair": {"revision": _REVISION, "found": config.fingerprint(listed)},
+        "source": data.fingerprint,
+    }
+    notes = dict(data.manifest.notes) if data.manifest else {}
+    notes |= {"parents": [copying.parent(data, out)], "repair": listed}
+    writer = DatasetWriter(
+        out,
+        identity=identity,
+        notes=notes,
+        scenes=found.places,
+        scenes_per_shard=_SCENES_PER_SHARD,
+        codec=data.manifest.codec if data.manifest else CodecConfig(),
+    )
+    with writer:
+        pending = set(writer.pending_scenes())
+        for place, item in enumerate(_places(data, progress)) if pending else ():
+            if place in pending:
+                writer.spool.put_encoded(place, [_result(item)])
+                writer.finished(place)
+        writer.finalise()
+    made = Dataset.open(out)
+    return Repair(made, found.places - len(found.mended) - len(found.lost), len(found.mended), len(found.lost),
+                  tuple(lines))  # fmt: skip
+
+
+def _places(data: Dataset, progress: Progress) -> Iterator[Checked | Skipped]:
+    return (item for item in check(data, progress=progress) if not isinstance(item, str))
+
+
+def _diagnose(data: Dataset, general: list[str], progress: Progress) -> _Diagnosis:
+    places = 0
+    mended: dict[int, tuple[str, tuple[str, ...]]] = {}
+    lost: dict[int, tuple[str, tuple[str, ...]]] = {}
+    for item in check(data, progress=progress):
+        if isinstance(item, str):
+            general.append(item)
+            continue
+        if isinstance(item, Checked) and any(not fault.warning for fault in item.faults):
+            result = mend(item.key, item.members, item.faults, where=item.where)
+            (lost if result.sample is None else mended)[places] = (item.key, result.dropped)
+        places += 1
+    return _Diagnosis(tuple(general), places, mended, lost)
+
+
+def _result(item: Checked | Skipped) -> Encoded | Skipped:
+    if isinstance(item, Skipped):
+        return item
+    result = mend(item.key, item.members, item.faults, where=item.where)
+    if result.sample is not None:
+        return result.sample
+    key = "".join("_" if c in "./\\" or not c.isprintable() else c for c in item.key) or "_"
+    return Skipped(key, _REASON + "; ".join(result.dropped))
+
+
+def _lines(items: dict[int, tuple[str, tuple[str, ...]]], what: str) -> Iterator[str]:
+    return (f"{key}: {what}{text}" for key, texts in items.values() for text in texts)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set in parts of which none knows what is in another: whole people, rooms or clips go to one part."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import attrs
+
+from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools import copying
+from synthkit.dataset.tools.allotment import allot
+from synthkit.dataset.tools.copying import Origin, Pick
+from synthkit.dataset.tools.survey import Glance, glance
+from synthkit.errors import ConfigError, DatasetError
+from synthkit.interfaces import Progress, silent
+from synthkit.sample import Skipped
+
+By = Literal["identity", "background", "sequence", "sample"]
+
+_REVISION = 1
+_PART = re.compile(r"[\w-]{1,64}")
+
+
+def parse_parts(text: str) -> dict[str, float]:
+    """Return the shares of parts given as ``train=0.8,val=0.2``.
+
+    Raises:
+        ConfigError: when a name or share is no such, or the shares do not sum to 1.
+    """
+    shares: dict[str, float] = {}
+    problems = []
+    for item in text.split(","):
+        name, _, share = (part.strip() for part in item.partition("="))
+        if not _PART.fullmatch(name) or name in shares:
+            problems.append(f"--parts: {name!r} {'comes twice' if name in shares else 'is no name for a part'}")
+            continue
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            shares[name] = 0.0
+        if not 0 < shares[name] <= 1:
+            problems.append(f"--parts: {name} has the share {share!r}, expected a number above 0 and up to 1")
+    if not problems and abs(sum(shares.values()) - 1) > 1e-6:
+        problems.append(f"--parts: the shares sum to {sum(shares.values()):g}, expected 1")
+    if problems:
+        raise ConfigError(problems)
+    return shares
+
+
+@attrs.frozen(eq=False)
+class Split:
+    """The parts by name, and how many groups there were."""
+
+    parts: Mapping[str, Dataset]
+    groups: int
+
+
+def split(
+    source: Path | str,
+    out: Path,
+    shares: Mapping[str, float],
+    by: By,
+    *,
+    seed: int = 0,
+    workers: int = 0,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Split:
+    """Write each part of a set as ``out``/NAME, or what is left to write.
+
+    Samples that share an identity (background, sequence) go to the same part, and so do all that are
+    tied by others in between. Which part that is depends on keys, shares and seed, not on the order of
+    the samples. A hole goes by its key, as a group of its own.
+
+    Args:
+        shares: by name, summing to 1. by: what must not be in two parts.
+        tell: takes lines that the user should read.
+
+    Raises:
+        DatasetError: when nothing says what the samples are to be split by, when a part would stay
+            empty, or when ``out`` holds something else.
+    """
+    if by not in get_args(By):
+        raise ConfigError([f"--by {by}: expected one of {', '.join(get_args(By))}"])
+    data = Dataset.open(source)
+    places = copying.picks(data)
+    keys, marks = _marks(data, places, by, progress)
+    unknown = sum(mark is None for mark in marks)
+    if by != "sample":
+        _check_marks(data, places, marks, by)
+        if unknown:
+            tell(f"note: of {unknown} of {len(places)} samples the {by} is not known: each stands for itself")
+    groups = connected([mark or [] for mark in marks], keys)
+    names = sorted(shares)
+    ranked = sorted(groups, key=lambda group: (-len(group), _rank(seed, min(keys[n] for n in group))))
+    parts = allot([len(group) for group in ranked], [shares[name] for name in names])
+    members = {name: sorted(n for g, p in zip(ranked, parts, strict=True) if names[p] == name for n in g)
+               for name in names}  # fmt: skip
+    _check_filled(data, members, places, ranked, by)
+    record = {
+        "by": by, "seed": seed, "shares": dict(shares), "groups": len(groups), "unknown": unknown,
+        "places": {name: len(found) for name, found in members.items()},
+    }  # fmt: skip
+    made = {}
+    for name in shares:
+        identity = {
+            "split": {"revision": _REVISION, "by": by, "seed": seed, "shares": dict(shares), "part": name},
+            "source": data.fingerprint,
+        }
+        notes = copying.inherited(data, out / name, split={**record, "part": name})
+        made[name] = copying.copy(
+            [Origin(data)], [places[n] for n in members[name]], out / name, identity=identity, notes=notes,
+            verb=f"split {name}", workers=workers, progress=progress,
+        )  # fmt: skip
+    return Split(made, len(groups))
+
+
+def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[int]]:
+    """Return the groups of positions that are tied by common marks, directly or through others.
+
+    A position without marks is a group of its own.
+    """
+    parents = list(range(len(keys)))
+
+    def root(n: int) -> int:
+        while parents[n] != n:
+            parents[n] = parents[parents[n]]
+            n = parents[n]
+        return n
+
+    first: dict[str, int] = {}
+    for n, own in enumerate(marks):
+        for mark in own:
+            parents[root(n)] = root(first.setdefault(mark, n))
+    groups: dict[int, list[int]] = {}
+    for n in range(len(keys)):
+        groups.setdefault(root(n), []).append(n)
+    return list(groups.values())
+
+
+def _marks(
+    data: Dataset, places: Sequence[Pick], by: By, progress: Progress
+) -> tuple[list[str], list[list[str] | None]]:
+    """Return each place's key, and what ties it to others: None where that is not known."""
+    keys: list[str] = []
+    marks: list[list[str] | None] = []
+    for n, pick in enumerate(places):
+        progress("look", n, len(places))
+        if isinstance(pick.slot, Skipped):
+            keys.append(pick.slot.key)
+            marks.append([])
+        elif by == "sample":
+            keys.append(data.key(pick.slot))
+            marks.append([])
+        else:
+            seen = glance(data, pick.slot)
+            keys.append(seen.key)
+            marks.append(_marks_of(seen, by))
+    progress("look", len(places), len(places))
+    return keys, marks
+
+
+def _marks_of(seen: Glance, by: By) -> list[str] | None:
+    if by == "identity":
+        if seen.people is None:
+            return None
+        named = sorted({person.identity for person in seen.people if person.identity is not None})
+        return named if named or not seen.people else None
+    name = seen.background if by == "background" else seen.sequence
+    return None if name is None else [name]
+
+
+def _check_marks(data: Dataset, places: Sequence[Pick], marks: Sequence[list[str] | None], by: By) -> None:
+    if any(marks):
+        return
+    lacking = {
+        "identity": "nobody in it has an identity",
+        "background": "its samples do not say which background they have (meta 'background' is missing: the"
+        " renderer notes it where photos of rooms are given; a procedural room is another one in each scene)",
+        "sequence": "its samples are of no sequence",
+    }
+    raise DatasetError(f"{data.path}: cannot be split by {by}: {lacking[by]}; choose another --by")
+
+
+def _check_filled(
+    data: Dataset, members: Mapping[str, Sequence[int]], places: Sequence[Pick], groups: Sequence[list[int]], by: By
+) -> None:
+    sound = {n for n, pick in enumerate(places) if not isinstance(pick.slot, Skipped)}
+    empty = [name for name, found in members.items() if not sound.intersection(found)]
+    if empty:
+        sizes = collections.Counter(map(len, groups))
+        raise DatasetError(
+            f"{data.path}: part {' and '.join(empty)} would stay empty: by {by} there are {len(groups)} groups,"
+            f" the largest of {max(sizes)} samples; give fewer or larger parts, or another --by"
+        )
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{key}".encode()).digest()

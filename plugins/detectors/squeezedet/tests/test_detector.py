@@ -184,22 +184,26 @@ def test_a_training_goes_on_without_the_weights_it_began_with(discs, tmp_path, m
 
 
 class Watched:
-    """A set whose samples are made anew, and that knows how many of them are alive."""
+    """A set whose images are made anew each time, and that knows how many of them were alive at once."""
 
     def __init__(self, data):
-        self.fingerprint, self._data, self._alive, self.most = data.fingerprint, data, weakref.WeakSet(), 0
+        self.fingerprint, self._data, self._alive, self.most = data.fingerprint, data, 0, 0
 
     def __len__(self):
         return len(self._data)
 
     def __getitem__(self, index):
-        fresh = attrs.evolve(self._data[index])
-        self._alive.add(fresh)
-        self.most = max(self.most, len(self._alive))
+        fresh = attrs.evolve(self._data[index], image=np.array(self._data[index].image))
+        self._alive += 1
+        self.most = max(self.most, self._alive)
+        weakref.finalize(fresh.image, self._gone)
         return fresh
 
     def __iter__(self):
         return (self[index] for index in range(len(self)))
+
+    def _gone(self):
+        self._alive -= 1
 
 
 def test_a_validation_set_need_not_fit_in_memory(discs, tmp_path):

@@ -16,6 +16,7 @@ import pytest
 
 from synthkit.dataset import Dataset, formats, records, verify
 from synthkit.dataset.index import Index
+from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError
 
 JOBS = Path(__file__).parent / "jobs"
@@ -115,8 +116,8 @@ def test_many_shards_need_few_open_files(tmp_path):
 
 
 def test_strangers_tars_open_too(made, tmp_path):
-    shutil.copy(records.tar_path(made[0], 0), tmp_path / "b.tar")
-    shutil.copy(records.tar_path(made[0], 1), tmp_path / "c.tar")
+    shutil.copy((made[0] / records.tar_name(0)), tmp_path / "b.tar")
+    shutil.copy((made[0] / records.tar_name(1)), tmp_path / "c.tar")
     data = Dataset.open(tmp_path)
     assert [sample.key for sample in data] == [sample.key for sample in made[1][:12]]
     assert data.manifest is None
@@ -126,7 +127,7 @@ def test_strangers_tars_open_too(made, tmp_path):
 
 def test_a_strangers_tars_may_lie_in_shards(made, tmp_path):
     (tmp_path / "shards").mkdir()
-    shutil.copy(records.tar_path(made[0], 0), tmp_path / "shards" / "a.tar")
+    shutil.copy((made[0] / records.tar_name(0)), tmp_path / "shards" / "a.tar")
     assert len(Dataset.open(tmp_path)) == 6
     assert formats.is_dataset(tmp_path), "what can be opened needs no conversion"
 
@@ -137,7 +138,7 @@ def test_a_folder_of_data_sets_names_them(made):
 
 
 def test_without_its_index_the_tar_is_scanned(copy, made):
-    records.index_path(copy, 0).unlink()
+    (copy / records.index_name(0)).unlink()
     assert Dataset.open(copy)[3].key == made[1][3].key
 
 
@@ -150,9 +151,7 @@ def test_without_its_index_the_tar_is_scanned(copy, made):
         (lambda d: [shutil.rmtree(d), d.touch()], "is no data set"),
         (lambda d: (d / "dataset.json").write_text("{"), "is not JSON"),
         (lambda d: (d / "dataset.json").write_text('{"format":"synthkit-dataset","schema":9}'), "schema 9"),
-        (lambda d: records.record_path(d, 1).unlink(), "shards .2. are not those"),
-        (lambda d: records.record_path(d, 1).write_text('{"schema":1}'), "000001.json: is damaged"),
-        (lambda d: records.record_path(d, 1).write_bytes(records.record_path(d, 0).read_bytes()), "of shard 0"),
+        (lambda d: (d / records.record_name(1)).unlink(), "shards .2. are not those"),
         (lambda d: shutil.rmtree(d / "shards"), "are not those"),
     ],
 )
@@ -166,10 +165,10 @@ def test_what_is_no_data_set_is_one_line(copy, harm, message):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda d: records.tar_path(d, 0).unlink(), "000000.tar: cannot be read"),
-        (lambda d: records.tar_path(d, 0).write_bytes(b"short"), "its record says"),
-        (lambda d: records.index_path(d, 0).write_bytes(b"bad"), "is damaged"),
-        (lambda d: shutil.copy(records.index_path(d, 2), records.index_path(d, 0)), "lists 2 samples"),
+        (lambda d: (d / records.tar_name(0)).unlink(), "000000.tar: cannot be read"),
+        (lambda d: (d / records.tar_name(0)).write_bytes(b"short"), "its record says"),
+        (lambda d: (d / records.index_name(0)).write_bytes(b"bad"), "is damaged"),
+        (lambda d: shutil.copy((d / records.index_name(2)), (d / records.index_name(0))), "lists 2 samples"),
     ],
 )
 def test_damage_to_a_shard_is_met_when_it_is_read(copy, harm, message):
@@ -192,7 +191,7 @@ def flip(path, place):
 
 
 def test_verifying_finds_every_single_flipped_bit(copy):
-    tar = records.tar_path(copy, 2)
+    tar = copy / records.tar_name(2)
     whole = tar.read_bytes()
     for place in np.random.default_rng(0).integers(0, len(whole), 40):
         flip(tar, place)
@@ -204,10 +203,12 @@ def test_verifying_finds_every_single_flipped_bit(copy):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda d: records.tar_path(d, 0).unlink(), "No such file"),
-        (lambda d: records.index_path(d, 0).unlink(), "idx.npz: is missing"),
-        (lambda d: flip(records.index_path(d, 1), 300), "idx.npz"),
-        (lambda d: records.record_path(d, 1).unlink(), "are not those that dataset.json lists"),
+        (lambda d: (d / records.tar_name(0)).unlink(), "no such file"),
+        (lambda d: (d / records.index_name(0)).unlink(), "idx.npz: is missing"),
+        (lambda d: flip((d / records.index_name(1)), 300), "idx.npz"),
+        (lambda d: (d / records.record_name(1)).unlink(), "are not those that dataset.json lists"),
+        (lambda d: (d / records.record_name(1)).write_text('{"schema":1}'), "000001.json: is damaged"),
+        (lambda d: (d / records.record_name(1)).write_bytes((d / records.record_name(0)).read_bytes()), "of shard 0"),
         (lambda d: None, None),
     ],
 )
@@ -258,7 +259,7 @@ print(json.dumps(found))
 
 def test_webdataset_reads_the_shards_without_pickle(made):
     pytest.importorskip("webdataset")
-    tars = [str(records.tar_path(made[0], n)) for n in range(3)]
+    tars = [str(made[0] / records.tar_name(n)) for n in range(3)]
     environment = {**os.environ, "WDS_SECURE": "1"}
     command = [sys.executable, "-c", WEBDATASET, *tars]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -270,14 +271,13 @@ def test_webdataset_reads_the_shards_without_pickle(made):
 def test_any_tar_program_reads_the_shards(made, tmp_path):
     if shutil.which("tar") is None:
         pytest.skip("no tar program here")
-    tar = records.tar_path(made[0], 0)
+    tar = made[0] / records.tar_name(0)
     subprocess.run(["tar", "-xf", str(tar), "-C", str(tmp_path)], check=True)
     assert len(list(tmp_path.iterdir())) == 6 * 4
 
 
 def test_the_index_and_a_scan_agree(made):
-    tar = records.tar_path(made[0], 0)
-    index = Index.from_npz(records.index_path(made[0], 0), tar.stat().st_size)
-    scanned = Index.scan(tar)
+    index = Dataset.open(made[0]).index(0)
+    scanned = Index.scan(LocalStore(made[0]), records.tar_name(0))
     for mine, theirs in zip(index.entries(), scanned.entries(), strict=True):
         assert (mine.key, mine.members) == (theirs.key, theirs.members)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from synthkit.dataset import Dataset, tar
 from synthkit.dataset.index import Index
+from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError
 
 
@@ -22,6 +23,14 @@ def picture():
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4), (1, 2, 3)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def scan(path):
+    return list(tar.scan(LocalStore(path.parent), path.name))
+
+
+def index_of(path):
+    return Index.scan(LocalStore(path.parent), path.name)
 
 
 def archive(path, members, form=tarfile.PAX_FORMAT, **changes):
@@ -47,7 +56,7 @@ def test_packed_members_are_what_the_standard_library_reads(tmp_path_factory, me
         assert all((m.mtime, m.uid, m.gid, m.mode) == (0, 0, 0, 0o644) for m in listed)
     path = tmp_path_factory.mktemp("t") / "a.tar"
     path.write_bytes(data)
-    assert [(m.name, data[m.offset : m.offset + m.size]) for m in tar.scan(path)] == members
+    assert [(m.name, data[m.offset : m.offset + m.size]) for m in scan(path)] == members
 
 
 def test_long_names_are_refused_when_writing():
@@ -59,7 +68,7 @@ def test_long_names_are_refused_when_writing():
 def test_every_common_kind_of_archive_is_read(tmp_path, form):
     names = ["a/short.png", "d" * 60 + "/" + "n" * 90 + ".png"]
     path = archive(tmp_path / "a.tar", [(name, picture()) for name in names], form)
-    assert [member.name for member in tar.scan(path)] == names
+    assert [member.name for member in scan(path)] == names
     data = Dataset.open(path)
     assert [sample.key for sample in data] == [name.removesuffix(".png").replace("/", "_") for name in names]
     assert data[0].image[0, 0].tolist() == [1, 2, 3]
@@ -130,11 +139,11 @@ def test_noise_never_raises_anything_else(tmp_path_factory, noise, place):
 
 def test_members_group_by_the_first_dot_and_come_once(tmp_path):
     path = archive(tmp_path / "a.tar", [("k.png", picture()), ("k.Mask.PNG", picture()), ("k.cls", b"1"), (".x", b"")])
-    index = Index.scan(path)
+    index = index_of(path)
     assert index.entry(0).key == "k"
     assert [suffix for suffix, _, _ in index.entry(0).members] == ["png", "mask.png", "cls"]
     with pytest.raises(DatasetError, match="comes twice"):
-        Index.scan(archive(tmp_path / "b.tar", [("k.png", picture()), ("k.png", picture())]))
+        index_of(archive(tmp_path / "b.tar", [("k.png", picture()), ("k.png", picture())]))
 
 
 def npz(path, **changes):
@@ -142,7 +151,7 @@ def npz(path, **changes):
     arrays = {name: getattr(good, name) for name in ("keys", "scene", "content", "first", "suffixes", "suffix")}
     arrays |= {"offset": good.offset, "size": good.size}
     np.savez(path, **{**arrays, **changes})
-    return path
+    return path.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -156,12 +165,12 @@ def npz(path, **changes):
     ],
 )  # fmt: skip
 def test_indexes_that_do_not_fit_are_refused(tmp_path, changes):
-    assert len(Index.from_npz(npz(tmp_path / "good.npz"), 0)) == 0
+    assert len(Index.from_npz(npz(tmp_path / "good.npz"), 0, "a.npz")) == 0
     with pytest.raises(DatasetError, match="is damaged"):
-        Index.from_npz(npz(tmp_path / "bad.npz", **changes), 10240)
+        Index.from_npz(npz(tmp_path / "bad.npz", **changes), 10240, "a.npz")
 
 
 def test_compressed_indexes_are_refused(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", keys=np.zeros(1000))
     with pytest.raises(DatasetError, match="compressed"):
-        Index.from_npz(tmp_path / "a.npz", 0)
+        Index.from_npz((tmp_path / "a.npz").read_bytes(), 0, "a.npz")

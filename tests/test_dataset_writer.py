@@ -60,7 +60,7 @@ def whole(work, tmp_path):
 
 def test_what_is_on_the_disk(whole):
     assert sorted(whole) == [
-        "dataset.json",
+        "dataset.json", "shards.npz",
         "shards/000000.idx.npz", "shards/000000.json", "shards/000000.tar",
         "shards/000001.idx.npz", "shards/000001.json", "shards/000001.tar",
     ]  # fmt: skip

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from synthkit.dataset import tar
-from synthkit.dataset.codec import decode_npy
+from synthkit.dataset import npz, tar
+from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 
 DIGEST_BYTES = 32
@@ -72,14 +68,14 @@ class Index:
         )
 
     @classmethod
-    def scan(cls, path: Path) -> Index:
+    def scan(cls, store: Store, name: str) -> Index:
         """Return the index of any WebDataset tar from its headers; scenes and digests are unknown (-1, 0).
 
         Raises:
             DatasetError: when the archive is damaged or refused, or a member comes twice.
         """
         grouped: dict[str, dict[str, tuple[str, int, int]]] = {}
-        for member in tar.scan(path):
+        for member in tar.scan(store, name):
             folder, _, base = member.name.rpartition("/")
             stem, _, suffix = base.partition(".")
             if not stem or not suffix:
@@ -87,51 +83,44 @@ class Index:
             key = f"{folder}/{stem}".replace("/", "_") if folder else stem
             places = grouped.setdefault(key, {})
             if suffix.lower() in places:
-                raise DatasetError(f"{path}: member {member.name!r} comes twice")
+                raise DatasetError(f"{store.where(name)}: member {member.name!r} comes twice")
             places[suffix.lower()] = (suffix.lower(), member.offset, member.size)
         nothing = bytes(DIGEST_BYTES)
         return cls.of([Entry(key, -1, nothing, tuple(places.values())) for key, places in grouped.items()])
 
     def entry(self, place: int) -> Entry:
         """Return one sample's entry, 0 <= place < len."""
-        span = range(int(self.first[place]), int(self.first[place + 1]))
-        members = tuple((self.suffixes[self.suffix[m]].decode(), int(self.offset[m]), int(self.size[m])) for m in span)
-        key = self.keys[place].decode()
-        return Entry(key, int(self.scene[place]), self.content[place].tobytes(), members)
+        start, end = self.first[place : place + 2].tolist()
+        kinds = [self.suffixes[kind].decode() for kind in self.suffix[start:end]]
+        places = zip(kinds, self.offset[start:end].tolist(), self.size[start:end].tolist(), strict=True)
+        return Entry(self.keys[place].decode(), int(self.scene[place]), self.content[place].tobytes(), tuple(places))
 
-    def entries(self) -> Iterable[Entry]:
-        """Return every sample's entry in order."""
-        return (self.entry(place) for place in range(len(self)))
+    def entries(self) -> Iterator[Entry]:
+        """Yield every sample's entry in order, faster than one by one."""
+        kinds = [suffix.decode() for suffix in self.suffixes.tolist()]
+        names = [kinds[kind] for kind in self.suffix.tolist()]
+        members = list(zip(names, self.offset.tolist(), self.size.tolist(), strict=True))
+        first, contents = self.first.tolist(), self.content.tobytes()
+        for place, (key, scene) in enumerate(zip(self.keys.tolist(), self.scene.tolist(), strict=True)):
+            content = contents[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
+            yield Entry(key.decode(), scene, content, tuple(members[first[place] : first[place + 1]]))
 
     def to_npz(self) -> bytes:
         """Return the table as npz bytes, the same each time."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **attrs.asdict(self))
-        return buffer.getvalue()
+        return npz.pack(attrs.asdict(self))
 
     @classmethod
-    def from_npz(cls, path: Path, tar_bytes: int) -> Index:
+    def from_npz(cls, data: bytes, tar_bytes: int, where: str) -> Index:
         """Read and check a table; what it states must fit a tar of that size.
 
         Raises:
-            DatasetError: when it is missing, damaged, or does not fit.
+            DatasetError: naming ``where`` when it is damaged, or does not fit.
         """
         try:
-            with zipfile.ZipFile(path) as archive:
-                arrays = {field.name: _stored_array(archive, field.name) for field in attrs.fields(cls)}
-            index = cls(**arrays)
+            index = cls(**npz.unpack(data, [field.name for field in attrs.fields(cls)]))
             index._check(tar_bytes)
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-        except (
-            ValueError,
-            KeyError,
-            IndexError,
-            TypeError,
-            zipfile.BadZipFile,
-            NotImplementedError,
-        ) as error:
-            raise DatasetError(f"{path}: is damaged ({error}); remove it and the tar is scanned instead") from None
+        except (ValueError, TypeError, IndexError) as error:
+            raise DatasetError(f"{where}: is damaged ({error}); remove it and the tar is scanned instead") from None
         return index
 
     def _check(self, tar_bytes: int) -> None:
@@ -152,10 +141,3 @@ class Index:
             raise ValueError("a member lies outside the tar")
         if members and min(self.offset.min(), self.size.min()) < 0:
             raise ValueError("a member has a negative place")
-
-
-def _stored_array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    info = archive.getinfo(f"{name}.npy")
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("it is compressed")
-    return decode_npy(archive.read(info), kinds="iuS")

@@ -8,95 +8,120 @@ import functools
 import hashlib
 import itertools
 import operator
-import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import attrs
 
-from synthkit.checkpoint import sha256_of
-from synthkit.dataset import codec, records
+from synthkit.dataset import codec, records, stores
 from synthkit.dataset.index import Entry, Index
-from synthkit.dataset.records import Manifest, ShardRecord
+from synthkit.dataset.records import Manifest, ShardRecord, ShardTable
+from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample, Skipped
 
-_OPEN_FILES = 16
+if TYPE_CHECKING:
+    from synthkit.dataset.stream import Stream
+
 _LOADED_INDEXES = 64
+_CHUNK_BYTES = 1 << 22  # read at a time when all is read in order
+_GAP_BYTES = 1 << 16  # members so close together are read at once
 
 
 @attrs.frozen
 class Shard:
-    """A tar of a data set; strangers' have no record and are indexed by scanning."""
+    """A tar of a data set, by name in its store; strangers' have no record and are indexed by scanning.
 
-    tar: Path
+    Args:
+        number: in the set's own records; None for a stranger's. samples: how many it holds.
+        tar_bytes: its size. skipped: how many samples could not be made. content: digest of its content.
+        key_range: least and greatest key, where known.
+    """
+
+    name: str
+    number: int | None
     samples: int
-    record: ShardRecord | None
+    tar_bytes: int
+    skipped: int = 0
+    content: str = ""
+    key_range: tuple[bytes, bytes] | None = None
 
 
 class Dataset:
-    """A finished data set folder, or any folder of WebDataset tars (or one tar), opened for reading.
+    """A finished data set, or any folder of WebDataset tars (or one tar), opened for reading.
 
-    Only records are read at first; indexes and samples when they are asked for. It can be pickled and
-    is cheap to open again in another process.
+    Only records are read at first; indexes and samples when they are asked for. It can be pickled, is
+    cheap to open again in another process, and may be shared by threads.
 
     Args:
-        path: the folder. layers: which layers to decode; None means all.
+        store: where its files are. layers: which layers to decode; None means all.
     """
 
     def __init__(
         self,
-        path: Path,
+        store: Store,
         manifest: Manifest | None,
         shards: list[Shard],
         layers: Collection[str] | None,
-        allow_unfinished: bool,
+        reopen: tuple[Any, ...],
     ) -> None:
-        self.path = path
-        self._allow_unfinished = allow_unfinished
+        self.store = store
         self.manifest = manifest
         self.layers = None if layers is None else tuple(layers)
         self.shards = tuple(shards)
+        self._reopen = reopen
         self._ends = list(itertools.accumulate(shard.samples for shard in shards))
         self._indexes: OrderedDict[int, Index] = OrderedDict()
-        self._files: OrderedDict[int, int] = OrderedDict()
-        self._places: dict[str, int] | None = None
+        self._places: dict[bytes, int] | None = None
 
     @classmethod
     def open(
-        cls, path: Path | str, *, layers: Collection[str] | None = None, allow_unfinished: bool = False
+        cls, location: Path | str, *, layers: Collection[str] | None = None, allow_unfinished: bool = False
     ) -> Dataset:
         """Open a data set.
 
         Args:
-            path: its folder, or a tar. layers: decode only these. allow_unfinished: take the committed
-                shards of a set that is still being made, or has lost some.
+            location: its folder, a tar, or the URL of either that fsspec reaches. layers: decode only these.
+            allow_unfinished: take the committed shards of a set that is still being made, or has lost some.
 
         Raises:
             DatasetError: when it is missing, empty, unfinished, or its records do not fit together.
         """
-        path = Path(path)
-        if (path / records.MANIFEST).is_file():
-            manifest = Manifest.read(path)
-            shards = _own_shards(path, manifest, allow_unfinished)
+        store = stores.at(location)
+        if store.size(records.MANIFEST) is not None:
+            manifest = Manifest.read(store)
+            shards = _own_shards(store, manifest, allow_unfinished)
         else:
-            manifest, shards = None, _foreign_shards(path)
+            store, names = _foreign_tars(location)
+            manifest, shards = None, [_scanned(store, name) for name in names]
         if not any(shard.samples for shard in shards):
-            raise DatasetError(f"{path}: holds no samples")
-        return cls(path, manifest, shards, layers, allow_unfinished)
+            raise DatasetError(f"{location}: holds no samples")
+        return cls(store, manifest, shards, layers, (location, layers, allow_unfinished))
+
+    @property
+    def location(self) -> str:
+        """The path or URL it was opened at."""
+        return str(self._reopen[0])
+
+    @property
+    def path(self) -> Path:
+        """The folder (or tar) of a local set.
+
+        Raises:
+            DatasetError: when it lies at a URL.
+        """
+        if stores.is_url(self._reopen[0]):
+            raise DatasetError(f"{self.location}: is no local folder; copy it first")
+        return Path(self._reopen[0])
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.path)!r}, {len(self)} samples)"
+        return f"Dataset({self.location!r}, {len(self)} samples)"
 
     def __reduce__(self) -> Any:
-        reopen = functools.partial(Dataset.open, layers=self.layers, allow_unfinished=self._allow_unfinished)
-        return reopen, (self.path,)
-
-    def __del__(self) -> None:
-        for descriptor in getattr(self, "_files", {}).values():
-            os.close(descriptor)
+        location, layers, allow_unfinished = self._reopen
+        return functools.partial(Dataset.open, layers=layers, allow_unfinished=allow_unfinished), (location,)
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -108,24 +133,31 @@ class Dataset:
             IndexError: beyond the end. DatasetError: when the sample is damaged, naming shard and key.
         """
         shard, entry = self._locate(index)
-        return codec.decode(entry.key, self._read(shard, entry), where=str(self.shards[shard].tar))
+        return codec.decode(entry.key, self._read(shard, entry), where=self.where(shard))
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
+        for shard, key, members in self._in_order():
+            yield codec.decode(key, members, where=self.where(shard))
 
     @property
     def fingerprint(self) -> str:
         """The identity of the content (of the tars' bytes, for a stranger's), stable across copies."""
-        listed = [shard.record for shard in self.shards if shard.record]
-        if len(listed) == len(self.shards):
-            return records.summarize(listed).content_sha256
-        return hashlib.sha256("\n".join(sha256_of(shard.tar) for shard in self.shards).encode()).hexdigest()
+        if self.manifest:
+            return records.content_of(shard.content for shard in self.shards)
+        return records.content_of(_sha256_of(self.store, shard) for shard in self.shards)
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """(key, reason) of every sample that could not be made."""
-        listed = [shard.record for shard in self.shards if shard.record]
-        return [(key, reason) for record in listed for _, key, reason in record.skipped]
+        return [(key, reason) for n in range(len(self.shards)) for _, key, reason in self._holes(n)]
+
+    def stream(
+        self, *, seed: int | None = None, epoch: int = 0, epochs: int | None = 1, rank: int = 0, world: int = 1
+    ) -> Stream:
+        """Return an iterator over the samples that can stop and go on anywhere; see ``Stream``."""
+        from synthkit.dataset.stream import Stream
+
+        return Stream(self, seed=seed, epoch=epoch, epochs=epochs, rank=rank, world=world)
 
     def slots(self) -> list[int | Skipped]:
         """Return every place a sample was meant for: its position, or why it is missing.
@@ -135,134 +167,242 @@ class Dataset:
         places: list[int | Skipped] = []
         for n, shard in enumerate(self.shards):
             start = self._ends[n] - shard.samples
-            if not shard.record or not shard.record.skipped:
+            if not shard.skipped:
                 places += range(start, self._ends[n])
                 continue
-            entries = enumerate(self._index(n).entries(), start)
+            entries = enumerate(self.index(n).entries(), start)
             found: list[tuple[int, str, int | Skipped]] = [(e.scene, e.key, place) for place, e in entries]
-            found += [(scene, key, Skipped(key, reason)) for scene, key, reason in shard.record.skipped]
+            found += [(scene, key, Skipped(key, reason)) for scene, key, reason in self._holes(n)]
             places += [place for _, _, place in sorted(found, key=lambda item: item[:2])]
         return places
 
     def keys(self) -> Iterator[str]:
         """Yield the keys in order, reading indexes only."""
         for shard in range(len(self.shards)):
-            yield from (key.decode() for key in self._index(shard).keys)
+            yield from (key.decode() for key in self.index(shard).keys.tolist())
 
     def key(self, index: SupportsIndex) -> str:
         """Return the key at a position without reading the sample."""
         return self._locate(index)[1].key
 
-    def by_key(self, key: str) -> Sample:
-        """Return a sample by key; the first call reads all indexes.
+    def position(self, key: str) -> int:
+        """Return where a key's sample is; indexes are read of those shards alone that may have it.
 
         Raises:
             DatasetError: when there is none.
         """
-        if self._places is None:
-            self._places = {name: place for place, name in enumerate(self.keys())}
-        if key not in self._places:
-            raise DatasetError(f"{self.path}: has no sample {key!r}")
-        return self[self._places[key]]
+        place = self._search(key.encode())
+        if place is None:
+            raise DatasetError(f"{self.location}: has no sample {key!r}")
+        return place
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._search(key.encode()) is not None
+
+    def by_key(self, key: str) -> Sample:
+        """Return a sample by key.
+
+        Raises:
+            DatasetError: when there is none.
+        """
+        return self[self.position(key)]
 
     def members(self, index: SupportsIndex) -> tuple[str, dict[str, bytes]]:
         """Return a sample's key and its stored members by suffix, undecoded."""
         shard, entry = self._locate(index)
         return entry.key, self._read(shard, entry)
 
+    def raw(self) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Yield every sample's key and stored members in order, undecoded, in large reads."""
+        return ((key, members) for _, key, members in self._in_order())
+
+    def where(self, shard: int) -> str:
+        """Return the path or URL of a shard's tar."""
+        return self.store.where(self.shards[shard].name)
+
+    def record(self, shard: int) -> ShardRecord | None:
+        """Return a shard's commit record; None for a stranger's."""
+        number = self.shards[shard].number
+        return None if number is None else ShardRecord.read(self.store, number)
+
+    def index(self, shard: int) -> Index:
+        """Return a shard's index: from its npz, or by scanning the tar when there is none.
+
+        Raises:
+            DatasetError: when the index is damaged, or does not fit the tar and its record.
+        """
+        found = self._indexes.get(shard)
+        if found is None:
+            found = self._indexes[shard] = load_index(self.store, self.shards[shard])
+            if len(self._indexes) > _LOADED_INDEXES:
+                self._indexes.popitem(last=False)
+        return found
+
+    def _holes(self, shard: int) -> tuple[tuple[int, str, str], ...]:
+        record = self.record(shard) if self.shards[shard].skipped else None
+        return record.skipped if record else ()
+
+    def _search(self, key: bytes) -> int | None:
+        """Return the position of a key, or None."""
+        if any(shard.key_range is None for shard in self.shards):
+            if self._places is None:
+                self._places = {name.encode(): place for place, name in enumerate(self.keys())}
+            return self._places.get(key)
+        for n, shard in enumerate(self.shards):
+            assert shard.key_range is not None
+            if shard.key_range[0] <= key <= shard.key_range[1]:
+                found = (self.index(n).keys == key).nonzero()[0]
+                if len(found):
+                    return self._ends[n] - shard.samples + int(found[0])
+        return None
+
     def _locate(self, index: SupportsIndex) -> tuple[int, Entry]:
         position = operator.index(index)
         position += len(self) if position < 0 else 0
         if not 0 <= position < len(self):
-            raise IndexError(f"{self.path}: has {len(self)} samples, no number {index}")
+            raise IndexError(f"{self.location}: has {len(self)} samples, no number {index}")
         shard = bisect.bisect_right(self._ends, position)
-        return shard, self._index(shard).entry(position - self._ends[shard] + self.shards[shard].samples)
+        return shard, self.index(shard).entry(position - self._ends[shard] + self.shards[shard].samples)
 
-    def _index(self, shard: int) -> Index:
-        if shard in self._indexes:
-            self._indexes.move_to_end(shard)
-        else:
-            self._indexes[shard] = load_index(self.shards[shard])
-            if len(self._indexes) > _LOADED_INDEXES:
-                self._indexes.popitem(last=False)
-        return self._indexes[shard]
+    def _wanted(self, entry: Entry) -> list[tuple[str, int, int]]:
+        return [member for member in entry.members if codec.is_wanted(member[0], self.layers)]
 
     def _read(self, shard: int, entry: Entry) -> dict[str, bytes]:
-        path = self.shards[shard].tar
-        descriptor = self._file(shard)
-        found = {}
-        for suffix, offset, size in entry.members:
-            if codec.is_wanted(suffix, self.layers):
-                data = os.pread(descriptor, size, offset)
-                if len(data) != size:
-                    raise DatasetError(f"{path}: sample {entry.key}: is cut off; see 'synthkit verify'")
-                found[suffix] = data
+        name, found = self.shards[shard].name, {}
+        for run in _runs(self._wanted(entry)):
+            start, (_, last, length) = run[0][1], run[-1]
+            data = self.store.read_at(name, start, last + length - start)
+            if len(data) < last + length - start:
+                raise DatasetError(f"{self.where(shard)}: sample {entry.key}: is cut off; see 'synthkit verify'")
+            for suffix, offset, size in run:
+                found[suffix] = data[offset - start : offset - start + size]
         return found
 
-    def _file(self, shard: int) -> int:
-        if shard in self._files:
-            self._files.move_to_end(shard)
-            return self._files[shard]
-        try:
-            descriptor = os.open(self.shards[shard].tar, os.O_RDONLY)
-        except OSError as error:
-            raise DatasetError(f"{self.shards[shard].tar}: cannot be read: {error.strerror}") from None
-        self._files[shard] = descriptor
-        if len(self._files) > _OPEN_FILES:
-            os.close(self._files.popitem(last=False)[1])
-        return descriptor
+    def _in_order(self) -> Iterator[tuple[int, str, dict[str, bytes]]]:
+        """Yield (shard, key, members), reading whole stretches of the tars."""
+        for n, shard in enumerate(self.shards):
+            start, data = 0, b""
+            for entry in self.index(n).entries():
+                wanted = self._wanted(entry)
+                begin, end = wanted[0][1], wanted[-1][1] + wanted[-1][2]
+                if end > start + len(data) or begin < start:
+                    start, data = begin, self.store.read_at(shard.name, begin, max(_CHUNK_BYTES, end - begin))
+                    if len(data) < end - begin:
+                        raise DatasetError(f"{self.where(n)}: sample {entry.key}: is cut off; see 'synthkit verify'")
+                yield n, entry.key, {suffix: data[o - start : o - start + size] for suffix, o, size in wanted}
 
 
-def load_index(shard: Shard) -> Index:
+def _runs(members: list[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
+    """Group members so that each group is worth one read."""
+    runs: list[list[tuple[str, int, int]]] = []
+    for member in members:
+        _, offset, _ = member
+        if runs and 0 <= offset - runs[-1][-1][1] - runs[-1][-1][2] <= _GAP_BYTES:
+            runs[-1].append(member)
+        else:
+            runs.append([member])
+    return runs
+
+
+def load_index(store: Store, shard: Shard) -> Index:
     """Return a shard's index: from its npz, or by scanning the tar when there is none.
 
     Raises:
         DatasetError: when the index is damaged, or does not fit the tar and its record.
     """
-    path, record = shard.tar, shard.record
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-    if record is None:
-        return Index.scan(path)
-    if size != record.bytes:
-        raise DatasetError(f"{path}: has {size} bytes, its record says {record.bytes}: it is damaged")
-    table = path.with_suffix(".idx.npz")
-    index = Index.from_npz(table, size) if table.exists() else Index.scan(path)
-    if len(index) != record.samples:
-        raise DatasetError(f"{table}: lists {len(index)} samples, the record says {record.samples}: it is damaged")
+    where = store.where(shard.name)
+    size = store.size(shard.name)
+    if size is None:
+        raise DatasetError(f"{where}: cannot be read: there is no such file")
+    if shard.number is None:
+        return Index.scan(store, shard.name)
+    if size != shard.tar_bytes:
+        raise DatasetError(f"{where}: has {size} bytes, its record says {shard.tar_bytes}: it is damaged")
+    table = records.index_name(shard.number)
+    if store.size(table) is None:
+        index = Index.scan(store, shard.name)
+    else:
+        index = Index.from_npz(store.read(table), size, store.where(table))
+    if len(index) != shard.samples:
+        raise DatasetError(
+            f"{store.where(table)}: lists {len(index)} samples, the record says {shard.samples}: it is damaged"
+        )
     return index
 
 
-def _own_shards(path: Path, manifest: Manifest, allow_unfinished: bool) -> list[Shard]:
-    listed = records.read_records(path)
-    if manifest.summary is None and not allow_unfinished:
+def _own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list[Shard]:
+    summary = manifest.summary
+    if summary and summary.table_sha256 and not allow_unfinished:
+        shards = _tabled(ShardTable.read(store, summary.table_sha256))
+        present = records.committed_shards(store)
+        if present == [shard.number for shard in shards]:
+            return shards
+        raise _not_listed(store, len(present), summary.shards)
+    listed = records.read_records(store)
+    if summary is None and not allow_unfinished:
+        expected = (
+            "" if manifest.scenes_per_shard is None else f" of {-(-manifest.scenes // manifest.scenes_per_shard)}"
+        )
         raise DatasetError(
-            f"{path}: is not finished ({len(listed)} of {manifest.shards} shards);"
+            f"{store.location}: is not finished ({len(listed)}{expected} shards);"
             " run again the command that was making it"
         )
-    if manifest.summary and records.summarize(listed) != manifest.summary and not allow_unfinished:
-        raise DatasetError(
-            f"{path}: its shards ({len(listed)}) are not those that {records.MANIFEST} lists"
-            f" ({manifest.summary.shards}): some are missing or were exchanged"
-        )
-    return [Shard(records.tar_path(path, record.shard), record.samples, record) for record in listed]
+    content = records.content_of(record.content_sha256 for record in listed)
+    if summary and content != summary.content_sha256 and not allow_unfinished:
+        raise _not_listed(store, len(listed), summary.shards)
+    return [
+        Shard(records.tar_name(r.shard), r.shard, r.samples, r.bytes, len(r.skipped), r.content_sha256) for r in listed
+    ]
 
 
-def tars_in(folder: Path) -> list[Path]:
-    """Return the tars that make up a stranger's set, in order."""
-    return sorted({*folder.glob("*.tar"), *folder.glob("shards/*.tar")})
+def _tabled(table: ShardTable) -> list[Shard]:
+    names = [records.tar_name(shard) for shard in table.shard.tolist()]
+    digests = [row.hex() for row in map(bytes, table.content)]
+    columns = (table.shard, table.samples, table.tar_bytes, table.skipped)
+    ranges = zip(table.least_key.tolist(), table.greatest_key.tolist(), strict=True)
+    rows = zip(names, *(column.tolist() for column in columns), digests, ranges, strict=True)
+    return [Shard(*row) for row in rows]
 
 
-def _foreign_shards(path: Path) -> list[Shard]:
-    if not path.exists():
-        raise DatasetError(f"{path}: there is no such data set")
-    tars = [path] if path.is_file() else tars_in(path)
-    if not tars or (path.is_file() and path.suffix != ".tar"):
-        inside = [str(manifest.parent) for manifest in sorted(path.glob(f"*/{records.MANIFEST}"))]
-        raise DatasetError(
-            f"{path}: is no data set: expected a folder with {records.MANIFEST} or WebDataset tars;"
-            + (f" inside it are {', '.join(inside)}" if inside else " other sets are brought in by 'synthkit convert'")
-        )
-    return [Shard(tar, len(Index.scan(tar)), None) for tar in tars]
+def _not_listed(store: Store, found: int, expected: int) -> DatasetError:
+    return DatasetError(
+        f"{store.location}: its shards ({found}) are not those that {records.MANIFEST} lists"
+        f" ({expected}): some are missing or were exchanged"
+    )
+
+
+def tars_in(store: Store) -> list[str]:
+    """Return the names of the tars that make up a stranger's set, in order."""
+    found = [name for name in store.names() if name.endswith(".tar")]
+    return found + [f"{records.SHARDS}/{name}" for name in store.names(records.SHARDS) if name.endswith(".tar")]
+
+
+def _foreign_tars(location: Path | str) -> tuple[Store, list[str]]:
+    """Return a stranger's tars and the store they are in: all of a folder, or one file."""
+    folder, _, name = str(location).rstrip("/").rpartition("/")
+    if name.endswith(".tar"):
+        parent = stores.at(folder) if stores.is_url(location) else stores.at(Path(location).parent)
+        if parent.size(name) is not None and name in parent.names():
+            return parent, [name]
+    store = stores.at(location)
+    found = tars_in(store)
+    if found:
+        return store, found
+    if not stores.is_url(location) and not Path(location).exists():
+        raise DatasetError(f"{location}: there is no such data set")
+    inside = [store.where(name) for name in store.names() if store.size(f"{name}/{records.MANIFEST}") is not None]
+    raise DatasetError(
+        f"{location}: is no data set: expected a folder with {records.MANIFEST} or WebDataset tars;"
+        + (f" inside it are {', '.join(inside)}" if inside else " other sets are brought in by 'synthkit convert'")
+    )
+
+
+def _scanned(store: Store, name: str) -> Shard:
+    return Shard(name, None, len(Index.scan(store, name)), store.size(name) or 0)
+
+
+def _sha256_of(store: Store, shard: Shard) -> str:
+    digest = hashlib.sha256()
+    for offset in range(0, shard.tar_bytes, _CHUNK_BYTES):
+        digest.update(store.read_at(shard.name, offset, _CHUNK_BYTES))
+    return digest.hexdigest()

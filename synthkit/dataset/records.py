@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written beside the tars: the manifest of a data set, and one commit record per shard."""
+"""What is written beside the tars: the manifest of a data set, a commit record per shard, a table of all."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import json
 import platform
 import sys
 import zlib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 import PIL
 from PIL import features
 
 import synthkit
 from synthkit import config
-from synthkit.dataset import description, storage
+from synthkit.dataset import description, npz
 from synthkit.dataset.codec import CodecConfig
+from synthkit.dataset.stores import Store
 from synthkit.errors import ConfigError, DatasetError
 
 FORMAT = "synthkit-dataset"
-SCHEMA = 1
+SCHEMA = 2
+"""Version of the manifest and the commit records. 1 had no table of shards and no shards by bytes."""
 MANIFEST = "dataset.json"
+TABLE = "shards.npz"
 SHARDS = "shards"
 SPOOL = ".spool"
 
@@ -39,13 +42,17 @@ def _mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @attrs.frozen
 class Summary:
-    """What a finished data set holds; ``content_sha256`` identifies its content."""
+    """What a finished data set holds; ``content_sha256`` identifies its content.
+
+    ``table_sha256`` is of the table of shards; sets of schema 1 have none.
+    """
 
     shards: int
     samples: int
     skipped: int
     bytes: int
     content_sha256: str
+    table_sha256: str | None = None
 
 
 @attrs.frozen
@@ -54,66 +61,69 @@ class Manifest:
 
     Args:
         identity: plain JSON that determines every sample: configuration, seeds, revisions, input digests.
-        notes: plain JSON besides: lineage, licences, commands.
-        scenes: how many there are to be. scenes_per_shard, codec: how they are stored.
+        notes: plain JSON besides: the stages' provenance, lineage, licences, sources.
+        scenes: how many there are to be. scenes_per_shard, shard_bytes: how many scenes, or else how many
+            bytes at least, fill a shard; one of them is None. codec: how samples are stored.
         summary: what came of it; None while it is being made.
+        unknown: what a later version wrote besides; it is kept.
     """
 
     identity: Mapping[str, Any] = attrs.field(converter=_mapping, hash=False)
     notes: Mapping[str, Any] = attrs.field(converter=_mapping, hash=False)
     scenes: int
-    scenes_per_shard: int
+    scenes_per_shard: int | None
     codec: CodecConfig
+    shard_bytes: int | None = None
     summary: Summary | None = None
+    unknown: Mapping[str, Any] = attrs.field(factory=dict, converter=_mapping, hash=False)
 
     @property
     def fingerprint(self) -> str:
         """The identity of what is being made, whatever its count."""
-        return config.fingerprint([self.identity, self.scenes_per_shard, config.plain(self.codec), _CODEC_REVISION])
+        layout = self.scenes_per_shard if self.shard_bytes is None else {"shard_bytes": self.shard_bytes}
+        return config.fingerprint([self.identity, layout, config.plain(self.codec), _CODEC_REVISION])
 
-    @property
-    def shards(self) -> int:
-        """How many shards the scenes fill."""
-        return -(-self.scenes // self.scenes_per_shard)
-
-    def write(self, folder: Path) -> None:
+    def write(self, store: Store) -> None:
         """Write ``dataset.json`` whole."""
         table = {
+            **self.unknown,
             "format": FORMAT,
             "schema": SCHEMA,
             "status": "finished" if self.summary else "building",
             "fingerprint": self.fingerprint,
-            **config.plain(self),
+            **_known(self),
         }
-        storage.write_atomically(folder / MANIFEST, [pretty(table)])
+        store.write(MANIFEST, [pretty(table)])
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, store: Store) -> Manifest:
         """Read ``dataset.json``.
 
         Raises:
             DatasetError: when it is damaged, a stranger's, or of a newer version.
         """
-        path = folder / MANIFEST
-        table = _read_table(path)
-        if table.get("format") != FORMAT:
-            raise DatasetError(f"{path}: is not a synthkit data set's")
-        if table.get("schema") != SCHEMA:
-            raise DatasetError(
-                f"{path}: schema {table.get('schema')!r} is not known, expected {SCHEMA}; update synthkit"
-            )
+        where = store.where(MANIFEST)
+        table = _read_table(store, MANIFEST)
+        if table.pop("format", None) != FORMAT:
+            raise DatasetError(f"{where}: is not a synthkit data set's")
+        _check_schema(table.pop("schema", None), where)
+        for derived in ("status", "fingerprint"):
+            table.pop(derived, None)
         try:
-            summary = table["summary"]
+            summary = table.pop("summary")
+            per_shard, shard_bytes = table.pop("scenes_per_shard"), table.pop("shard_bytes", None)
             return cls(
-                identity=table["identity"],
-                notes=table["notes"],
-                scenes=int(table["scenes"]),
-                scenes_per_shard=max(1, int(table["scenes_per_shard"])),
-                codec=config.structure(CodecConfig, table["codec"]),
+                identity=table.pop("identity"),
+                notes=table.pop("notes"),
+                scenes=int(table.pop("scenes")),
+                scenes_per_shard=None if per_shard is None else max(1, int(per_shard)),
+                shard_bytes=None if shard_bytes is None else max(1, int(shard_bytes)),
+                codec=config.structure(CodecConfig, table.pop("codec")),
                 summary=None if summary is None else Summary(**summary),
+                unknown=table,
             )
         except (KeyError, TypeError, ValueError, ConfigError) as error:
-            raise DatasetError(f"{path}: is damaged: {error}") from None
+            raise DatasetError(f"{where}: is damaged: {error}") from None
 
 
 @attrs.frozen
@@ -124,7 +134,7 @@ class ShardRecord:
         first_scene, scenes: which scenes it holds. samples: how many came of them.
         bytes, sha256: of the tar. index_sha256: of its index. content_sha256: of the decoded samples' digests.
         skipped: (scene, key, reason) of the samples that could not be made.
-        environment: what it was made with.
+        environment: what it was made with. unknown: what a later version wrote besides; it is kept.
     """
 
     shard: int
@@ -137,73 +147,155 @@ class ShardRecord:
     content_sha256: str
     skipped: tuple[tuple[int, str, str], ...]
     environment: Mapping[str, Any] = attrs.field(converter=_mapping, hash=False)
+    unknown: Mapping[str, Any] = attrs.field(factory=dict, converter=_mapping, hash=False)
 
-    def write(self, folder: Path) -> None:
+    def write(self, store: Store) -> None:
         """Write the record: from now on the shard is committed."""
-        table = {"schema": SCHEMA, **config.plain(self)}
-        storage.write_atomically(record_path(folder, self.shard), [pretty(table)])
+        store.write(record_name(self.shard), [pretty({**self.unknown, "schema": SCHEMA, **_known(self)})])
 
     @classmethod
-    def read(cls, path: Path) -> ShardRecord:
-        """Read a record.
+    def read(cls, store: Store, shard: int) -> ShardRecord:
+        """Read a shard's record.
 
         Raises:
-            DatasetError: when it is damaged or of a newer version.
+            DatasetError: when it is damaged, another shard's, or of a newer version.
         """
-        table = _read_table(path)
-        if table.pop("schema", None) != SCHEMA:
-            raise DatasetError(f"{path}: is of an unknown schema, expected {SCHEMA}; update synthkit")
+        where = store.where(record_name(shard))
+        table = _read_table(store, record_name(shard))
+        _check_schema(table.pop("schema", None), where)
         try:
             skipped = tuple((int(scene), str(key), str(reason)) for scene, key, reason in table.pop("skipped"))
-            record = cls(**table, skipped=skipped)
-            if min(record.shard, record.scenes, record.samples, record.bytes) < 0:
+            known = {field.name: table.pop(field.name) for field in attrs.fields(cls)[:-1] if field.name != "skipped"}
+            record = cls(**known, skipped=skipped, unknown=table)
+            if min(record.shard, record.first_scene, record.scenes, record.samples, record.bytes) < 0:
                 raise ValueError("negative counts")
+            bytes.fromhex(record.sha256 + record.index_sha256 + record.content_sha256)
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{path}: is damaged: {error}") from None
+            raise DatasetError(f"{where}: is damaged: {error}") from None
+        if record.shard != shard:
+            raise DatasetError(f"{where}: states that it is of shard {record.shard}")
         return record
 
 
-def tar_path(folder: Path, shard: int) -> Path:
-    """Return where a shard's tar lies."""
-    return folder / SHARDS / f"{shard:06d}.tar"
+@attrs.frozen(eq=False)
+class ShardTable:
+    """All commit records of a finished set in columns, so that a million samples are opened at once.
+
+    Args:
+        shard, first_scene, scenes, samples, skipped, tar_bytes: (N,) int64, as in the records.
+        sha256, content: (N, 32) uint8. least_key, greatest_key: (N,) UTF-8 bytes, of the shard's keys.
+    """
+
+    shard: npt.NDArray[np.int64]
+    first_scene: npt.NDArray[np.int64]
+    scenes: npt.NDArray[np.int64]
+    samples: npt.NDArray[np.int64]
+    skipped: npt.NDArray[np.int64]
+    tar_bytes: npt.NDArray[np.int64]
+    sha256: npt.NDArray[np.uint8]
+    content: npt.NDArray[np.uint8]
+    least_key: npt.NDArray[np.bytes_]
+    greatest_key: npt.NDArray[np.bytes_]
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    @classmethod
+    def of(cls, listed: Sequence[ShardRecord], key_ranges: Sequence[tuple[bytes, bytes]]) -> ShardTable:
+        """Return the table of records in their order, with the least and greatest key of each shard."""
+        counts = ("shard", "first_scene", "scenes", "samples")
+        return cls(
+            **{name: np.array([getattr(record, name) for record in listed], np.int64) for name in counts},
+            tar_bytes=np.array([record.bytes for record in listed], np.int64),
+            skipped=np.array([len(record.skipped) for record in listed], np.int64),
+            sha256=_digests(record.sha256 for record in listed),
+            content=_digests(record.content_sha256 for record in listed),
+            least_key=np.array([least for least, _ in key_ranges], np.bytes_),
+            greatest_key=np.array([greatest for _, greatest in key_ranges], np.bytes_),
+        )
+
+    def summary(self, data: bytes) -> Summary:
+        """Return the totals of the set; ``data``: this table as it is kept."""
+        return Summary(
+            shards=len(self),
+            samples=int(self.samples.sum()),
+            skipped=int(self.skipped.sum()),
+            bytes=int(self.tar_bytes.sum()),
+            content_sha256=content_of(row.tobytes().hex() for row in self.content),
+            table_sha256=hashlib.sha256(data).hexdigest(),
+        )
+
+    def to_npz(self) -> bytes:
+        """Return the table as npz bytes, the same each time."""
+        return npz.pack(attrs.asdict(self))
+
+    @classmethod
+    def read(cls, store: Store, sha256: str) -> ShardTable:
+        """Read the table.
+
+        Raises:
+            DatasetError: when it is missing, or not the one with that hash.
+        """
+        where = store.where(TABLE)
+        data = store.read(TABLE)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DatasetError(f"{where}: is not the table that {MANIFEST} lists; run 'synthkit verify'")
+        try:
+            table = cls(**npz.unpack(data, [field.name for field in attrs.fields(cls)]))
+            lengths = {len(getattr(table, field.name)) for field in attrs.fields(cls)}
+            if len(lengths) > 1 or table.content.shape != (len(table), 32) or min(table.samples, default=0) < 0:
+                raise ValueError("its columns do not fit together")
+        except (ValueError, TypeError) as error:
+            raise DatasetError(f"{where}: is damaged: {error}") from None
+        return table
 
 
-def index_path(folder: Path, shard: int) -> Path:
-    """Return where a shard's index lies."""
-    return folder / SHARDS / f"{shard:06d}.idx.npz"
+def tar_name(shard: int) -> str:
+    """Return a shard's tar, as named in its set."""
+    return f"{SHARDS}/{shard:06d}.tar"
 
 
-def record_path(folder: Path, shard: int) -> Path:
-    """Return where a shard's commit record lies."""
-    return folder / SHARDS / f"{shard:06d}.json"
+def index_name(shard: int) -> str:
+    """Return a shard's index, as named in its set."""
+    return f"{SHARDS}/{shard:06d}.idx.npz"
 
 
-def read_records(folder: Path) -> list[ShardRecord]:
+def record_name(shard: int) -> str:
+    """Return a shard's commit record, as named in its set."""
+    return f"{SHARDS}/{shard:06d}.json"
+
+
+def committed_shards(store: Store) -> list[int]:
+    """Return the numbers of the shards that have a commit record, in order."""
+    stems = (name.removesuffix(".json") for name in store.names(SHARDS) if name.endswith(".json"))
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+
+
+def read_records(store: Store) -> list[ShardRecord]:
     """Return the records of all committed shards, in order.
 
     Raises:
         DatasetError: when one is damaged or not what its name says.
     """
-    records = []
-    for path in sorted((folder / SHARDS).glob("[0-9]*.json")):
-        record = ShardRecord.read(path)
-        if path != record_path(folder, record.shard):
-            raise DatasetError(f"{path}: states that it is of shard {record.shard}")
-        records.append(record)
-    return sorted(records, key=lambda record: record.shard)
+    return [ShardRecord.read(store, shard) for shard in committed_shards(store)]
 
 
-def summarize(records: Iterable[ShardRecord]) -> Summary:
-    """Return the totals over committed shards."""
-    listed = list(records)
-    content = hashlib.sha256("\n".join(record.content_sha256 for record in listed).encode())
-    return Summary(
-        shards=len(listed),
-        samples=sum(record.samples for record in listed),
-        skipped=sum(len(record.skipped) for record in listed),
-        bytes=sum(record.bytes for record in listed),
-        content_sha256=content.hexdigest(),
-    )
+def content_of(digests: Iterable[str]) -> str:
+    """Return the digest of a whole set's content from its shards' content digests, in order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _digests(values: Iterable[str]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(values)), np.uint8).reshape(-1, 32)
+
+
+def _known(thing: Manifest | ShardRecord) -> dict[str, Any]:
+    return {name: value for name, value in config.plain(thing).items() if name != "unknown"}
+
+
+def _check_schema(stated: Any, where: str) -> None:
+    if not isinstance(stated, int) or not 1 <= stated <= SCHEMA:
+        raise DatasetError(f"{where}: schema {stated!r} is not known, expected at most {SCHEMA}; update synthkit")
 
 
 def environment() -> dict[str, Any]:
@@ -225,13 +317,11 @@ def pretty(table: Mapping[str, Any]) -> bytes:
     return text.encode(errors="backslashreplace")  # a path's bytes that are no UTF-8 become JSON escapes
 
 
-def _read_table(path: Path) -> dict[str, Any]:
+def _read_table(store: Store, name: str) -> dict[str, Any]:
     try:
-        table = description.load(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+        table = description.load(store.read(name))
     except ValueError as error:
-        raise DatasetError(f"{path}: is not JSON: {error}") from None
+        raise DatasetError(f"{store.where(name)}: is not JSON: {error}") from None
     if not isinstance(table, dict):
-        raise DatasetError(f"{path}: holds no table")
+        raise DatasetError(f"{store.where(name)}: holds no table")
     return table

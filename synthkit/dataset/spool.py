@@ -122,6 +122,14 @@ class SceneSpool:
         except (ValueError, KeyError, TypeError):
             return None
 
+    def body_bytes(self, scene: int) -> int | None:
+        """Return how many bytes a scene takes in its shard, None when it has no file; nothing is checked."""
+        try:
+            with self._path(scene).open("rb") as file:
+                return self._path(scene).stat().st_size - len(file.readline())
+        except FileNotFoundError:
+            return None
+
     def scenes(self) -> list[int]:
         """Return the numbers of the scenes that have a file, in order."""
         return sorted(int(path.stem) for path in self.folder.glob("*.scene") if path.stem.isdecimal())

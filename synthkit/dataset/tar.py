@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
 
 import attrs
 
+from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 
 BLOCK_BYTES = 512
@@ -48,7 +46,7 @@ def ending(size: int) -> bytes:
     return bytes(2 * BLOCK_BYTES + -closed % _RECORD_BYTES)
 
 
-def scan(path: Path) -> Iterator[Member]:
+def scan(store: Store, name: str) -> Iterator[Member]:
     """Yield the regular files of a tar archive in order, reading headers only.
 
     Names are checked, never used as paths: absolute ones, ``..``, links and devices are refused.
@@ -57,39 +55,50 @@ def scan(path: Path) -> Iterator[Member]:
     Raises:
         DatasetError: naming the archive and the place when it is damaged or refused.
     """
-    try:
-        with path.open("rb") as file:
-            yield from _scan(file, os.fstat(file.fileno()).st_size, path)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _scan(file: BinaryIO, file_size: int, path: Path) -> Iterator[Member]:
+    where = store.where(name)
+    file_size = store.size(name)
+    if file_size is None:
+        raise DatasetError(f"{where}: there is no such file")
+    view = _View(store, name)
     offset = 0
     extended: dict[str, str] = {}
     while True:
-        file.seek(offset)
-        block = file.read(BLOCK_BYTES)
+        block = view.read(offset, BLOCK_BYTES)
         if len(block) < BLOCK_BYTES:
-            raise DatasetError(f"{path}: is cut off at byte {offset}: no end-of-archive mark")
+            raise DatasetError(f"{where}: is cut off at byte {offset}: no end-of-archive mark")
         if not any(block):
             return
-        kind, name, size = _header(block, f"{path}: byte {offset}")
+        kind, member, size = _header(block, f"{where}: byte {offset}")
         data = offset + BLOCK_BYTES
         if kind in b"xgL":
             if size > _MAX_EXTENDED_HEADER_BYTES:
-                raise DatasetError(f"{path}: byte {offset}: an extended header of {size} bytes is refused")
-            extended |= _extended(kind, file.read(size), f"{path}: byte {offset}")
+                raise DatasetError(f"{where}: byte {offset}: an extended header of {size} bytes is refused")
+            extended |= _extended(kind, view.read(data, size), f"{where}: byte {offset}")
         else:
-            name, size = extended.get("path", name), _size(extended.get("size"), size, path)
+            member, size = extended.get("path", member), _size(extended.get("size"), size, where)
             extended = {}
             if kind in b"0\x00":
-                yield Member(_safe_name(name, path), data, size)
+                yield Member(_safe_name(member, where), data, size)
             elif kind != b"5":  # a folder says nothing
-                raise DatasetError(f"{path}: member {name!r} is no regular file; links and devices are refused")
+                raise DatasetError(f"{where}: member {member!r} is no regular file; links and devices are refused")
         offset = data + size + -size % BLOCK_BYTES
         if data + size > file_size:
-            raise DatasetError(f"{path}: member {name!r} claims {size} bytes beyond the end of the file")
+            raise DatasetError(f"{where}: member {member!r} claims {size} bytes beyond the end of the file")
+
+
+class _View:
+    """Reads small pieces forwards, as much at a time as the store likes to give."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
+        self._start, self._bytes = 0, b""
+
+    def read(self, offset: int, size: int) -> bytes:
+        begin = offset - self._start
+        if not 0 <= begin <= begin + size <= len(self._bytes):
+            self._start, begin = offset, 0
+            self._bytes = self._store.read_at(self._name, offset, max(size, self._store.readahead_bytes))
+        return self._bytes[begin : begin + size]
 
 
 def _header(block: bytes, where: str) -> tuple[bytes, str, int]:
@@ -126,16 +135,16 @@ def _extended(kind: bytes, data: bytes, where: str) -> dict[str, str]:
     return {key: found[key] for key in ("path", "size") if key in found}
 
 
-def _size(stated: str | None, size: int, path: Path) -> int:
+def _size(stated: str | None, size: int, where: str) -> int:
     if stated is None:
         return size
     if not stated.isdecimal() or len(stated) > 15:
-        raise DatasetError(f"{path}: a pax header states a size of {stated[:20]!r}")
+        raise DatasetError(f"{where}: a pax header states a size of {stated[:20]!r}")
     return int(stated)
 
 
-def _safe_name(name: str, path: Path) -> str:
+def _safe_name(name: str, where: str) -> str:
     parts = name.split("/")
     if not name.isprintable() or "\\" in name or ".." in parts or not parts[0] or not parts[-1]:
-        raise DatasetError(f"{path}: member name {name!r} is refused: expected a plain relative name")
+        raise DatasetError(f"{where}: member name {name!r} is refused: expected a plain relative name")
     return "/".join(part for part in parts if part not in ("", "."))

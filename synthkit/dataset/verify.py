@@ -11,14 +11,16 @@ from pathlib import Path
 
 import attrs
 
-from synthkit.checkpoint import sha256_of
-from synthkit.dataset import codec, tar
+from synthkit.dataset import codec, records, tar
 from synthkit.dataset.index import DIGEST_BYTES, Entry, Index
-from synthkit.dataset.reader import Dataset, Shard, load_index
+from synthkit.dataset.reader import Dataset, Shard
+from synthkit.dataset.records import ShardRecord
 from synthkit.dataset.tools.truth import DAMAGED, Fault, examine
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
+
+_CHUNK_BYTES = 1 << 22
 
 
 @attrs.frozen
@@ -83,10 +85,39 @@ def opened(path: Path | str) -> tuple[Dataset, list[str]]:
 def check(data: Dataset, *, progress: Progress = silent) -> Iterator[str | Checked | Skipped]:
     """Yield, in order, each sample as checked, each hole, and a line for what is wrong with a whole shard."""
     keys: dict[str, str] = {}
-    for n, shard in enumerate(data.shards):
+    for n in range(len(data.shards)):
         progress("verify", n, len(data.shards))
-        yield from _with_holes(_findings(shard, keys), shard.record.skipped if shard.record else ())
+        try:
+            record = data.record(n)
+        except DatasetError as error:
+            yield str(error)
+            record = None
+        yield from _with_holes(_findings(_Place(data, n, record), keys), record.skipped if record else ())
     progress("verify", len(data.shards), len(data.shards))
+
+
+@attrs.frozen
+class _Place:
+    """A shard that is being checked, and its commit record, which a stranger's has not."""
+
+    data: Dataset
+    number: int
+    record: ShardRecord | None
+
+    @property
+    def shard(self) -> Shard:
+        return self.data.shards[self.number]
+
+    @property
+    def where(self) -> str:
+        return self.data.where(self.number)
+
+    def sha256(self, name: str) -> str:
+        """Return the hash of one of the set's files."""
+        store, digest = self.data.store, hashlib.sha256()
+        for offset in range(0, store.size(name) or 0, _CHUNK_BYTES):
+            digest.update(store.read_at(name, offset, _CHUNK_BYTES))
+        return digest.hexdigest()
 
 
 def _with_holes(
@@ -101,75 +132,88 @@ def _with_holes(
     yield from (Skipped(key, reason) for _, key, reason in left)
 
 
-def _findings(shard: Shard, keys: dict[str, str]) -> Iterator[str | Checked]:
+def _findings(place: _Place, keys: dict[str, str]) -> Iterator[str | Checked]:
     try:
-        if shard.record and sha256_of(shard.tar) != shard.record.sha256:
-            yield f"{shard.tar}: its bytes are not those of its record (sha256)"
-    except OSError as error:
-        yield str(error)
-        return
-    try:
-        index = load_index(shard)
-        yield from _index_problems(shard, index)
+        yield from _record_problems(place)
+        index = place.data.index(place.number)
+        yield from _index_problems(place, index)
     except DatasetError as error:
         yield str(error)
-        salvaged = _salvaged_index(shard)
+        salvaged = _salvaged_index(place)
         if salvaged is None:
+            yield f"{place.where}: its {place.shard.samples} samples cannot be found any more"
             return
         index = salvaged
-    with shard.tar.open("rb") as file:
-        for entry in index.entries():
-            members = {}
-            for suffix, offset, size in entry.members:
-                file.seek(offset)
-                members[suffix] = file.read(size)
-            faults = list(_entry_faults(shard, entry, members))
-            if entry.key in keys:
-                faults.append(Fault(f"another sample of this key is in {keys[entry.key]}"))
-            keys[entry.key] = str(shard.tar)
-            yield Checked(str(shard.tar), entry.key, entry.scene, members, tuple(faults))
+    for entry in index.entries():
+        members = {
+            suffix: place.data.store.read_at(place.shard.name, offset, size) for suffix, offset, size in entry.members
+        }
+        faults = list(_entry_faults(place, entry, members))
+        if entry.key in keys:
+            faults.append(Fault(f"another sample of this key is in {keys[entry.key]}"))
+        keys[entry.key] = place.where
+        yield Checked(place.where, entry.key, entry.scene, members, tuple(faults))
 
 
-def _salvaged_index(shard: Shard) -> Index | None:
+def _record_problems(place: _Place) -> Iterator[str]:
+    """Yield where a shard's bytes, its record and the table of all shards disagree."""
+    record, shard = place.record, place.shard
+    if record is None:
+        return
+    stated = (record.samples, record.bytes, len(record.skipped), record.content_sha256)
+    if stated != (shard.samples, shard.tar_bytes, shard.skipped, shard.content):
+        yield f"{place.data.store.where(records.record_name(record.shard))}: is not as {records.TABLE} lists it"
+    if place.data.store.size(shard.name) is not None and place.sha256(shard.name) != record.sha256:
+        yield f"{place.where}: its bytes are not those of its record (sha256)"
+
+
+def _salvaged_index(place: _Place) -> Index | None:
     """Return where a damaged shard's samples should lie: as its tar says, or as its index says."""
+    store, shard = place.data.store, place.shard
+    if store.size(shard.name) is None:
+        return None
     with contextlib.suppress(DatasetError):
-        return Index.scan(shard.tar)
+        return Index.scan(store, shard.name)
+    if shard.number is None:
+        return None
+    table = records.index_name(shard.number)
     with contextlib.suppress(DatasetError):
-        return Index.from_npz(shard.tar.with_suffix(".idx.npz"), shard.record.bytes if shard.record else 0)
+        return Index.from_npz(store.read(table), shard.tar_bytes, store.where(table))
     return None
 
 
-def _index_problems(shard: Shard, index: Index) -> Iterator[str]:
-    record = shard.record
+def _index_problems(place: _Place, index: Index) -> Iterator[str]:
+    record, store = place.record, place.data.store
     if record is None:
         return
-    table = shard.tar.with_suffix(".idx.npz")
-    if not table.is_file():
-        yield f"{table}: is missing"
-    elif sha256_of(table) != record.index_sha256:
-        yield f"{table}: its bytes are not those of its record (sha256)"
+    name = records.index_name(record.shard)
+    where, present = store.where(name), store.size(name) is not None
+    if not present:
+        yield f"{where}: is missing"
+    elif place.sha256(name) != record.index_sha256:
+        yield f"{where}: its bytes are not those of its record (sha256)"
     try:
-        found = [(member.name, member.offset, member.size) for member in tar.scan(shard.tar)]
+        found = [(member.name, member.offset, member.size) for member in tar.scan(store, place.shard.name)]
     except DatasetError as error:
         yield str(error)
         return
     listed = [(f"{e.key}.{suffix}", offset, size) for e in index.entries() for suffix, offset, size in e.members]
     if found != listed:
-        yield f"{table}: does not list the members of the tar"
-    if table.is_file() and hashlib.sha256(index.content.tobytes()).hexdigest() != record.content_sha256:
-        yield f"{table}: its content digests are not those of its record"
+        yield f"{where}: does not list the members of the tar"
+    if present and hashlib.sha256(index.content.tobytes()).hexdigest() != record.content_sha256:
+        yield f"{where}: its content digests are not those of its record"
 
 
-def _entry_faults(shard: Shard, entry: Entry, members: Mapping[str, bytes]) -> Iterator[Fault]:
+def _entry_faults(place: _Place, entry: Entry, members: Mapping[str, bytes]) -> Iterator[Fault]:
     if any(len(members[suffix]) != size for suffix, _, size in entry.members):
         yield Fault("is cut off")
         return
     try:
-        sample = codec.decode(entry.key, members, where=str(shard.tar))
+        sample = codec.decode(entry.key, members, where=place.where)
     except DatasetError as error:
-        yield Fault(str(error).removeprefix(f"{shard.tar}: sample {entry.key} "), DAMAGED)
+        yield Fault(str(error).removeprefix(f"{place.where}: sample {entry.key} "), DAMAGED)
         return
-    known = shard.record and entry.content != bytes(DIGEST_BYTES)
+    known = place.record and entry.content != bytes(DIGEST_BYTES)
     if known and codec.content_digest(sample, members) != entry.content:
         yield Fault("its content is not that of its digest")
     yield from examine(sample)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,34 +19,38 @@ from typing import Any, Self
 import attrs
 
 from synthkit import config
-from synthkit.dataset import records, storage, tar
+from synthkit.dataset import records, shards, storage, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.description import plain
-from synthkit.dataset.index import Entry, Index
-from synthkit.dataset.records import Manifest, ShardRecord, Summary
+from synthkit.dataset.layout import Layout
+from synthkit.dataset.records import Manifest, ShardRecord, ShardTable, Summary
 from synthkit.dataset.spool import SceneSpool, SpooledScene
+from synthkit.dataset.stores import LocalStore, Store
 from synthkit.errors import DatasetError, WorkError
 
 _SHOWN = 5
+_SHARD_FILE = re.compile(r"\d{6,}\.(tar|idx\.npz|json)")
 
 
 class DatasetWriter:
-    """The one writer of a data set folder; a context manager.
+    """The one writer of a data set; a context manager.
 
-    Opening a folder begins a data set, or takes up an unfinished one of the same ``identity``, or
+    Opening a location begins a data set, or takes up an unfinished one of the same ``identity``, or
     extends a finished one by more scenes; shards with holes are opened again so that they can heal.
     The bytes in the end are those of one uninterrupted run with the last count.
 
     Args:
-        out: the folder; made when missing.
+        out: a folder, made when missing, or a URL that fsspec reaches.
         identity: plain JSON that determines every sample (configuration, seeds, revisions, input
             digests); the count is no part of it. notes: plain JSON besides (lineage, licences).
         scenes: how many scenes the set is to have. scenes_per_shard, codec: how they are stored.
+        shard_bytes: fill shards with so many bytes instead of so many scenes.
         environment: versions of what else decides about bytes, recorded with each shard.
         strict: refuse to go on in another environment than that of the committed shards.
+        scratch: local folder for finished scenes that are not in a shard yet; needed for a URL.
 
     Raises:
-        DatasetError: when the folder holds something else, is being written by another process, or
+        DatasetError: when the location holds something else, is being written by another process, or
             cannot be written; nothing in it is touched then.
     """
 
@@ -58,33 +62,38 @@ class DatasetWriter:
         notes: Mapping[str, Any] | None = None,
         scenes: int,
         scenes_per_shard: int = 64,
+        shard_bytes: int | None = None,
         codec: CodecConfig | None = None,
         environment: Mapping[str, Any] | None = None,
         strict: bool = False,
+        scratch: Path | None = None,
     ) -> None:
-        self.folder = Path(out)
+        self.store = stores.at(out)
         self.warnings: list[str] = []
         codec = codec or CodecConfig()
         self.manifest = Manifest(
             identity=_plain(identity, "identity"),
             notes=_plain(notes or {}, "notes"),
             scenes=scenes,
-            scenes_per_shard=scenes_per_shard,
+            scenes_per_shard=None if shard_bytes else scenes_per_shard,
+            shard_bytes=shard_bytes,
             codec=codec,
         )
-        self._environment = {**records.environment(), **(environment or {})}
+        self.environment = {**records.environment(), **(environment or {})}
         self._strict = strict
-        self.spool = SceneSpool(self.folder / records.SPOOL, codec, config.fingerprint(self._environment))
+        self._layout = Layout.of(self.manifest)
+        self._folder = _own_folder(self.store, scratch)
+        self.spool = SceneSpool(self._folder / records.SPOOL, codec, config.fingerprint(self.environment))
         self._committed: dict[int, ShardRecord] = {}
-        self._spooled: set[int] = set()
+        self._spooled: dict[int, int] = {}  # scene → bytes
         self._lock: storage.FolderLock | None = None
 
     def __enter__(self) -> Self:
-        with storage.disk_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = storage.FolderLock(self.folder)
+        with storage.disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = storage.FolderLock(self._folder)
         try:
-            with storage.disk_errors(self.folder):
+            with storage.disk_errors(self._folder):
                 self._take_up()
         except BaseException:
             self._lock.close()
@@ -111,10 +120,11 @@ class DatasetWriter:
 
     def finished(self, scene: int) -> None:
         """Note that a scene has been put in the spool; commits its shard when that was the last of it."""
-        self._spooled.add(scene)
-        shard = scene // self.manifest.scenes_per_shard
-        if self._spooled.issuperset(self._scenes_of(shard)):
-            self._commit(shard)
+        size = self.spool.body_bytes(scene)
+        if size is None:
+            raise WorkError(f"{self.store.location}: scene {scene} is not in the spool")
+        self._spooled[scene] = size
+        self._commit_complete()
 
     def finalise(self) -> Summary:
         """Complete ``dataset.json`` and clear the spool; holes are allowed, and counted in the summary.
@@ -124,14 +134,16 @@ class DatasetWriter:
         """
         pending = self.pending_scenes()
         if pending:
-            raise WorkError(f"{self.folder}: {len(pending)} of {self.manifest.scenes} scenes are not made yet")
+            raise WorkError(f"{self.store.location}: {len(pending)} of {self.manifest.scenes} scenes are not made yet")
         listed = [self._committed[shard] for shard in sorted(self._committed)]
-        for record in listed:
-            path = records.tar_path(self.folder, record.shard)
-            if not path.is_file() or path.stat().st_size != record.bytes:
-                raise WorkError(f"{path}: is missing or not {record.bytes} bytes long; remove its .json and run again")
-        self.manifest = attrs.evolve(self.manifest, summary=records.summarize(listed))
-        self.manifest.write(self.folder)
+        _check_tars(self.store, listed)
+        if self.manifest.summary is None:
+            table = ShardTable.of(listed, [self._key_range(record) for record in listed])
+            data = table.to_npz()
+            self.store.write(records.TABLE, [data])
+            self._clear_strays()
+            self.manifest = attrs.evolve(self.manifest, summary=table.summary(data))
+            self.manifest.write(self.store)
         with contextlib.suppress(OSError):  # a late temporary file of a killed worker: cleared at the next opening
             self.spool.folder.rmdir()
         assert self.manifest.summary is not None
@@ -143,139 +155,131 @@ class DatasetWriter:
         return [(key, reason) for record in listed for _, key, reason in record.skipped]
 
     def _take_up(self) -> None:
-        storage.clear_temporaries(self.folder, records.MANIFEST)
-        found = _existing(self.folder)
+        if isinstance(self.store, LocalStore):
+            storage.clear_temporaries(self.store.folder, records.MANIFEST)
+            storage.clear_temporaries(self.store.folder, records.TABLE)
+        found = _existing(self.store)
         if found is not None:
             self._check_same(found)
-        listed = records.read_records(self.folder) if found else []
+            self.manifest = attrs.evolve(self.manifest, unknown=found.unknown)
+        listed = records.read_records(self.store) if found else []
         self._check_environment(listed)
-        reopened = [r for r in listed if r.skipped or r.scenes < len(self._scenes_of(r.shard))]
+        reopened = self._layout.reopened(listed)
         self._committed = {r.shard: r for r in listed if r not in reopened}
         if found is None or reopened or self.pending_scenes() or not found.summary:
-            self.manifest.write(self.folder)
-        for folder in (self.spool.folder, self.folder / records.SHARDS):
-            folder.mkdir(exist_ok=True)
-            storage.clear_temporaries(folder)
-        storage.sync_folder(self.folder)
-        for record in reopened:
+            self.manifest.write(self.store)
+        else:
+            self.manifest = attrs.evolve(self.manifest, summary=found.summary)
+        self.spool.folder.mkdir(exist_ok=True)
+        storage.clear_temporaries(self.spool.folder)
+        if isinstance(self.store, LocalStore):
+            shard_folder = self.store.folder / records.SHARDS
+            shard_folder.mkdir(exist_ok=True)
+            storage.clear_temporaries(shard_folder)
+            storage.sync_folder(self.store.folder)
+        for record in reversed(reopened):  # so that what stays committed is always the beginning
             self._reopen(record)
         self._take_up_spool()
 
     def _take_up_spool(self) -> None:
         """Believe the spooled scenes that are whole, belong here and have no holes; commit what they complete."""
+        done = {scene for r in self._committed.values() for scene in range(r.first_scene, r.first_scene + r.scenes)}
         for scene in self.spool.scenes():
             spooled = self.spool.read(scene)
-            committed = scene // self.manifest.scenes_per_shard in self._committed
-            if spooled is None or spooled.skipped or committed or scene >= self.manifest.scenes:
+            if spooled is None or spooled.skipped or scene in done or scene >= self.manifest.scenes:
                 self.spool.drop(scene)
             else:
-                self._spooled.add(scene)
-        for shard in sorted({scene // self.manifest.scenes_per_shard for scene in self._spooled}):
-            if self._spooled.issuperset(self._scenes_of(shard)):
-                self._commit(shard)
+                self._spooled[scene] = len(spooled.body)
+        self._commit_complete()
 
     def _check_same(self, found: Manifest) -> None:
         if found.fingerprint != self.manifest.fingerprint:
             changes = _differences(_identifying(found), _identifying(self.manifest))
             raise DatasetError(
-                f"{self.folder}: holds a data set made with other settings"
+                f"{self.store.location}: holds a data set made with other settings"
                 f" ({'; '.join(changes) or 'of another version'}); choose another folder, or the same settings"
             )
         if found.scenes > self.manifest.scenes:
             raise DatasetError(
-                f"{self.folder}: is a data set of {found.scenes} scenes, {self.manifest.scenes} were asked for;"
-                " it can grow but not shrink: choose another folder"
+                f"{self.store.location}: is a data set of {found.scenes} scenes, {self.manifest.scenes} were asked"
+                " for; it can grow but not shrink: choose another folder"
             )
 
     def _check_environment(self, listed: list[ShardRecord]) -> None:
         for record in listed:
-            changes = _differences(dict(record.environment), self._environment)
+            changes = _differences(dict(record.environment), self.environment)
             if changes:
-                text = f"{self.folder}: its first shards were made in another environment ({'; '.join(changes)})"
+                text = (
+                    f"{self.store.location}: its first shards were made in another environment ({'; '.join(changes)})"
+                )
                 if self._strict:
                     raise DatasetError(f"{text}; strict=true refuses to mix them")
                 self.warnings.append(f"{text}; pixels may differ slightly from those of one run")
                 return
 
-    def _scenes_of(self, shard: int) -> range:
-        first = shard * self.manifest.scenes_per_shard
-        return range(first, min(first + self.manifest.scenes_per_shard, self.manifest.scenes))
-
     def _reopen(self, record: ShardRecord) -> None:
         """Bring a committed shard's scenes back to the spool, save those with holes, and uncommit it."""
-        path = records.tar_path(self.folder, record.shard)
-        index = Index.from_npz(records.index_path(self.folder, record.shard), record.bytes)
-        holes = {scene for scene, _, _ in record.skipped}
-        with path.open("rb") as file:
-            for scene, entries in _by_scene(index):
-                if scene not in holes:
-                    start = entries[0].members[0][1] - tar.BLOCK_BYTES
-                    _, offset, size = entries[-1].members[-1]
-                    file.seek(start)
-                    body = file.read(offset + size + -size % tar.BLOCK_BYTES - start)
-                    moved = tuple(_shifted(entry, -start) for entry in entries)
-                    self.spool.keep(SpooledScene(scene, moved, (), body))
+        for spooled in shards.scenes_of(self.store, record):
+            self.spool.keep(spooled)
         storage.sync_folder(self.spool.folder)
-        storage.remove(records.record_path(self.folder, record.shard))
+        self.store.remove(records.record_name(record.shard))
 
-    def _commit(self, shard: int) -> None:
-        scenes = self._scenes_of(shard)
-        entries: list[Entry] = []
-        skipped: list[tuple[int, str, str]] = []
-        digest, size = hashlib.sha256(), 0
-
-        def chunks() -> Iterator[bytes]:
-            nonlocal size
+    def _commit_complete(self) -> None:
+        for shard, scenes in self._layout.complete(self._committed, self._spooled):
+            spooled = (self._spooled_scene(scene) for scene in scenes)
+            record = shards.publish(self.store, shard, scenes.start, spooled, self.environment)
+            self._committed[shard] = record
             for scene in scenes:
-                spooled = self._spooled_scene(scene)
-                entries.extend(_shifted(entry, size) for entry in spooled.entries)
-                skipped.extend((scene, key, reason) for key, reason in spooled.skipped)
-                digest.update(spooled.body)
-                size += len(spooled.body)
-                yield spooled.body
-            end = tar.ending(size)
-            digest.update(end)
-            size += len(end)
-            yield end
+                del self._spooled[scene]
+                self.spool.drop(scene)
 
-        storage.write_atomically(records.tar_path(self.folder, shard), chunks())
-        table = Index.of(entries).to_npz()
-        storage.write_atomically(records.index_path(self.folder, shard), [table])
-        record = ShardRecord(
-            shard=shard,
-            first_scene=scenes.start,
-            scenes=len(scenes),
-            samples=len(entries),
-            bytes=size,
-            sha256=digest.hexdigest(),
-            index_sha256=hashlib.sha256(table).hexdigest(),
-            content_sha256=hashlib.sha256(b"".join(entry.content for entry in entries)).hexdigest(),
-            skipped=tuple(skipped),
-            environment=self._environment,
-        )
-        record.write(self.folder)
-        self._committed[shard] = record
-        self._spooled.difference_update(scenes)
-        for scene in scenes:
-            self.spool.drop(scene)
+    def _key_range(self, record: ShardRecord) -> tuple[bytes, bytes]:
+        keys = shards.read_index(self.store, record).keys.tolist()
+        return min(keys, default=b""), max(keys, default=b"")
+
+    def _clear_strays(self) -> None:
+        """Remove files of shards that are no more: filled by bytes, fewer may be left after a hole healed."""
+        ours = (records.tar_name, records.index_name, records.record_name)
+        wanted = {name(shard) for shard in self._committed for name in ours}
+        for name in self.store.names(records.SHARDS):
+            if _SHARD_FILE.fullmatch(name) and f"{records.SHARDS}/{name}" not in wanted:
+                self.store.remove(f"{records.SHARDS}/{name}")
 
     def _spooled_scene(self, scene: int) -> SpooledScene:
         spooled = self.spool.read(scene)
         if spooled is None:
             self.spool.drop(scene)
-            raise WorkError(f"{self.folder}: scene {scene} was damaged on the disk; run the same again")
+            raise WorkError(f"{self.store.location}: scene {scene} was damaged on the disk; run the same again")
         return spooled
 
 
-def _existing(folder: Path) -> Manifest | None:
-    """Return the manifest of a folder, None for an empty one; anything else in it is in the way."""
-    if (folder / records.MANIFEST).exists():
-        return Manifest.read(folder)
-    others = sorted(path.name for path in folder.iterdir())
+def _own_folder(store: Store, scratch: Path | None) -> Path:
+    """Return the local folder of a writer, for its lock and its spool."""
+    if isinstance(store, LocalStore):
+        return store.folder
+    if scratch is None:
+        raise DatasetError(f"{store.location}: writing to a URL needs a local folder for unfinished work")
+    return scratch / hashlib.sha256(store.location.encode()).hexdigest()[:16]
+
+
+def _existing(store: Store) -> Manifest | None:
+    """Return the manifest of a location, None for an empty one; anything else in it is in the way."""
+    if store.size(records.MANIFEST) is not None:
+        return Manifest.read(store)
+    others = store.names()
     if others:
         names = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
-        raise DatasetError(f"{folder}: holds other files ({names}) and no data set; choose a new or empty folder")
+        raise DatasetError(f"{store.location}: holds other files ({names}) and no data set; choose a new or empty one")
     return None
+
+
+def _check_tars(store: Store, listed: list[ShardRecord]) -> None:
+    for record in listed:
+        name = records.tar_name(record.shard)
+        if store.size(name) != record.bytes:
+            raise WorkError(
+                f"{store.where(name)}: is missing or not {record.bytes} bytes long; remove its .json and run again"
+            )
 
 
 def _plain(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -286,7 +290,8 @@ def _plain(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _identifying(manifest: Manifest) -> dict[str, Any]:
-    layout = {"scenes_per_shard": manifest.scenes_per_shard, "codec": config.plain(manifest.codec)}
+    layout = {"codec": config.plain(manifest.codec), "scenes_per_shard": manifest.scenes_per_shard}
+    layout |= {} if manifest.shard_bytes is None else {"shard_bytes": manifest.shard_bytes}
     return {**manifest.identity, **layout}
 
 
@@ -303,13 +308,3 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _shifted(entry: Entry, offset: int) -> Entry:
-    members = tuple((suffix, place + offset, size) for suffix, place, size in entry.members)
-    return attrs.evolve(entry, members=members)
-
-
-def _by_scene(index: Index) -> Iterator[tuple[int, list[Entry]]]:
-    for scene, entries in itertools.groupby(index.entries(), key=lambda entry: entry.scene):
-        yield scene, list(entries)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the files of a data set are: a folder of this machine, or anything that fsspec reaches.
+
+Names are relative, with ``/``. What is written is there whole or not at all: a local file is renamed
+into its place, an object of a remote store appears when its upload is complete, so nothing needs a
+rename there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from synthkit.config import nearest
+from synthkit.dataset import storage
+from synthkit.errors import DatasetError, WorkError
+
+_OPEN_FILES = 16
+_SCHEME = "://"
+
+
+class Store(Protocol):
+    """The files below one location."""
+
+    @property
+    def location(self) -> str:
+        """The path or URL."""
+
+    @property
+    def readahead_bytes(self) -> int:
+        """How many bytes are worth asking for at once when a file is read in small pieces."""
+
+    def where(self, name: str) -> str:
+        """Return a file's whole path or URL, for messages."""
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names directly in a folder, sorted; none when there is no such folder."""
+
+    def size(self, name: str) -> int | None:
+        """Return a file's size in bytes, None when there is none."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``offset``, fewer at the end of the file."""
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Write a file, whole or not at all; it then survives a power cut."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+
+def is_url(location: Path | str) -> bool:
+    """Return whether a location is a URL rather than a path."""
+    return isinstance(location, str) and _SCHEME in location
+
+
+def at(location: Path | str) -> Store:
+    """Return the store at a path or URL.
+
+    Raises:
+        DatasetError: when nothing installed reaches such a URL.
+    """
+    if not is_url(location):
+        return LocalStore(Path(location))
+    scheme, _, rest = str(location).partition(_SCHEME)
+    if scheme in ("file", "local"):
+        return LocalStore(Path("/" + rest.lstrip("/")))
+    return RemoteStore(str(location).rstrip("/"))
+
+
+class _Descriptor:
+    """An open file; closed when nobody reads from it any more, so threads may share a store."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):
+            os.close(self.number)
+
+
+class LocalStore:
+    """A folder of this machine."""
+
+    readahead_bytes = 512
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: OrderedDict[str, _Descriptor] = OrderedDict()
+        self._guard = threading.Lock()
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.folder)
+
+    def __reduce__(self) -> Any:
+        return LocalStore, (self.folder,)
+
+    def where(self, name: str) -> str:
+        """Return a file's path."""
+        return str(self.folder / name)
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names directly in a folder, sorted."""
+        try:
+            return sorted(os.listdir(self.folder / folder))  # noqa: PTH208 - names alone, of many files
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise DatasetError(f"{self.folder / folder}: cannot be read: {error.strerror}") from None
+
+    def size(self, name: str) -> int | None:
+        """Return a file's size in bytes, None when there is none."""
+        try:
+            return (self.folder / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        with self._readable(name):
+            return (self.folder / name).read_bytes()
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``offset``."""
+        with self._readable(name):
+            return os.pread(self._descriptor(name).number, size, offset)
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Write a file under a temporary name, sync it, and rename it."""
+        self._open.pop(name, None)
+        path = self.folder / name
+        if not path.parent.is_dir():
+            with storage.disk_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                storage.sync_folder(path.parent.parent)
+        storage.write_atomically(path, chunks)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there, and make that durable."""
+        self._open.pop(name, None)
+        storage.remove(self.folder / name)
+
+    @contextlib.contextmanager
+    def _readable(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
+
+    def _descriptor(self, name: str) -> _Descriptor:
+        with self._guard:
+            descriptor = self._open.get(name)
+            if descriptor is None:
+                descriptor = self._open[name] = _Descriptor(self.folder / name)
+                if len(self._open) > _OPEN_FILES:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(name)
+            return descriptor
+
+
+class RemoteStore:
+    """What fsspec reaches by a URL: ``s3://``, ``gs://``, ``az://``, ``http://``, ``memory://``, ..."""
+
+    readahead_bytes = 1 << 20
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError:
+            raise DatasetError(f"{url}: URLs need fsspec: pip install 'synthkit-core[stream]'") from None
+        self._url = url
+        try:
+            self._system, self._root = url_to_fs(url)
+        except ImportError as error:
+            raise DatasetError(f"{url}: needs a package that is not installed: {error}") from None
+        except ValueError as error:
+            from fsspec.registry import known_implementations
+
+            scheme = url.partition(_SCHEME)[0]
+            raise DatasetError(f"{url}: cannot be reached: {error}{nearest(scheme, known_implementations)}") from None
+
+    @property
+    def location(self) -> str:
+        """The URL."""
+        return self._url
+
+    def __reduce__(self) -> Any:
+        return RemoteStore, (self._url,)
+
+    def where(self, name: str) -> str:
+        """Return a file's URL."""
+        return f"{self._url}/{name}"
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names directly in a folder, sorted."""
+        place = self._path(folder)
+        with self._reached(folder):
+            try:
+                self._system.invalidate_cache(place)
+                return sorted(
+                    {str(path).rstrip("/").rpartition("/")[2] for path in self._system.ls(place, detail=False)}
+                )
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def size(self, name: str) -> int | None:
+        """Return a file's size in bytes, None when there is none."""
+        with self._reached(name):
+            try:
+                found = self._system.size(self._path(name))
+            except FileNotFoundError:
+                return None
+        return None if found is None else int(found)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        with self._reached(name):
+            return bytes(self._system.cat_file(self._path(name)))
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``offset``."""
+        if size == 0:
+            return b""
+        with self._reached(name):
+            return bytes(self._system.cat_file(self._path(name), start=offset, end=offset + size))
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Upload a file from a temporary copy, so that a failure half-way leaves nothing."""
+        import tempfile
+
+        with tempfile.NamedTemporaryFile(prefix="synthkit-") as file:
+            with storage.disk_errors(Path(file.name)):
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+            try:
+                self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+                self._system.put_file(file.name, self._path(name))
+            except OSError as error:
+                raise WorkError(
+                    f"{self.where(name)}: cannot be written: {error}; what is finished is kept: run the same again"
+                ) from None
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with self._reached(name), contextlib.suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else str(self._root)
+
+    @contextlib.contextmanager
+    def _reached(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DatasetError(f"{self.where(name)}: cannot be read: {error or type(error).__name__}") from None

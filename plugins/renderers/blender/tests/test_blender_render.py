@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -19,11 +21,14 @@ from PIL import Image
 from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
 from synthkit_blender.client import WorkerClient
-from synthkit_blender.geometry import ellipsoid
+from synthkit_blender.crowd import Figure
+from synthkit_blender.geometry import Mesh, box, ellipsoid
 from synthkit_blender.optics import ceiling_camera
+from synthkit_blender.placement import Pose2D
 from synthkit_blender.request import ROOM, Quality, render_request
 from synthkit_blender.scene import Scene, Thing
-from synthkit_blender.surfaces import Surface
+from synthkit_blender.surfaces import Surface, of_person
+from synthkit_blender.truth import Truth, annotate
 
 pytestmark = pytest.mark.blender
 
@@ -37,7 +42,13 @@ def seen(sample: Sample):
     return [person for person in sample.people if person.instance is not None]
 
 
-def test_projection_meets_rendered_spheres():
+@pytest.fixture(scope="module")
+def client():
+    with WorkerClient(None, 120, 500) as client:
+        yield client
+
+
+def test_projection_meets_rendered_spheres(client):
     camera = ceiling_camera(240, 180, 180, 0.5, 2.7, 33.0)
     rng = np.random.default_rng(4)
     angles, radii = np.arange(12) * 2.4, np.linspace(0.2, 4.0, 12)
@@ -50,8 +61,7 @@ def test_projection_meets_rendered_spheres():
         for place, d in zip(places, distances, strict=True)
     ]
     scene = Scene(camera, tuple(things), (), ((0.0, 0.0, 0.0), 0.0), (), {})
-    with WorkerClient(None, 120, 500) as client:
-        reply = client.render(*render_request(scene, (ROOM,), Quality(128, False, False, 1, 3)))
+    reply = client.render(*render_request(scene, (ROOM,), Quality(128, False, False, 1, 3)))
     light = reply.passes["room"]["color"][..., 0]
     y, x = np.mgrid[0:180, 0:240] + 0.5
     expected, valid = camera.project(places)
@@ -82,18 +92,54 @@ def test_truth_sits_on_people(tiny_renderer):
         assert polygon[mask].mean() > 0.9
         assert 0 < person.visible_fraction <= 1
         assert 0 < sample.layers["depth"][mask].min() < 8
-        head = person.keypoints["head_top"]
-        assert not head.visible or mask[int(head.y_px), int(head.x_px)]
+        left, top, right, bottom = person.head_box_xyxy_px
+        assert left < person.head_px[0] < right
+        assert top < person.head_px[1] < bottom
+        if person.visible_fraction > 0.9:
+            assert mask[int(top) : math.ceil(bottom), int(left) : math.ceil(right)].any()
     assert differs[instances > 0].mean() > 0.5
     assert (sample.layers["alpha"][instances > 0] >= 127).all()
     assert not sample.image[0, 0].any()
 
 
-def test_an_unoccluded_person_is_wholly_visible(tiny_renderer):
-    people = {"sitting": [0, 0], "standing": [1, 1]}
-    with tiny_renderer(width_px=160, height_px=120, samples=16, people=people, motion_blur=False) as renderer:
-        fractions = [p.visible_fraction for scene in range(3) for p in render(renderer, scene).people]
-    assert max(fractions) > 0.93
+def truth_of(client, figure: Figure, *things: Thing, blur: bool = False) -> Truth:
+    camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
+    body = [
+        Thing(Mesh(part.vertices_m, part.faces), of_person(part.material), figure.pose.matrix, "people", figure.name,
+              part.rest_m)
+        for part in figure.body.parts
+    ]  # fmt: skip
+    scene = Scene(camera, (*things, *body), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
+    main = client.render(*render_request(scene, (ROOM,), Quality(32, False, blur, 1, 3))).passes["room"]
+    return annotate((figure,), camera, main["ids"], main["coverage"], main["depth"], 3)
+
+
+def test_the_visible_fraction_is_what_nothing_hides(client, mannequins):
+    figure = Figure(1, "00", mannequins.person(Seeds(1), "standing", None, table=None), Pose2D(1.5, 0.0))
+    (free,) = truth_of(client, figure).people
+    assert free.visible_fraction > 0.97
+    # A wall whose end is right under the line of sight hides one side of the body.
+    wall = Thing(box(0.1, 1.5, 2.6).at(0.9, 0.75), Surface((0.5, 0.5, 0.5)), np.eye(4), "room")
+    truth = truth_of(client, figure, wall)
+    assert 0.4 < truth.people[0].visible_fraction < 0.6
+    y, _ = np.nonzero(truth.instances)
+    assert y.min() >= 89, "the half below the middle of the image is left"
+    assert free.box_xyxy_px[1] < 88
+
+
+def test_moving_people_are_annotated_where_they_are_half_way(client, mannequins):
+    body = mannequins.person(Seeds(1), "walking", None, table=None)
+    still, moving = (Figure(1, "00", body, Pose2D(1.0, 0.0), motion) for motion in ((0, 0, 0), (0, 0.6, 0)))
+    truths = [truth_of(client, figure, blur=True) for figure in (still, moving)]
+    y = np.arange(180) + 0.5
+    means, spreads = [], []
+    for truth in truths:
+        weight = truth.coverage.sum(axis=1)
+        means.append((weight * y).sum() / weight.sum())
+        spreads.append(np.sqrt((weight * (y - means[-1]) ** 2).sum() / weight.sum()))
+    assert spreads[1] > spreads[0] + 0.5, "the body is smeared"
+    assert abs(means[1] - means[0]) < 0.15
+    assert truths[0].people[0].head_px == truths[1].people[0].head_px
 
 
 def in_fresh_process(folder) -> bytes:
@@ -121,7 +167,18 @@ def test_real_people_give_the_same_bytes_in_fresh_processes(tmp_path):
     assert first == second
 
 
-def test_history_does_not_matter_and_a_killed_worker_is_replaced(tiny_renderer):
+def kill_while_rendering(pid: int, folder) -> None:
+    """Kill a process once its frame's own folder is there, which is as long as it renders."""
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("*/frame-*")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_history_does_not_matter_and_a_killed_worker_is_replaced(tiny_renderer, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     with tiny_renderer(recycle_after=2, samples=8) as renderer:
         before = render(renderer, 3)
         render(renderer, 4)
@@ -129,16 +186,19 @@ def test_history_does_not_matter_and_a_killed_worker_is_replaced(tiny_renderer):
         render(renderer, 5)
         assert renderer.client.pid != first_pid, "the worker is recycled"
         victim = renderer.client.pid
-        killer = threading.Timer(0.25, os.kill, (victim, signal.SIGKILL))
+        killer = threading.Thread(target=kill_while_rendering, args=(victim, folder))
         killer.start()
         after = render(renderer, 3)
         killer.join()
+        assert renderer.client.pid != victim, "it was killed in the middle of a frame"
+        victim = renderer.client.pid
         os.kill(renderer.client.pid, signal.SIGKILL)
         again = render(renderer, 3)
         assert renderer.client.pid != victim
     for other in (after, again):
         assert np.array_equal(before.image, other.image)
         assert before.people == other.people
+    assert not list(folder.iterdir()), "no temporary file is left"
 
 
 def test_a_frame_that_takes_too_long_is_skipped(tiny_renderer):

@@ -32,7 +32,7 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
     timings = {"build": time.perf_counter() - started}
     listing: list[dict[str, Any]] = []
     results: list[Array] = []
-    with tempfile.TemporaryDirectory(prefix="synthkit-blender-") as folder:
+    with tempfile.TemporaryDirectory(prefix="frame-") as folder:
         for settings in request["passes"]:
             started = time.perf_counter()
             scenes.prepare_pass(settings, request, groups)

@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 from synthkit.config import nearest
-from synthkit.dataset import records
+from synthkit.dataset import records, stores
 from synthkit.dataset.codec import CodecConfig
-from synthkit.dataset.formats import cepdof, coco, exporting
+from synthkit.dataset.formats import cepdof, coco, exporting, kitti, voc, yolo
 from synthkit.dataset.formats.base import Format, Source
 from synthkit.dataset.formats.exporting import Export, Exported
 from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
@@ -31,8 +31,12 @@ __all__ = [
 
 _SCENES_PER_SHARD = 64
 _LISTED = (
-    cepdof.FORMAT,
     coco.FORMAT,
+    cepdof.FORMAT,
+    voc.FORMAT,
+    kitti.FORMAT,
+    yolo.FORMAT,
+    yolo.CORNERS_FORMAT,
 )  # fmt: skip
 
 FORMATS: Mapping[str, Format] = {form.name: form for form in _LISTED}
@@ -41,7 +45,7 @@ FORMATS: Mapping[str, Format] = {form.name: form for form in _LISTED}
 
 def is_dataset(path: Path) -> bool:
     """Return whether a path needs no conversion: a data set, or WebDataset tars."""
-    return (path / records.MANIFEST).is_file() or path.suffix == ".tar" or bool(tars_in(path))
+    return (path / records.MANIFEST).is_file() or path.suffix == ".tar" or bool(tars_in(stores.at(path)))
 
 
 def detect(source: Path, name: str | None = None) -> Format | None:

@@ -236,7 +236,7 @@ def _frame(
     if isinstance(extra, dict):
         sample = description.from_json(description.dump({"schema": description.SCHEMA, **extra, "people": None}))
         sample.pop("people")
-        meta |= sample.pop("meta")
+        meta = sample.pop("meta")  # licence and split as the data set had them
         known = known and not ("people" in extra and not bodies)
         key = photo.path.stem
     objects, painted = _numbered(bodies)

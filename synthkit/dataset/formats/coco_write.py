@@ -93,7 +93,7 @@ class _Table:
         self._annotation_id += 1
         self._points |= "keypoints" in fields
         ids = {"id": self._annotation_id, "image_id": self._image_id, "category_id": category, "iscrowd": crowd}
-        mark = b"+" if "keypoints" in fields else b"-"
+        mark = b"-" if category == PERSON_ID and "keypoints" not in fields else b"+"
         self._annotations.write(mark + json.dumps({**ids, **fields, "synthkit": extra}).encode() + b"\n")
 
     def chunks(self) -> Iterator[bytes]:
@@ -117,7 +117,7 @@ class _Table:
         yield b"]}\n"
 
     def _completed(self) -> Iterator[bytes]:
-        """Yield the annotations; evaluators expect key points of all when some have them."""
+        """Yield the annotations; evaluators expect key points of all people when some have them."""
         missing = b", " + json.dumps(_NO_POINTS)[1:].encode() + b"\n"
         for line in self._annotations:
             fill = self._points and line.startswith(b"-")

@@ -4,20 +4,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 
 from synthkit.dataset.formats.base import is_finite
+from synthkit.dataset.formats.exporting import Export
 from synthkit.sample import Box, Person, RotatedBox
 
 PERSON, HEAD = "person", "head"
 MAX_OBJECTS = 10_000
 """More in one image are taken for damage."""
 
-_PERSON_NAMES = frozenset({"person", "pedestrian"})
+_PERSON_NAMES = frozenset({"person", "pedestrian", "person_sitting"})
+_FIELDS: Mapping[str, str] = {
+    "identity": "identities",
+    "head_px": "head points",
+    "head_box_xyxy_px": "head boxes",
+    "box_xyxy_px": "upright boxes",
+    "rotated_box": "rotated boxes",
+    "keypoints": "key points",
+    "visible_fraction": "visible fractions",
+    "attributes": "attributes",
+    "instance": "masks",
+}
 _HEAD_INSIDE = 0.5  # share of a head's box that lies in its person's
 
 
@@ -88,6 +100,14 @@ def hull(box: RotatedBox) -> Box:
     corners = box.corners_px()
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
+
+
+def count_dropped(export: Export, person: Person, kept: Collection[str]) -> None:
+    """Count what is known of a person besides the ``kept`` fields, as the format cannot hold it."""
+    for field, what in _FIELDS.items():
+        value = getattr(person, field)
+        if field not in kept and value is not None and value != {}:
+            export.dropped(what)
 
 
 def with_heads(entries: Sequence[Person | Box]) -> list[Person]:

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""KITTI's object labels: fifteen fields a line.
+
+``type truncated occluded alpha left top right bottom height width length x y z rotation_y``: pixels, metres
+in the camera's frame, radians.
+
+* ``image_2/NAME.png`` has its labels in ``label_2/NAME.txt``; an image without is one whose people are unknown.
+* People are ``Pedestrian`` and ``Person_sitting`` (kept as the attribute ``kitti_type``). ``DontCare`` regions
+  are left out.
+* What is unknown is written as KITTI has it: -1 for truncation and sizes, 3 for occlusion, -1000 for places,
+  -10 for angles.
+* ``occluded`` is 0 fully visible, 1 partly, 2 largely hidden. Where a person has no such attribute it comes
+  from the visible fraction: 0 from 0.95, 1 from 0.5, 2 below.
+* Boxes have two decimals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from synthkit.dataset.codec import MAX_PIXELS
+from synthkit.dataset.formats.base import Format, is_finite, told
+from synthkit.dataset.formats.exporting import Export
+from synthkit.dataset.formats.labels import (
+    MAX_OBJECTS,
+    PERSON,
+    checked_box,
+    clipped,
+    count_dropped,
+    hull,
+    ignored_remark,
+    role,
+)
+from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
+from synthkit.dataset.formats.pictures import Picture
+from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
+from synthkit.errors import DatasetError
+from synthkit.sample import Person
+
+_FIELDS = 15
+_DONT_CARE = "dontcare"
+_IMAGES, _LABELS = "image_2", "label_2"
+_UNKNOWN_RATIO, _UNKNOWN_OCCLUSION = -1.0, 3
+_UNKNOWN_3D = (-10.0, -1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0)  # alpha, h, w, l, x, y, z, rotation_y
+_VISIBLE, _PARTLY_VISIBLE = 0.95, 0.5
+_TYPES = ("Pedestrian", "Person_sitting")
+_SPLITS = {"training": "train", "testing": "test"}
+_HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
+_NO_LABELS = "images whose people are unknown have no label file"
+_REENCODED = "JPEG images are stored anew as PNG, which programs for KITTI expect; no pixel changes"
+
+
+def _roots(folder: Path) -> list[Path]:
+    return [place for place in (folder, folder / "training", folder / "testing") if (place / _IMAGES).is_dir()]
+
+
+def recognises(folder: Path) -> bool:
+    """Return whether a folder has ``image_2``, itself or in ``training``."""
+    return bool(_roots(folder))
+
+
+def read(folder: Path) -> PhotoSource:
+    """Open a set.
+
+    Raises:
+        DatasetError: telling everything that is wrong, each with file and line.
+    """
+    problems: list[str] = []
+    ignored: Counter[str] = Counter()
+    digest = hashlib.sha256()
+    listed = [(root, path) for root in _roots(folder) for path in images_below(root / _IMAGES)]
+    if not listed:
+        problems.append(f"{folder}: has no images in {_IMAGES}/")
+    frames = []
+    keys = keys_for([path.relative_to(folder).as_posix() for _, path in listed])
+    for key, (root, path) in zip(keys, listed, strict=True):
+        try:
+            photo = Photo.open(folder, path)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        labels = (root / _LABELS / path.relative_to(root / _IMAGES)).with_suffix(".txt")
+        people = _people(labels, photo.size_px, problems, ignored, digest) if labels.is_file() else None
+        meta = {"split": _SPLITS[root.name]} if root != folder and root.name in _SPLITS else {}
+        frames.append(Frame(key, photo, people, meta=meta))
+    if problems:
+        raise told(folder, problems)
+    unknown = sum(frame.people is None for frame in frames)
+    remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
+    return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*remarks, *ignored_remark(ignored)])
+
+
+def _people(
+    path: Path, size_px: tuple[int, int], problems: list[str], ignored: Counter[str], digest: Any
+) -> tuple[Person, ...]:
+    try:
+        data = small_file(path)
+        digest.update(hashlib.sha256(data).digest())
+        rows = lines(data)
+        if len(rows) > MAX_OBJECTS:
+            raise ValueError(f"{len(rows)} objects are in one image, more than {MAX_OBJECTS} are refused")
+    except ValueError as error:
+        problems.append(f"{path}: {error}")
+        return ()
+    people = []
+    for number, fields in rows:
+        name = fields[0]
+        if name.lower() == _DONT_CARE:
+            continue
+        if role(name) != PERSON:
+            ignored[name] += 1
+            continue
+        try:
+            people.append(_person(fields, size_px))
+        except ValueError as error:
+            problems.append(f"{path}: line {number}: {error}")
+    return tuple(people)
+
+
+def _person(fields: list[str], size_px: tuple[int, int]) -> Person:
+    if len(fields) not in (_FIELDS, _FIELDS + 1):  # a result has a score besides
+        raise ValueError(f"has {len(fields)} fields, expected {_FIELDS}")
+    truncated, occluded, alpha, *rest = numbers(fields[1:_FIELDS])
+    box = checked_box(rest[:4], size_px, "box")
+    if box[0] == box[2] or box[1] == box[3]:
+        raise ValueError("box has no width or height")
+    attributes: dict[str, Any] = {}
+    if 0 <= truncated <= 1:
+        attributes["truncated"] = truncated
+    if occluded in (0, 1, 2):
+        attributes["occluded"] = int(occluded)
+    if fields[0].lower() == "person_sitting":
+        attributes["kitti_type"] = "Person_sitting"
+    space = (alpha, *rest[4:])
+    if space != _UNKNOWN_3D:
+        attributes["kitti_3d"] = list(space)
+    return Person(box_xyxy_px=box, attributes=attributes)
+
+
+def write(export: Export) -> None:
+    """Put all images as PNG, each with its label file."""
+    for picture in export:
+        export.put(f"{_IMAGES}/{picture.key}.png", _png(export, picture))
+        if picture.people is None:
+            export.remark(_NO_LABELS)
+            continue
+        rows = [row for person in picture.people if (row := _row(export, person, picture.size_px))]
+        export.put(f"{_LABELS}/{picture.key}.txt", "".join(rows).encode())
+
+
+def _png(export: Export, picture: Picture) -> bytes:
+    if picture.suffix == "png":
+        return picture.data
+    export.remark(_REENCODED)
+    buffer = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(picture.data), formats=("JPEG",)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"an image of {image.width}x{image.height} pixels is refused")
+            image.convert("RGB").save(buffer, "PNG", compress_level=4)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"{export.name}: sample {picture.key}: its image is damaged: {error}") from None
+    return buffer.getvalue()
+
+
+def _row(export: Export, person: Person, size_px: tuple[int, int]) -> str | None:
+    box = person.box_xyxy_px
+    if box is None and person.rotated_box is not None:
+        export.remark(_HULLS)
+        box = hull(person.rotated_box)
+    cut = None if box is None else clipped(box, size_px)
+    edges = None if cut is None else [round(value, 2) for value in cut]
+    if edges is None or edges[0] == edges[2] or edges[1] == edges[3]:
+        export.dropped("people without a box in the image")
+        return None
+    count_dropped(export, person, {"box_xyxy_px", "attributes", "visible_fraction"})
+    kept = {"truncated", "occluded", "kitti_type", "kitti_3d"}
+    if set(person.attributes) - kept:
+        export.dropped("attributes")
+    name = person.attributes.get("kitti_type")
+    truncated = person.attributes.get("truncated")
+    ratio = float(truncated) if is_finite(truncated) and 0 <= truncated <= 1 else _UNKNOWN_RATIO
+    space = person.attributes.get("kitti_3d")
+    known = isinstance(space, list | tuple) and len(space) == len(_UNKNOWN_3D) and all(map(is_finite, space))
+    alpha, *rest = space if known and space is not None else _UNKNOWN_3D
+    values = " ".join(f"{value:.2f}" for value in (alpha, *edges, *rest))
+    return f"{name if name in _TYPES else _TYPES[0]} {ratio:.2f} {_occlusion(person)} {values}\n"
+
+
+def _occlusion(person: Person) -> int:
+    stated = person.attributes.get("occluded")
+    if isinstance(stated, int) and not isinstance(stated, bool) and stated in (0, 1, 2):
+        return stated
+    if person.visible_fraction is None:
+        return _UNKNOWN_OCCLUSION
+    return 0 if person.visible_fraction >= _VISIBLE else 1 if person.visible_fraction >= _PARTLY_VISIBLE else 2
+
+
+FORMAT = Format("kitti", "KITTI object labels (image_2, label_2)", recognises, read, write)

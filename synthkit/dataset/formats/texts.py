@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small label files of strangers, read with limits; and images in folders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from synthkit.dataset.formats.photos import SUFFIXES
+
+_MAX_BYTES = 4_000_000
+SPLITS = ("train", "val", "valid", "test")
+
+
+def small_file(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
+    """Return a label file's bytes.
+
+    Raises:
+        ValueError: when it cannot be read, or is too large to be one image's labels.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if len(data) > max_bytes:
+        raise ValueError(f"is larger than {max_bytes} bytes, too large for labels")
+    return data
+
+
+def lines(data: bytes) -> list[tuple[int, list[str]]]:
+    """Return (line number, fields) of the lines that are not empty.
+
+    Raises:
+        ValueError: when it is no text.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is no UTF-8 text") from None
+    numbered = ((number, line.split()) for number, line in enumerate(text.splitlines(), 1))
+    return [(number, fields) for number, fields in numbered if fields]
+
+
+def numbers(fields: list[str]) -> list[float]:
+    """Return finite numbers.
+
+    Raises:
+        ValueError: naming the first field that is none.
+    """
+    values = []
+    for field in fields:
+        try:
+            value = float(field)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"expected finite numbers, got {field[:30]!r}")
+        values.append(value)
+    return values
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield all images in a folder and the folders in it, in order; hidden ones and links to folders are left out."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from images_below(path)
+        elif path.suffix.lower() in SUFFIXES and path.is_file():
+            yield path
+
+
+def split_of(name: str) -> dict[str, str]:
+    """Return ``{"split": ...}`` when a folder of a file's relative name is called like a split."""
+    parts = [part for part in name.split("/")[:-1] if part in SPLITS]
+    return {"split": "val" if parts[0] == "valid" else parts[0]} if parts else {}

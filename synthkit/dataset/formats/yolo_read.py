@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading YOLO's text files; see ``yolo.py`` for what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from synthkit.dataset.formats.base import told
+from synthkit.dataset.formats.labels import HEAD, checked_box, ignored_remark, role, with_heads
+from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
+from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file, split_of
+from synthkit.sample import Box, Person, RotatedBox
+
+_NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "labels/classes.txt")
+_MAX_YAML_BYTES = 200_000
+_LOOKED_AT = 500  # label files, to tell what the set holds
+_SLACK = 0.01  # of the image, for rounding
+_FAR = 1.0  # images beyond which no corner of a rotated box can lie
+_RIGHT_ANGLE = 1e-3  # cosine up to which a corner counts as one
+
+
+def columns_of(folder: Path) -> int | None:
+    """Return how many fields the first label has: 0 when there is none, None when this is no YOLO set."""
+    if not folder.is_dir():
+        return None
+    places = [place for place in _label_folders(folder) if place.is_dir()]
+    if _names_file(folder) is None or not places:
+        return None
+    listed = 0
+    for path in islice((path for place in places for path in place.glob("*.txt")), _LOOKED_AT):
+        if path.name in _NAME_LISTS:
+            continue
+        listed += 1
+        try:
+            rows = lines(small_file(path))
+            if rows:
+                return len(numbers(rows[0][1]))
+        except ValueError:
+            continue
+    return 0 if listed else None
+
+
+def read(form: str, columns: int, folder: Path) -> PhotoSource:
+    """Open a set.
+
+    Args:
+        form, columns: the format's name, and how many fields its lines have.
+
+    Raises:
+        DatasetError: telling everything that is wrong, each with file and line.
+    """
+    problems: list[str] = []
+    names = _names(folder, problems)
+    reader = _Reader(columns, names, problems)
+    paths = list(images_below(folder)) if folder.is_dir() else []
+    if not paths:
+        problems.append(f"{folder}: has no images (jpg, png)")
+    keys = keys_for([path.relative_to(folder).as_posix() for path in paths])
+    owners: dict[Path, Path] = {}
+    frames = []
+    for key, path in zip(keys, paths, strict=True):
+        labels = _label_file(folder, path)
+        if owners.setdefault(labels, path) != path:
+            problems.append(f"{path}: has the same label file as {owners[labels].name}; rename one of the two")
+        try:
+            photo = Photo.open(folder, path, turned=True)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        frames.append(Frame(key, photo, reader.people(labels, photo), meta=split_of(photo.name)))
+    if problems:
+        raise told(folder, problems)
+    unknown = sum(frame.people is None for frame in frames)
+    remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
+    digest = hashlib.sha256(repr(names).encode() + reader.digest.digest())
+    return PhotoSource(form, folder, frames, digest.hexdigest(), remarks=[*remarks, *ignored_remark(reader.ignored)])
+
+
+class _Reader:
+    """Reads label files, and remembers what they hold."""
+
+    def __init__(self, columns: int, names: dict[int, str], problems: list[str]) -> None:
+        self._columns, self._names, self._problems = columns, names, problems
+        self.digest = hashlib.sha256()
+        self.ignored: Counter[str] = Counter()
+
+    def people(self, path: Path, photo: Photo) -> tuple[Person, ...] | None:
+        """Return the people of a label file, None when there is no such file; problems are noted."""
+        if not path.is_file():
+            return None
+        objects: list[Person | Box] = []
+        try:
+            data = small_file(path)
+            self.digest.update(hashlib.sha256(data).digest())
+            rows = lines(data)
+        except ValueError as error:
+            self._problems.append(f"{path}: {error}")
+            return None
+        for number, fields in rows:
+            try:
+                found = self._object(fields, photo.size_px)
+            except ValueError as error:
+                self._problems.append(f"{path}: line {number}: {error}")
+                continue
+            objects += [] if found is None else [found]
+        try:
+            return tuple(with_heads(objects))
+        except ValueError as error:
+            self._problems.append(f"{path}: {error}")
+            return None
+
+    def _object(self, fields: list[str], size_px: tuple[int, int]) -> Person | Box | None:
+        if len(fields) != self._columns:
+            hint = "; key points and polygons are not read" if len(fields) > self._columns else ""
+            raise ValueError(f"has {len(fields)} fields, expected {self._columns}{hint}")
+        number, *values = numbers(fields)
+        if number not in self._names:
+            raise ValueError(f"class {number:g} is not among the {len(self._names)} names")
+        name = self._names[int(number)]
+        kind = role(name)
+        if kind is None:
+            self.ignored[name] += 1
+            return None
+        if len(values) == 4:
+            box = _upright(values, size_px)
+            return box if kind == HEAD else Person(box_xyxy_px=box)
+        rotated = _rotated(values, size_px)
+        if kind == HEAD:
+            return checked_box(_bounds(values, size_px), size_px, "a head's box")
+        return Person(rotated_box=rotated)
+
+
+def _upright(values: Sequence[float], size_px: tuple[int, int]) -> Box:
+    cx, cy, w, h = values
+    if not (min(cx, cy) >= -_SLACK and max(cx, cy, w, h) <= 1 + _SLACK):
+        raise ValueError(f"box ({cx:g}, {cy:g}, {w:g}, {h:g}) must be fractions of the image, 0..1")
+    if w <= 0 or h <= 0:
+        raise ValueError(f"box has the size {w:g}x{h:g}, expected more than 0")
+    width, height = size_px
+    edges = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
+    return checked_box(edges, size_px, "box")
+
+
+def _corners(values: Sequence[float], size_px: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(values, dtype=np.float64).reshape(4, 2) * size_px
+
+
+def _bounds(values: Sequence[float], size_px: tuple[int, int]) -> list[float]:
+    corners = _corners(values, size_px)
+    return [float(value) for value in (*corners.min(axis=0), *corners.max(axis=0))]
+
+
+def _rotated(values: Sequence[float], size_px: tuple[int, int]) -> RotatedBox:
+    """Return the rotated box of four corners, the smallest one around them when they are no rectangle."""
+    if min(values) < -_FAR or max(values) > 1 + _FAR:
+        raise ValueError("corners must be fractions of the image, about 0..1")
+    corners = _corners(values, size_px)
+    across = (corners[1] - corners[0] + corners[2] - corners[3]) / 2
+    along = (corners[3] - corners[0] + corners[2] - corners[1]) / 2
+    w, h = (math.hypot(*side) for side in (across, along))
+    if w <= 0 or h <= 0:
+        raise ValueError("corners lie on a line, expected a box")
+    skew = np.abs(corners[0] + corners[2] - corners[1] - corners[3]).max() / (w + h)
+    if abs(float(across @ along)) > _RIGHT_ANGLE * w * h or skew > _RIGHT_ANGLE:
+        (cx, cy), (w, h), degrees = cv2.minAreaRect(corners.astype(np.float32))
+        return RotatedBox.normalized(cx, cy, w, h, degrees)
+    cx, cy = corners.mean(axis=0)
+    return RotatedBox.normalized(float(cx), float(cy), w, h, math.degrees(math.atan2(across[1], across[0])))
+
+
+def _label_file(folder: Path, image: Path) -> Path:
+    """Return where an image's labels are: labels/ for images/, the last one in its path."""
+    parts = list(image.relative_to(folder).parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return folder.joinpath(*parts).with_suffix(".txt")
+
+
+def _label_folders(folder: Path) -> Iterator[Path]:
+    yield from (folder / "labels", *sorted(folder.glob("labels/*")), *sorted(folder.glob("*/labels")))
+    yield from (folder, folder / "obj_train_data")
+
+
+def _names_file(folder: Path) -> Path | None:
+    tables = sorted({*folder.glob("*.yaml"), *folder.glob("*.yml")}, key=lambda path: (path.stem != "data", path.name))
+    for path in (*tables, *(folder / name for name in _NAME_LISTS)):
+        if path.is_file():
+            return path
+    return None
+
+
+def _names(folder: Path, problems: list[str]) -> dict[int, str]:
+    """Return the class names by number; what is wrong with them is noted."""
+    path = _names_file(folder)
+    if path is None:
+        problems.append(f"{folder}: has no class names; expected a data.yaml with, for example, 'names: [person]'")
+        return {}
+    try:
+        data = small_file(path, _MAX_YAML_BYTES)
+        if path.suffix not in (".yaml", ".yml"):
+            return {n: " ".join(fields) for n, (_, fields) in enumerate(lines(data))}
+        return _yaml_names(data)
+    except ValueError as error:
+        problems.append(f"{path}: {error}")
+        return {}
+
+
+def _yaml_names(data: bytes) -> dict[int, str]:
+    """Return ``names`` of a YAML file. Nothing else in it counts, and its paths are not followed.
+
+    Raises:
+        ValueError: when it is no YAML, or has no such list or table.
+    """
+    import yaml
+
+    try:
+        # Anchors can make a small file stand for an endless one.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, yaml.SafeLoader)):
+            raise ValueError("has YAML aliases, which are refused")
+        table = yaml.safe_load(data)
+    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(f"is no YAML: {' '.join(str(error).split())[:160]}") from None
+    names = table.get("names") if isinstance(table, dict) else None
+    pairs = (
+        list(names.items()) if isinstance(names, dict) else list(enumerate(names)) if isinstance(names, list) else []
+    )
+    if not pairs or not all(isinstance(n, int) and isinstance(name, str | int | float) for n, name in pairs):
+        raise ValueError("has no 'names': expected a list of class names, or a table of numbers and names")
+    return {number: str(name) for number, name in pairs}

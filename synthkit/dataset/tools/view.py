@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set as one HTML file to look at: images with their truth on top, which the browser switches on and off."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+from PIL import Image
+
+import synthkit
+from synthkit.config import setting
+from synthkit.dataset import description, storage
+from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools.truth import INSTANCES
+from synthkit.errors import ConfigError, SynthkitError
+from synthkit.interfaces import Progress, silent
+from synthkit.report.drawing import encode
+from synthkit.sample import Layer, Person, Sample
+from synthkit.seeds import Seeds
+
+_DECIMALS = 1
+_QUALITY = 84
+_SIDES = ("left", "right")
+_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+SKELETON: Sequence[tuple[str, str]] = (
+    *((f"{side}_{a}", f"{side}_{b}") for side in _SIDES for a, b in _LIMBS),
+    *((f"{side}_shoulder", f"{side}_hip") for side in _SIDES),
+    *(("nose", f"{side}_eye") for side in _SIDES),
+    *((f"{side}_eye", f"{side}_ear") for side in _SIDES),
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+)
+"""Which named points are joined by a line, after COCO's seventeen."""
+
+
+@attrs.frozen
+class Shown:
+    """What is shown: how many samples, chosen by which seed, and the longer side of their pictures."""
+
+    count: int = setting(48, help="samples")
+    seed: int = setting(0, help="seed of their choice")
+    size_px: int = setting(640, help="longer side of a picture at most")
+
+
+def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: Progress = silent) -> int:
+    """Write a page of samples, evenly drawn by a seed where not all are shown; return how many it holds.
+
+    The page needs nothing but itself: pictures are embedded, and its policy forbids it the network.
+
+    Raises:
+        ConfigError: when ``out`` is not named as HTML. DatasetError: when the set cannot be read.
+        SynthkitError: when jinja2 is not installed.
+    """
+    shown = shown or Shown()
+    if out.suffix.lower() not in (".html", ".htm"):  # a mistyped name must not cost the file that has it
+        raise ConfigError([f"--out {out}: expected a name that ends in .html"])
+    try:
+        import jinja2
+    except ImportError:
+        raise SynthkitError("the gallery needs jinja2: pip install 'synthkit-core[report]'") from None
+    data = Dataset.open(path, layers=(INSTANCES,))
+    chosen = _chosen(len(data), shown)
+    items = []
+    for n, index in enumerate(chosen):
+        progress("view", n, len(chosen))
+        items.append(_item(data[index], shown.size_px))
+    progress("view", len(chosen), len(chosen))
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style, script = _asset("view.css"), _asset("view.js")
+    html = environment.from_string(_asset("view.html")).render(
+        name=str(data.path).rstrip("/").rpartition("/")[2] or str(data.path),
+        total=len(data),
+        content=data.fingerprint[:12],
+        content_data={"samples": items, "skeleton": [list(pair) for pair in SKELETON]},
+        shown=shown,
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        version=synthkit.__version__,
+    )
+    with storage.disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_atomically(out, [html.encode(errors="replace")])
+    return len(items)
+
+
+def _chosen(total: int, shown: Shown) -> list[int]:
+    if shown.count >= total:
+        return list(range(total))
+    draw = Seeds(shown.seed).stream("view")
+    return sorted(draw.choice(total, shown.count, replace=False).tolist())
+
+
+def _item(sample: Sample, size_px: int) -> dict[str, Any]:
+    width, height = sample.size_px
+    scale = min(1.0, size_px / max(width, height))
+    picture = sample.image
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    layer = sample.layers.get(INSTANCES)
+    source = base64.b64encode(encode(picture, quality=_QUALITY)).decode()
+    return {
+        "key": sample.key,
+        "size": [width, height],
+        "source": f"data:image/jpeg;base64,{source}",
+        "place": [str(part) for part in (sample.sequence, sample.frame) if part is not None],
+        "meta": _texts(sample.meta),
+        "people": None if sample.people is None else [_person(person, layer) for person in sample.people],
+    }
+
+
+def _person(person: Person, layer: Layer | None) -> dict[str, Any]:
+    turned, head = person.rotated_box, person.head_px
+    table = {
+        "instance": person.instance,
+        "identity": person.identity,
+        "visible": person.visible_fraction,
+        "box": _rounded(person.box_xyxy_px),
+        "rotated": None if turned is None else _rounded(turned.corners_px().ravel().tolist()),
+        "head": _rounded(head),
+        "headBox": _rounded(person.head_box_xyxy_px),
+        "points": {
+            name: [*(_rounded((point.x_px, point.y_px)) or ()), point.visible is not False]
+            for name, point in person.keypoints.items()
+        },
+        "mask": "" if layer is None or person.instance is None else outline(layer, person.instance),
+        "attributes": _texts(person.attributes),
+    }
+    return {key: value for key, value in table.items() if value not in (None, "", {})}
+
+
+def outline(layer: Layer, instance: int) -> str:
+    """Return the outlines of an instance's pixels as the data of an SVG path, holes too."""
+    if layer.ndim != 2:
+        return ""
+    mask = (layer == instance).astype(np.uint8)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return ""
+    top, left = int(rows[0]), int(columns[0])
+    cut = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    # Doubled with a border, so that contours, which run through pixel centres, come to lie on the edges.
+    doubled = np.pad(cv2.resize(cut, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), 1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    parts = []
+    for contour in contours:
+        corners = cv2.approxPolyDP(contour, 1.4, True)[:, 0]
+        places = [f"{left + (x - 0.5) / 2:g},{top + (y - 0.5) / 2:g}" for x, y in corners.tolist()]
+        if len(places) > 2:
+            parts.append(f"M{' '.join(places)}Z")
+    return "".join(parts)
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return short texts of plain values, for reading."""
+    found = {}
+    for name, value in values.items():
+        text = value if isinstance(value, str) else description.dump(value).decode()
+        found[str(name)] = text if len(text) <= 120 else f"{text[:117]}..."
+    return found
+
+
+def _rounded(values: Sequence[float] | None) -> list[float] | None:
+    return None if values is None else [round(value, _DECIMALS) + 0.0 for value in values]
+
+
+def _asset(name: str) -> str:
+    return resources.files("synthkit.dataset.tools").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -17,14 +17,13 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from synthkit.config import between, setting
-from synthkit.dataset import description
+from synthkit.dataset import description, images
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 
-MAX_PIXELS = 80_000_000  # more is taken for a decompression bomb
+MAX_PIXELS = images.MAX_PIXELS
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "image.png", "image.jpg", "image.jpeg")
 JSON_SUFFIX = "json"
 
@@ -35,8 +34,6 @@ _NPY_HEADER = re.compile(
     rb"'shape': \(((?:\d{1,15}, ?)*\d{0,15})\),? ?\}\s*"
 )
 _MAX_NPY_HEADER_BYTES = 10_000
-_PNG_LEVEL = 4
-_MODES = {"1": "L", "LA": "L", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "I": "I;16", "F": "L"}
 
 
 @attrs.frozen
@@ -88,7 +85,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str) -> Sample:
     if suffix is None:
         raise DatasetError(f"{where}: sample {key} has no image ({', '.join(IMAGE_SUFFIXES)})")
     try:
-        image = _decode_image(members[suffix], "RGB")
+        image = images.decode(members[suffix], rgb=True)
         layers = {name: decode_layer(kind, data) for name, kind, data in _layers(members, suffix)}
         known = description.from_json(members[JSON_SUFFIX]) if JSON_SUFFIX in members else {}
         return Sample(key=key, image=image, layers=layers, **known)
@@ -124,7 +121,7 @@ def decode_layer(kind: str, data: bytes) -> npt.NDArray[Any]:
     Raises:
         ValueError: when they are damaged, of another kind, too large, or hold objects.
     """
-    return decode_npy(data) if kind == "npy" else _decode_image(data, None)
+    return decode_npy(data) if kind == "npy" else images.decode(data, rgb=False)
 
 
 def _layers(members: Mapping[str, bytes], image_suffix: str) -> list[tuple[str, str, bytes]]:
@@ -150,35 +147,14 @@ def _stored(name: str, layer: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _layer_member(name: str, layer: npt.NDArray[Any]) -> tuple[str, bytes]:
     eight_bit = layer.dtype == np.uint8 and (layer.ndim == 2 or layer.shape[2:] == (3,))
     if eight_bit or (layer.dtype == np.uint16 and layer.ndim == 2):
-        return f"{name}.png", _png(layer)
+        return f"{name}.png", images.png(layer)
     buffer = io.BytesIO()
     np.save(buffer, layer, allow_pickle=False)
     return f"{name}.npy", buffer.getvalue()
 
 
 def _image_bytes(image: npt.NDArray[np.uint8], config: CodecConfig) -> bytes:
-    if config.image_format == "png":
-        return _png(image)
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=config.jpeg_quality, subsampling=0, optimize=False)
-    return buffer.getvalue()
-
-
-def _png(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG", compress_level=_PNG_LEVEL)
-    return buffer.getvalue()
-
-
-def _decode_image(data: bytes, mode: str | None) -> npt.NDArray[Any]:
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"an image of {image.width}x{image.height} pixels is refused")
-            target = mode or _MODES.get(image.mode, image.mode)
-            return np.asarray(image if image.mode == target else image.convert(target))
-    except (OSError, SyntaxError, EOFError, OverflowError, Image.DecompressionBombError) as error:
-        raise ValueError(f"its image is damaged or no PNG or JPEG: {error}") from None
+    return images.png(image) if config.image_format == "png" else images.jpeg(image, config.jpeg_quality)
 
 
 def decode_npy(data: bytes, *, kinds: str = "biuf") -> npt.NDArray[Any]:

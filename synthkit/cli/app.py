@@ -230,7 +230,7 @@ def convert(
     """Turn labelled images of another format into a data set, or a data set into another format."""
     from synthkit.dataset import formats
 
-    with _terminal() as terminal:
+    with on_terminal() as terminal:
         if to is None:
             made = formats.convert(source, out, form=form, max_size_px=max_size, progress=terminal, tell=terminal.tell)
             result = f"converted: {made.path} ({len(made)} samples)"
@@ -240,19 +240,6 @@ def convert(
             )
             result = f"exported: {exported.path} ({exported.images} images)"
     typer.echo(result)
-
-
-@app.command()
-def verify(path: Annotated[Path, typer.Argument(help="Data set to check.")]) -> None:
-    """Check every byte and box of a data set."""
-    from synthkit.dataset.verify import verify as check
-
-    with _terminal() as progress:
-        report = check(path, progress=progress)
-    for problem in report.problems:
-        typer.echo(f"problem: {problem}", err=True)
-    typer.echo(f"{path}: {report.samples} samples in {report.shards} shards, {len(report.problems)} problems")
-    raise typer.Exit(1 if report.problems else 0)
 
 
 @app.command()
@@ -358,13 +345,18 @@ def _plan(
 def _session(plan: Plan, workers: int | None = None) -> Iterator[Session]:
     from synthkit.session import Session
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with _terminal() as terminal:
-        yield Session(plan.registry, plan.run, workers or cores, terminal, terminal.tell)
+    with on_terminal() as terminal:
+        yield Session(plan.registry, plan.run, workers or cores(), terminal, terminal.tell)
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def _terminal() -> Iterator[Terminal]:
+def on_terminal() -> Iterator[Terminal]:
+    """Show progress; an interrupt ends the command with a line that says how to go on."""
     from synthkit.cli.progress import Terminal
 
     try:
@@ -395,3 +387,6 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
     for result in results:
         interval = "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
         typer.echo(f"{result.name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
+
+
+import synthkit.cli.data  # noqa: E402, F401 - its commands are part of the app

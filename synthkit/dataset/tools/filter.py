@@ -91,8 +91,8 @@ class Conditions:
 
 def filtered(
     source: Path | str, out: Path, conditions: Conditions, *, workers: int = 0, progress: Progress = silent
-) -> Dataset:
-    """Write the samples that fulfil the conditions as a set at ``out``.
+) -> tuple[Dataset, int]:
+    """Write the samples that fulfil the conditions as a set at ``out``; return it, and of how many places.
 
     What was left out, and for which condition, is counted in the notes. A hole of the source whose key
     is asked for stays a hole: nobody knows what would have been in it.
@@ -124,9 +124,10 @@ def filtered(
         data, out, filter={"conditions": asked, "places": len(places), "kept": len(chosen),
                            "left_out": dict(sorted(left_out.items()))},
     )  # fmt: skip
-    return copying.copy(
+    made = copying.copy(
         [Origin(data)], chosen, out, identity=identity, notes=notes, verb="filter", workers=workers, progress=progress
     )
+    return made, len(places)
 
 
 def longer_side_px(person: Person) -> float:

@@ -8,10 +8,11 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import attrs
 
+from synthkit.config import nearest
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.allotment import allot
@@ -53,6 +54,20 @@ def parse_parts(text: str) -> dict[str, float]:
     return shares
 
 
+def checked_by(text: str) -> By:
+    """Return what to split by, when it is one of those.
+
+    Raises:
+        ConfigError: when it is none.
+    """
+    found = next((by for by in get_args(By) if by == text), None)
+    if found is None:
+        raise ConfigError(
+            [f"--by: expected one of {', '.join(get_args(By))}, got {text!r}{nearest(text, get_args(By))}"]
+        )
+    return cast(By, found)
+
+
 @attrs.frozen(eq=False)
 class Split:
     """The parts by name, and how many groups there were."""
@@ -86,8 +101,6 @@ def split(
         DatasetError: when nothing says what the samples are to be split by, when a part would stay
             empty, or when ``out`` holds something else.
     """
-    if by not in get_args(By):
-        raise ConfigError([f"--by {by}: expected one of {', '.join(get_args(By))}"])
     data = Dataset.open(source)
     places = copying.picks(data)
     keys, marks = _marks(data, places, by, progress)

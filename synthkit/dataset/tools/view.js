@@ -147,7 +147,7 @@ function enlarge(number) {
   current = number;
   const sample = data.samples[number];
   const [width, height] = sample.size;
-  byId("picture").style.setProperty("--ratio", width / height);
+  dialog.style.setProperty("--ratio", width / height);
   picture(sample, byId("picture"), false);
   byId("title").textContent = sample.key;
   const place = sample.place.length ? ` · ${sample.place.join(", frame ")}` : "";

@@ -166,7 +166,10 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Return short texts of plain values, for reading."""
     found = {}
     for name, value in values.items():
-        text = value if isinstance(value, str) else description.dump(value).decode()
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            text = ", ".join(value)
+        else:
+            text = value if isinstance(value, str) else description.dump(value).decode()
         found[str(name)] = text if len(text) <= 120 else f"{text[:117]}..."
     return found
 

@@ -215,6 +215,21 @@ class Skipped:
     reason: str
 
 
+@attrs.frozen(eq=False)
+class Sidecar:
+    """What was found out later about a sample of another set: detections, masks, surfaces; no pixels.
+
+    Args:
+        key: the sample's key. people: found in it, where people were looked for.
+        layers: arrays of the image's height and width, by name. meta: plain JSON values.
+    """
+
+    key: str = attrs.field(validator=_check_key)
+    people: tuple[Person, ...] | None = attrs.field(default=None, converter=_people)
+    layers: Mapping[str, Layer] = attrs.field(factory=dict, converter=_locked_layers)
+    meta: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
+
+
 def evolve(thing: _T, **changes: Any) -> _T:
     """Return a copy of a frozen sample, person or config with some fields changed."""
     return attrs.evolve(thing, **changes)  # type: ignore[misc]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from synthkit.config import between, setting
 from synthkit.dataset import description, images
 from synthkit.errors import DatasetError
-from synthkit.sample import Sample
+from synthkit.sample import Sample, Sidecar
 
 MAX_PIXELS = images.MAX_PIXELS
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "image.png", "image.jpg", "image.jpeg")
@@ -53,22 +53,26 @@ class Encoded:
     content: bytes
 
 
-def encode(sample: Sample, config: CodecConfig) -> Encoded:
-    """Return a sample as members; the same sample gives the same bytes within one environment.
+def encode(sample: Sample | Sidecar, config: CodecConfig) -> Encoded:
+    """Return a sample (or sidecar) as members; the same one gives the same bytes within one environment.
 
     Raises:
-        DatasetError: when the sample holds what cannot be stored, naming its key.
+        DatasetError: when it holds what cannot be stored, naming its key.
     """
+    members: list[tuple[str, bytes]] = []
+    pixels = None
     try:
         text = description.to_json(sample)
-        image = _image_bytes(sample.image, config)
+        if isinstance(sample, Sample):
+            image = _image_bytes(sample.image, config)
+            members.append((config.image_format, image))
+            # A JPEG's pixels depend on its decoder; its bytes identify it better.
+            pixels = sample.image if config.image_format == "png" else np.frombuffer(image, np.uint8)
         layers = [(name, _stored(name, sample.layers[name])) for name in sorted(sample.layers)]
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"sample {sample.key}: cannot be stored: {error}") from None
-    members = [(config.image_format, image), (JSON_SUFFIX, text)]
+    members.append((JSON_SUFFIX, text))
     members += [_layer_member(name, layer) for name, layer in layers]
-    # A JPEG's pixels depend on its decoder; its bytes identify it better.
-    pixels = sample.image if config.image_format == "png" else np.frombuffer(image, np.uint8)
     return Encoded(sample.key, tuple(members), _digest(sample.key, text, pixels, layers))
 
 
@@ -93,16 +97,32 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str) -> Sample:
         raise DatasetError(f"{where}: sample {key} cannot be read: {error}") from None
 
 
-def content_digest(sample: Sample, members: Mapping[str, bytes]) -> bytes:
-    """Return the digest of a decoded sample, equal to the one ``encode`` gave.
+def decode_sidecar(key: str, members: Mapping[str, bytes], *, where: str) -> Sidecar:
+    """Return the sidecar whose members are given by suffix.
+
+    Raises:
+        DatasetError: naming archive and key, when a member is damaged or refused.
+    """
+    try:
+        layers = {name: decode_layer(kind, data) for name, kind, data in _layers(members, "")}
+        known = description.from_json(members[JSON_SUFFIX]) if JSON_SUFFIX in members else {}
+        return Sidecar(key=key, layers=layers, people=known.get("people"), meta=known.get("meta", {}))
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{where}: sidecar {key} cannot be read: {error}") from None
+
+
+def content_digest(sample: Sample | Sidecar, members: Mapping[str, bytes]) -> bytes:
+    """Return the digest of a decoded sample or sidecar, equal to the one ``encode`` gave.
 
     Args:
         sample: as decoded, with all its layers. members: what it was decoded from.
     """
-    pixels: npt.NDArray[Any] = sample.image
-    if "png" not in members:
-        suffix = next(s for s in IMAGE_SUFFIXES if s in members)
-        pixels = np.frombuffer(members[suffix], np.uint8)
+    pixels: npt.NDArray[Any] | None = None
+    if isinstance(sample, Sample):
+        pixels = sample.image
+        if "png" not in members:
+            suffix = next(s for s in IMAGE_SUFFIXES if s in members)
+            pixels = np.frombuffer(members[suffix], np.uint8)
     layers = [(name, sample.layers[name]) for name in sorted(sample.layers)]
     return _digest(sample.key, members.get(JSON_SUFFIX, b""), pixels, layers)
 
@@ -180,12 +200,19 @@ def _npy_header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
     if data[:6] != b"\x93NUMPY" or not length_bytes or match is None:
         raise ValueError("an npy header is damaged, or of objects or records")
     shape = tuple(int(number) for number in match[3].replace(b" ", b"").split(b",") if number)
-    return shape, match[2] == b"True", np.dtype(match[1].decode()), start
+    try:
+        dtype = np.dtype(match[1].decode())
+    except TypeError:
+        raise ValueError(f"an npy of unknown numbers {match[1].decode()!r} is refused") from None
+    return shape, match[2] == b"True", dtype, start
 
 
-def _digest(key: str, text: bytes, pixels: npt.NDArray[Any], layers: list[tuple[str, npt.NDArray[Any]]]) -> bytes:
+def _digest(
+    key: str, text: bytes, pixels: npt.NDArray[Any] | None, layers: list[tuple[str, npt.NDArray[Any]]]
+) -> bytes:
     digest = hashlib.sha256()
-    for name, array in [("image", pixels), *layers]:
+    image = [] if pixels is None else [("image", pixels)]
+    for name, array in image + layers:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
     digest.update(key.encode() + b"\n" + text)

@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 
 from synthkit.camera import FisheyeCamera
-from synthkit.sample import Keypoint, Person, RotatedBox, Sample
+from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Sidecar
 
 SCHEMA = 1
 UNKNOWN = "synthkit.unknown"
@@ -35,8 +35,8 @@ _PERSON_KEYS = frozenset(field.name for field in attrs.fields(Person))
 _KEYPOINT_KEYS = frozenset(field.name for field in attrs.fields(Keypoint))
 
 
-def to_json(sample: Sample) -> bytes:
-    """Return everything of a sample but its arrays and its key, as canonical UTF-8 JSON.
+def to_json(sample: Sample | Sidecar) -> bytes:
+    """Return everything of a sample or sidecar but its arrays and its key, as canonical UTF-8 JSON.
 
     Raises:
         ValueError: when ``meta`` or ``attributes`` hold what JSON cannot (NaN, objects), saying where.
@@ -46,11 +46,8 @@ def to_json(sample: Sample) -> bytes:
     table: dict[str, Any] = {"schema": SCHEMA}
     if sample.people is not None:
         table["people"] = [_person_table(person, f"people[{i}]") for i, person in enumerate(sample.people)]
-    if sample.camera is not None:
-        table["camera"] = _camera_table(sample.camera)
-    table |= _known({"sequence": plain(sample.sequence, "sequence"), "frame": plain(sample.frame, "frame")})
-    if sample.time_s is not None:
-        table["time_s"] = _digits(sample.time_s, FREE_DIGITS)
+    if isinstance(sample, Sample):
+        table |= _place_table(sample)
     if meta:
         table["meta"] = plain(meta, "meta")
     _restore(table, plain(unknown, "meta"), _SAMPLE_KEYS)
@@ -114,6 +111,14 @@ def plain(value: Any, where: str) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
     raise ValueError(f"{where} is of type {type(value).__name__}, expected a JSON value")
+
+
+def _place_table(sample: Sample) -> dict[str, Any]:
+    """Return where and when an image was taken, as far as it is known."""
+    time_s = None if sample.time_s is None else _digits(sample.time_s, FREE_DIGITS)
+    camera = None if sample.camera is None else _camera_table(sample.camera)
+    sequence, frame = plain(sample.sequence, "sequence"), plain(sample.frame, "frame")
+    return _known({"camera": camera, "sequence": sequence, "frame": frame, "time_s": time_s})
 
 
 def _person_table(person: Person, where: str) -> dict[str, Any]:

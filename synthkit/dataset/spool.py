@@ -19,7 +19,7 @@ from synthkit.dataset import codec, description, storage, tar
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.index import Entry
 from synthkit.errors import DatasetError
-from synthkit.sample import Sample, Skipped
+from synthkit.sample import Sample, Sidecar, Skipped
 
 
 @attrs.frozen
@@ -59,7 +59,7 @@ class SceneSpool:
         codec_config = config.structure(CodecConfig, values["codec"])
         return cls(Path(values["folder"]), codec_config, values["environment"])
 
-    def put(self, scene: int, results: Iterable[Sample | Skipped]) -> dict[str, int]:
+    def put(self, scene: int, results: Iterable[Sample | Sidecar | Skipped]) -> dict[str, int]:
         """Encode and keep a scene's results, whole or not at all; return the counts of both kinds.
 
         Raises:

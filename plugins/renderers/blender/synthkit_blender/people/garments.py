@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit_blender.people import fields
-from synthkit_blender.people.cutting import Piece, cut, smoothed, vertex_normals
+from synthkit_blender.people.cutting import Neighbours, Piece, cut, smoothed, vertex_normals
 from synthkit_blender.people.fields import BodyCoordinates, Field
 from synthkit_blender.people.mpfb import SKIRT, TIGHTS, BaseMesh
 from synthkit_blender.people.tailoring import ClothMesh, Tailor
@@ -75,6 +75,24 @@ CUTS: dict[str, Cut] = {
 }
 
 
+class Undersuit:
+    """The shells on one shape (V, 3) at rest, smoothed by as many rounds as garments ask for, each round done once."""
+
+    def __init__(self, shape_m: NDArray[np.float32], mesh: BaseMesh, around: dict[str, Neighbours], strength: Field):
+        self._mesh, self._around, self._strength = mesh, around, strength
+        self._rounds = {shell: [shape_m] for shell in around}
+        self._normals: dict[tuple[str, int], NDArray[np.float32]] = {}
+
+    def surface(self, shell: str, rounds: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return vertices and normals (V, 3) of a shell."""
+        done = self._rounds[shell]
+        while len(done) <= rounds:
+            done.append(smoothed(done[-1], self._around[shell], 1, self._strength))
+        if (shell, rounds) not in self._normals:
+            self._normals[shell, rounds] = vertex_normals(done[rounds], self._mesh.faces[shell])
+        return done[rounds], self._normals[shell, rounds]
+
+
 class Wardrobe:
     """Cuts garments out of the shells once and fits them to shapes."""
 
@@ -83,6 +101,8 @@ class Wardrobe:
         self._at = coordinates
         self._pieces: dict[str, Piece] = {}
         self._tailors: dict[tuple[str, float], Tailor] = {}
+        self._around = {shell: Neighbours.of(mesh.faces[shell]) for shell in (TIGHTS, SKIRT)}
+        self._strength = np.where(coordinates.on_arm > 0.5, 0.15, 0.5).astype(np.float32)
 
     def covers(self, kind: str) -> Field:
         """Return the garment's field (V,) on the whole base mesh."""
@@ -95,15 +115,15 @@ class Wardrobe:
             self._pieces[kind] = cut(self._mesh.faces[shell], self.covers(kind))
         return self._pieces[kind]
 
-    def fit(self, garment: GarmentSpec, shape_m: NDArray[np.float32], outermost: bool = True) -> ClothMesh:
-        """Fit a garment to a shape (V, 3) at rest; under another garment a collar is left out."""
+    def undersuit(self, shape_m: NDArray[np.float32]) -> Undersuit:
+        """Return what the garments of one shape (V, 3) at rest are fitted over."""
+        return Undersuit(shape_m, self._mesh, self._around, self._strength)
+
+    def fit(self, garment: GarmentSpec, under: Undersuit, outermost: bool = True) -> ClothMesh:
+        """Fit a garment; under another garment a collar is left out."""
         style = CUTS[garment.kind]
-        shell_faces = self._mesh.faces[style.shell]
         ease = self._ease(garment, style)
-        strength = np.full(len(shape_m), 0.5, np.float32)
-        strength[self._at.on_arm > 0.5] = 0.15
-        soft = smoothed(shape_m, shell_faces, style.smoothing, strength)
-        normals = vertex_normals(soft, shell_faces)
+        soft, normals = under.surface(style.shell, style.smoothing)
         outer = soft + normals * ease[:, None]
         inner = soft + normals * np.minimum(ease, 0.002)[:, None]
         return self._tailor(garment.kind, style.collar_m if outermost else 0.0).sew(outer, inner, style.folds_m)

@@ -150,17 +150,21 @@ class Barber:
         sweep = np.clip((below - 0.1) / 0.1, 0, 1)
         sweep = sweep * sweep * (3 - 2 * sweep)
         x = x * (1 - 0.25 * sweep)
-        y = y + sweep * (np.maximum(y, self._back_y(x, z, shape_m) + 0.022) - y)
+        swept = sweep > 0
+        behind = np.maximum(y[swept], self._back_y(x[swept], z[swept], shape_m) + 0.022)
+        y[swept] += sweep[swept] * (behind - y[swept])
         return np.asarray(np.stack([x, y, z], axis=-1), np.float32)
 
     def _back_y(
         self, x: NDArray[np.float32], z: NDArray[np.float32], shape_m: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return how far back the trunk reaches near points given by x and z."""
+        """Return (N,) how far back the trunk reaches near points given by x and z."""
         back = shape_m[self._back]
         back = back[(back[:, 1] > -0.03) & (np.abs(back[:, 0]) < 0.2)]
-        gap = np.hypot(x[..., None] - back[:, 0], z[..., None] - back[:, 2])
-        return np.asarray(np.where(gap < 0.05, back[:, 1], -0.02).max(axis=-1), np.float32)
+        if len(z):
+            back = back[(back[:, 2] > z.min() - 0.05) & (back[:, 2] < z.max() + 0.05)]
+        gap = np.hypot(x[:, None] - back[:, 0], z[:, None] - back[:, 2])
+        return np.asarray(np.where(gap < 0.05, back[:, 1], -0.02).max(axis=-1, initial=-0.02), np.float32)
 
     def _tail(
         self, tail: tuple[float, float, float], scalp: NDArray[np.float32], centre: NDArray[np.float32], phase: float

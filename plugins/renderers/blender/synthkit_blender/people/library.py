@@ -29,7 +29,7 @@ from synthkit_blender.people.materials import (
 )
 from synthkit_blender.people.poses import pose_goals
 from synthkit_blender.people.posing import Poser, RestBody
-from synthkit_blender.people.shoes import Cobbler
+from synthkit_blender.people.shoes import COLLARS, Cobbler
 from synthkit_blender.people.skeleton import (
     SIDES,
     PosedSkeleton,
@@ -65,6 +65,14 @@ class _Figure:
         return np.asarray(np.concatenate([rotation, shift[:, None]], axis=1), np.float32)
 
 
+@attrs.frozen(eq=False)
+class _Patch:
+    """Some faces of the base mesh: the vertices that they use, and the faces (F, 4) as places among these."""
+
+    used: NDArray[np.intp]
+    faces: NDArray[np.int32]
+
+
 class BodyLibrary:
     """Builds people; parsed data is kept in memory and, where a cache folder is given, on disk.
 
@@ -91,6 +99,8 @@ class BodyLibrary:
         }
         self._seat = np.flatnonzero((np.abs(self._at.z_m + 0.02) < 0.12) & (self._at.y_m > -0.02))
         self._seat = self._seat[self._seat < len(self._body_vertices)]
+        self._hidden: dict[str, NDArray[np.bool_]] = {}
+        self._eye_patches = self._cut_eyes()
 
     def build(self, spec: PersonSpec) -> PosedPerson:
         """Build a person; equal specifications give equal bytes."""
@@ -174,15 +184,19 @@ class BodyLibrary:
         return MeshPart(name, posed_m, cloth.faces, cloth.vertices_m, material, True)
 
     def _body_parts(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
-        cover = [
-            self._wardrobe.covers(garment.kind) - (SKIRT_MARGIN_M if garment.kind in SKIRT_KINDS else HIDDEN_MARGIN_M)
-            for garment in spec.outfit.garments
-        ]
-        cover.append(self._cobbler.covers(spec.outfit.shoes.kind) - HIDDEN_MARGIN_M)
-        hidden = np.max([field[self._mesh.faces[mpfb.BODY]].min(axis=1) for field in cover], axis=0) > 0
-        faces = self._mesh.faces[mpfb.BODY][~hidden]
-        body = self._plain_part("body", figure, faces, skin_material(spec.identity))
+        kinds = (*(garment.kind for garment in spec.outfit.garments), spec.outfit.shoes.kind)
+        hidden = np.logical_or.reduce([self._hidden_under(kind) for kind in kinds])
+        patch = self._patch(self._mesh.faces[mpfb.BODY][~hidden])
+        body = self._plain_part("body", figure, patch, skin_material(spec.identity))
         return (body, *self._face(figure, spec.identity))
+
+    def _hidden_under(self, kind: str) -> NDArray[np.bool_]:
+        """Return (F,) which faces of the body lie wholly under a garment or shoe, well within its rims."""
+        if kind not in self._hidden:
+            cover = self._cobbler.covers(kind) if kind in COLLARS else self._wardrobe.covers(kind)
+            margin = SKIRT_MARGIN_M if kind in SKIRT_KINDS else HIDDEN_MARGIN_M
+            self._hidden[kind] = ((cover - margin) > 0)[self._mesh.faces[mpfb.BODY]].all(axis=1)
+        return self._hidden[kind]
 
     def _face(self, figure: _Figure, identity: IdentitySpec) -> tuple[MeshPart, ...]:
         patches = [("lips", 0.0, lip_material(identity))]
@@ -197,16 +211,20 @@ class BodyLibrary:
             for name, lift_m, material in patches
         )
 
-    def _plain_part(self, name: str, figure: _Figure, faces: NDArray[np.int32], material: Material) -> MeshPart:
+    def _patch(self, faces: NDArray[np.int32]) -> _Patch:
         """Take faces of the base mesh as they are, without the vertices that none of them uses."""
-        used, compact = np.unique(faces, return_inverse=True)
-        quads = compact.reshape(-1, 4).astype(np.int32)
-        return MeshPart(name, figure.vertices_m[used], quads, figure.shape_m[used], material, True)
+        taken = np.zeros(len(self._mesh.vertices_m), bool)
+        taken[faces] = True
+        return _Patch(np.flatnonzero(taken), (np.cumsum(taken) - 1)[faces].astype(np.int32))
+
+    def _plain_part(self, name: str, figure: _Figure, patch: _Patch, material: Material) -> MeshPart:
+        return MeshPart(name, figure.vertices_m[patch.used], patch.faces, figure.shape_m[patch.used], material, True)
 
     def _clothes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         parts = []
+        under = self._wardrobe.undersuit(figure.shape_m)
         for number, garment in enumerate(spec.outfit.garments):
-            cloth = self._wardrobe.fit(garment, figure.shape_m, number + 1 == len(spec.outfit.garments))
+            cloth = self._wardrobe.fit(garment, under, number + 1 == len(spec.outfit.garments))
             parts.append(self._cloth_part(f"{number}_{garment.kind}", figure, cloth, cloth_material(garment)))
         shoes = self._cobbler.make(spec.outfit.shoes.kind, figure.shape_m)
         for name, mesh, material in zip(("shoes", "soles"), shoes, shoe_materials(spec.outfit.shoes), strict=True):
@@ -215,16 +233,23 @@ class BodyLibrary:
 
     def _eyes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         white, iris = eye_materials(spec.identity)
-        parts = []
+        materials = {"eye_white": white, "iris": iris}
+        return tuple(
+            self._plain_part(f"{side}_{name}", figure, patch, materials[name])
+            for (side, name), patch in self._eye_patches.items()
+        )
+
+    def _cut_eyes(self) -> dict[tuple[str, str], _Patch]:
+        patches = {}
         for group, side in zip(mpfb.EYES, ("left", "right"), strict=True):
             faces = self._mesh.faces[group]
             points = self._mesh.vertices_m[faces].mean(axis=1)
             front = self._mesh.vertices_m[np.unique(faces)]
             pole = np.array([front[:, 0].mean(), front[:, 1].min(), front[:, 2].mean()])
             coloured = np.linalg.norm(points - pole, axis=1) < 0.007
-            parts.append(self._plain_part(f"{side}_eye_white", figure, faces[~coloured], white))
-            parts.append(self._plain_part(f"{side}_iris", figure, faces[coloured], iris))
-        return tuple(parts)
+            patches[side, "eye_white"] = self._patch(faces[~coloured])
+            patches[side, "iris"] = self._patch(faces[coloured])
+        return patches
 
     def _hair(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         identity = spec.identity

@@ -21,6 +21,7 @@ from synthkit.errors import SynthkitError
 BODY = "body"
 TIGHTS = "helper-tights"
 SKIRT = "helper-skirt"
+JOINT = "joint-"
 EYES = ("helper-l-eye", "helper-r-eye")
 TARGET_UNIT_M = 1e-4
 
@@ -31,10 +32,19 @@ class PeopleDataError(SynthkitError):
 
 @attrs.frozen(eq=False)
 class BaseMesh:
-    """The base mesh: `vertices_m` (V, 3) float32 and, per group, `faces` (F, 4) int32 into them."""
+    """The base mesh: `vertices_m` (V, 3) float32 and, per group, `faces` (F, 4) int32 into them.
+
+    `joint_cubes` are the vertices of the little cubes around joints, by the joint's name.
+    """
 
     vertices_m: NDArray[np.float32]
     faces: dict[str, NDArray[np.int32]]
+    joint_cubes: dict[str, NDArray[np.int32]] = attrs.field(init=False)
+
+    @joint_cubes.default
+    def _joint_cubes(self) -> dict[str, NDArray[np.int32]]:
+        groups = (name for name in self.faces if name.startswith(JOINT))
+        return {name.removeprefix(JOINT): self.group_vertices(name) for name in groups}
 
     def group_vertices(self, group: str) -> NDArray[np.int32]:
         """Return the sorted vertex indices of a group."""

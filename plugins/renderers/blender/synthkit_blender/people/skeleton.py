@@ -34,12 +34,8 @@ def driven_bone(rig_bone: str) -> str:
 
 
 def joint_cube_centres(mesh: BaseMesh, vertices_m: NDArray[np.float32]) -> dict[str, Vec]:
-    """Return the centre of every joint cube of a shape, by name without "joint-"."""
-    return {
-        name.removeprefix("joint-"): vertices_m[np.unique(quads)].mean(axis=0, dtype=np.float64)
-        for name, quads in mesh.faces.items()
-        if name.startswith("joint-")
-    }
+    """Return the centre of every joint cube of a shape, by the joint's name."""
+    return {name: vertices_m[cube].mean(axis=0, dtype=np.float64) for name, cube in mesh.joint_cubes.items()}
 
 
 def rest_pivots(joints: dict[str, Vec]) -> dict[str, Vec]:

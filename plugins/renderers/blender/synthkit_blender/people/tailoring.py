@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from synthkit_blender.people.cutting import Piece, Refinement, smoothed, vertex_normals
+from synthkit_blender.people.cutting import Neighbours, Piece, Refinement, smoothed, vertex_normals
 from synthkit_blender.people.fields import BodyCoordinates, Field
 
 COLLAR_FROM_M = 0.33
@@ -63,10 +63,10 @@ class Tailor:
         if collar_m > 0:
             self._add_collar(coordinates, collar_m)
         self._refinement = Refinement.of(self._piece.faces, len(self._piece.a))
+        self._around = Neighbours.of(self._refinement.faces)
         self._bends = self._refinement.sample(self._piece.sample(bend_share(coordinates)))
-        self._place = self._refinement.sample(
-            self._piece.sample(np.stack([coordinates.x_m, coordinates.y_m, coordinates.z_m], axis=1))
-        )
+        place = np.stack([coordinates.x_m, coordinates.y_m, coordinates.z_m], axis=1)
+        self._folds = fold_noise(self._refinement.sample(self._piece.sample(place)))
         self._free = self._loose_share()
 
     def _loose_share(self) -> Field:
@@ -121,9 +121,9 @@ class Tailor:
         if len(self._collar):
             rows += self._collar_rows(cloth[self._collar])
         refined = self._refinement.sample(np.concatenate(rows).astype(np.float32))
+        refined = smoothed(refined, self._around, 1, 0.5 * self._free)
+        depth = folds_m * self._bends * self._free * self._folds
         faces = self._refinement.faces
-        refined = smoothed(refined, faces, 1, 0.5 * self._free)
-        depth = folds_m * self._bends * self._free * fold_noise(self._place)
         refined = refined + vertex_normals(refined, faces) * depth[:, None]
         return ClothMesh(refined.astype(np.float32), faces, self._piece, self._refinement)
 

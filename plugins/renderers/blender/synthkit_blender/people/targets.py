@@ -122,6 +122,9 @@ def data_digest(folder: Path) -> str:
     return hashlib.sha256(f"{CACHE_VERSION};{sizes}".encode()).hexdigest()[:16]
 
 
+DENSE_SHARE = 0.5  # of the vertices: a target that moves more of them is added to all, which is quicker
+
+
 class TargetStore:
     """Shape targets by name, parsed when first asked for or read from a cache of all of them."""
 
@@ -129,12 +132,20 @@ class TargetStore:
         self._folder = folder
         self._cache = cache
         self._loaded: dict[str, tuple[NDArray[np.int32], NDArray[np.int16]]] = {}
+        self._dense: dict[str, NDArray[np.int16]] = {}
 
     def add(self, vertices_m: NDArray[np.float32], weights: dict[str, float]) -> None:
         """Add weighted targets to (V, 3) vertices in place."""
         for name in sorted(weights):
-            index, offsets = self._get(name)
-            vertices_m[index] += offsets * np.float32(weights[name] * TARGET_UNIT_M)
+            scale = np.float32(weights[name] * TARGET_UNIT_M)
+            if name not in self._dense:
+                index, offsets = self._get(name)
+                if len(index) < DENSE_SHARE * len(vertices_m):
+                    vertices_m[index] += offsets * scale
+                    continue
+                self._dense[name] = np.zeros(vertices_m.shape, np.int16)
+                self._dense[name][index] = offsets
+            vertices_m += self._dense[name] * scale
 
     def _get(self, name: str) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
         if not self._loaded and self._cache.enabled:

@@ -67,7 +67,7 @@ def render(session: Session, renderer: ComponentSpec, out: Path, count: int) -> 
         job="synthkit.jobs:RenderJob",
         arguments={},
         identity={"component": session.registry.identity(renderer), "seed": session.run.seed},
-        notes={"stages": [session.registry.provenance(renderer)]},
+        notes={"stages": [_provenance(session, renderer)]},
         keys=keys,
         verb="render",
     )
@@ -99,7 +99,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
         },
         notes={
             **parent,
-            "stages": [*parent.get("stages", ()), session.registry.provenance(refiner)],
+            "stages": [*parent.get("stages", ()), _provenance(session, refiner)],
             "parents": [{"path": os.path.relpath(source, out), "fingerprint": data.fingerprint}],
         },
         keys=lambda index: [_key_of(data, slots[index])],
@@ -275,6 +275,7 @@ class _Stage:
             notes=self.notes,
             scenes=scenes,
             scenes_per_shard=run.scenes_per_shard,
+            environment=self.session.registry.environment(self.spec),
             strict=run.strict,
         )
         with writer:
@@ -301,6 +302,10 @@ class _Stage:
                     writer.spool.put(outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)])
                 writer.finished(outcome.task)
                 self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
+
+
+def _provenance(session: Session, spec: ComponentSpec) -> dict[str, Any]:
+    return {**session.registry.provenance(spec), "seed": session.run.seed}
 
 
 def _key_of(data: Dataset, slot: int | Skipped) -> str:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from typing import Any, cast
@@ -17,6 +19,9 @@ from synthkit.errors import ConfigError, PluginError
 from synthkit.interfaces import Component, ComponentSpec, Kind, Runtime
 
 ALLOW_VARIABLE = "SYNTHKIT_PLUGINS"
+_CORE = "synthkit-core"
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(\[(?P<extras>[^]]*)\])?")
+_EXTRA = re.compile(r"""\bextra\s*==\s*["']([\w.-]+)["']""")
 
 
 @attrs.frozen
@@ -151,16 +156,32 @@ class Registry:
         }
 
     def provenance(self, spec: ComponentSpec) -> dict[str, Any]:
-        """Return where a component came from: its distribution and version, and its settings as given."""
-        origin = self.get(spec.kind, spec.name).origin
+        """Return where a component came from: its distribution, version and revision, and its settings.
+
+        ``config`` holds the settings as given; ``config_sha256`` is of what of them decides about output,
+        with the content of the files they name.
+        """
+        found = self.get(spec.kind, spec.name)
+        settings = self.configure(spec)
         return {
             "kind": spec.kind,
             "name": spec.name,
-            "distribution": origin.distribution,
-            "version": origin.version,
-            "config": config.plain(self.configure(spec)),
+            "distribution": found.origin.distribution,
+            "version": found.origin.version,
+            "revision": found.component.revision,
+            "config": config.plain(settings),
+            "config_sha256": config.fingerprint(config.identity(settings)),
             "checkpoint_sha256": spec.checkpoint_sha256,
         }
+
+    def environment(self, spec: ComponentSpec) -> dict[str, str]:
+        """Return the installed versions of a component's distribution and of what that asks for.
+
+        Nothing of it is imported. What is not installed is left out, and so are dependencies of
+        dependencies: those that decide about output are asked for by name.
+        """
+        origin = self.get(spec.kind, spec.name).origin
+        return {origin.distribution: origin.version, **_required_versions(origin.distribution)}
 
 
 def check_chain(stages: Sequence[tuple[str, Component]], provided: frozenset[str]) -> frozenset[str]:
@@ -203,6 +224,46 @@ def discover() -> Registry:
             continue
         registry.add(plugin, origin)
     return registry
+
+
+def _required_versions(distribution: str) -> dict[str, str]:
+    """Return the installed versions of a distribution's requirements, the core's extras among them.
+
+    What the core itself asks for is left out: where it decides about bytes, the records have it anyway.
+    """
+    own = {match["name"] for match, extra in _parsed(_CORE) if extra is None}
+    found: dict[str, str] = {}
+    for match, extra in _parsed(distribution):
+        if extra is not None:
+            continue
+        if match["name"] == _CORE:
+            wanted = {name.strip() for name in (match["extras"] or "").split(",")}
+            found |= _versions(one["name"] for one, part in _parsed(_CORE) if part in wanted)
+        elif match["name"] not in own:
+            found |= _versions([match["name"]])
+    return found
+
+
+def _parsed(distribution: str) -> list[tuple[re.Match[str], str | None]]:
+    """Return a distribution's requirements, each with the extra that it belongs to."""
+    try:
+        lines = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        return []
+    parsed = []
+    for line in lines:
+        match, extra = _REQUIREMENT.match(line), _EXTRA.search(line)
+        if match:
+            parsed.append((match, extra[1] if extra else None))
+    return parsed
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _call(function: Callable[..., object]) -> Iterable[Component]:

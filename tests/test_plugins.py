@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,28 @@ def test_the_example_plugin_comes_through_the_same_door():
     registry = plugins.discover()
     assert registry.get("renderer", "discs").origin.distribution == "synthkit-example-discs"
     assert broken(registry, "synthkit-example-discs") == []
+
+
+def test_provenance_tells_what_made_a_set(install, tmp_path):
+    install(GOOD.replace('summary="s"', 'summary="s", revision=7'), distribution="maker")
+    registry = plugins.discover()
+    first = registry.provenance(ComponentSpec("refiner", "strange", {"level": 4}))
+    assert (first["distribution"], first["version"], first["revision"]) == ("maker", "1.2", 7)
+    assert first["config"] == {"level": 4}
+    other = registry.provenance(ComponentSpec("refiner", "strange", {"level": 5}))
+    assert len(first["config_sha256"]) == 64
+    assert first["config_sha256"] != other["config_sha256"]
+
+
+def test_the_environment_has_the_plugin_and_what_it_asks_for(install, tmp_path):
+    install(distribution="maker")
+    info = tmp_path / "maker-1.2.dist-info" / "METADATA"
+    wanted = ["synthkit-core[torch]", "hypothesis>=6", "numpy>=1", "not-installed", 'pytest; extra == "dev"']
+    info.write_text(info.read_text() + "".join(f"Requires-Dist: {line}\n" for line in wanted))
+    found = plugins.discover().environment(ComponentSpec("refiner", "strange"))
+    assert sorted(found) == ["hypothesis", "maker", "safetensors", "torch"]
+    assert found["maker"] == "1.2"
+    assert found["torch"] == metadata.version("torch")
 
 
 @pytest.mark.parametrize(

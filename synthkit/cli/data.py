@@ -12,14 +12,14 @@ import typer
 from synthkit.cli.app import Json, Seed, Workers, app, cores, on_terminal
 
 Source = Annotated[str, typer.Argument(metavar="IN", help="Data set.", show_default=False)]
-Out = Annotated[Path, typer.Argument(help="Where the new data set goes.", show_default=False)]
+Out = Annotated[str, typer.Argument(help="Where the new data set goes.", show_default=False)]
 
 
 @app.command()
 def verify(
     path: Annotated[str, typer.Argument(help="Data set to check.", show_default=False)],
     repair: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Write what is sound as a new data set; the original stays as it is.", metavar="OUT"),
     ] = None,
     as_json: Json = False,
@@ -48,14 +48,14 @@ def verify(
     raise typer.Exit(1 if report.problems else 0)
 
 
-def _repair(path: str, out: Path, as_json: bool) -> None:
+def _repair(path: str, out: str, as_json: bool) -> None:
     from synthkit.dataset.tools.repair import repair
 
     with on_terminal() as shown:
         made = repair(path, out, progress=shown)
     counts = {"copied": made.copied, "mended": made.mended, "dropped": made.dropped}
     if as_json:
-        typer.echo(json.dumps({"path": str(out), **counts, "findings": made.lines}, indent=2))
+        typer.echo(json.dumps({"path": out, **counts, "findings": made.lines}, indent=2))
         return
     for line in made.lines:
         typer.echo(f"found: {line}", err=True)
@@ -92,7 +92,7 @@ def stats(
 @app.command()
 def split(
     source: Source,
-    out: Annotated[Path, typer.Option(help="Folder for the parts.", metavar="DIR", show_default=False)],
+    out: Annotated[str, typer.Option(help="Folder for the parts.", metavar="DIR", show_default=False)],
     by: Annotated[
         str,
         typer.Option(help="What must not be in two parts: identity, background, sequence or sample.", metavar="WHAT",
@@ -110,13 +110,13 @@ def split(
         made = tool.split(source, out, shares, tool.checked_by(by), seed=seed or 0, workers=workers or cores(),
                           progress=shown, tell=shown.tell)  # fmt: skip
     for name, part in made.parts.items():
-        typer.echo(f"{name}: {part.path} ({len(part)} samples, asked for {shares[name]:.0%})")
+        typer.echo(f"{name}: {part.location} ({len(part)} samples, asked for {shares[name]:.0%})")
 
 
 @app.command()
 def merge(
     sources: Annotated[list[str], typer.Argument(metavar="IN...", help="Data sets.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Where the new data set goes.", show_default=False)],
+    out: Annotated[str, typer.Option(help="Where the new data set goes.", show_default=False)],
     rename: Annotated[bool, typer.Option("--rename", help="Put each set's name before its keys.")] = False,
     workers: Workers = None,
 ) -> None:
@@ -125,7 +125,7 @@ def merge(
 
     with on_terminal() as shown:
         made = join(sources, out, rename=rename, workers=workers or cores(), progress=shown, tell=shown.tell)
-    typer.echo(f"merged: {made.path} ({len(made)} samples)")
+    typer.echo(f"merged: {made.location} ({len(made)} samples)")
 
 
 @app.command(name="filter")
@@ -161,7 +161,7 @@ def filter_(
     )  # fmt: skip
     with on_terminal() as shown:
         made, places = filtered(source, out, conditions, workers=workers or cores(), progress=shown)
-    typer.echo(f"filtered: {made.path} ({len(made)} samples of {places} places)")
+    typer.echo(f"filtered: {made.location} ({len(made)} samples of {places} places)")
 
 
 @app.command()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -16,6 +18,7 @@ from synthkit.dataset import codec
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.spool import SceneSpool
+from synthkit.dataset.stores import is_url
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, run
@@ -50,7 +53,7 @@ def picks(data: Dataset, origin: int = 0) -> list[Pick]:
 def copy(
     origins: Sequence[Origin],
     chosen: Sequence[Pick],
-    out: Path,
+    out: Path | str,
     *,
     identity: Mapping[str, Any],
     notes: Mapping[str, Any],
@@ -60,7 +63,9 @@ def copy(
 ) -> Dataset:
     """Write the chosen samples and holes as a data set at ``out``, or what is left to write of it.
 
-    Samples are decoded on the way, so that a damaged one is not passed on, and never encoded again.
+    Nothing is encoded again, and each sample keeps the digest of its content, so that ``verify`` finds
+    in the new set what was damaged in the old one. Where there is none (strangers' sets, new keys) it is
+    taken from the decoded sample.
 
     Args:
         identity, notes: as for ``DatasetWriter``. verb: what progress is told as.
@@ -91,7 +96,7 @@ def copy(
                 writer.finished(scene)
         rest = [scene for scene in pending if not isinstance(chosen[scene].slot, Skipped)]
         arguments = {
-            "origins": [[str(origin.data.path), origin.prefix] for origin in origins],
+            "origins": [[origin.data.location, origin.prefix] for origin in origins],
             "places": [[p.origin, -1 if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
             "spool": writer.spool.to_plain(),
         }
@@ -112,7 +117,8 @@ class CopyJob:
     def __init__(
         self, origins: Sequence[tuple[str, str]], places: Sequence[tuple[int, int]], spool: Mapping[str, Any]
     ) -> None:
-        self._origins = [(Dataset.open(path), prefix) for path, prefix in origins]
+        opened = [Origin(Dataset.open(location), prefix) for location, prefix in origins]
+        self._origins = [(one, list(itertools.accumulate(s.samples for s in one.data.shards))) for one in opened]
         self._places = places
         self._spool = SceneSpool.from_plain(spool)
 
@@ -126,10 +132,17 @@ class CopyJob:
 
     def __call__(self, place: int) -> dict[str, int]:
         """Spool one sample."""
-        origin, position = self._places[place]
-        data, prefix = self._origins[origin]
-        key, members = data.members(position)
-        return self._spool.put_encoded(place, [encoded(prefix + key, members, where=str(data.path))])
+        number, position = self._places[place]
+        origin, ends = self._origins[number]
+        key, members = origin.data.members(position)
+        shard = bisect.bisect_right(ends, position)
+        place_in_shard = position - ends[shard] + origin.data.shards[shard].samples
+        content = origin.data.index(shard).entry(place_in_shard).content
+        if origin.prefix or not any(content):
+            copied = encoded(origin.prefix + key, members, where=origin.data.where(shard))
+        else:
+            copied = Encoded(key, tuple(members.items()), content)
+        return self._spool.put_encoded(place, [copied])
 
 
 def encoded(key: str, members: Mapping[str, bytes], *, where: str) -> Encoded:
@@ -138,21 +151,23 @@ def encoded(key: str, members: Mapping[str, bytes], *, where: str) -> Encoded:
     Raises:
         DatasetError: when they are damaged.
     """
-    sample = codec.decode(key, members, where=where)
+    pictured = any(suffix in members for suffix in codec.IMAGE_SUFFIXES)
+    sample = (codec.decode if pictured else codec.decode_sidecar)(key, members, where=where)
     return Encoded(key, tuple(members.items()), codec.content_digest(sample, members))
 
 
-def parent(data: Dataset, out: Path) -> dict[str, Any]:
+def parent(data: Dataset, out: Path | str) -> dict[str, Any]:
     """Return the lineage entry of a set that another one is made from."""
+    location = data.location
     return {
-        "path": str(data.path) if "://" in str(data.path) else os.path.relpath(data.path, out),
+        "path": location if is_url(location) or is_url(out) else os.path.relpath(location, out),
         "fingerprint": data.fingerprint,
         "samples": len(data),
         "skipped": len(data.skipped),
     }
 
 
-def inherited(data: Dataset, out: Path, **more: Any) -> dict[str, Any]:
+def inherited(data: Dataset, out: Path | str, **more: Any) -> dict[str, Any]:
     """Return the notes of a set made from one other: the other's (stages, licences, sources), lineage, and more."""
     notes = dict(data.manifest.notes) if data.manifest else {}
     return {**notes, "parents": [parent(data, out)], **more}

@@ -13,7 +13,7 @@ from synthkit.config import plain
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.copying import Origin, Pick
-from synthkit.dataset.tools.survey import Glance, glance
+from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Person, Skipped
@@ -90,7 +90,7 @@ class Conditions:
 
 
 def filtered(
-    source: Path | str, out: Path, conditions: Conditions, *, workers: int = 0, progress: Progress = silent
+    source: Path | str, out: Path | str, conditions: Conditions, *, workers: int = 0, progress: Progress = silent
 ) -> tuple[Dataset, int]:
     """Write the samples that fulfil the conditions as a set at ``out``; return it, and of how many places.
 
@@ -101,23 +101,23 @@ def filtered(
         DatasetError: when nothing fulfils the conditions, or ``out`` holds something else.
     """
     data = Dataset.open(source)
+    light = Dataset.open(source, layers=())
+    failures = [conditions.failed(seen) for seen in glances(light, stage="look", progress=progress)]
     chosen: list[Pick] = []
     left_out: collections.Counter[str] = collections.Counter()
     places = copying.picks(data)
-    for n, pick in enumerate(places):
-        progress("look", n, len(places))
+    for pick in places:
         if isinstance(pick.slot, Skipped):
             failed = None if conditions.takes_key(pick.slot.key) else "key"
         else:
-            failed = conditions.failed(glance(data, pick.slot))
+            failed = failures[pick.slot]
         if failed is None:
             chosen.append(pick)
         else:
             left_out[failed] += 1
-    progress("look", len(places), len(places))
     if all(isinstance(pick.slot, Skipped) for pick in chosen):
         counts = ", ".join(f"{name}: {count}" for name, count in sorted(left_out.items()))
-        raise DatasetError(f"{data.path}: no sample fulfils the conditions (left out for {counts or 'nothing'})")
+        raise DatasetError(f"{data.location}: no sample fulfils the conditions (left out for {counts or 'nothing'})")
     asked = {key: value for key, value in plain(conditions).items() if value is not None and value != []}
     identity = {"filter": {"revision": _REVISION, **asked}, "source": data.fingerprint}
     notes = copying.inherited(

@@ -21,7 +21,7 @@ _REVISION = 1
 
 def merge(
     sources: Sequence[Path | str],
-    out: Path,
+    out: Path | str,
     *,
     rename: bool = False,
     workers: int = 0,
@@ -59,7 +59,7 @@ def merge(
 
 def _names(opened: Sequence[Dataset]) -> list[str]:
     """Return a name for each set that a key may begin with: its folder's, numbered where several share it."""
-    plain = [re.sub(r"[^\w-]", "_", str(data.path).rstrip("/").rpartition("/")[2]) or "set" for data in opened]
+    plain = [re.sub(r"[^\w-]", "_", data.location.rstrip("/").rpartition("/")[2]) or "set" for data in opened]
     counts = collections.Counter(plain)
     seen: collections.Counter[str] = collections.Counter()
     names: list[str] = []
@@ -75,7 +75,7 @@ def _check_keys(origins: Sequence[Origin]) -> None:
         for key in [*origin.data.keys(), *(key for key, _ in origin.data.skipped)]:
             owners.setdefault(origin.prefix + key, []).append(n)
     twice = [
-        f"{key}: in {' and '.join(str(origins[n].data.path) for n in numbers)}"
+        f"{key}: in {' and '.join(origins[n].data.location for n in numbers)}"
         for key, numbers in owners.items()
         if len(numbers) > 1
     ]
@@ -91,7 +91,7 @@ def _oddities(opened: Sequence[Dataset], progress: Progress) -> list[str]:
     for data in opened:
         counted: collections.Counter[str] = collections.Counter()
         named: set[str] = set()
-        for seen in glances(data, stage="look", progress=progress):
+        for seen in glances(Dataset.open(data.location, layers=()), stage="look", progress=progress):
             counted.update(seen.layers)
             named.update(_identities(seen))
         layers.append(counted)
@@ -100,7 +100,7 @@ def _oddities(opened: Sequence[Dataset], progress: Progress) -> list[str]:
     for data, counted in zip(opened, layers, strict=True):
         missing = sorted({name for other in layers for name in other if counted[name] < len(data)})
         if missing:
-            lines.append(f"{data.path}: not all of its samples have the layers {', '.join(missing)}")
+            lines.append(f"{data.location}: not all of its samples have the layers {', '.join(missing)}")
     shared = [name for name, count in collections.Counter(n for one in identities for n in one).items() if count > 1]
     if shared:
         lines.append(f"{len(shared)} identities are in more than one set and count as the same people"
@@ -112,7 +112,7 @@ def _identities(seen: Glance) -> set[str]:
     return {person.identity for person in seen.people or () if person.identity is not None}
 
 
-def _notes(origins: Sequence[Origin], out: Path) -> dict[str, Any]:
+def _notes(origins: Sequence[Origin], out: Path | str) -> dict[str, Any]:
     notes = [dict(origin.data.manifest.notes) if origin.data.manifest else {} for origin in origins]
     parents = [
         {**copying.parent(origin.data, out), "prefix": origin.prefix, "notes": note}

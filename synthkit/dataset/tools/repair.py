@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class _Diagnosis:
     lost: dict[int, tuple[str, tuple[str, ...]]]
 
 
-def repair(path: Path | str, out: Path, *, progress: Progress = silent) -> Repair:
+def repair(path: Path | str, out: Path | str, *, progress: Progress = silent) -> Repair:
     """Write what is sound of the set at ``path`` as a set at ``out``; the original is only read.
 
     A sample that is dropped becomes a hole with its reason; what is dropped is listed in the notes, too.
@@ -55,11 +56,11 @@ def repair(path: Path | str, out: Path, *, progress: Progress = silent) -> Repai
         DatasetError: when there is no data set, nothing of it is sound, or ``out`` holds something else.
     """
     data, general = opened(path)
-    if Path(out).resolve() == Path(data.path).resolve():
+    if os.path.realpath(out) == os.path.realpath(data.location):
         raise DatasetError(f"{out}: is the set itself; a repair is written elsewhere and never touches the original")
     found = _diagnose(data, general, progress)
     if len(found.lost) == found.places:
-        raise DatasetError(f"{data.path}: nothing of it is sound")
+        raise DatasetError(f"{data.location}: nothing of it is sound")
     lines = [*found.general, *_lines(found.mended, ""), *_lines(found.lost, "sample dropped: ")]
     listed = {
         "general": list(found.general),

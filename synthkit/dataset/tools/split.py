@@ -14,10 +14,11 @@ import attrs
 
 from synthkit.config import nearest
 from synthkit.dataset.reader import Dataset
+from synthkit.dataset.stores import is_url
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.allotment import allot
 from synthkit.dataset.tools.copying import Origin, Pick
-from synthkit.dataset.tools.survey import Glance, glance
+from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
@@ -78,7 +79,7 @@ class Split:
 
 def split(
     source: Path | str,
-    out: Path,
+    out: Path | str,
     shares: Mapping[str, float],
     by: By,
     *,
@@ -126,12 +127,18 @@ def split(
             "split": {"revision": _REVISION, "by": by, "seed": seed, "shares": dict(shares), "part": name},
             "source": data.fingerprint,
         }
-        notes = copying.inherited(data, out / name, split={**record, "part": name})
+        part = below(out, name)
+        notes = copying.inherited(data, part, split={**record, "part": name})
         made[name] = copying.copy(
-            [Origin(data)], [places[n] for n in members[name]], out / name, identity=identity, notes=notes,
+            [Origin(data)], [places[n] for n in members[name]], part, identity=identity, notes=notes,
             verb=f"split {name}", workers=workers, progress=progress,
         )  # fmt: skip
     return Split(made, len(groups))
+
+
+def below(folder: Path | str, name: str) -> Path | str:
+    """Return the place of that name in a folder or below a URL."""
+    return f"{str(folder).rstrip('/')}/{name}" if is_url(folder) else Path(folder) / name
 
 
 def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[int]]:
@@ -161,22 +168,14 @@ def _marks(
     data: Dataset, places: Sequence[Pick], by: By, progress: Progress
 ) -> tuple[list[str], list[list[str] | None]]:
     """Return each place's key, and what ties it to others: None where that is not known."""
-    keys: list[str] = []
-    marks: list[list[str] | None] = []
-    for n, pick in enumerate(places):
-        progress("look", n, len(places))
-        if isinstance(pick.slot, Skipped):
-            keys.append(pick.slot.key)
-            marks.append([])
-        elif by == "sample":
-            keys.append(data.key(pick.slot))
-            marks.append([])
-        else:
-            seen = glance(data, pick.slot)
-            keys.append(seen.key)
-            marks.append(_marks_of(seen, by))
-    progress("look", len(places), len(places))
-    return keys, marks
+    if by == "sample":
+        keys = data.keys()
+        seen: list[tuple[str, list[str] | None]] = [(key, []) for key in keys]
+    else:
+        light = Dataset.open(data.location, layers=())
+        seen = [(one.key, _marks_of(one, by)) for one in glances(light, stage="look", progress=progress)]
+    listed = [(p.slot.key, []) if isinstance(p.slot, Skipped) else seen[p.slot] for p in places]
+    return [key for key, _ in listed], [marks for _, marks in listed]
 
 
 def _marks_of(seen: Glance, by: By) -> list[str] | None:
@@ -198,7 +197,7 @@ def _check_marks(data: Dataset, places: Sequence[Pick], marks: Sequence[list[str
         " renderer notes it where photos of rooms are given; a procedural room is another one in each scene)",
         "sequence": "its samples are of no sequence",
     }
-    raise DatasetError(f"{data.path}: cannot be split by {by}: {lacking[by]}; choose another --by")
+    raise DatasetError(f"{data.location}: cannot be split by {by}: {lacking[by]}; choose another --by")
 
 
 def _check_filled(
@@ -209,7 +208,7 @@ def _check_filled(
     if empty:
         sizes = collections.Counter(map(len, groups))
         raise DatasetError(
-            f"{data.path}: part {' and '.join(empty)} would stay empty: by {by} there are {len(groups)} groups,"
+            f"{data.location}: part {' and '.join(empty)} would stay empty: by {by} there are {len(groups)} groups,"
             f" the largest of {max(sizes)} samples; give fewer or larger parts, or another --by"
         )
 

@@ -121,7 +121,7 @@ def stats(path: Path | str, *, progress: Progress = silent) -> Stats:
     Raises:
         DatasetError: when it cannot be read, or a description is damaged.
     """
-    data = Dataset.open(path)
+    data = Dataset.open(path, layers=())
     tally = _Tally()
     for seen in glances(data, stage="count", progress=progress):
         tally.add(seen)
@@ -141,7 +141,8 @@ class _Tally:
     def add(self, seen: Glance) -> None:
         """Count one sample."""
         self._counts["samples"] += 1
-        self._sizes[seen.size_px] += 1
+        if seen.size_px is not None:
+            self._sizes[seen.size_px] += 1
         self._layers.update(seen.layers)
         if seen.sequence is not None:
             self._different["sequence"].add(seen.sequence)
@@ -187,6 +188,8 @@ class _Tally:
             self._add_place(turned.cx, turned.cy, seen)
 
     def _add_place(self, x: float, y: float, seen: Glance) -> None:
+        if seen.size_px is None:
+            return
         width, height = seen.size_px
         centre = (width / 2, height / 2) if seen.camera is None else (seen.camera.cx_px, seen.camera.cy_px)
         dx, dy = x - centre[0], y - centre[1]
@@ -201,7 +204,7 @@ class _Tally:
         skipped = data.skipped
         visible = np.asarray(numbers["visible"])
         directions = np.asarray(numbers["direction"])
-        width, height = self._sizes.most_common(1)[0][0]
+        width, height = self._sizes.most_common(1)[0][0] if self._sizes else (1, 1)
         return Stats(
             samples=counts["samples"],
             skipped=len(skipped),

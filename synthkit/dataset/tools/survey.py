@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -26,12 +26,12 @@ class Glance:
     """A sample without its arrays; fields as in ``Sample``.
 
     Args:
-        size_px: (width, height) as the image's header states. layers: names of the stored layers.
+        size_px: (width, height) as the image's header states; None of a sidecar, which has no image. layers: names of the stored layers.
         people: without their key points, which take most of the time; with_keypoints: how many have some.
     """
 
     key: str
-    size_px: tuple[int, int]
+    size_px: tuple[int, int] | None
     layers: tuple[str, ...]
     people: tuple[Person, ...] | None
     with_keypoints: int
@@ -47,39 +47,39 @@ class Glance:
 
 
 def glances(data: Dataset, *, stage: str, progress: Progress = silent) -> Iterator[Glance]:
-    """Yield what is known about each sample of a set, in order.
+    """Yield what is known about each sample of a set, in order of positions.
+
+    Args:
+        data: opened with ``layers=()``, so that no other layer is read.
 
     Raises:
-        DatasetError: naming set and key, when a description or an image's header is damaged.
+        DatasetError: naming shard and key, when a description or an image's header is damaged.
     """
     total = len(data)
-    for index in range(total):
-        progress(stage, index, total)
-        yield glance(data, index)
+    entries = ((n, entry) for n in range(len(data.shards)) for entry in data.index(n).entries())
+    for position, ((shard, entry), (key, members)) in enumerate(zip(entries, data.raw(), strict=True)):
+        progress(stage, position, total)
+        try:
+            seen = _glance(key, members, [suffix for suffix, _, _ in entry.members])
+        except (ValueError, TypeError) as error:
+            where = f"{data.where(shard)}: sample {key}"
+            raise DatasetError(f"{where}: cannot be read: {error}; see 'synthkit verify'") from None
+        yield seen
     progress(stage, total, total)
 
 
-def glance(data: Dataset, index: int) -> Glance:
-    """Return what is known about the sample at a position.
-
-    Raises:
-        DatasetError: naming set and key, when its description or its image's header is damaged.
-    """
-    key, members = data.members(index)
-    try:
-        table, with_keypoints = _described(members.get(codec.JSON_SUFFIX, b"{}"))
-        return Glance(
-            key=key,
-            size_px=_size_px(members),
-            layers=tuple(_layer_names(members)),
-            people=table.get("people"),
-            with_keypoints=with_keypoints,
-            camera=table.get("camera"),
-            sequence=table.get("sequence"),
-            meta=table.get("meta") or {},
-        )
-    except (ValueError, TypeError) as error:
-        raise DatasetError(f"{data.path}: sample {key} cannot be read: {error}; see 'synthkit verify'") from None
+def _glance(key: str, members: Mapping[str, bytes], suffixes: Sequence[str]) -> Glance:
+    table, with_keypoints = _described(members.get(codec.JSON_SUFFIX, b"{}"))
+    return Glance(
+        key=key,
+        size_px=_size_px(members),
+        layers=_layer_names(suffixes),
+        people=table.get("people"),
+        with_keypoints=with_keypoints,
+        camera=table.get("camera"),
+        sequence=table.get("sequence"),
+        meta=table.get("meta") or {},
+    )
 
 
 def _described(text: bytes) -> tuple[dict[str, Any], int]:
@@ -91,14 +91,15 @@ def _described(text: bytes) -> tuple[dict[str, Any], int]:
     return description.from_json(description.dump(table)), count
 
 
-def _layer_names(members: Mapping[str, bytes]) -> list[str]:
-    return sorted(s.rpartition(".")[0] for s in members if s != codec.JSON_SUFFIX and s not in codec.IMAGE_SUFFIXES)
+def _layer_names(suffixes: Sequence[str]) -> tuple[str, ...]:
+    known = {*codec.IMAGE_SUFFIXES, codec.JSON_SUFFIX}
+    return tuple(sorted(s.rpartition(".")[0] for s in suffixes if s not in known and codec.is_wanted(s, None)))
 
 
-def _size_px(members: Mapping[str, bytes]) -> tuple[int, int]:
+def _size_px(members: Mapping[str, bytes]) -> tuple[int, int] | None:
     suffix = next((s for s in codec.IMAGE_SUFFIXES if s in members), None)
     if suffix is None:
-        raise ValueError("it has no image")
+        return None
     try:
         with Image.open(io.BytesIO(members[suffix]), formats=("PNG", "JPEG")) as image:
             return image.size

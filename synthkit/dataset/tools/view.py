@@ -78,7 +78,7 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
     )
     style, script = _asset("view.css"), _asset("view.js")
     html = environment.from_string(_asset("view.html")).render(
-        name=str(data.path).rstrip("/").rpartition("/")[2] or str(data.path),
+        name=data.location.rstrip("/").rpartition("/")[2] or data.location,
         total=len(data),
         content=data.fingerprint[:12],
         content_data={"samples": items, "skeleton": [list(pair) for pair in SKELETON]},

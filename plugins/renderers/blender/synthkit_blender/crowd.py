@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
@@ -129,6 +130,35 @@ def _free(points_m: NDArray[Any], solids_m: Floats) -> bool:
     return Piece((), solids_m, np.zeros((0, 2))).holds(np.asarray(points_m, np.float64)) == 0
 
 
+class _Sitter:
+    """A sitting person on the way from seat to seat; what every seat asks for is worked out once."""
+
+    def __init__(self, body: PosedPerson, chair: Callable[[ChairFit], Piece]) -> None:
+        self.body = body
+        self.outline_m = hull(body.surface_vertices_m)
+        self._points_m = np.asarray(body.surface_vertices_m, np.float64)
+        self._make_chair = chair
+        self._chairs: dict[bool, Piece] = {}
+
+    def chair(self, *, arms: bool) -> Piece:
+        """Return a chair that fits, with arms where they are wanted and there is room for them."""
+        if arms not in self._chairs:
+            self._chairs[arms] = self._make_chair(fitted(self.body, arms))
+        return self._chairs[arms]
+
+    def nearest_gap(self, seat: Seat, aside_m: float, turn_rad: float) -> float | None:
+        """Return the least of ``TABLE_GAPS_M`` at which no point of the body is within the table, or None."""
+        table = seat.table
+        near, far = (seat.sitter(out_m, aside_m, turn_rad) for out_m in (0.0, 1.0))
+        at_edge = table.pose.local(near.points(self._points_m))
+        origins = table.pose.local(np.array([[pose.x_m, pose.y_m, 0.0] for pose in (near, far)]))
+        inside = table.piece.stretches(at_edge, origins[1] - origins[0])
+        for gap in TABLE_GAPS_M.tolist():
+            if not ((inside[:, 0] < gap) & (gap < inside[:, 1])).any():
+                return float(gap)
+        return None
+
+
 class _Director:
     """Gives people their places one after the other."""
 
@@ -145,8 +175,9 @@ class _Director:
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
         body = self._source.person(seeds, "sitting", self._ranges, table=None if at_table else False)
         if at_table:
+            sitter = _Sitter(body, self._chair)
             for i in rng.permutation(len(seen))[:SEAT_TRIES]:
-                if self._sit_at(seen[int(i)], body, seeds, rng):
+                if self._sit_at(seen[int(i)], sitter, seeds, rng):
                     break
         else:
             self._sit_free(body, seeds, rng)
@@ -181,25 +212,24 @@ class _Director:
         under = (seat.table.outline_m,)
         return self._stage.floor.fits(chair.outline_m, 0.01, besides=under) and not _backrest_hits(chair, seat.table)
 
-    def _sit_at(self, seat: Seat, body: PosedPerson, seeds: Seeds, rng: np.random.Generator) -> bool:
+    def _sit_at(self, seat: Seat, sitter: _Sitter, seeds: Seeds, rng: np.random.Generator) -> bool:
         turn, aside = float(rng.normal(0, 0.06)), float(rng.normal(0, 0.03))
         own = seat.table.outline_m
-        outline = hull(body.surface_vertices_m)
-        chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
-        for gap in TABLE_GAPS_M:
-            pose = seat.sitter(float(gap), aside, turn)
-            if seat.table.holds(pose.points(np.asarray(body.surface_vertices_m, np.float64))):
-                continue
-            placed = Placed(chair, pose, group="chairs")
-            clear = self._stage.floor.fits(pose.outline(outline), PERSON_GAP_M, besides=(own,))
-            if not clear or not self._stage.floor.fits(placed.outline_m, 0.01, besides=(own,)):
-                return False
-            self._stage.floor.take(pose.outline(outline))
-            self._stage.floor.take(placed.outline_m)
-            self._seats_left = [other for other in self._seats_left if other is not seat]
-            self._add(body, pose, placed, seeds)
-            return True
-        return False
+        chair = sitter.chair(arms=bool(rng.random() < 0.5))
+        gap = sitter.nearest_gap(seat, aside, turn)
+        if gap is None:
+            return False
+        pose = seat.sitter(gap, aside, turn)
+        placed = Placed(chair, pose, group="chairs")
+        outline = pose.outline(sitter.outline_m)
+        clear = self._stage.floor.fits(outline, PERSON_GAP_M, besides=(own,))
+        if not clear or not self._stage.floor.fits(placed.outline_m, 0.01, besides=(own,)):
+            return False
+        self._stage.floor.take(outline)
+        self._stage.floor.take(placed.outline_m)
+        self._seats_left = [other for other in self._seats_left if other is not seat]
+        self._add(sitter.body, pose, placed, seeds)
+        return True
 
     def _sit_free(self, body: PosedPerson, seeds: Seeds, rng: np.random.Generator) -> None:
         chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))

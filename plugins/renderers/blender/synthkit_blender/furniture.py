@@ -45,6 +45,23 @@ class Piece:
             inside |= (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
         return int(inside.sum())
 
+    def stretches(self, points_m: Floats, along: Floats) -> Floats:
+        """Return when points (N, 3) of its frame that move by ``along`` (3,) a step are within its solids.
+
+        Returns:
+            (M, 2) the step at which one enters a solid and the one at which it leaves; points that never do are
+            left out.
+        """
+        found = [np.zeros((0, 2))]
+        for solid in self.solids_m:
+            low, high = solid[:3], solid[3:]
+            still = np.abs(along) < 1e-9  # along these axes a point is within the solid always or never
+            near = points_m[((points_m[:, still] > low[still]) & (points_m[:, still] < high[still])).all(axis=1)]
+            to_low, to_high = ((face - near)[:, ~still] / along[~still] for face in (low, high))
+            enter, leave = np.minimum(to_low, to_high).max(axis=1), np.maximum(to_low, to_high).min(axis=1)
+            found.append(np.column_stack([enter, leave])[enter < leave])
+        return np.concatenate(found)
+
 
 def rectangle(size_x_m: float, size_y_m: float, x: float = 0.0, y: float = 0.0) -> Floats:
     """Return the corners of a rectangle about (x, y), counter-clockwise."""

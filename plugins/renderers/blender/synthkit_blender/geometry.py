@@ -19,6 +19,9 @@ IntArray = NDArray[np.int32]
 Matrix = NDArray[np.float64]
 
 
+QUARTER_TURNS = tuple(np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]]), k) for k in range(4))
+
+
 @attrs.frozen(eq=False)
 class Mesh:
     """Vertices (V, 3) float32 in metres, faces (F, 4) int32, and whether to shade it smoothly."""
@@ -93,8 +96,8 @@ def slab(size_x_m: float, size_y_m: float, thickness_m: float, *, corner_m: floa
     inner = (size_x_m - 2 * bevel, size_y_m - 2 * bevel, max(corner_m - bevel, 1e-4))
     outer = (size_x_m, size_y_m, corner_m)
     heights = (0.0, bevel, thickness_m - bevel, thickness_m)
-    outlines = [_round_rectangle(*sizes, steps) for sizes in (inner, outer, outer, inner)]
-    return _stacked(outlines, heights, smooth)
+    inmost, outmost = (_round_rectangle(*sizes, steps) for sizes in (inner, outer))
+    return _stacked((inmost, outmost, outmost, inmost), heights, smooth)
 
 
 def cylinder(radius_m: float, height_m: float, sides: int = 12, top_radius_m: float | None = None) -> Mesh:
@@ -130,8 +133,7 @@ def _round_rectangle(size_x_m: float, size_y_m: float, corner_m: float, steps: i
     quarter = np.column_stack([np.cos(arc), np.sin(arc)]) * corner
     half_x, half_y = size_x_m / 2 - corner, size_y_m / 2 - corner
     centres = ((half_x, half_y), (-half_x, half_y), (-half_x, -half_y), (half_x, -half_y))
-    turns = [np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]]), k) for k in range(4)]
-    return np.concatenate([quarter @ turn + centre for turn, centre in zip(turns, centres, strict=True)])
+    return np.concatenate([quarter @ turn + centre for turn, centre in zip(QUARTER_TURNS, centres, strict=True)])
 
 
 def _stacked(outlines: Sequence[Matrix], heights_m: Sequence[float], smooth: bool) -> Mesh:

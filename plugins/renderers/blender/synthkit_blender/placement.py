@@ -59,6 +59,14 @@ class Placed:
     def _outline(self) -> Floats:
         return self.pose.outline(self.piece.outline_m)
 
+    @property
+    def extent_m(self) -> tuple[Floats, Floats]:
+        """The low and the high corner of a box in the world, a little larger than that around its solids."""
+        solids = self.piece.solids_m
+        corners = np.concatenate([solids[:, [i, j, k]] for i in (0, 3) for j in (1, 4) for k in (2, 5)])
+        world = self.pose.points(corners)
+        return world.min(axis=0) - 1e-6, world.max(axis=0) + 1e-6
+
     def holds(self, points_m: Floats) -> int:
         """Return how many world points (N, 3) lie within its solids."""
         return self.piece.holds(self.pose.local(points_m))
@@ -95,28 +103,51 @@ def inside(outline: Floats, area: Floats, margin_m: float = 0.0) -> bool:
     return bool((depth >= margin_m).all())
 
 
+@attrs.frozen(eq=False)
+class _Taken:
+    """An outline on the floor and the box around it."""
+
+    outline_m: Floats
+    low_m: Floats
+    high_m: Floats
+
+    def meets(self, low_m: Floats, high_m: Floats) -> bool:
+        """Return whether the box around it meets another."""
+        (x0, y0), (x1, y1) = self.low_m.tolist(), self.high_m.tolist()
+        (a0, b0), (a1, b1) = low_m.tolist(), high_m.tolist()
+        return x0 <= a1 and a0 <= x1 and y0 <= b1 and b0 <= y1
+
+
 class Floor:
     """The free floor: a convex area and what stands on it."""
 
     def __init__(self, area_m: Floats) -> None:
         self.area_m = area_m
-        self._taken: list[Floats] = []
+        self._taken: list[_Taken] = []
 
     def fits(self, outline_m: Floats, gap_m: float = 0.02, *, besides: tuple[Floats, ...] = ()) -> bool:
         """Return whether an outline is within the area and clear of everything but ``besides``."""
         if not inside(outline_m, self.area_m, gap_m):
             return False
         ignored = {id(other) for other in besides}
-        return not any(overlap(outline_m, other, gap_m) for other in self._taken if id(other) not in ignored)
+        # At this distance of the boxes around two outlines one of their edges tells them apart too, unless a corner
+        # is sharper than 20 degrees.
+        far = 4 * max(gap_m, 0.0) + 0.05
+        low, high = outline_m.min(axis=0) - far, outline_m.max(axis=0) + far
+        return not any(
+            overlap(outline_m, other.outline_m, gap_m)
+            for other in self._taken
+            if other.meets(low, high) and id(other.outline_m) not in ignored
+        )
 
     def take(self, outline_m: Floats) -> Floats:
         """Mark an outline as taken and return it."""
-        self._taken.append(outline_m)
+        self._taken.append(_Taken(outline_m, outline_m.min(axis=0), outline_m.max(axis=0)))
         return outline_m
 
     def free(self, outline_m: Floats) -> None:
         """Give an outline back that ``take`` returned."""
-        self._taken = [other for other in self._taken if other is not outline_m]
+        self._taken = [other for other in self._taken if other.outline_m is not outline_m]
 
     def find(self, outline_m: Floats, rng: np.random.Generator, *, gap_m: float = 0.05, tries: int = 60,
              reach_m: float = math.inf, yaws: tuple[float, ...] | None = None) -> Pose2D | None:  # fmt: skip

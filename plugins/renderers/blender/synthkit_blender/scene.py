@@ -11,7 +11,7 @@ import numpy as np
 from synthkit.camera import FisheyeCamera
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig
-from synthkit_blender.crowd import Crowd, Figure, PeopleSource, Stage, populate
+from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
 from synthkit_blender.geometry import Matrix, Mesh, polygon, turned_x
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.people.types import FloatArray
@@ -100,7 +100,10 @@ def _room_scene(
     watts = WATTS_PER_M2 * plan.length_m * plan.width_m
     lamps = [*_panels(plan, kelvin, watts * (1 - window), rng), *_daylight(room, watts * window)]
     things = [Thing(mesh, surface, np.eye(4), "room") for mesh, surface in room.shell]
-    clutter = [thing for thing in room.placed if not (thing.group == "clutter" and _touched(thing, crowd))]
+    bodies = [_Body.of(figure) for figure in crowd.figures]
+    clutter = [
+        thing for thing in room.placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
+    ]
     things += _placed_things((*clutter, *crowd.chairs)) + _people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
@@ -168,9 +171,26 @@ def _people_things(figures: tuple[Figure, ...]) -> list[Thing]:
     ]  # fmt: skip
 
 
-def _touched(thing: Placed, crowd: Crowd) -> bool:
-    """Return whether anybody reaches into a thing on a table."""
-    return any(thing.holds(figure.world(figure.body.surface_vertices_m)) for figure in crowd.figures)
+@attrs.frozen(eq=False)
+class _Body:
+    """A figure's surface (N, 3) in the world and the box around it."""
+
+    points_m: Floats
+    low_m: Floats
+    high_m: Floats
+
+    @classmethod
+    def of(cls, figure: Figure) -> _Body:
+        points = figure.world(figure.body.surface_vertices_m)
+        return cls(points, points.min(axis=0), points.max(axis=0))
+
+    def touches(self, thing: Placed) -> bool:
+        """Return whether it reaches into a thing."""
+        low, high = thing.extent_m
+        if (low > self.high_m).any() or (high < self.low_m).any():
+            return False
+        near = ((self.points_m >= low) & (self.points_m <= high)).all(axis=1)
+        return thing.holds(self.points_m[near]) > 0
 
 
 def _panels(plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generator) -> list[Lamp]:

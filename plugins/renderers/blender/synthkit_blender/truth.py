@@ -22,7 +22,6 @@ MIN_COVERAGE = 0.5
 PIXEL_DECIMALS = 3
 METRE_DECIMALS = 5
 KEYPOINT_DEPTH_M = 0.14  # how deep below the skin a joint may lie and still count as seen
-LARGEST_TRIANGLE_PX = 4096
 
 
 @attrs.frozen(eq=False)
@@ -46,7 +45,7 @@ def annotate(
     """Return the truth of a rendered frame.
 
     Args:
-        ids, ranks: (H, W, R) Cryptomatte asset ids and coverages. depth_m: (H, W) along the ray.
+        ids, ranks: (R, H, W) Cryptomatte asset ids and coverages. depth_m: (H, W) along the ray.
         min_visible_px: people with fewer visible pixels stay in the list without box or instance and with
             ``visible_fraction`` 0.
 
@@ -57,7 +56,7 @@ def annotate(
         return Truth((), instances, total)
     # A little more is rendered than the image circle shows.
     circle, _ = image_circle(camera)
-    shares = np.stack([person_coverage(figure.name, ids, ranks) for figure in figures]) * circle
+    shares = asset_coverage([figure.name for figure in figures], ids, ranks) * circle
     most = shares.argmax(axis=0)
     people: list[Person] = []
     number = 0
@@ -96,11 +95,19 @@ def _person(
     )
 
 
-def person_coverage(name: str, ids: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (H, W) how much of each pixel an asset covers."""
-    # Ids are hashes that only look like floats: compare their bits.
-    wanted = np.uint32(cryptomatte_id(name))
-    return np.asarray(np.where(ids.view(np.uint32) == wanted, ranks, 0).sum(axis=-1), np.float32)
+def asset_coverage(names: Sequence[str], ids: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (N, H, W) how much of each pixel each of N assets covers, from their ids and coverages (R, H, W)."""
+    wanted = [np.uint32(cryptomatte_id(name)) for name in names]
+    shares = np.zeros((len(names), ranks[0].size), np.float32)
+    for keys, coverage in zip(ids.reshape(len(ids), -1), ranks.reshape(len(ranks), -1), strict=True):
+        # All but the first rank are empty nearly everywhere.
+        filled = np.flatnonzero(coverage)
+        # Ids are hashes that only look like floats: compare their bits.
+        bits = keys.view(np.uint32)[filled]
+        for share, key in zip(shares, wanted, strict=True):
+            where = filled[bits == key]
+            share[where] += coverage[where]
+    return shares.reshape(len(names), *ranks.shape[1:])
 
 
 def cryptomatte_id(name: str) -> int:
@@ -193,33 +200,35 @@ def silhouette(figure: Figure, camera: FisheyeCamera) -> NDArray[np.bool_]:
 def fill(mask: NDArray[np.bool_], triangles_px: Floats) -> None:
     """Set the pixels of a mask (H, W) whose centres lie in any triangle (T, 3, 2), all of a size at once."""
     # Corner by corner: reductions over so short an axis are slow.
-    first, second, third = triangles_px[:, 0], triangles_px[:, 1], triangles_px[:, 2]
-    low = np.floor(np.minimum(np.minimum(first, second), third)).astype(np.int64)
-    extent = np.ceil(np.maximum(np.maximum(first, second), third)) - low
-    span = np.maximum(extent[:, 0], extent[:, 1]).astype(np.int64).clip(1, LARGEST_TRIANGLE_PX)
-    side = 1 << np.ceil(np.log2(span)).astype(np.int64)
+    corners = triangles_px[:, 0], triangles_px[:, 1], triangles_px[:, 2]
+    low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
+    # The first and last pixel, by column and row, whose centre is within the triangle's extent and the mask.
+    first = np.maximum(np.ceil(low - 0.5), 0).astype(np.int64)
+    last = np.minimum(np.floor(high - 0.5), np.array(mask.shape[::-1]) - 1).astype(np.int64)
+    span = last - first + 1
+    holds = (span[:, 0] > 0) & (span[:, 1] > 0)  # most triangles of a mesh lie between pixel centres
+    triangles_px, first, last, span = triangles_px[holds], first[holds], last[holds], span[holds]
+    side = 1 << np.ceil(np.log2(np.maximum(span[:, 0], span[:, 1]))).astype(np.int64)
     for size in np.unique(side):
         chosen = side == size
-        _fill_alike(mask, triangles_px[chosen], low[chosen], int(size))
+        _fill_alike(mask, triangles_px[chosen], first[chosen], last[chosen], int(size))
 
 
-def _fill_alike(mask: NDArray[np.bool_], triangles: Floats, low: NDArray[np.int64], size: int) -> None:
-    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="xy"), axis=-1).reshape(-1, 2)
-    for start in range(0, len(triangles), max(1, (1 << 21) // (size * size))):
-        part = slice(start, start + max(1, (1 << 21) // (size * size)))
-        corner, origin = triangles[part], low[part]
-        cells = origin[:, None] + grid
-        centres = cells + 0.5
+def _fill_alike(
+    mask: NDArray[np.bool_], triangles: Floats, first: NDArray[np.int64], last: NDArray[np.int64], size: int
+) -> None:
+    at_once = max(1, (1 << 21) // (size * size))
+    column, row = (grid.reshape(-1) for grid in np.meshgrid(np.arange(size), np.arange(size), indexing="xy"))
+    for start in range(0, len(triangles), at_once):
+        part = slice(start, start + at_once)
+        x, y = first[part, :1] + column, first[part, 1:] + row
         sides = []
         for n in range(3):
-            p, q = corner[:, n, None], corner[:, (n + 1) % 3, None]
-            sides.append((q[..., 0] - p[..., 0]) * (centres[..., 1] - p[..., 1])
-                         - (q[..., 1] - p[..., 1]) * (centres[..., 0] - p[..., 0]))  # fmt: skip
+            p, q = triangles[part, n], triangles[part, (n + 1) % 3]
+            sides.append((q[:, :1] - p[:, :1]) * (y + 0.5 - p[:, 1:]) - (q[:, 1:] - p[:, 1:]) * (x + 0.5 - p[:, :1]))
         covered = (np.minimum.reduce(sides) >= 0) | (np.maximum.reduce(sides) <= 0)
-        x, y = cells[..., 0], cells[..., 1]
-        inside = (x >= 0) & (x < mask.shape[1]) & (y >= 0) & (y < mask.shape[0])
-        hit = cells[covered & inside]
-        mask[hit[:, 1], hit[:, 0]] = True
+        covered &= (x <= last[part, :1]) & (y <= last[part, 1:])
+        mask[y[covered], x[covered]] = True
 
 
 def plain_depth(depth_m: NDArray[Any], image_circle: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -128,6 +128,32 @@ def test_the_lens_fills_its_circle(fov_degrees, equisolid):
 
 
 @settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-0.6, 0.6), st.floats(-np.pi, np.pi))
+def test_where_a_moving_point_meets_a_table_is_where_the_table_holds_it(seed, aside, turn):
+    rng = np.random.default_rng(seed)
+    room = furnish(plan(seed, LAYOUTS[seed % 3]), Seeds(seed % 7))
+    points = rng.uniform((-0.5, -0.6, 0.4), (0.5, 0.6, 1.2), (40, 3))
+    for seat in room.seats[:2]:
+        local = [seat.table.pose.local(seat.sitter(out, aside, turn).points(points)) for out in (0.0, 1.0)]
+        inside = seat.table.piece.stretches(local[0], (local[1] - local[0])[0])
+        for gap in rng.uniform(-0.2, 1.2, 12):
+            met = int(((inside[:, 0] < gap) & (gap < inside[:, 1])).any())
+            assert met == min(1, seat.table.holds(seat.sitter(float(gap), aside, turn).points(points)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 0.3))
+def test_the_floor_is_free_where_no_outline_is_too_close(seed, gap):
+    rng = np.random.default_rng(seed)
+    floor = Floor(np.array([[-5, -5], [5, -5], [5, 5], [-5, 5.0]]))
+    taken = [floor.take(hull(rng.normal(rng.uniform(-3, 3, 2), 0.4, (12, 2)))) for _ in range(8)]
+    for _ in range(20):
+        outline = hull(rng.normal(rng.uniform(-3, 3, 2), 0.3, (9, 2)))
+        free = inside(outline, floor.area_m, gap) and not any(overlap(outline, other, gap) for other in taken)
+        assert floor.fits(outline, gap) == free
+
+
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.floats(4, 20), st.floats(4, 20), st.floats(-0.14, 0.14), st.floats(-0.14, 0.14))
 def test_no_lamp_hangs_right_beside_the_camera(seed, length, width, x, y):
     plan = RoomPlan(length, width, 2.9, (x * length, y * width), "", "")

@@ -15,7 +15,7 @@ from synthkit_blender.crowd import Figure
 from synthkit_blender.develop import Sensor, composite, decode, develop, encode, image_circle, metered_gain
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Pose2D
-from synthkit_blender.truth import annotate, fill, murmur3, person_coverage, rotated_box, silhouette, upright_box
+from synthkit_blender.truth import annotate, asset_coverage, fill, murmur3, rotated_box, silhouette, upright_box
 
 
 def test_murmur3_agrees_with_published_vectors():
@@ -63,23 +63,24 @@ def test_filled_triangles_cover_the_centres_inside_them(corners):
         hit &= (x >= min(a[0], b[0], c[0])) & (x <= max(a[0], b[0], c[0]))
         hit &= (y >= min(a[1], b[1], c[1])) & (y <= max(a[1], b[1], c[1]))
         expected |= hit
-    assert (expected & ~mask).sum() == 0
-    assert (mask & ~expected).sum() <= 2 * len(triangles)
+    assert np.array_equal(mask, expected)
 
 
 def test_coverage_is_summed_over_ranks():
-    ids = np.zeros((2, 2, 4), np.float32)
-    wanted = np.uint32(murmur3(b"person_001")).view(np.float32)
-    ids[0, 0, 2] = wanted
-    ranks = np.full((2, 2, 4), 0.25, np.float32)
-    coverage = person_coverage("person_001", ids, ranks)
-    assert coverage[0, 0] == 0.25
-    assert coverage.sum() == 0.25
+    ids = np.zeros((4, 2, 2), np.float32)
+    first, second = (np.uint32(murmur3(name)).view(np.float32) for name in (b"person_001", b"person_002"))
+    ids[2, 0, 0] = ids[0, 0, 0] = ids[3, 1, 1] = first
+    ids[1, 0, 0] = second
+    ranks = np.full((4, 2, 2), 0.25, np.float32)
+    ranks[3] = 0
+    one, other = asset_coverage(["person_001", "person_002"], ids, ranks)
+    assert one.tolist() == [[0.5, 0], [0, 0]]
+    assert other.tolist() == [[0.25, 0], [0, 0]]
 
 
 def test_a_frame_without_people_has_empty_truth():
     camera = ceiling_camera(32, 24, 180, 0, 2.7, 0)
-    zero = np.zeros((24, 32, 6), np.float32)
+    zero = np.zeros((6, 24, 32), np.float32)
     truth = annotate((), camera, zero, zero, np.zeros((24, 32), np.float32), 1)
     assert truth.people == ()
     assert not truth.instances.any()
@@ -95,10 +96,10 @@ def test_people_end_where_the_image_circle_does(mannequins):
     assert not camera.project(figure.world(body.surface_vertices_m))[1].all()
     wider = cv2.dilate(on_rim.astype(np.uint8), np.ones((25, 25))) > 0
     assert (wider & ~circle).any(), "more is rendered than the image shows"
-    ids = np.zeros((72, 96, 6), np.float32)
-    ids[..., 0] = np.uint32(murmur3(b"person_001")).view(np.float32)
-    ranks = np.zeros((72, 96, 6), np.float32)
-    ranks[..., 0] = wider
+    ids = np.zeros((6, 72, 96), np.float32)
+    ids[0] = np.uint32(murmur3(b"person_001")).view(np.float32)
+    ranks = np.zeros((6, 72, 96), np.float32)
+    ranks[0] = wider
     truth = annotate((figure,), camera, ids, ranks, np.ones((72, 96), np.float32), 1)
     assert np.array_equal(truth.instances > 0, wider & circle)
     assert not truth.coverage[~circle].any()

@@ -24,7 +24,7 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
 
     Returns:
         The reply's header, with ``passes``: each its name and the layers it has; and the layers in that order:
-        ``color`` (H, W, 4) linear, ``depth`` (H, W) metres along the ray, ``ids`` and ``coverage`` (H, W, 6).
+        ``color`` (H, W, 4) linear, ``depth`` (H, W) metres along the ray, ``ids`` and ``coverage`` (6, H, W).
     """
     busy = _cpu_s()
     started = time.perf_counter()
@@ -64,6 +64,5 @@ def _read(path: Path, truth: bool) -> dict[str, Array]:
     if truth:
         layers["depth"] = named["Depth.Z"]
         ranks = [named[f"CryptoAsset{n:02d}.{c}"] for n in range(CRYPTOMATTE_LAYERS) for c in "rgba"]
-        layers["ids"] = np.stack(ranks[0::2], axis=-1)
-        layers["coverage"] = np.stack(ranks[1::2], axis=-1)
+        layers["ids"], layers["coverage"] = np.stack(ranks[0::2]), np.stack(ranks[1::2])
     return layers

@@ -146,6 +146,7 @@ def _owner(scene: Any, spec: dict[str, Any]) -> Any:
 
 def _mesh(spec: dict[str, Any], arrays: list[Array]) -> Any:
     vertices, faces = arrays[spec["vertices"]], arrays[spec["faces"]]
+    _check_faces(faces, len(vertices))
     mesh = bpy.data.meshes.new("mesh")
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", vertices.reshape(-1))
@@ -163,9 +164,20 @@ def _mesh(spec: dict[str, Any], arrays: list[Array]) -> Any:
         attribute = mesh.attributes.new(REST_ATTRIBUTE, "FLOAT_VECTOR", "POINT")
         attribute.data.foreach_set("vector", arrays[spec["rest"]].reshape(-1))
     mesh.update(calc_edges=True)
-    if mesh.validate():
-        raise ValueError("a mesh with faces that repeat vertices or point nowhere")
     return mesh
+
+
+def _check_faces(faces: Array, vertex_count: int) -> None:
+    """Refuse what would crash Blender; its own check costs as much as the rest of the mesh.
+
+    Raises:
+        ValueError: for faces (F, 4) that repeat vertices, but for a triangle's last, or point nowhere.
+    """
+    if len(faces) and (faces.min() < 0 or faces.max() >= vertex_count):
+        raise ValueError("a mesh with faces that point nowhere")
+    a, b, c, d = faces.T
+    if ((a == b) | (b == c) | (a == c) | (a == d) | (b == d)).any():
+        raise ValueError("a mesh with faces that repeat vertices")
 
 
 def _object(scene: Any, spec: dict[str, Any], number: int, meshes: list[Any], surfaces: SurfaceFactory) -> Any:

@@ -62,5 +62,5 @@ def write_message(stream: BinaryIO, header: Mapping[str, Any], arrays: Sequence[
     stream.write(PREFIX.pack(MAGIC, len(text), sum(array.nbytes for array in arrays)))
     stream.write(text)
     for array in arrays:
-        stream.write(np.ascontiguousarray(array).tobytes())
+        stream.write(np.ascontiguousarray(array).data)
     stream.flush()

@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 
 from synthkit.camera import FisheyeCamera
+from synthkit.dataset.limits import MAX_JSON_DEPTH, MAX_SAMPLE_JSON_BYTES
 from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Sidecar
 
 SCHEMA = 1
@@ -29,6 +30,7 @@ FRACTION_DECIMALS = 4
 CAMERA_DIGITS = 12  # significant, for the camera's coefficients and pose
 FREE_DIGITS = 9  # significant, for meta and attributes
 
+_TOO_DEEP = f"is nested deeper than {MAX_JSON_DEPTH} levels"
 _CAMERA_MODEL = "fisheye-polynomial"
 _SAMPLE_KEYS = frozenset({"schema", "people", "camera", "sequence", "frame", "time_s", "meta"})
 _PERSON_KEYS = frozenset(field.name for field in attrs.fields(Person))
@@ -51,24 +53,53 @@ def to_json(sample: Sample | Sidecar) -> bytes:
     if meta:
         table["meta"] = plain(meta, "meta")
     _restore(table, plain(unknown, "meta"), _SAMPLE_KEYS)
-    return dump(table)
+    text = dump(table)
+    if len(text) > MAX_SAMPLE_JSON_BYTES:
+        raise ValueError(f"its JSON has {len(text)} bytes, at most {MAX_SAMPLE_JSON_BYTES} can be stored")
+    check_depth(table, text)
+    return text
 
 
 def dump(table: Any) -> bytes:
-    """Return canonical JSON: sorted keys, no spaces, UTF-8."""
-    return json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """Return canonical JSON: sorted keys, no spaces, UTF-8; what is no Unicode becomes JSON escapes."""
+    text = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace")
 
 
 def load(data: bytes) -> Any:
-    """Parse JSON from anywhere; NaN, Infinity and bottomless nesting are refused.
+    """Parse JSON from anywhere; NaN, Infinity and nesting deeper than ``MAX_JSON_DEPTH`` are refused.
 
     Raises:
         ValueError: when it is no such JSON.
     """
     try:
-        return json.loads(data, parse_constant=_no_constant)
+        value = json.loads(data, parse_constant=_no_constant)
     except RecursionError:
-        raise ValueError("is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    check_depth(value, data)
+    return value
+
+
+def check_depth(value: Any, text: bytes) -> None:
+    """Refuse JSON values that are nested deeper than ``MAX_JSON_DEPTH``; ``text``: the same as JSON.
+
+    Raises:
+        ValueError: when they are.
+    """
+    if text.count(b"[") + text.count(b"{") <= MAX_JSON_DEPTH and text.count(0) == 0:
+        return  # nearly always: too few brackets (in UTF-8, which has no zeros) to be that deep
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(_TOO_DEEP)
 
 
 def from_json(data: bytes) -> dict[str, Any]:
@@ -79,6 +110,8 @@ def from_json(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: when the JSON is damaged, of a newer schema, or breaks a rule of the types.
     """
+    if len(data) > MAX_SAMPLE_JSON_BYTES:
+        raise ValueError(f"its JSON of {len(data)} bytes is refused, at most {MAX_SAMPLE_JSON_BYTES} are expected")
     table = load(data)
     if not isinstance(table, dict) or "schema" not in table:
         return {"meta": table if isinstance(table, dict) else {"json": table}}

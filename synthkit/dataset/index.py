@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.dataset import npz, tar
+from synthkit.dataset.limits import MAX_MEMBER_BYTES, MAX_SUFFIXES, MAX_TABLE_BYTES
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 
 DIGEST_BYTES = 32
+
+_UNFIT_FOR_KEYS = set("./\\")
 
 
 @attrs.frozen
@@ -85,6 +88,11 @@ class Index:
             if suffix.lower() in places:
                 raise DatasetError(f"{store.where(name)}: member {member.name!r} comes twice")
             places[suffix.lower()] = (suffix.lower(), member.offset, member.size)
+        kinds = {suffix for places in grouped.values() for suffix in places}
+        if len(kinds) > MAX_SUFFIXES:
+            raise DatasetError(f"{store.where(name)}: more than {MAX_SUFFIXES} different endings of names are refused")
+        if len(grouped) * max((len(key.encode()) for key in grouped), default=0) > MAX_TABLE_BYTES:
+            raise DatasetError(f"{store.where(name)}: its keys take too much memory; split the archive")
         nothing = bytes(DIGEST_BYTES)
         return cls.of([Entry(key, -1, nothing, tuple(places.values())) for key, places in grouped.items()])
 
@@ -125,19 +133,38 @@ class Index:
 
     def _check(self, tar_bytes: int) -> None:
         count, members = len(self.keys), len(self.offset)
-        shapes = {
-            "scene": (count,),
-            "content": (count, DIGEST_BYTES),
-            "first": (count + 1,),
-            "suffix": (members,),
+        expected: dict[str, tuple[tuple[int, ...], str]] = {
+            "keys": ((count,), f"S{self.keys.itemsize}"),
+            "suffixes": ((len(self.suffixes),), f"S{self.suffixes.itemsize}"),
+            "scene": ((count,), "<i8"),
+            "content": ((count, DIGEST_BYTES), "u1"),
+            "first": ((count + 1,), "<i8"),
+            "suffix": ((members,), "<u2"),
+            "offset": ((members,), "<i8"),
+            "size": ((members,), "<i8"),
         }
-        for name, shape in {**shapes, "size": (members,), "offset": (members,)}.items():
+        for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
-            if array.shape != shape or array.dtype.kind not in "iu":
+            if array.shape != shape or array.dtype != np.dtype(dtype):
                 raise ValueError(f"{name} is {array.dtype} {array.shape}")
+        self._check_names()
         if self.first[0] != 0 or self.first[-1] != members or (np.diff(self.first) < 0).any():
             raise ValueError("first does not count the members")
-        if members and (int(self.suffix.max()) >= len(self.suffixes) or (self.offset + self.size).max() > tar_bytes):
+        if not members:
+            return
+        if int(self.suffix.max()) >= len(self.suffixes):
+            raise ValueError("a member is of no listed kind")
+        if self.size.min() < 0 or self.size.max() > min(MAX_MEMBER_BYTES, tar_bytes):
+            raise ValueError("a member has an impossible size")
+        # Written so that no sum can overflow: in the order of the tar, none over another, none beyond the end.
+        if (self.offset > tar_bytes - self.size).any() or (self.offset < 0).any():
             raise ValueError("a member lies outside the tar")
-        if members and min(self.offset.min(), self.size.min()) < 0:
-            raise ValueError("a member has a negative place")
+        if (np.diff(self.offset) < self.size[:-1]).any():
+            raise ValueError("a member lies over another")
+
+    def _check_names(self) -> None:
+        """Keys and suffixes are text, and no path can come of a key."""
+        keys = b"\n".join(self.keys.tolist()).decode().replace("\n", "")
+        suffixes = b"\n".join(self.suffixes.tolist()).decode().replace("\n", "")
+        if not (keys.isprintable() and suffixes.isprintable()) or _UNFIT_FOR_KEYS & set(keys) or b"" in self.keys:
+            raise ValueError("a key or suffix is no plain name")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,7 +31,10 @@ def unpack(data: bytes, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {name: _stored_array(archive, f"{name}.npy") for name in names}
-    except (KeyError, IndexError, TypeError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    # RuntimeError: encrypted. NotImplementedError: of a later version of zip. struct.error: an odd extra field.
+    except (KeyError, IndexError, TypeError, OSError, EOFError, OverflowError, RuntimeError, struct.error) as error:
+        raise ValueError(str(error)) from None
+    except (zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise ValueError(str(error)) from None
 
 

@@ -17,6 +17,7 @@ import attrs
 
 from synthkit.dataset import codec, records, stores
 from synthkit.dataset.index import Entry, Index
+from synthkit.dataset.limits import MAX_TABLE_BYTES
 from synthkit.dataset.records import Manifest, ShardRecord, ShardTable
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
@@ -284,7 +285,11 @@ class Dataset:
             start, data = 0, b""
             for entry in self.index(n).entries():
                 wanted = self._wanted(entry)
-                begin, end = wanted[0][1], wanted[-1][1] + wanted[-1][2]
+                begin = min((offset for _, offset, _ in wanted), default=start)
+                end = max((offset + size for _, offset, size in wanted), default=start)
+                if end - begin > sum(size + _GAP_BYTES for _, _, size in wanted):  # scattered over a stranger's tar
+                    yield n, entry.key, self._read(n, entry)
+                    continue
                 if end > start + len(data) or begin < start:
                     start, data = begin, self.store.read_at(shard.name, begin, max(_CHUNK_BYTES, end - begin))
                     if len(data) < end - begin:
@@ -322,7 +327,7 @@ def load_index(store: Store, shard: Shard) -> Index:
     if store.size(table) is None:
         index = Index.scan(store, shard.name)
     else:
-        index = Index.from_npz(store.read(table), size, store.where(table))
+        index = Index.from_npz(stores.read_whole(store, table, MAX_TABLE_BYTES), size, store.where(table))
     if len(index) != shard.samples:
         raise DatasetError(
             f"{store.where(table)}: lists {len(index)} samples, the record says {shard.samples}: it is damaged"

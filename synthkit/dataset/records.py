@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
@@ -20,10 +23,13 @@ from PIL import features
 
 import synthkit
 from synthkit import config
-from synthkit.dataset import description, npz
+from synthkit.dataset import description, npz, stores
 from synthkit.dataset.codec import CodecConfig
+from synthkit.dataset.limits import MAX_COUNT, MAX_RECORD_BYTES, MAX_TABLE_BYTES
 from synthkit.dataset.stores import Store
+from synthkit.dataset.tar import BLOCK_BYTES
 from synthkit.errors import ConfigError, DatasetError
+from synthkit.sample import Skipped
 
 FORMAT = "synthkit-dataset"
 SCHEMA = 2
@@ -33,6 +39,7 @@ TABLE = "shards.npz"
 SHARDS = "shards"
 SPOOL = ".spool"
 
+_RECORD_NAME = re.compile(r"(\d{6}|[1-9]\d{6,15})\.json", re.ASCII)  # one name for each number
 _CODEC_REVISION = 1  # raise it when the same sample is stored in other bytes
 
 
@@ -115,11 +122,11 @@ class Manifest:
             return cls(
                 identity=table.pop("identity"),
                 notes=table.pop("notes"),
-                scenes=int(table.pop("scenes")),
-                scenes_per_shard=None if per_shard is None else max(1, int(per_shard)),
-                shard_bytes=None if shard_bytes is None else max(1, int(shard_bytes)),
+                scenes=_count(table.pop("scenes")),
+                scenes_per_shard=None if per_shard is None else max(1, _count(per_shard)),
+                shard_bytes=None if shard_bytes is None else max(1, _count(shard_bytes)),
                 codec=config.structure(CodecConfig, table.pop("codec")),
-                summary=None if summary is None else Summary(**summary),
+                summary=None if summary is None else _summary(summary),
                 unknown=table,
             )
         except (KeyError, TypeError, ValueError, ConfigError) as error:
@@ -164,12 +171,13 @@ class ShardRecord:
         table = _read_table(store, record_name(shard))
         _check_schema(table.pop("schema", None), where)
         try:
-            skipped = tuple((int(scene), str(key), str(reason)) for scene, key, reason in table.pop("skipped"))
-            known = {field.name: table.pop(field.name) for field in attrs.fields(cls)[:-1] if field.name != "skipped"}
-            record = cls(**known, skipped=skipped, unknown=table)
-            if min(record.shard, record.first_scene, record.scenes, record.samples, record.bytes) < 0:
-                raise ValueError("negative counts")
-            bytes.fromhex(record.sha256 + record.index_sha256 + record.content_sha256)
+            counts = ("shard", "first_scene", "scenes", "samples", "bytes")
+            known: dict[str, Any] = {name: _count(table.pop(name)) for name in counts}
+            known |= {name: _digest_text(table.pop(name)) for name in ("sha256", "index_sha256", "content_sha256")}
+            known["skipped"] = tuple(_hole(*one) for one in table.pop("skipped"))
+            record = cls(**known, environment=table.pop("environment"), unknown=table)
+            if record.samples * BLOCK_BYTES > record.bytes:
+                raise ValueError(f"{record.samples} samples in {record.bytes} bytes")
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(f"{where}: is damaged: {error}") from None
         if record.shard != shard:
@@ -225,6 +233,17 @@ class ShardTable:
             table_sha256=hashlib.sha256(data).hexdigest(),
         )
 
+    def _check(self) -> None:
+        for name, array in attrs.asdict(self).items():
+            digest, key = name in ("sha256", "content"), name.endswith("_key")
+            dtype = "u1" if digest else f"S{array.itemsize}" if key else "<i8"
+            if array.shape != ((len(self), 32) if digest else (len(self),)) or array.dtype != np.dtype(dtype):
+                raise ValueError(f"{name} is {array.dtype} {array.shape}")
+            if dtype == "<i8" and len(self) and not 0 <= array.min() <= array.max() <= MAX_COUNT:
+                raise ValueError(f"{name} has impossible counts")
+        if (self.samples > self.tar_bytes // BLOCK_BYTES).any():
+            raise ValueError("more samples than there is room for")
+
     def to_npz(self) -> bytes:
         """Return the table as npz bytes, the same each time."""
         return npz.pack(attrs.asdict(self))
@@ -237,14 +256,12 @@ class ShardTable:
             DatasetError: when it is missing, or not the one with that hash.
         """
         where = store.where(TABLE)
-        data = store.read(TABLE)
+        data = stores.read_whole(store, TABLE, MAX_TABLE_BYTES)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DatasetError(f"{where}: is not the table that {MANIFEST} lists; run 'synthkit verify'")
         try:
             table = cls(**npz.unpack(data, [field.name for field in attrs.fields(cls)]))
-            lengths = {len(getattr(table, field.name)) for field in attrs.fields(cls)}
-            if len(lengths) > 1 or table.content.shape != (len(table), 32) or min(table.samples, default=0) < 0:
-                raise ValueError("its columns do not fit together")
+            table._check()
         except (ValueError, TypeError) as error:
             raise DatasetError(f"{where}: is damaged: {error}") from None
         return table
@@ -267,8 +284,8 @@ def record_name(shard: int) -> str:
 
 def committed_shards(store: Store) -> list[int]:
     """Return the numbers of the shards that have a commit record, in order."""
-    stems = (name.removesuffix(".json") for name in store.names(SHARDS) if name.endswith(".json"))
-    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+    stems = (name.removesuffix(".json") for name in store.names(SHARDS) if _RECORD_NAME.fullmatch(name))
+    return sorted(int(stem) for stem in stems)
 
 
 def read_records(store: Store) -> list[ShardRecord]:
@@ -289,17 +306,50 @@ def _digests(values: Iterable[str]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(values)), np.uint8).reshape(-1, 32)
 
 
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise ValueError(f"{str(value)[:40]!r} is no count")
+    return value
+
+
+def _digest_text(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError(f"{str(value)[:40]!r} is no sha256")
+    return value
+
+
+def _hole(scene: Any, key: Any, reason: Any) -> tuple[int, str, str]:
+    skipped = Skipped(str(key), str(reason))
+    return _count(scene), skipped.key, skipped.reason
+
+
+def _summary(table: Mapping[str, Any]) -> Summary:
+    summary = Summary(**table)
+    for value in (summary.shards, summary.samples, summary.skipped, summary.bytes):
+        _count(value)
+    for digest in (summary.content_sha256, summary.table_sha256):
+        if digest is not None:
+            _digest_text(digest)
+    return summary
+
+
 def _known(thing: Manifest | ShardRecord) -> dict[str, Any]:
     return {name: value for name, value in config.plain(thing).items() if name != "unknown"}
 
 
 def _check_schema(stated: Any, where: str) -> None:
     if not isinstance(stated, int) or not 1 <= stated <= SCHEMA:
-        raise DatasetError(f"{where}: schema {stated!r} is not known, expected at most {SCHEMA}; update synthkit")
+        raise DatasetError(
+            f"{where}: schema {str(stated)[:40]!r} is not known, expected at most {SCHEMA}; update synthkit"
+        )
 
 
 def environment() -> dict[str, Any]:
-    """Return what decides about bytes besides configuration: interpreter, libraries, machine."""
+    """Return what decides about bytes besides configuration: interpreter, libraries, machine.
+
+    Nothing is imported for it: every writing of a set asks for it. What a stage's plugin uses besides
+    is added by whoever runs the stage.
+    """
     return {
         "synthkit": synthkit.__version__,
         "python": platform.python_version(),
@@ -308,7 +358,17 @@ def environment() -> dict[str, Any]:
         "pillow": PIL.__version__,
         "jpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
         "zlib": str(features.version("zlib") or zlib.ZLIB_RUNTIME_VERSION),
+        # They decode, resize and warp what refined and converted samples are made from.
+        "opencv": _installed("opencv-python-headless", "opencv-python"),
+        "simplejpeg": _installed("simplejpeg"),
     }
+
+
+def _installed(*names: str) -> str:
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return "unknown"
 
 
 def pretty(table: Mapping[str, Any]) -> bytes:
@@ -319,7 +379,7 @@ def pretty(table: Mapping[str, Any]) -> bytes:
 
 def _read_table(store: Store, name: str) -> dict[str, Any]:
     try:
-        table = description.load(store.read(name))
+        table = description.load(stores.read_whole(store, name, MAX_RECORD_BYTES))
     except ValueError as error:
         raise DatasetError(f"{store.where(name)}: is not JSON: {error}") from None
     if not isinstance(table, dict):

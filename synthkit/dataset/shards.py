@@ -10,11 +10,15 @@ from typing import Any
 
 import attrs
 
-from synthkit.dataset import records, tar
+from synthkit.dataset import records, stores, tar
 from synthkit.dataset.index import Entry, Index
+from synthkit.dataset.limits import MAX_TABLE_BYTES
 from synthkit.dataset.records import ShardRecord
 from synthkit.dataset.spool import SpooledScene
 from synthkit.dataset.stores import Store
+from synthkit.errors import DatasetError
+
+_CHUNK_BYTES = 1 << 22
 
 
 def publish(
@@ -71,14 +75,19 @@ def scenes_of(store: Store, record: ShardRecord) -> Iterator[SpooledScene]:
     """Yield a committed shard's scenes that have no holes, as they were before they were joined.
 
     Raises:
-        DatasetError: when the shard cannot be read.
+        DatasetError: when the shard cannot be read, or is not what its record says.
     """
-    index = read_index(store, record)
+    _check_bytes(store, record)
+    grouped = itertools.groupby(read_index(store, record).entries(), key=lambda entry: entry.scene)
+    entries_of = {scene: list(entries) for scene, entries in grouped}
     holes = {scene for scene, _, _ in record.skipped}
-    for scene, group in itertools.groupby(index.entries(), key=lambda entry: entry.scene):
+    for scene in range(record.first_scene, record.first_scene + record.scenes):
+        entries = entries_of.get(scene, [])
         if scene in holes:
             continue
-        entries = list(group)
+        if not entries:  # nothing came of it, which is a result too
+            yield SpooledScene(scene, (), (), b"")
+            continue
         start = entries[0].members[0][1] - tar.BLOCK_BYTES
         _, offset, size = entries[-1].members[-1]
         body = store.read_at(records.tar_name(record.shard), start, offset + size + -size % tar.BLOCK_BYTES - start)
@@ -89,10 +98,25 @@ def read_index(store: Store, record: ShardRecord) -> Index:
     """Return a committed shard's index.
 
     Raises:
-        DatasetError: when it is missing, damaged, or does not fit the tar.
+        DatasetError: when it is missing, or not the one that its record lists.
     """
     name = records.index_name(record.shard)
-    return Index.from_npz(store.read(name), record.bytes, store.where(name))
+    data = stores.read_whole(store, name, MAX_TABLE_BYTES)
+    if hashlib.sha256(data).hexdigest() != record.index_sha256:
+        raise DatasetError(f"{store.where(name)}: its bytes are not those of its record; see 'synthkit verify'")
+    return Index.from_npz(data, record.bytes, store.where(name))
+
+
+def _check_bytes(store: Store, record: ShardRecord) -> None:
+    """Refuse a shard whose bytes changed, so that it is never joined anew under a hash that would fit."""
+    name, digest = records.tar_name(record.shard), hashlib.sha256()
+    for offset in range(0, record.bytes, _CHUNK_BYTES):
+        digest.update(store.read_at(name, offset, min(_CHUNK_BYTES, record.bytes - offset)))
+    if store.size(name) != record.bytes or digest.hexdigest() != record.sha256:
+        raise DatasetError(
+            f"{store.where(name)}: its bytes are not those of its record; 'synthkit verify' says what can be saved;"
+            f" remove {store.where(records.record_name(record.shard))} to have its scenes made again"
+        )
 
 
 def shifted(entry: Entry, offset: int) -> Entry:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes that are finished but not yet in a shard: one file each, checked before it is believed.
 
-A spool file is one line of JSON (what the scene holds, and the hash of what follows), then the bytes
-that will stand in the shard's tar.
+A spool file is one line with the hash of all that follows, one line of JSON (what the scene holds), then
+the bytes that will stand in the shard's tar.
 """
 
 from __future__ import annotations
@@ -90,29 +90,32 @@ class SceneSpool:
         self.keep(SpooledScene(scene, tuple(samples), tuple(skipped), b"".join(chunks)))
         return {"samples": len(samples), "skipped": len(skipped)}
 
-    def keep(self, scene: SpooledScene) -> None:
-        """Write a scene's file. A torn one, after a power cut, is seen by its hash, so nothing is synced."""
+    def keep(self, scene: SpooledScene, *, durable: bool = False) -> None:
+        """Write a scene's file. A torn one, after a power cut, is seen by its hash, so it need not be synced."""
         header = {
             "scene": scene.scene,
             "environment": self.environment,
             "samples": [[entry.key, entry.content.hex(), entry.members] for entry in scene.entries],
             "skipped": scene.skipped,
-            "sha256": hashlib.sha256(scene.body).hexdigest(),
         }
-        chunks = [description.dump(header) + b"\n", scene.body]
-        storage.write_atomically(self._path(scene.scene), chunks, durable=False)
+        text = description.dump(header) + b"\n"
+        chunks = [_hash_line(text, scene.body), text, scene.body]
+        storage.write_atomically(self._path(scene.scene), chunks, durable=durable)
 
     def read(self, scene: int) -> SpooledScene | None:
         """Return a scene, or None when it is missing, damaged, or of another environment."""
         try:
-            text, _, body = self._path(scene).read_bytes().partition(b"\n")
+            stated, _, rest = self._path(scene).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
         except OSError as error:
             raise DatasetError(f"{self._path(scene)}: cannot be read: {error.strerror}") from None
+        if stated + b"\n" != _hash_line(rest):
+            return None
+        text, _, body = rest.partition(b"\n")
         try:
             header = description.load(text)
-            if header["sha256"] != hashlib.sha256(body).hexdigest() or header["environment"] != self.environment:
+            if header["scene"] != scene or header["environment"] != self.environment:
                 return None
             entries = tuple(
                 Entry(key, scene, bytes.fromhex(content), tuple((str(s), int(o), int(n)) for s, o, n in members))
@@ -124,11 +127,14 @@ class SceneSpool:
 
     def body_bytes(self, scene: int) -> int | None:
         """Return how many bytes a scene takes in its shard, None when it has no file; nothing is checked."""
+        path = self._path(scene)
         try:
-            with self._path(scene).open("rb") as file:
-                return self._path(scene).stat().st_size - len(file.readline())
+            with path.open("rb") as file:
+                return path.stat().st_size - len(file.readline()) - len(file.readline())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
 
     def scenes(self) -> list[int]:
         """Return the numbers of the scenes that have a file, in order."""
@@ -136,7 +142,15 @@ class SceneSpool:
 
     def drop(self, scene: int) -> None:
         """Remove a scene."""
-        self._path(scene).unlink(missing_ok=True)
+        with storage.disk_errors(self._path(scene)):
+            self._path(scene).unlink(missing_ok=True)
 
     def _path(self, scene: int) -> Path:
         return self.folder / f"{scene:010d}.scene"
+
+
+def _hash_line(*chunks: bytes) -> bytes:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest().encode() + b"\n"

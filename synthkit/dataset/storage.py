@@ -76,6 +76,17 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they are missing; the names made so survive a power cut."""
+    missing = [folder, *folder.parents]
+    while len(missing) > 1 and missing[-1].exists():
+        missing.pop()
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        with contextlib.suppress(PermissionError):  # one may write below a folder that one may not read
+            sync_folder(made.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -76,6 +77,18 @@ def at(location: Path | str) -> Store:
     return RemoteStore(str(location).rstrip("/"))
 
 
+def read_whole(store: Store, name: str, most_bytes: int) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        DatasetError: when it cannot be read, or is larger than ``most_bytes``.
+    """
+    size = store.size(name)
+    if size is not None and size > most_bytes:
+        raise DatasetError(f"{store.where(name)}: has {size} bytes, more than {most_bytes} are refused")
+    return store.read(name)
+
+
 class _Descriptor:
     """An open file; closed when nobody reads from it any more, so threads may share a store."""
 
@@ -121,11 +134,12 @@ class LocalStore:
     def size(self, name: str) -> int | None:
         """Return a file's size in bytes, None when there is none."""
         try:
-            return (self.folder / name).stat().st_size
+            found = (self.folder / name).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None  # reading from a pipe would wait for ever
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
@@ -143,8 +157,7 @@ class LocalStore:
         path = self.folder / name
         if not path.parent.is_dir():
             with storage.disk_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                storage.sync_folder(path.parent.parent)
+                storage.make_folder(path.parent)
         storage.write_atomically(path, chunks)
 
     def remove(self, name: str) -> None:
@@ -241,26 +254,34 @@ class RemoteStore:
         """Upload a file from a temporary copy, so that a failure half-way leaves nothing."""
         import tempfile
 
-        with tempfile.NamedTemporaryFile(prefix="synthkit-") as file:
-            with storage.disk_errors(Path(file.name)):
-                for chunk in chunks:
-                    file.write(chunk)
-                file.flush()
-            try:
+        with (
+            storage.disk_errors(Path(tempfile.gettempdir())),
+            tempfile.NamedTemporaryFile(prefix="synthkit-") as file,
+        ):
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            with self._changed(name):
                 self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
                 self._system.put_file(file.name, self._path(name))
-            except OSError as error:
-                raise WorkError(
-                    f"{self.where(name)}: cannot be written: {error}; what is finished is kept: run the same again"
-                ) from None
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        with self._reached(name), contextlib.suppress(FileNotFoundError):
+        with self._changed(name), contextlib.suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else str(self._root)
+
+    @contextlib.contextmanager
+    def _changed(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkError(
+                f"{self.where(name)}: cannot be written: {error or type(error).__name__};"
+                " what is finished is kept: run the same again"
+            ) from None
 
     @contextlib.contextmanager
     def _reached(self, name: str) -> Iterator[None]:

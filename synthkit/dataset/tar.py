@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 import attrs
 
+from synthkit.dataset.limits import MAX_EXTENDED_HEADER_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, MAX_NAME_BYTES
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 
 BLOCK_BYTES = 512
 _RECORD_BYTES = 10240
-_MAX_NAME_BYTES = 100
-_MAX_EXTENDED_HEADER_BYTES = 1 << 20
+_MAX_WRITTEN_NAME_BYTES = 100  # what a plain USTAR header takes
+_SHOWN = 80
 
 
 @attrs.frozen
@@ -30,10 +31,12 @@ def pack(name: str, data: bytes) -> bytes:
     """Return a member as USTAR bytes: header, data, padding; no time, no owner.
 
     Raises:
-        DatasetError: when the name is longer than 100 bytes in UTF-8.
+        DatasetError: when the name is longer than 100 bytes in UTF-8, or there are more data than are read again.
     """
-    if len(name.encode()) > _MAX_NAME_BYTES:
-        raise DatasetError(f"member name {name!r} is longer than {_MAX_NAME_BYTES} bytes; use shorter keys")
+    if len(name.encode()) > _MAX_WRITTEN_NAME_BYTES:
+        raise DatasetError(f"member name {name!r} is longer than {_MAX_WRITTEN_NAME_BYTES} bytes; use shorter keys")
+    if len(data) > MAX_MEMBER_BYTES:
+        raise DatasetError(f"member {name!r} has {len(data)} bytes, at most {MAX_MEMBER_BYTES} can be stored")
     info = tarfile.TarInfo(name)
     info.size = len(data)
     header = info.tobuf(format=tarfile.USTAR_FORMAT, encoding="utf-8", errors="strict")
@@ -49,8 +52,8 @@ def ending(size: int) -> bytes:
 def scan(store: Store, name: str) -> Iterator[Member]:
     """Yield the regular files of a tar archive in order, reading headers only.
 
-    Names are checked, never used as paths: absolute ones, ``..``, links and devices are refused.
-    Old, USTAR, GNU long-name and pax headers are understood.
+    Names are checked, never used as paths: absolute ones, ``..``, links and devices are refused, and so
+    is what exceeds ``limits.py``. Old, USTAR, GNU long-name and pax headers are understood.
 
     Raises:
         DatasetError: naming the archive and the place when it is damaged or refused.
@@ -60,7 +63,7 @@ def scan(store: Store, name: str) -> Iterator[Member]:
     if file_size is None:
         raise DatasetError(f"{where}: there is no such file")
     view = _View(store, name)
-    offset = 0
+    offset = count = 0
     extended: dict[str, str] = {}
     while True:
         block = view.read(offset, BLOCK_BYTES)
@@ -71,19 +74,20 @@ def scan(store: Store, name: str) -> Iterator[Member]:
         kind, member, size = _header(block, f"{where}: byte {offset}")
         data = offset + BLOCK_BYTES
         if kind in b"xgL":
-            if size > _MAX_EXTENDED_HEADER_BYTES:
+            if size > MAX_EXTENDED_HEADER_BYTES:
                 raise DatasetError(f"{where}: byte {offset}: an extended header of {size} bytes is refused")
             extended |= _extended(kind, view.read(data, size), f"{where}: byte {offset}")
         else:
             member, size = extended.get("path", member), _size(extended.get("size"), size, where)
             extended = {}
-            if kind in b"0\x00":
-                yield Member(_safe_name(member, where), data, size)
-            elif kind != b"5":  # a folder says nothing
-                raise DatasetError(f"{where}: member {member!r} is no regular file; links and devices are refused")
-        offset = data + size + -size % BLOCK_BYTES
         if data + size > file_size:
-            raise DatasetError(f"{where}: member {member!r} claims {size} bytes beyond the end of the file")
+            raise DatasetError(f"{where}: member {member[:_SHOWN]!r} claims {size} bytes beyond the end of the file")
+        if kind in b"0\x00":
+            count += 1
+            yield _checked(Member(_safe_name(member, where), data, size), count, where)
+        elif kind not in b"xgL5":  # a folder says nothing
+            raise DatasetError(f"{where}: member {member[:_SHOWN]!r} is no regular file; links and devices are refused")
+        offset = data + size + -size % BLOCK_BYTES
 
 
 class _View:
@@ -123,16 +127,20 @@ def _extended(kind: bytes, data: bytes, where: str) -> dict[str, str]:
         return {}
     if kind == b"L":
         return {"path": data.split(b"\0", 1)[0].decode(errors="surrogateescape")}
-    found = {}
-    while data:
-        digits, _, rest = data.partition(b" ")
-        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-        if not len(digits) + 1 < length <= len(data):
+    found, place = {}, 0
+    while place < len(data):
+        space = data.find(b" ", place, place + 8)
+        digits = data[place:space] if space > place else b""
+        end = place + int(digits) if digits.isdigit() else 0
+        if not space + 1 < end <= len(data):
             raise DatasetError(f"{where}: a pax header is damaged")
-        key, _, value = rest[: length - len(digits) - 2].partition(b"=")
-        found[key.decode(errors="replace")] = value.decode(errors="surrogateescape")
-        data = data[length:]
-    return {key: found[key] for key in ("path", "size") if key in found}
+        key, _, value = data[space + 1 : end - 1].partition(b"=")
+        if key.startswith(b"GNU.sparse"):
+            raise DatasetError(f"{where}: a sparse file is refused")
+        if key in (b"path", b"size"):
+            found[key.decode()] = value.decode(errors="surrogateescape")
+        place = end
+    return found
 
 
 def _size(stated: str | None, size: int, where: str) -> int:
@@ -143,8 +151,21 @@ def _size(stated: str | None, size: int, where: str) -> int:
     return int(stated)
 
 
+def _checked(member: Member, count: int, where: str) -> Member:
+    if member.size > MAX_MEMBER_BYTES:
+        raise DatasetError(
+            f"{where}: member {member.name[:_SHOWN]!r} has {member.size} bytes,"
+            f" more than {MAX_MEMBER_BYTES} are refused"
+        )
+    if count > MAX_MEMBERS:
+        raise DatasetError(f"{where}: more than {MAX_MEMBERS} members are refused; split the archive")
+    return member
+
+
 def _safe_name(name: str, where: str) -> str:
     parts = name.split("/")
+    if len(name.encode(errors="surrogateescape")) > MAX_NAME_BYTES:
+        raise DatasetError(f"{where}: member name {name[:_SHOWN]!r}... of more than {MAX_NAME_BYTES} bytes is refused")
     if not name.isprintable() or "\\" in name or ".." in parts or not parts[0] or not parts[-1]:
         raise DatasetError(f"{where}: member name {name!r} is refused: expected a plain relative name")
     return "/".join(part for part in parts if part not in ("", "."))

@@ -19,7 +19,7 @@ from typing import Any, Self
 import attrs
 
 from synthkit import config
-from synthkit.dataset import records, shards, storage, stores
+from synthkit.dataset import description, records, shards, storage, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.description import plain
 from synthkit.dataset.layout import Layout
@@ -90,7 +90,7 @@ class DatasetWriter:
 
     def __enter__(self) -> Self:
         with storage.disk_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(self._folder)
             self._lock = storage.FolderLock(self._folder)
         try:
             with storage.disk_errors(self._folder):
@@ -176,6 +176,7 @@ class DatasetWriter:
             shard_folder = self.store.folder / records.SHARDS
             shard_folder.mkdir(exist_ok=True)
             storage.clear_temporaries(shard_folder)
+            storage.sync_folder(shard_folder)  # a record that a killed writer renamed is believed from here on
             storage.sync_folder(self.store.folder)
         for record in reversed(reopened):  # so that what stays committed is always the beginning
             self._reopen(record)
@@ -220,8 +221,7 @@ class DatasetWriter:
     def _reopen(self, record: ShardRecord) -> None:
         """Bring a committed shard's scenes back to the spool, save those with holes, and uncommit it."""
         for spooled in shards.scenes_of(self.store, record):
-            self.spool.keep(spooled)
-        storage.sync_folder(self.spool.folder)
+            self.spool.keep(spooled, durable=True)
         self.store.remove(records.record_name(record.shard))
 
     def _commit_complete(self) -> None:
@@ -284,7 +284,9 @@ def _check_tars(store: Store, listed: list[ShardRecord]) -> None:
 
 def _plain(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     try:
-        return dict(plain(config.plain(values), name))
+        table = dict(plain(config.plain(values), name))
+        description.check_depth(table, description.dump(table))
+        return table
     except ValueError as error:
         raise DatasetError(f"the data set's {error}") from None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rotated person boxes as JSON, the format of CEPDOF, MW-R and WEPDTOF.
+"""Rotated person boxes as JSON, the format of CEPDOF, MW-R and WEPDTOF; written next door.
 
 ``annotations/VIDEO.json`` lists ``images`` (``file_name``, ``id`` as text, ``width``, ``height``) and
 ``annotations`` (``image_id``, ``bbox`` as cx, cy, w, h in pixels and degrees clockwise, ``category_id``
@@ -24,6 +24,7 @@ from PIL import Image
 from synthkit.dataset import description
 from synthkit.dataset.codec import MAX_PIXELS
 from synthkit.dataset.formats.base import Format, is_finite, told
+from synthkit.dataset.formats.cepdof_write import write
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
@@ -112,6 +113,19 @@ class CepdofSource:
             meta={"source": {"format": "cepdof", "file": frame.name, "size_px": [width, height]},
                   "licence": "not stated"},
         )  # fmt: skip
+
+    def stored(self, index: int) -> tuple[str, bytes]:
+        """Return an image's suffix and bytes.
+
+        Raises:
+            DatasetError: when the file cannot be read.
+        """
+        path = self._frames[index].path
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+        return ("png" if data.startswith(b"\x89PNG") else "jpg"), data
 
 
 def _read(folder: Path, labels: Path, digest: Any, problems: list[str]) -> list[_Frame]:
@@ -232,4 +246,4 @@ def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
     )
 
 
-FORMAT = Format("cepdof", "rotated boxes as JSON (CEPDOF, MW-R, WEPDTOF)", recognises, CepdofSource)
+FORMAT = Format("cepdof", "rotated boxes as JSON (CEPDOF, MW-R, WEPDTOF)", recognises, CepdofSource, write)

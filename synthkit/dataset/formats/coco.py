@@ -23,7 +23,7 @@ _FIRST_BOX = re.compile(rb'"bbox"\s*:\s*\[([^\]]{0,400})\]')
 
 
 def recognises(folder: Path) -> bool:
-    """Return whether a folder has JSON files with categories, whose first box has four numbers."""
+    """Return whether a folder has JSON files with categories, whose first box has no angle."""
     return any(_is_coco(path) for path in label_files(folder))
 
 
@@ -32,7 +32,7 @@ def _is_coco(path: Path) -> bool:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             box = _FIRST_BOX.search(text)
-            return (box is None or box[1].count(b",") == 3) and text.find(b'"categories"') >= 0
+            return (box is None or box[1].count(b",") != 4) and text.find(b'"categories"') >= 0
     except (OSError, ValueError):  # not to be read, or empty
         return False
 

@@ -85,6 +85,8 @@ def checked_rotated(values: Any, size_px: tuple[int, int], what: str) -> Rotated
         raise ValueError(f"{what} of {w:g}x{h:g} pixels at {degrees:g} degrees is no box in this image")
     if not (-longest <= cx <= 2 * longest and -longest <= cy <= 2 * longest):
         raise ValueError(f"{what} around ({cx:g}, {cy:g}) lies outside the image of {size_px[0]}x{size_px[1]} pixels")
+    if w <= h and -90 <= degrees < 90:  # in the convention already: no digit is to change
+        return RotatedBox(cx, cy, w, h, degrees)
     return RotatedBox.normalized(cx, cy, w, h, degrees)
 
 

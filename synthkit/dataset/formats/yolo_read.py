@@ -21,6 +21,7 @@ from synthkit.dataset.formats.texts import images_below, lines, numbers, small_f
 from synthkit.sample import Box, Person, RotatedBox
 
 _NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "labels/classes.txt")
+_YAML = (".yaml", ".yml")
 _MAX_YAML_BYTES = 200_000
 _LOOKED_AT = 500  # label files, to tell what the set holds
 _SLACK = 0.01  # of the image, for rounding
@@ -33,9 +34,10 @@ def columns_of(folder: Path) -> int | None:
     if not folder.is_dir():
         return None
     places = [place for place in _label_folders(folder) if place.is_dir()]
-    if _names_file(folder) is None or not places:
+    names = _names_file(folder)
+    if names is None:
         return None
-    listed = 0
+    listed = int(names.suffix in _YAML and _states_names(names))
     for path in islice((path for place in places for path in place.glob("*.txt")), _LOOKED_AT):
         if path.name in _NAME_LISTS:
             continue
@@ -192,6 +194,13 @@ def _label_folders(folder: Path) -> Iterator[Path]:
     yield from (folder, folder / "obj_train_data")
 
 
+def _states_names(path: Path) -> bool:
+    try:
+        return b"names" in small_file(path, _MAX_YAML_BYTES)
+    except ValueError:
+        return False
+
+
 def _names_file(folder: Path) -> Path | None:
     tables = sorted({*folder.glob("*.yaml"), *folder.glob("*.yml")}, key=lambda path: (path.stem != "data", path.name))
     for path in (*tables, *(folder / name for name in _NAME_LISTS)):
@@ -208,7 +217,7 @@ def _names(folder: Path, problems: list[str]) -> dict[int, str]:
         return {}
     try:
         data = small_file(path, _MAX_YAML_BYTES)
-        if path.suffix not in (".yaml", ".yml"):
+        if path.suffix not in _YAML:
             return {n: " ".join(fields) for n, (_, fields) in enumerate(lines(data))}
         return _yaml_names(data)
     except ValueError as error:

@@ -174,3 +174,17 @@ def test_compressed_indexes_are_refused(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", keys=np.zeros(1000))
     with pytest.raises(DatasetError, match="compressed"):
         Index.from_npz((tmp_path / "a.npz").read_bytes(), 0, "a.npz")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, categories=["L", "N"]), min_size=1, max_size=40),
+       st.integers(0, 0o77777777777))  # fmt: skip
+def test_headers_are_those_of_the_standard_library(name, size):
+    info = tarfile.TarInfo(name)
+    info.size = size
+    assert tar.header(name, size) == info.tobuf(format=tarfile.USTAR_FORMAT, encoding="utf-8", errors="strict")
+
+
+def test_what_an_archive_cannot_hold_is_refused():
+    with pytest.raises(DatasetError, match="longer than an archive can hold"):
+        tar.header("a.png", 1 << 33)

@@ -32,6 +32,29 @@ class SpooledScene:
     body: bytes
 
 
+def packed_scene(scene: int, results: Iterable[Encoded | Skipped]) -> SpooledScene:
+    """Return a scene's results as they will lie in a shard.
+
+    Raises:
+        DatasetError: when a member's name is too long.
+    """
+    entries: list[Entry] = []
+    skipped: list[tuple[str, str]] = []
+    chunks: list[bytes] = []
+    offset = 0
+    for encoded in results:
+        if isinstance(encoded, Skipped):
+            skipped.append((encoded.key, encoded.reason))
+            continue
+        members = []
+        for suffix, data in encoded.members:
+            chunks += [tar.header(f"{encoded.key}.{suffix}", len(data)), data, tar.padding(len(data))]
+            members.append((suffix, offset + tar.BLOCK_BYTES, len(data)))
+            offset += tar.BLOCK_BYTES + len(data) + -len(data) % tar.BLOCK_BYTES
+        entries.append(Entry(encoded.key, scene, encoded.content, tuple(members)))
+    return SpooledScene(scene, tuple(entries), tuple(skipped), b"".join(chunks))
+
+
 @attrs.frozen
 class SceneSpool:
     """Where worker processes leave finished scenes; travels between processes as ``to_plain()``.
@@ -75,20 +98,9 @@ class SceneSpool:
         Raises:
             DatasetError: when a member's name is too long. WorkError: when the disk is full.
         """
-        samples, skipped, chunks, offset = [], [], [], 0
-        for encoded in results:
-            if isinstance(encoded, Skipped):
-                skipped.append((encoded.key, encoded.reason))
-                continue
-            members = []
-            for suffix, data in encoded.members:
-                packed = tar.pack(f"{encoded.key}.{suffix}", data)
-                members.append((suffix, offset + tar.BLOCK_BYTES, len(data)))
-                chunks.append(packed)
-                offset += len(packed)
-            samples.append(Entry(encoded.key, scene, encoded.content, tuple(members)))
-        self.keep(SpooledScene(scene, tuple(samples), tuple(skipped), b"".join(chunks)))
-        return {"samples": len(samples), "skipped": len(skipped)}
+        packed = packed_scene(scene, results)
+        self.keep(packed)
+        return {"samples": len(packed.entries), "skipped": len(packed.skipped)}
 
     def keep(self, scene: SpooledScene, *, durable: bool = False) -> None:
         """Write a scene's file. A torn one, after a power cut, is seen by its hash, so it need not be synced."""

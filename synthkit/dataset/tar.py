@@ -16,6 +16,10 @@ BLOCK_BYTES = 512
 _RECORD_BYTES = 10240
 _MAX_WRITTEN_NAME_BYTES = 100  # what a plain USTAR header takes
 _SHOWN = 80
+_ZEROS = bytes(BLOCK_BYTES)
+# A header as the standard library makes it: without a name, a size and the checksum it is always the same.
+_EMPTY = tarfile.TarInfo("").tobuf(format=tarfile.USTAR_FORMAT)
+_EMPTY_SUM = sum(_EMPTY) - sum(_EMPTY[148:156]) + 8 * 32 - sum(_EMPTY[124:135])
 
 
 @attrs.frozen
@@ -40,17 +44,17 @@ def header(name: str, size: int) -> bytes:
     """Return the USTAR header of a regular file, the same bytes as the standard library's, ten times as fast.
 
     Raises:
-        DatasetError: when the name is longer than 100 bytes in UTF-8, or the size than 11 octal digits.
+        DatasetError: when the name is longer than 100 bytes in UTF-8, or there is more than may be read again.
     """
     encoded = name.encode()
-    if len(encoded) > _MAX_NAME_BYTES:
-        raise DatasetError(f"member name {name!r} is longer than {_MAX_NAME_BYTES} bytes; use shorter keys")
-    if size > _MAX_MEMBER_BYTES:
-        raise DatasetError(f"member {name!r} of {size} bytes is longer than an archive can hold")
+    if len(encoded) > _MAX_WRITTEN_NAME_BYTES:
+        raise DatasetError(f"member name {name!r} is longer than {_MAX_WRITTEN_NAME_BYTES} bytes; use shorter keys")
+    if size > MAX_MEMBER_BYTES:
+        raise DatasetError(f"member {name!r} of {size} bytes is longer than the {MAX_MEMBER_BYTES} that are read again")
     digits = b"%011o" % size
     checksum = _EMPTY_SUM + sum(encoded) + sum(digits)
     return b"".join(
-        (encoded.ljust(_MAX_NAME_BYTES, b"\0"), _EMPTY[100:124], digits, _EMPTY[135:148], b"%06o\0 " % checksum,
+        (encoded.ljust(_MAX_WRITTEN_NAME_BYTES, b"\0"), _EMPTY[100:124], digits, _EMPTY[135:148], b"%06o\0 " % checksum,
          _EMPTY[156:])
     )  # fmt: skip
 

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gallery: self-contained, all overlays in it, hostile text harmless; the statistics and their plots."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from synthkit.camera import FisheyeCamera, looking_down
+from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.dataset.tools.plots import write_plots
+from synthkit.dataset.tools.stats import rows, stats
+from synthkit.dataset.tools.view import Shown, outline, view
+from synthkit.errors import ConfigError
+from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Skipped
+
+COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
+EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def write(folder, results):
+    with DatasetWriter(folder, identity={"what": "view"}, scenes=len(results)) as writer:
+        for scene, result in enumerate(results):
+            writer.spool.put(scene, [result])
+            writer.finished(scene)
+        writer.finalise()
+    return folder
+
+
+def full(key="full", identity="me"):
+    instances = np.zeros((60, 80), np.uint8)
+    instances[10:30, 20:40] = 1
+    person = Person(
+        instance=1, identity=identity, box_xyxy_px=(20, 10, 40, 30), rotated_box=RotatedBox(30, 20, 20, 20, 0),
+        head_px=(30, 14), head_box_xyxy_px=(26, 10, 34, 18), visible_fraction=0.75,
+        keypoints={"nose": Keypoint(30, 13, True), "left_eye": Keypoint(31, 12, False)},
+        attributes={"posture": "sitting", "clothes": ["hat", "coat"]},
+    )  # fmt: skip
+    camera = FisheyeCamera.equidistant(80, 60, world_from_camera=looking_down(2.5))
+    image = np.full((60, 80, 3), 90, np.uint8)
+    return Sample(key=key, image=image, people=[person, Person()], camera=camera, layers={"instances": instances},
+                  sequence="clip", meta={"background": "hall.jpg"})  # fmt: skip
+
+
+def empty(key="empty"):
+    return Sample(key=key, image=np.zeros((60, 80, 3), np.uint8), people=[])
+
+
+def stranger(key="stranger"):
+    return Sample(key=key, image=np.zeros((40, 40, 3), np.uint8))
+
+
+def page(tmp_path, results, **shown):
+    out = tmp_path / "page.html"
+    view(write(tmp_path / "set", results), out, Shown(**shown))
+    text = out.read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert data is not None
+    return text, json.loads(data[1])
+
+
+def test_everything_known_is_in_the_page(tmp_path):
+    _, data = page(tmp_path, [full(), empty(), stranger()])
+    person, other = data["samples"][0]["people"]
+    assert person["box"] == [20, 10, 40, 30]
+    assert sorted(zip(person["rotated"][::2], person["rotated"][1::2], strict=True)) == [
+        (20, 10),
+        (20, 30),
+        (40, 10),
+        (40, 30),
+    ]
+    assert person["head"] == [30, 14]
+    assert person["headBox"] == [26, 10, 34, 18]
+    assert person["points"] == {"nose": [30, 13, True], "left_eye": [31, 12, False]}
+    assert person["attributes"] == {"posture": "sitting", "clothes": "hat, coat"}
+    assert other == {}
+    assert [sample["people"] for sample in data["samples"][1:]] == [[], None]
+    assert ["left_shoulder", "left_elbow"] in data["skeleton"]
+    assert all(sample["source"].startswith("data:image/jpeg;base64,") for sample in data["samples"])
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    text, _ = page(tmp_path, [full()])
+    outside = re.findall(r"""(?:src|href|action|url\()\s*=?\s*["']?\s*(?:https?:)?//""", text)
+    assert outside == []
+    policy = html.unescape(re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1])
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def test_some_of_many_are_drawn_by_seed(tmp_path):
+    folder = write(tmp_path / "set", [empty(f"k{n}") for n in range(30)])
+
+    def keys(**shown):
+        view(folder, tmp_path / "page.html", Shown(**shown))
+        return re.findall(r'"key":\s*"(k\d+)"', (tmp_path / "page.html").read_text())
+
+    first = keys(count=5)
+    assert len(first) == 5
+    assert first == sorted(first, key=lambda key: int(key[1:]))
+    assert keys(count=5) == first
+    assert keys(count=5, seed=1) != first
+    assert len(keys(count=99)) == 30
+
+
+def test_pictures_are_as_large_as_asked_for(tmp_path):
+    _, data = page(tmp_path, [full()], size_px=40)
+    assert data["samples"][0]["size"] == [80, 60], "overlays count in the sample's own pixels"
+    import base64
+    import io
+
+    picture = Image.open(io.BytesIO(base64.b64decode(data["samples"][0]["source"].partition(",")[2])))
+    assert picture.size == (40, 30)
+
+
+def hostile():
+    sample = full(key="<script>alert(1)", identity=EVIL)
+    person = sample.people[0]
+    attributes = {EVIL: EVIL, "</script>": ["<!--", "<script>"]}
+    points = {"__proto__": Keypoint(1, 1), "constructor": Keypoint(2, 2), EVIL: Keypoint(3, 3)}
+    changed = Person(instance=1, identity=EVIL, box_xyxy_px=person.box_xyxy_px, attributes=attributes, keypoints=points)
+    return Sample(key=sample.key, image=sample.image, people=[changed], layers=dict(sample.layers), sequence=EVIL,
+                  meta={EVIL: EVIL})  # fmt: skip
+
+
+def test_hostile_text_is_text(tmp_path):
+    text, data = page(tmp_path, [hostile()])
+    assert data["samples"][0]["people"][0]["identity"] == EVIL
+    assert len(re.findall(r"<script", text)) == 2, "the data and the page's own script"
+    assert "<img src=x" not in text
+    assert "<!--" not in text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_a_browser_shows_it(tmp_path):
+    page(tmp_path, [hostile(), full(), empty(), stranger()])
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+               "--virtual-time-budget=2000", "--dump-dom", (tmp_path / "page.html").as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "</html>" not in done.stdout:
+        pytest.skip("Chromium does not start here")
+    assert "<title>set – synthkit</title>" in done.stdout
+    assert "onerror=alert" in html.unescape(done.stdout)
+    assert "<img src=" in done.stdout
+    assert not re.search(r"<img[^>]*onerror", done.stdout)
+    assert done.stdout.count('class="card"') == 4
+    assert "4 shown" in done.stdout
+    for part in ("o-box", "o-rotated", "o-head", "o-points", "o-mask t0"):
+        assert f'class="{part}"' in done.stdout
+    for label in ("Masks", "Boxes", "Rotated boxes", "Heads", "Key points"):
+        assert f"</i>{label}</label>" in done.stdout
+
+
+def test_outlines_run_along_the_pixels_edges():
+    layer = np.zeros((60, 80), np.uint8)
+    layer[10:30, 20:40] = 3
+    layer[15:20, 25:30] = 0
+    layer[50, 70] = 3
+    path = outline(layer, 3)
+    drawn = np.zeros((600, 800), bool)
+    for part in path.split("Z")[:-1]:
+        corners = [tuple(10 * float(v) for v in place.split(",")) for place in part[1:].split(" ")]
+        canvas = Image.new("1", (800, 600))
+        ImageDraw.Draw(canvas).polygon(corners, fill=1)
+        drawn ^= np.asarray(canvas)
+    expected = (layer == 3).repeat(10, axis=0).repeat(10, axis=1)
+    assert (drawn != expected).sum() < 0.12 * expected.sum()
+    assert outline(layer, 9) == ""
+
+
+def test_only_html_is_written(tmp_path):
+    with pytest.raises(ConfigError, match=r"ends in \.html"):
+        view(write(tmp_path / "set", [empty()]), tmp_path / "thesis.txt")
+
+
+def test_the_numbers(tmp_path):
+    folder = write(tmp_path / "set", [full("a"), full("b"), empty(), stranger(), Skipped("x", "dark")])
+    found = stats(folder)
+    assert (found.samples, found.skipped, found.reasons) == (4, 1, {"dark": 1})
+    assert (found.people, found.people_per_image, found.unknown_people) == (4, {0: 1, 2: 2}, 1)
+    assert (found.box_width_px.median, found.long_side_px.high) == (20, 20)
+    assert (found.heads, found.keypoints, found.masks) == (2, 2, 2)
+    assert (found.identities, found.images_per_identity.high, found.unnamed) == (1, 2, 2)
+    assert found.image_sizes_px == {"80x60": 3, "40x40": 1}
+    assert found.layers == {"instances": 2}
+    assert (found.sequences, found.backgrounds, found.cameras, found.unknown_camera) == (1, 1, 1, 2)
+    assert found.camera_height_m.median == 2.5
+    # The box's middle (30, 20) lies 10 px left of and 10 px above the centre: up-left, sector 7 of 30 degrees.
+    assert found.centre_distance.median == pytest.approx(np.hypot(10, 10) / 30, abs=1e-3)
+    assert found.sectors == [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]
+    assert found.visible_fraction[7] == 2
+    assert found.unknown_visible == 2
+    assert json.loads(json.dumps(found.to_plain()))["people"] == 4
+    assert dict(rows(found))["people per image"] == "0: 1, 2: 2"
+
+
+def test_no_pixel_is_decoded_for_the_numbers(tmp_path, monkeypatch):
+    folder = write(tmp_path / "set", [full()])
+
+    def refuse(*_, **__):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(Image.Image, "load", refuse)
+    monkeypatch.setattr("synthkit.dataset.codec.decode", refuse)
+    assert stats(folder).people == 2
+
+
+def test_plots_are_pictures_and_the_same_each_time(tmp_path):
+    found = stats(write(tmp_path / "set", [full("a"), full("b"), empty()]))
+    paths = write_plots(found, tmp_path / "plots")
+    assert [path.name for path in paths] == [
+        "people_per_image.png", "sizes.png", "places.png", "directions.png", "visible_fraction.png",
+    ]  # fmt: skip
+    before = [path.read_bytes() for path in paths]
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.size > (300, 200)
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+    assert [path.read_bytes() for path in write_plots(found, tmp_path / "plots")] == before
+    nobody = stats(write(tmp_path / "nobody", [stranger()]))
+    assert write_plots(nobody, tmp_path / "none") == []
+
+
+def test_the_commands(tmp_path):
+    folder = write(tmp_path / "set", [full("a"), full("b"), Skipped("x", "dark")])
+    done = subprocess.run([*COMMAND, "stats", str(folder), "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["samples"] == 2
+    arguments = ["view", str(folder), "--out", str(tmp_path / "page.html"), "--count", "1"]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(1 samples, " in done.stdout
+    done = subprocess.run(
+        [*COMMAND, "view", str(folder), "--out", "x.png"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --out x.png: ")
+
+
+def test_the_command_verify(tmp_path):
+    folder = write(tmp_path / "set", [full("a"), full("b")])
+    done = subprocess.run([*COMMAND, "verify", str(folder), "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["problems"] == []
+    tar = next(folder.rglob("*.tar"))
+    png = Dataset.open(folder).members(0)[1]["png"]
+    tar.write_bytes(tar.read_bytes().replace(png, bytes(len(png)), 1))
+    done = subprocess.run([*COMMAND, "verify", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "problem: " in done.stderr
+    arguments = ["verify", str(folder), "--repair", str(tmp_path / "good")]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(1 copied, 0 mended, 1 dropped" in done.stdout
+    assert (
+        subprocess.run([*COMMAND, "verify", str(tmp_path / "good")], capture_output=True, check=False).returncode == 0
+    )

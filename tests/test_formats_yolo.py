@@ -267,7 +267,8 @@ SPOILED = {
     "no yaml": ("", "names: [", "is no YAML"),
     "tag": ("", "names: !!python/object/apply:os.system ['true']", "is no YAML"),
     "bomb": ("", BOMB, "YAML aliases, which are refused"),
-    "deep": ("", "names: " + "[" * 5000, "is no YAML"),
+    "deep": ("", "names: " + "[" * 50_000, "nested too deeply"),
+    "deep lists": ("", "names: " + "- " * 40_000, "is no YAML"),
     "binary yaml": ("", b"\x00\xff", "is no YAML"),
 }
 

@@ -67,7 +67,7 @@ def find(source: Path, name: str | None = None) -> Format:
         DatasetError: when there is no such folder or format, or none that recognises it.
     """
     if name is not None and name not in FORMATS:
-        raise DatasetError(f"format {name!r} is not known{nearest(name, FORMATS)}; known are {_listing(reading=True)}")
+        raise DatasetError(f"format {name!r} is not known{nearest(name, FORMATS)}")
     if not source.exists():
         raise DatasetError(f"{source}: is missing; expected a folder of images")
     if name is not None:
@@ -76,7 +76,7 @@ def find(source: Path, name: str | None = None) -> Format:
         if candidate.read and candidate.recognises(source):
             return candidate
     what = "is of no known format" if source.is_dir() else "is no folder, and no file of a known format"
-    raise DatasetError(f"{source}: {what} ({_listing(reading=True)})")
+    raise DatasetError(f"{source}: {what} ({_readable()})")
 
 
 def convert(
@@ -160,8 +160,8 @@ def export(
     target = FORMATS.get(to)
     if target is None or target.write is None:
         writable = [form.name for form in FORMATS.values() if form.write]
-        what = "is only read, not written" if target else f"is not known{nearest(to, writable)}"
-        raise DatasetError(f"format {to!r} {what}; written are {_listing(reading=False)}")
+        what = f"only read; written are {', '.join(writable)}" if target else f"not known{nearest(to, writable)}"
+        raise DatasetError(f"format {to!r} is {what}")
     chosen = detect(source, form)
     pictures: Pictures
     if chosen is None:
@@ -189,5 +189,5 @@ def _opened(source: Path, form: Format, max_size_px: int | None, tell: Callable[
     return opened
 
 
-def _listing(*, reading: bool) -> str:
-    return "; ".join(f"{form.name}: {form.summary}" for form in _LISTED if (form.read if reading else form.write))
+def _readable() -> str:
+    return "; ".join(f"{form.name}: {form.summary}" for form in _LISTED if form.read)

@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from synthkit.sample import Box, Person, RotatedBox
 
 _NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "labels/classes.txt")
 _YAML = (".yaml", ".yml")
-_MAX_YAML_BYTES = 200_000
+_MAX_YAML_BYTES = 100_000
+_MAX_BRACKETS = 20  # open at once: the parser's time grows with their square
 _LOOKED_AT = 500  # label files, to tell what the set holds
 _SLACK = 0.01  # of the image, for rounding
 _FAR = 1.0  # images beyond which no corner of a rotated box can lie
@@ -233,6 +234,8 @@ def _yaml_names(data: bytes) -> dict[int, str]:
     """
     import yaml
 
+    if max(accumulate((byte in b"[{") - (byte in b"]}") for byte in data), default=0) > _MAX_BRACKETS:
+        raise ValueError("is no YAML of class names: its brackets are nested too deeply")
     try:
         # Anchors can make a small file stand for an endless one.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, yaml.SafeLoader)):

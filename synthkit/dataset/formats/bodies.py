@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What writers of rotated boxes have in common: a person's box, rounded, and only where readers take it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from synthkit.dataset.formats.exporting import Export
+from synthkit.dataset.formats.labels import clipped, count_dropped
+from synthkit.dataset.formats.pictures import Picture
+from synthkit.sample import Person, RotatedBox
+
+DECIMALS = 6  # of pixels and degrees: finer than what a data set keeps
+_UPRIGHT = "people without a rotated box have their upright one"
+_UNKNOWN = "images whose people are unknown are written as if nobody were there"
+
+
+def people_of(
+    export: Export, picture: Picture, kept: Collection[str] = (), kept_attributes: Collection[str] = ()
+) -> list[tuple[Person, RotatedBox]]:
+    """Return a picture's people with their boxes; what is left out is counted.
+
+    Args:
+        kept, kept_attributes: what of a person the format holds besides the box.
+    """
+    if picture.people is None:
+        export.remark(_UNKNOWN)
+        return []
+    found: dict[RotatedBox, Person] = {}
+    for person in picture.people:
+        box = _box(export, person, picture.size_px)
+        if box is None:
+            export.dropped("people without a box in the image")
+        elif box in found:
+            export.dropped("people with just the box of another one")
+        else:
+            found[box] = person
+            held = {*kept, "rotated_box" if person.rotated_box else "box_xyxy_px"}
+            if set(person.attributes) <= set(kept_attributes):
+                held.add("attributes")
+            count_dropped(export, person, held)
+    return [(person, box) for box, person in found.items()]
+
+
+def _box(export: Export, person: Person, size_px: tuple[int, int]) -> RotatedBox | None:
+    box = person.rotated_box
+    if box is None and person.box_xyxy_px is not None:
+        cut = clipped(person.box_xyxy_px, size_px)
+        if cut is None:
+            return None
+        export.remark(_UPRIGHT)
+        left, top, right, bottom = cut
+        box = RotatedBox((left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 0.0)
+    if box is None:
+        return None
+    rounded = RotatedBox.normalized(*(round(value, DECIMALS) + 0.0 for value in box.as_tuple()))
+    inside = 0 <= rounded.cx <= size_px[0] and 0 <= rounded.cy <= size_px[1]
+    fits = rounded.w > 0 and math.hypot(rounded.w, rounded.h) <= 2 * math.hypot(*size_px)
+    return rounded if inside and fits else None

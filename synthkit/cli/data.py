@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands for finished data sets: verify, stats, split, merge, filter, view."""
+"""The commands for finished data sets: verify, stats, split, merge, filter, view, describe."""
 
 from __future__ import annotations
 
@@ -178,3 +178,39 @@ def view(
     with on_terminal() as shown:
         held = tool.view(source, out, tool.Shown(count=count, seed=seed or 0, size_px=size), progress=shown)
     typer.echo(f"gallery: {out} ({held} samples, {out.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
+def describe(
+    source: Source,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write. [default: croissant.json in the data set]", metavar="FILE.json"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Its name. [default: the folder's]", metavar="TEXT")] = None,
+    description: Annotated[str | None, typer.Option(help="What it is. [default: from the records]")] = None,
+    license_: Annotated[
+        str | None,
+        typer.Option("--license", help="Address or SPDX identifier. [default: as recorded]", metavar="LICENSE"),
+    ] = None,
+    creator: Annotated[
+        list[str] | None,
+        typer.Option(help="Who made it; 'org:NAME' for an organisation; may be repeated.", metavar="NAME"),
+    ] = None,
+    citation: Annotated[str | None, typer.Option(help="How to cite it, BibTeX at best.")] = None,
+    url: Annotated[str | None, typer.Option(help="Its page.", metavar="URL")] = None,
+    date: Annotated[str | None, typer.Option(help="Day of publication.", metavar="YYYY-MM-DD")] = None,
+    version: Annotated[str | None, typer.Option(help="Its version.", metavar="MAJOR.MINOR.PATCH")] = None,
+) -> None:
+    """Write Croissant metadata of a data set, with responsible-AI fields: what the records know, and what you state."""
+    from synthkit.dataset import metadata
+
+    statement = metadata.Statement(
+        name=name, description=description, license=license_, creators=tuple(creator or ()), citation=citation,
+        url=url, date=date, version=version,
+    )  # fmt: skip
+    with on_terminal() as shown:
+        made = metadata.describe(source, out, statement, progress=shown)
+    for remark in made.remarks:
+        typer.echo(remark, err=True)
+    typer.echo(f"described: {made.location} ({made.samples} samples in {made.shards} shards)")

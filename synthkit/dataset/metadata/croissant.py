@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``croissant.json``: a data set's metadata as others read it (Croissant 1.1, JSON-LD), checked by mlcroissant.
+
+The file is made from the records alone and from what the user states; the same records and statements give
+the same bytes. It tells the shards' sha256, so a set that has grown must be described again.
+
+mlcroissant unpacks archives into a cache by their relative names, which all data sets share: whoever reads
+two sets with it sets ``CROISSANT_CACHE`` to another folder for each.
+
+A signed manifest (C2PA) would be made where ``describe`` has written the file: its claim can bind the
+fingerprint of the set (``identifier``) and, through the shards' sha256, every byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from synthkit.dataset import records, storage, stores
+from synthkit.dataset.metadata import files, responsible
+from synthkit.dataset.metadata.known import Known
+from synthkit.dataset.metadata.statement import Statement
+from synthkit.dataset.reader import Dataset
+from synthkit.errors import ConfigError, DatasetError, SynthkitError
+from synthkit.interfaces import Progress, silent
+
+FILE = "croissant.json"
+CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
+
+_OPTIONS = {
+    "license": "--license", "creator": "--creator", "url": "--url", "datePublished": "--date",
+    "citeAs": "--citation", "version": "--version",
+}  # fmt: skip
+_CROISSANT_TERMS = (
+    "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field", "fileProperty",
+    "fileObject", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5",
+    "parentField", "path", "recordSet", "references", "regex", "repeated", "replace", "samplingRate", "separator",
+    "source", "subField", "transform",
+)  # fmt: skip
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    "description": {"@container": "@language"},
+    **{term: f"cr:{term}" for term in _CROISSANT_TERMS},
+}
+
+
+@attrs.frozen
+class Described:
+    """A written Croissant file: where, over how many samples and shards, and lines about what it lacks."""
+
+    location: str
+    samples: int
+    shards: int
+    remarks: tuple[str, ...]
+
+
+def describe(
+    location: Path | str,
+    out: Path | None = None,
+    statement: Statement | None = None,
+    *,
+    progress: Progress = silent,
+) -> Described:
+    """Write a data set's Croissant file.
+
+    Args:
+        location: the set. out: the file; None is ``croissant.json`` beside ``dataset.json``.
+        statement: what the user knows besides; it goes into the file and not into the records.
+
+    Raises:
+        ConfigError: when ``out`` is not named as JSON. DatasetError: when the set cannot be read, has no
+            records, or its description does not conform. SynthkitError: when mlcroissant is not installed.
+    """
+    if out is not None and out.suffix.lower() not in (".json", ".jsonld"):  # a mistyped name must not cost a file
+        raise ConfigError([f"--out {out}: expected a name that ends in .json"])
+    data = Dataset.open(location)
+    if out is not None and out.resolve() == Path(data.store.where(records.MANIFEST)).resolve():
+        raise ConfigError([f"--out {out}: is the data set's own record; choose another name"])
+    _mlcroissant()  # missing, it is told of before the work
+    known = Known.of(data, progress=progress)
+    table = document(known, statement or Statement(), _prefix(data, out))
+    text = records.pretty(table)
+    warnings = check(text, data.location)
+    if out is None:
+        data.store.write(FILE, [text])
+    else:
+        with storage.disk_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+        storage.write_atomically(out, [text])
+    where = data.store.where(FILE) if out is None else str(out)
+    return Described(where, len(data), len(known.records), (*_lacking(table), *warnings))
+
+
+def document(known: Known, statement: Statement, prefix: str) -> dict[str, Any]:
+    """Return the Croissant document.
+
+    Args:
+        prefix: what leads from the file to the data set, with a slash at its end; "" beside it.
+    """
+    licences = known.licences
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": list(CONFORMS_TO),
+        "name": _name(known.data),
+        "description": responsible.summary(known),
+        "identifier": f"sha256:{known.data.fingerprint}",
+        **({"license": licences} if licences else {}),
+        **responsible.responsible(known),
+        **responsible.provenance(known),
+        "distribution": files.distribution(known, prefix),
+        "recordSet": files.record_sets(known),
+        **statement.to_jsonld(),
+    }
+
+
+def check(text: bytes, where: str) -> list[str]:
+    """Return what mlcroissant finds odd about a document, save what is merely not stated.
+
+    Args:
+        text: the document as written; mlcroissant changes what it is given. where: names the set in errors.
+
+    Raises:
+        DatasetError: with all that is wrong, when it does not conform. SynthkitError: without mlcroissant.
+    """
+    mlcroissant = _mlcroissant()
+    with _quiet():
+        try:
+            issues = mlcroissant.Dataset(jsonld=json.loads(text)).metadata.ctx.issues
+        except mlcroissant.ValidationError as error:
+            text = " ".join(str(error).split())
+            raise DatasetError(f"{where}: its Croissant description does not conform: {text}") from None
+    return sorted(line for line in issues.warnings if "is recommended" not in line)
+
+
+def _mlcroissant() -> Any:
+    try:
+        import mlcroissant
+    except ImportError:
+        raise SynthkitError("Croissant needs mlcroissant: pip install 'synthkit-core[croissant]'") from None
+    return mlcroissant
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep mlcroissant from logging what is told in our own words."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _lacking(table: dict[str, Any]) -> list[str]:
+    lacking = [f"{name} ({option})" for name, option in _OPTIONS.items() if name not in table]
+    return [f"not stated: {', '.join(lacking)}; a complete Croissant file has them"] if lacking else []
+
+
+def _prefix(data: Dataset, out: Path | None) -> str:
+    if out is None:
+        return ""
+    if stores.is_url(data.location):
+        return f"{data.store.location}/"
+    relative = os.path.relpath(data.path.resolve(), out.parent.resolve())
+    return "" if relative == "." else f"{Path(relative).as_posix()}/"
+
+
+def _name(data: Dataset) -> str:
+    if stores.is_url(data.location):
+        return data.store.location.rstrip("/").rpartition("/")[2]
+    return data.path.resolve().name

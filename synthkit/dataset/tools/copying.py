@@ -21,7 +21,7 @@ from synthkit.dataset.spool import SceneSpool
 from synthkit.dataset.stores import is_url
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
-from synthkit.execution import Failed, JobSpec, run
+from synthkit.execution import Failed, JobSpec, Local, run
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
 
@@ -101,7 +101,7 @@ def copy(
             "spool": writer.spool.to_plain(),
         }
         job = JobSpec("synthkit.dataset.tools.copying:CopyJob", arguments)
-        with closing(run(job, rest, workers=workers if len(rest) >= _WORTH_A_PROCESS else 0)) as outcomes:
+        with closing(run(job, rest, Local(workers=workers if len(rest) >= _WORTH_A_PROCESS else 0))) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, Failed):
                     raise WorkError(f"{out}: sample {outcome.task} cannot be copied: {outcome.reason}")

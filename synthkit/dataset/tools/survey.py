@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -84,11 +85,15 @@ def _glance(key: str, members: Mapping[str, bytes], suffixes: Sequence[str]) -> 
 
 def _described(text: bytes) -> tuple[dict[str, Any], int]:
     """Return the arguments of ``Sample`` in a description, and of how many people it has key points."""
-    table, count = description.load(text), 0
-    if isinstance(table, dict) and isinstance(table.get("people"), list):
-        for person in table["people"]:
-            count += isinstance(person, dict) and bool(person.pop("keypoints", None))
-    return description.from_json(description.dump(table)), count
+    count = 0
+    try:
+        table = json.loads(text)  # what is not cut away is checked below
+        if isinstance(table, dict) and isinstance(table.get("people"), list):
+            for person in table["people"]:
+                count += isinstance(person, dict) and bool(person.pop("keypoints", None))
+        return description.from_json(description.dump(table)), count
+    except RecursionError:
+        raise ValueError("its description is nested too deeply") from None
 
 
 def _layer_names(suffixes: Sequence[str]) -> tuple[str, ...]:

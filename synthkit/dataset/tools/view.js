@@ -131,6 +131,11 @@ function who(person, number) {
   if (person.instance !== undefined) facts.push(`instance ${person.instance}`);
   if (person.visible !== undefined) facts.push(`${Math.round(100 * person.visible)} % visible`);
   if (person.box) facts.push(`${Math.round(person.box[2] - person.box[0])}×${Math.round(person.box[3] - person.box[1])} px`);
+  else if (person.rotated) {
+    const [x, y] = person.rotated;
+    const side = (n) => Math.round(Math.hypot(person.rotated[n] - x, person.rotated[n + 1] - y));
+    facts.push(`rotated box ${side(2)}×${side(6)} px`);
+  }
   const attributes = Object.entries(person.attributes || {}).map(([key, value]) => `${key.replaceAll("_", " ")}: ${value}`);
   const made = element("div", { class: "who" }, element("b", {}, name));
   if (facts.length) made.append(element("p", {}, facts.join(", ")));

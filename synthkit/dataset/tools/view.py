@@ -150,7 +150,7 @@ def outline(layer: Layer, instance: int) -> str:
         return ""
     top, left = int(rows[0]), int(columns[0])
     cut = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    # Doubled with a border, so that contours, which run through pixel centres, come to lie on the edges.
+    # Doubled with a border: contours run through pixels' centres, here a quarter of a pixel within the edges.
     doubled = np.pad(cv2.resize(cut, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), 1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     parts = []

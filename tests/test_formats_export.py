@@ -180,7 +180,7 @@ def test_images_of_other_formats_can_be_shrunk(tmp_path, data):
 
 def test_where_it_came_from_is_recorded_without_times(tmp_path, data):
     made = formats.export(data, tmp_path / "out", "yolo")
-    record = json.loads((made.path / "synthkit-export.json").read_text())
+    record = json.loads((made.path / "synthkit.json").read_text())
     assert record["identity"]["from"] == {"dataset": Dataset.open(data).fingerprint}
     assert record["status"] == "finished"
     assert record["remarks"] == list(made.remarks)

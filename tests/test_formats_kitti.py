@@ -70,7 +70,7 @@ def test_people_come_back_to_two_decimals(crowds):
 def line(tmp_path, person):
     data = written(tmp_path / "data", [Sample(key="one", image=image(), people=[person])])
     made = formats.export(data, tmp_path / "kitti", "kitti")
-    return made, (tmp_path / "kitti" / "label_2" / "one.txt").read_text()
+    return made, (tmp_path / "kitti" / "training" / "label_2" / "one.txt").read_text()
 
 
 def test_what_is_unknown_is_written_as_kitti_has_it(tmp_path):
@@ -95,7 +95,7 @@ def test_people_with_rotated_boxes_only_and_people_without(tmp_path):
 def test_jpeg_becomes_png_without_a_pixel_changed(tmp_path):
     data = written(tmp_path / "data", [Sample(key="one", image=image(), people=())], CodecConfig(image_format="jpg"))
     made = formats.export(data, tmp_path / "kitti", "kitti")
-    with Image.open(tmp_path / "kitti" / "image_2" / "one.png", formats=("PNG",)) as picture:
+    with Image.open(tmp_path / "kitti" / "training" / "image_2" / "one.png", formats=("PNG",)) as picture:
         assert np.array_equal(np.asarray(picture), Dataset.open(data)[0].image)
     assert any("PNG" in line for line in made.remarks)
 

@@ -2,8 +2,8 @@
 """Writing other formats so that an export is there whole or not at all, and goes on where it stopped.
 
 Everything is written to ``.NAME.partial`` beside the place it is to have, and renamed in one step at the
-end. Files that are already there with the right bytes are kept. ``synthkit-export.json`` in the folder
-says what it was made from.
+end. Files that are already there with the right bytes are kept. ``synthkit.json`` in the folder says what
+it was made from.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from synthkit.dataset.formats.pictures import Picture, Pictures
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress
 
-RECORD = "synthkit-export.json"
+RECORD = "synthkit.json"
 _SHOWN = 5
 
 

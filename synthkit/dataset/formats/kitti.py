@@ -4,7 +4,8 @@
 ``type truncated occluded alpha left top right bottom height width length x y z rotation_y``: pixels, metres
 in the camera's frame, radians.
 
-* ``image_2/NAME.png`` has its labels in ``label_2/NAME.txt``; an image without is one whose people are unknown.
+* ``training/image_2/NAME.png`` has its labels in ``training/label_2/NAME.txt``; an image without labels is one
+  whose people are unknown. Images of the split ``test`` are in ``testing``.
 * People are ``Pedestrian`` and ``Person_sitting`` (kept as the attribute ``kitti_type``). ``DontCare`` regions
   are left out.
 * What is unknown is written as KITTI has it: -1 for truncation and sizes, 3 for occlusion, -1000 for places,
@@ -146,12 +147,13 @@ def _person(fields: list[str], size_px: tuple[int, int]) -> Person:
 def write(export: Export) -> None:
     """Put all images as PNG, each with its label file."""
     for picture in export:
-        export.put(f"{_IMAGES}/{picture.key}.png", _png(export, picture))
+        root = "testing" if picture.meta.get("split") == "test" else "training"
+        export.put(f"{root}/{_IMAGES}/{picture.key}.png", _png(export, picture))
         if picture.people is None:
             export.remark(_NO_LABELS)
             continue
         rows = [row for person in picture.people if (row := _row(export, person, picture.size_px))]
-        export.put(f"{_LABELS}/{picture.key}.txt", "".join(rows).encode())
+        export.put(f"{root}/{_LABELS}/{picture.key}.txt", "".join(rows).encode())
 
 
 def _png(export: Export, picture: Picture) -> bytes:

@@ -16,6 +16,8 @@ from synthkit.sample import Box, Person
 _HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
 _UNKNOWN = "images whose people are unknown have no XML file, and are in no list of images"
 _ROUNDED = "boxes are rounded outwards to whole pixels, as VOC has them"
+_LABEL_MAP = f"# label:color_rgb:parts:actions\n{PERSON}:::\n{HEAD}:::\n".encode()
+"""Tells CVAT and Datumaro the classes; VOC's own twenty have no heads."""
 _HELD = ("truncated", "difficult", "pose")
 _HAIR = 1e-3  # of a pixel: below the precision of a data set, no reason to take one more in
 
@@ -31,6 +33,7 @@ def write(export: Export) -> None:
         export.put(f"Annotations/{picture.key}.xml", _document(export, picture))
         split = picture.meta.get("split")
         splits.setdefault(split if isinstance(split, str) and split in SPLITS else "train", []).append(picture.key)
+    export.put("labelmap.txt", _LABEL_MAP)
     for split, keys in splits.items():
         export.put(f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys).encode())
 

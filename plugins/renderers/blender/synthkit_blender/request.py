@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera
 from synthkit_blender.crowd import SHUTTER_FRAMES
+from synthkit_blender.geometry import merged
 from synthkit_blender.scene import Lamp, Scene, Thing
+from synthkit_blender.surfaces import Surface
 
 Array = NDArray[Any]
 EDGE_PX = 3.0
@@ -56,7 +58,7 @@ UNSHADED = Pass("unshaded", scale=0.5, hidden=("people", "chairs"), transparent=
 
 
 def render_request(scene: Scene, passes: tuple[Pass, ...], quality: Quality) -> tuple[dict[str, Any], list[Array]]:
-    """Return the header and the arrays of a request; meshes and surfaces in common are sent once."""
+    """Return the header and the arrays of a request; bodies and surfaces in common are sent once."""
     packing = _Packing()
     header = {
         "type": "render",
@@ -79,21 +81,32 @@ class _Packing:
         self.meshes: list[dict[str, Any]] = []
         self.surfaces: list[dict[str, Any]] = []
         self._mesh_index: dict[int, int] = {}
-        self._surface_index: dict[Any, int] = {}
+        self._surface_index: dict[Surface, int] = {}
 
     def add(self, thing: Thing) -> dict[str, Any]:
-        """Return an object's entry; ``thing.mesh`` stays alive with its scene, so its id is its own."""
-        mesh = self._mesh_index.setdefault(id(thing.mesh), len(self.meshes))
+        """Return an object's entry; ``thing.parts`` stays alive with its scene, so its id is its own."""
+        mesh = self._mesh_index.setdefault(id(thing.parts), len(self.meshes))
         if mesh == len(self.meshes):
-            rest = None if thing.rest_m is None else self._array(thing.rest_m, np.float32)
-            vertices = self._array(thing.mesh.vertices_m, np.float32)
-            faces = self._array(thing.mesh.faces, np.int32)
-            self.meshes.append({"vertices": vertices, "faces": faces, "rest": rest, "smooth": thing.mesh.smooth})
-        surface = self._surface_index.setdefault(thing.surface, len(self.surfaces))
-        if surface == len(self.surfaces):
-            self.surfaces.append(thing.surface.plain())
+            self.meshes.append(self._body(thing))
+        surfaces = [self._surface(surface) for _, surface in thing.parts]
         matrix = thing.matrix.tolist()
-        return {"mesh": mesh, "surface": surface, "matrix": matrix, "group": thing.group, "owner": thing.owner}
+        return {"mesh": mesh, "surfaces": surfaces, "matrix": matrix, "group": thing.group, "owner": thing.owner}
+
+    def _body(self, thing: Thing) -> dict[str, Any]:
+        """Return the entry of a thing's meshes as one: fewer objects are quicker to build and to trace."""
+        whole = merged([mesh for mesh, _ in thing.parts])
+        return {
+            "vertices": self._array(whole.vertices_m, np.float32),
+            "faces": self._array(whole.faces, np.int32),
+            "rest": None if thing.rest_m is None else self._array(thing.rest_m, np.float32),
+            "parts": [{"faces": len(mesh.faces), "smooth": mesh.smooth} for mesh, _ in thing.parts],
+        }
+
+    def _surface(self, surface: Surface) -> int:
+        index = self._surface_index.setdefault(surface, len(self.surfaces))
+        if index == len(self.surfaces):
+            self.surfaces.append(surface.plain())
+        return index
 
     def _array(self, array: Array, dtype: type) -> int:
         self.arrays.append(np.ascontiguousarray(array, dtype))

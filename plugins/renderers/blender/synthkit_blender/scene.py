@@ -29,10 +29,13 @@ PLATE_FLOOR = Surface((0.4, 0.4, 0.4), roughness=0.9, specular=0.1)
 
 @attrs.frozen(eq=False)
 class Thing:
-    """A mesh in the world: what it is made of, which pass sees it (``group``), and whose it is."""
+    """A body in the world: its meshes and what they are made of, which pass sees it (``group``), and whose it is.
 
-    mesh: Mesh
-    surface: Surface
+    Args:
+        rest_m: (V, 3) where the vertices of all meshes, one after the other, are at rest; None for where they are.
+    """
+
+    parts: tuple[tuple[Mesh, Surface], ...]
     matrix: Matrix
     group: str
     owner: str | None = None
@@ -99,7 +102,7 @@ def _room_scene(
     window = window if room.windows else 0.0
     watts = WATTS_PER_M2 * plan.length_m * plan.width_m
     lamps = [*_panels(plan, kelvin, watts * (1 - window), rng), *_daylight(room, watts * window)]
-    things = [Thing(mesh, surface, np.eye(4), "room") for mesh, surface in room.shell]
+    things = [Thing((part,), np.eye(4), "room") for part in room.shell]
     bodies = [_Body.of(figure) for figure in crowd.figures]
     clutter = [
         thing for thing in room.placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
@@ -135,7 +138,7 @@ def _plate_scene(
     length, width = (float(v) for v in high - low)
     plan = RoomPlan(length, width, float(camera.world_from_camera[2, 3]) + 0.3, (0, 0), "", "")
     lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng)
-    things = [Thing(polygon(area), PLATE_FLOOR, np.eye(4), "floor")]
+    things = [Thing(((polygon(area), PLATE_FLOOR),), np.eye(4), "floor")]
     things += _placed_things(crowd.chairs) + _people_things(crowd.figures)
     meta: dict[str, object] = {"light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
@@ -157,18 +160,17 @@ def _reach_m(camera: FisheyeCamera) -> float:
 
 
 def _placed_things(placed: tuple[Placed, ...]) -> list[Thing]:
-    return [
-        Thing(mesh, surface, thing.pose.matrix, thing.group) for thing in placed for mesh, surface in thing.piece.parts
-    ]
+    return [Thing(thing.piece.parts, thing.pose.matrix, thing.group) for thing in placed]
 
 
 def _people_things(figures: tuple[Figure, ...]) -> list[Thing]:
-    return [
-        Thing(Mesh(part.vertices_m, part.faces, part.smooth), of_person(part.material), figure.pose.matrix,
-              "people", figure.name, part.rest_m)
-        for figure in figures
-        for part in figure.body.parts
-    ]  # fmt: skip
+    things = []
+    for figure in figures:
+        parts = figure.body.parts
+        meshes = tuple((Mesh(part.vertices_m, part.faces, part.smooth), of_person(part.material)) for part in parts)
+        rest_m = np.concatenate([part.rest_m for part in parts])
+        things.append(Thing(meshes, figure.pose.matrix, "people", figure.name, rest_m))
+    return things
 
 
 @attrs.frozen(eq=False)

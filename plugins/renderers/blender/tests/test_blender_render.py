@@ -57,7 +57,7 @@ def test_projection_meets_rendered_spheres(client):
     glow = Surface((1.0, 1.0, 1.0), emission=1.0)
     # All spheres look alike in size, so that none shows the curvature of the projection.
     things = [
-        Thing(ellipsoid((0.02 * d,) * 3, 24, 24).at(*place), glow, np.eye(4), "room")
+        Thing(((ellipsoid((0.02 * d,) * 3, 24, 24).at(*place), glow),), np.eye(4), "room")
         for place, d in zip(places, distances, strict=True)
     ]
     scene = Scene(camera, tuple(things), (), ((0.0, 0.0, 0.0), 0.0), (), {})
@@ -104,12 +104,10 @@ def test_truth_sits_on_people(tiny_renderer):
 
 def truth_of(client, figure: Figure, *things: Thing, blur: bool = False) -> Truth:
     camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
-    body = [
-        Thing(Mesh(part.vertices_m, part.faces), of_person(part.material), figure.pose.matrix, "people", figure.name,
-              part.rest_m)
-        for part in figure.body.parts
-    ]  # fmt: skip
-    scene = Scene(camera, (*things, *body), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
+    parts = tuple((Mesh(part.vertices_m, part.faces), of_person(part.material)) for part in figure.body.parts)
+    rest_m = np.concatenate([part.rest_m for part in figure.body.parts])
+    body = Thing(parts, figure.pose.matrix, "people", figure.name, rest_m)
+    scene = Scene(camera, (*things, body), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
     main = client.render(*render_request(scene, (ROOM,), Quality(32, False, blur, 1, 3))).passes["room"]
     return annotate((figure,), camera, main["ids"], main["coverage"], main["depth"], 3)
 
@@ -119,7 +117,7 @@ def test_the_visible_fraction_is_what_nothing_hides(client, mannequins):
     (free,) = truth_of(client, figure).people
     assert free.visible_fraction > 0.97
     # A wall whose end is right under the line of sight hides one side of the body.
-    wall = Thing(box(0.1, 1.5, 2.6).at(0.9, 0.75), Surface((0.5, 0.5, 0.5)), np.eye(4), "room")
+    wall = Thing(((box(0.1, 1.5, 2.6).at(0.9, 0.75), Surface((0.5, 0.5, 0.5))),), np.eye(4), "room")
     truth = truth_of(client, figure, wall)
     assert 0.4 < truth.people[0].visible_fraction < 0.6
     y, _ = np.nonzero(truth.instances)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import bpy
@@ -23,9 +24,10 @@ Groups = dict[str, list[Any]]
 def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
     """Build the whole scene anew; return its objects by group.
 
-    Blender is reset to its factory state first: what objects leave behind when removed adds up.
+    Blender gets a new, empty file first: what objects leave behind when removed adds up.
     """
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    _factory_settings()
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
     scene = bpy.context.scene
     scene.frame_set(FRAME)
     _render_settings(scene, request["settings"])
@@ -43,6 +45,12 @@ def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
             thing.parent = owners[spec["owner"]]
         groups.setdefault(spec["group"], []).append(thing)
     return groups
+
+
+@functools.cache
+def _factory_settings() -> None:
+    """Forget the user's settings, once: it takes five times as long as a new file."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
 def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Groups) -> None:
@@ -148,23 +156,31 @@ def _mesh(spec: dict[str, Any], arrays: list[Array]) -> Any:
     vertices, faces = arrays[spec["vertices"]], arrays[spec["faces"]]
     _check_faces(faces, len(vertices))
     mesh = bpy.data.meshes.new("mesh")
-    mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", vertices.reshape(-1))
     triangle = faces[:, 2] == faces[:, 3]
     keep = np.ones(faces.shape, bool)
     keep[triangle, 3] = False
     sizes = np.where(triangle, 3, 4).astype(np.int32)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
+    mesh.vertices.add(len(vertices))
     mesh.loops.add(int(sizes.sum()))
-    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces[keep]))
     mesh.polygons.add(len(faces))
-    mesh.polygons.foreach_set("loop_start", starts)
-    mesh.polygons.foreach_set("use_smooth", np.full(len(faces), bool(spec["smooth"])))
+    mesh.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32))
+    counts = [part["faces"] for part in spec["parts"]]
+    sharp = np.repeat([not part["smooth"] for part in spec["parts"]], counts)
+    # Attributes take whole arrays; the properties of the same meaning take one value after the other.
+    _fill(mesh, "position", "FLOAT_VECTOR", "POINT", vertices)
+    _fill(mesh, ".corner_vert", "INT", "CORNER", faces[keep])
+    _fill(mesh, "sharp_face", "BOOLEAN", "FACE", sharp)
+    _fill(mesh, "material_index", "INT", "FACE", np.repeat(np.arange(len(counts), dtype=np.int32), counts))
     if spec["rest"] is not None:
-        attribute = mesh.attributes.new(REST_ATTRIBUTE, "FLOAT_VECTOR", "POINT")
-        attribute.data.foreach_set("vector", arrays[spec["rest"]].reshape(-1))
+        _fill(mesh, REST_ATTRIBUTE, "FLOAT_VECTOR", "POINT", arrays[spec["rest"]])
     mesh.update(calc_edges=True)
     return mesh
+
+
+def _fill(mesh: Any, name: str, kind: str, domain: str, values: Array) -> None:
+    """Set an attribute, which is made where it is not there yet."""
+    attribute = mesh.attributes.get(name) or mesh.attributes.new(name, kind, domain)
+    attribute.data.foreach_set("vector" if kind == "FLOAT_VECTOR" else "value", values.reshape(-1))
 
 
 def _check_faces(faces: Array, vertex_count: int) -> None:
@@ -182,11 +198,12 @@ def _check_faces(faces: Array, vertex_count: int) -> None:
 
 def _object(scene: Any, spec: dict[str, Any], number: int, meshes: list[Any], surfaces: SurfaceFactory) -> Any:
     thing = bpy.data.objects.new(f"object_{number:04d}", meshes[spec["mesh"]])
-    if not thing.data.materials:
+    while len(thing.data.materials) < len(spec["surfaces"]):
         thing.data.materials.append(None)
-    # The material hangs on the object, for objects may share a mesh.
-    thing.material_slots[0].link = "OBJECT"
-    thing.material_slots[0].material = surfaces[spec["surface"]]
+    # Materials hang on the object, for objects may share a mesh.
+    for slot, surface in zip(thing.material_slots, spec["surfaces"], strict=True):
+        slot.link = "OBJECT"
+        slot.material = surfaces[surface]
     thing.matrix_world = Matrix(spec["matrix"])
     scene.collection.objects.link(thing)
     return thing

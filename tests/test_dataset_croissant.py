@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from synthkit.cli.app import app
 from synthkit.dataset import CodecConfig, Dataset, DatasetWriter
-from synthkit.dataset.metadata import FILE, Statement, describe
+from synthkit.dataset.metadata import FILE, Statement, croissant, describe
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.sample import Person, Sample, Skipped
 
@@ -240,6 +240,31 @@ def test_skipped_samples_are_counted_by_reason(tmp_path):
     data = write(tmp_path / "set", [sample(0), Skipped("s1", "too dark"), Skipped("s2", "too dark")])
     describe(data.path)
     assert table(data)["rai:dataCollectionMissingData"] == "2 samples could not be made: too dark (2)"
+
+
+def test_where_things_were_on_a_machine_is_not_published(tmp_path):
+    config = {
+        "backgrounds": "/home/somebody/photos/lobby",
+        "people": ["~/some bodies/a b", "C:\\Users\\x"],
+        "ratio": "1/2",
+    }
+    skipped = Skipped("s1", "cannot read '/home/somebody/tmp/a.png': see https://example.org/a/b")
+    data = write(tmp_path / "set", [sample(0), skipped], {"stages": [{**RENDERER, "config": config}]})
+    describe(data.path)
+    text = (data.path / FILE).read_text()
+    assert "somebody" not in text
+    assert "cannot read 'a.png': see https://example.org/a/b (1)" in text
+    told = {one["sc:name"]: one["sc:value"] for one in table(data)["prov:wasGeneratedBy"][0]["sc:additionalProperty"]}
+    assert json.loads(told["config"]) == {"backgrounds": "lobby", "people": ["a b", "x"], "ratio": "1/2"}
+
+
+def test_a_set_of_many_shards_is_described_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(croissant, "CHECKED_SHARDS", 2)
+    data = write(tmp_path / "set", [sample(n) for n in range(7)])
+    describe(data.path)
+    found = table(data)["distribution"]
+    assert sum(node["@type"] == "cr:FileObject" for node in found) == 4
+    assert all(len(node["containedIn"]) == 4 for node in found if node["@type"] == "cr:FileSet")
 
 
 def test_a_set_without_records_is_a_line(rendered, tmp_path):

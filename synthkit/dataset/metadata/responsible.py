@@ -2,7 +2,7 @@
 """Responsible-AI properties (Croissant RAI 1.0) and provenance (PROV-O), from what the records tell.
 
 What the records do not tell is not written: there is no sentence here about real people, licences or biases
-that does not rest on a record.
+that does not rest on a record. Of folders that records name, only the last part is told.
 
 ``rai:hasSyntheticData`` is not in RAI 1.0's list, which has no property for it; venues ask for it by that name.
 """
@@ -10,14 +10,16 @@ that does not rest on a record.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.metadata.known import Known, Plain
 
 _MOST_REASONS = 20
+_FOLDERS = re.compile(r"(?<![\w/\\:.])(?:~|[A-Za-z]:|\.\.?)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
 _TOLD_OF_STAGES = ("revision", "config_sha256", "checkpoint_sha256", "seed", "config")
 
 
@@ -92,7 +94,7 @@ def _raw_data(known: Known) -> list[str]:
 def _missing(known: Known) -> str:
     if not known.skipped:
         return ""
-    reasons = [f"{reason} ({count})" for reason, count in known.skipped.most_common(_MOST_REASONS)]
+    reasons = [f"{_without_folders(reason)} ({count})" for reason, count in known.skipped.most_common(_MOST_REASONS)]
     return f"{known.skipped.total()} samples could not be made: {'; '.join(sorted(reasons))}"
 
 
@@ -103,7 +105,7 @@ def _preprocessing(known: Known) -> list[str]:
     largest = known.manifest.identity.get("max_size_px")
     if largest:
         lines.append(f"Images were shrunk to at most {largest} pixels a side.")
-    lines += [f"{what}: {_json(notes[what])}" for what in ("filter", "split") if what in notes]
+    lines += [f"{what}: {_json(_without_folders(notes[what]))}" for what in ("filter", "split") if what in notes]
     repair = notes.get("repair")
     if isinstance(repair, Mapping):
         lines.append(
@@ -182,8 +184,23 @@ def _parent(parent: Plain) -> dict[str, Any]:
 
 
 def _property(name: str, value: Any) -> dict[str, Any]:
-    text = value if isinstance(value, str | int) and not isinstance(value, bool) else _json(value)
-    return {"@type": "sc:PropertyValue", "sc:name": name, "sc:value": text}
+    told = _without_folders(value)
+    plain = isinstance(told, str | int) and not isinstance(told, bool)
+    return {"@type": "sc:PropertyValue", "sc:name": name, "sc:value": told if plain else _json(told)}
+
+
+def _without_folders(value: Any) -> Any:
+    """Return plain values with paths cut to their last part: where things were on a machine is nobody's business."""
+    if isinstance(value, Mapping):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    for path in (PurePosixPath(value), PureWindowsPath(value)):
+        if path.is_absolute() or value.startswith("~"):
+            return path.name
+    return _FOLDERS.sub("", value)
 
 
 def _json(value: Any) -> str:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
+from synthkit import config
 from synthkit.dataset import Dataset
 from synthkit.dataset.spool import SceneSpool
-from synthkit.errors import PluginError
+from synthkit.errors import PluginError, SynthkitError, WorkError
+from synthkit.execution.jobs import reason_of
 from synthkit.interfaces import ComponentSpec, Refiner, Renderer, Runtime, sample_key
 from synthkit.plugins import discover
 from synthkit.sample import Sample, Skipped
@@ -20,28 +24,75 @@ from synthkit.seeds import Seeds
 from synthkit.session import Session, cache_dir
 
 
-def job_arguments(session: Session, spec: ComponentSpec, spool: SceneSpool, **more: Any) -> dict[str, Any]:
-    """Return the plain arguments of a job."""
+def job_arguments(session: Session, spec: ComponentSpec, **more: Any) -> dict[str, Any]:
+    """Return the plain arguments of a job, but for its spool; files and folders are named from the root."""
+    options = _absolute(session.registry.configure(spec))
     return {
-        "spec": {**attrs.asdict(spec), "options": dict(spec.options)},
-        "spool": spool.to_plain(),
+        "spec": {**attrs.asdict(spec), "options": options},
+        "identity": config.fingerprint(session.registry.identity(spec)),
         "seed": session.run.seed,
         "device": session.run.device,
         **more,
     }
 
 
-class _Job:
-    """A component and a spool, entered once per process."""
+def scene_keys(scene: int, samples_per_scene: int) -> list[str]:
+    """Return the keys of what a renderer makes of a scene."""
+    return [sample_key(scene, n) for n in range(samples_per_scene)]
 
-    def __init__(self, spec: Mapping[str, Any], spool: Mapping[str, Any], seed: int, device: str) -> None:
+
+def slot_key(data: Dataset, slot: int | Skipped) -> str:
+    """Return the key of a set's place, be it a sample's position or a hole."""
+    return slot.key if isinstance(slot, Skipped) else data.key(slot)
+
+
+def _absolute(value: Any) -> Any:
+    """Return a config as JSON values with whole paths: another machine's working directory is another."""
+    if attrs.has(type(value)):
+        return {field.name: _absolute(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): _absolute(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_absolute(item) for item in value]
+    return str(value.absolute()) if isinstance(value, Path) else value
+
+
+class _Job:
+    """A component and a spool, entered once per process.
+
+    Args:
+        spec: the component. identity: fingerprint of its identity where the job was sent from.
+        spool: a ``SceneSpool``, plain. seed, device: as in the general settings.
+    """
+
+    def __init__(
+        self, spec: Mapping[str, Any], identity: str, spool: Mapping[str, Any], seed: int, device: str
+    ) -> None:
         self.spec = ComponentSpec(**spec)
         self.seeds = Seeds(seed).child(self.spec.kind)
         self.spool = SceneSpool.from_plain(spool)
+        self._identity = identity
         # One thread each: the work is spread over processes, and results may depend on the number.
         runtime = Runtime(self.seeds, cache_dir(), device=device, threads=1)
-        self.component = discover().build(self.spec, runtime)
+        self._registry = discover()
+        self.component = self._registry.build(self.spec, runtime)
         self._entered = ExitStack()
+
+    def check_machine(self) -> None:
+        """Check that the component and its files are the same here as where the job was sent from.
+
+        Raises:
+            WorkError: when they are not.
+        """
+        if config.fingerprint(self._registry.identity(self.spec)) != self._identity:
+            raise WorkError(
+                f"{socket.gethostname()}: {self.spec.kind} {self.spec.name!r}, or a file in its settings, is another"
+                " one there; every machine of the cluster needs the same"
+            )
+
+    def environment(self) -> dict[str, str]:
+        """Return the versions of the component's packages on this machine."""
+        return self._registry.environment(self.spec)
 
     def __enter__(self) -> Self:
         self.component = self._entered.enter_context(self.component)
@@ -52,40 +103,76 @@ class _Job:
     ) -> None:
         self._entered.close()
 
+    def __call__(self, scene: int) -> dict[str, int]:
+        """Spool what comes of a scene; return how many samples that is, and how many could not be made."""
+        try:
+            results = self.results(scene)
+        except SynthkitError:
+            raise
+        except Exception as error:  # a stranger's code: what it could not do is a hole, with the reason
+            results = [Skipped(key, reason_of(error)) for key in self.keys(scene)]
+        return self.spool.put(scene, results)
+
+    def results(self, scene: int) -> Sequence[Sample | Skipped]:
+        """Return what comes of a scene."""
+        raise NotImplementedError
+
+    def keys(self, scene: int) -> list[str]:
+        """Return the keys of what should come of a scene."""
+        raise NotImplementedError
+
 
 class RenderJob(_Job):
     """Task n renders scene n."""
 
     component: Renderer
 
-    def __call__(self, scene: int) -> dict[str, int]:
-        """Render one scene into the spool; return how many samples came of it and how many did not."""
+    def results(self, scene: int) -> Sequence[Sample | Skipped]:
+        """Render one scene."""
         results = list(self.component.render(scene, self.seeds.child("scene", scene)))
-        expected = [sample_key(scene, n) for n in range(self.component.samples_per_scene)]
-        keys = [result.key for result in results]
+        keys, expected = [result.key for result in results], self.keys(scene)
         if keys != expected:
             raise PluginError(f"renderer {self.spec.name!r}: scene {scene} gave {keys}, expected {expected}")
-        return self.spool.put(scene, results)
+        return results
+
+    def keys(self, scene: int) -> list[str]:
+        """Return the keys of a scene's samples."""
+        return scene_keys(scene, self.component.samples_per_scene)
 
 
 class RefineJob(_Job):
-    """Task n refines the sample of the source's slot n; its holes stay holes."""
+    """Task n refines the sample of the source's slot n; its holes stay holes.
+
+    Args:
+        source: path or URL of the data set. source_fingerprint: of what was found there.
+    """
 
     component: Refiner
 
-    def __init__(self, source: str, **common: Any) -> None:
+    def __init__(self, source: str, source_fingerprint: str, **common: Any) -> None:
         super().__init__(**common)
         self.source = Dataset.open(source)
         self.slots = self.source.slots()
+        self._source_fingerprint = source_fingerprint
 
-    def __call__(self, index: int) -> dict[str, int]:
-        """Refine one sample into the spool; return how many came of it (1 or 0) and how many did not."""
-        slot = self.slots[index]
+    def check_machine(self) -> None:
+        """Check besides that the source is the same."""
+        super().check_machine()
+        if self.source.fingerprint != self._source_fingerprint:
+            raise WorkError(f"{self.source.location}: is another data set on {socket.gethostname()}")
+
+    def results(self, scene: int) -> Sequence[Sample | Skipped]:
+        """Refine one sample."""
+        slot = self.slots[scene]
         if isinstance(slot, Skipped):
-            return self.spool.put(index, [slot])
+            return [slot]
         sample = self.source[slot]
         results: list[Sample | Skipped] = list(self.component.refine([sample]))
         keys = [result.key for result in results]
         if keys != [sample.key]:
             raise PluginError(f"refiner {self.spec.name!r}: sample {sample.key} gave {keys}")
-        return self.spool.put(index, results)
+        return results
+
+    def keys(self, scene: int) -> list[str]:
+        """Return the key of a slot."""
+        return [slot_key(self.source, self.slots[scene])]

@@ -16,13 +16,14 @@ import attrs
 
 from synthkit import config, execution
 from synthkit.checkpoint import Checkpoint
-from synthkit.dataset import Dataset, DatasetWriter, formats, storage
+from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
 from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
-from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable, sample_key
-from synthkit.jobs import job_arguments
+from synthkit.execution.scenes import fill
+from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable
+from synthkit.jobs import job_arguments, scene_keys, slot_key
 from synthkit.plugins import check_chain
 from synthkit.sample import Skipped
-from synthkit.session import Session
+from synthkit.session import Session, scratch_dir
 
 BUILD_FILE = "build.json"
 FIT_FILE = "fit.json"
@@ -49,17 +50,17 @@ class Built:
     skipped: int
 
 
-def render(session: Session, renderer: ComponentSpec, out: Path, count: int) -> Made:
+def render(session: Session, renderer: ComponentSpec, out: Path | str, count: int) -> Made:
     """Render at least ``count`` samples, in whole scenes, into a data set at ``out``, or the rest of them.
+
+    Args:
+        out: a folder, or a URL that fsspec reaches.
 
     Raises:
         DatasetError: when ``out`` holds something else. ConfigError: for wrong settings.
     """
     with session.registry.build(renderer, session.runtime("renderer")) as component:
         per_scene = component.samples_per_scene
-
-    def keys(scene: int) -> list[str]:
-        return [sample_key(scene, n) for n in range(per_scene)]
 
     stage = _Stage(
         session=session,
@@ -68,14 +69,17 @@ def render(session: Session, renderer: ComponentSpec, out: Path, count: int) -> 
         arguments={},
         identity={"component": session.registry.identity(renderer), "seed": session.run.seed},
         notes={"stages": [_provenance(session, renderer)]},
-        keys=keys,
+        keys=lambda scene: scene_keys(scene, per_scene),
         verb="render",
     )
     return stage.run(out, -(-count // per_scene))
 
 
-def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) -> Made:
+def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Path | str) -> Made:
     """Refine the data set at ``source`` into one at ``out``, sample for sample, or the rest of them.
+
+    Args:
+        source, out: folders, or URLs that fsspec reaches.
 
     Raises:
         DatasetError: when ``source`` cannot be read or ``out`` holds something else. ConfigError: for wrong
@@ -90,7 +94,10 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
         session=session,
         spec=refiner,
         job="synthkit.jobs:RefineJob",
-        arguments={"source": str(source.resolve())},
+        arguments={
+            "source": str(source) if stores.is_url(source) else str(Path(source).resolve()),
+            "source_fingerprint": data.fingerprint,
+        },
         identity={
             "component": session.registry.identity(refiner),
             "seed": session.run.seed,
@@ -100,15 +107,15 @@ def refine(session: Session, refiner: ComponentSpec, source: Path, out: Path) ->
         notes={
             **parent,
             "stages": [*parent.get("stages", ()), _provenance(session, refiner)],
-            "parents": [{"path": os.path.relpath(source, out), "fingerprint": data.fingerprint}],
+            "parents": [{"path": _seen_from(source, out), "fingerprint": data.fingerprint}],
         },
-        keys=lambda index: [_key_of(data, slots[index])],
+        keys=lambda index: [slot_key(data, slots[index])],
         verb="refine",
     )
     return stage.run(out, len(slots))
 
 
-def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | Dataset], workdir: Path) -> Checkpoint:
+def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | Dataset], workdir: Path) -> Checkpoint:
     """Train a component, or go on with an interrupted training, or return what was finished before.
 
     Args:
@@ -147,19 +154,20 @@ def build(
     session: Session,
     renderer: ComponentSpec,
     refiner: ComponentSpec,
-    out: Path | None,
+    out: Path | str | None,
     count: int,
     *,
-    real: Path | None = None,
+    real: Path | str | None = None,
     checkpoint: Path | None = None,
 ) -> Built:
     """Render, train the refiner towards ``real``, and refine: everything below ``out``.
 
     Args:
-        out: its folder; None for one in ``synthkit-out`` named by the configuration.
+        out: its folder, or, where nothing is trained, a URL that fsspec reaches; None for a folder in
+            ``synthkit-out`` named by the configuration.
         count: samples to render at least, in whole scenes; may be raised when the same build is run again,
             unless the refiner is trained.
-        real: the target: a data set, or a folder of a format that ``convert`` knows. Without it (and
+        real: the target: a data set (a URL too), or a folder of a format that ``convert`` knows. Without it (and
             without ``checkpoint``) the refiner's small demonstration checkpoint is used.
 
     Raises:
@@ -171,6 +179,10 @@ def build(
         raise ConfigError(["--real trains a checkpoint and --checkpoint gives one: choose one of them"])
     if real is not None and not parts[1].trainable:
         raise ConfigError([f"refiner {refiner.name!r} learns nothing from --real: leave it away"])
+    if real is not None and out is not None and stores.is_url(out):
+        raise ConfigError(
+            [f"--out {out}: training needs a folder on this machine: build there, or render, fit and refine in turn"]
+        )
     if real is None:
         refiner = with_weights(session, refiner, checkpoint)
     claim = {
@@ -178,20 +190,25 @@ def build(
         "refiner": session.registry.identity(refiner),
         "seed": session.run.seed,
         "threads": session.run.threads,
+        "codec": config.plain(session.run.codec),
         "real": None if real is None else _input_fingerprint(real),
     }
     out = out or _default_folder({**claim, "count": count}, renderer.name, refiner.name)
     # What is trained on the rendered samples depends on how many there are; else a build can grow.
-    claim_folder(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
-    real_set = None if real is None else _as_dataset(session, real, out / "real")
+    claim_place(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
+    real_set = None if real is None else _as_dataset(session, real, Path(out, "real"))
 
-    rendered = render(session, renderer, out / "rendered", count)
+    rendered = render(session, renderer, _below(out, "rendered"), count)
     if real_set is not None:
         pair = {"source": rendered.dataset, "target": real_set}
-        fitted = fit(session, refiner, pair, out / "refiner")
-        refiner = attrs.evolve(refiner, checkpoint=str(fitted.path), checkpoint_sha256=fitted.sha256)
-    refined = refine(session, refiner, rendered.dataset.path, out / "refined")
+        fitted = fit(session, refiner, pair, Path(out, "refiner"))
+        refiner = attrs.evolve(refiner, checkpoint=str(fitted.path.resolve()), checkpoint_sha256=fitted.sha256)
+    refined = refine(session, refiner, rendered.dataset.location, _below(out, "refined"))
     return Built(rendered.dataset, refiner.checkpoint, refined.dataset, refined.skipped)
+
+
+def _below(place: Path | str, name: str) -> Path | str:
+    return f"{str(place).rstrip('/')}/{name}" if stores.is_url(place) else Path(place, name)
 
 
 def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None) -> ComponentSpec:
@@ -267,7 +284,7 @@ class _Stage:
     keys: Callable[[int], Sequence[str]]
     verb: str
 
-    def run(self, out: Path, scenes: int) -> Made:
+    def run(self, out: Path | str, scenes: int) -> Made:
         run = self.session.run
         writer = DatasetWriter(
             out,
@@ -275,41 +292,46 @@ class _Stage:
             notes=self.notes,
             scenes=scenes,
             scenes_per_shard=run.scenes_per_shard,
+            shard_bytes=run.shard_bytes,
+            codec=run.codec,
             environment=self.session.registry.environment(self.spec),
             strict=run.strict,
+            scratch=scratch_dir(),
         )
         with writer:
-            for warning in writer.warnings:
-                self.session.tell(f"warning: {warning}")
-            self._work(writer)
+            told = self._tell_warnings(writer, 0)
+            fill(writer, self._job(), self.session.executor, failed=self._holes, progress=self._progress(scenes))
+            self._tell_warnings(writer, told)
             summary = writer.finalise()
         if not summary.samples:
             reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
             raise DatasetError(f"{out}: not one sample could be made: {reasons}")
         return Made(Dataset.open(out), summary.skipped)
 
-    def _work(self, writer: DatasetWriter) -> None:
-        pending = writer.pending_scenes()
-        self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
-        if not pending:
-            return
-        arguments = job_arguments(self.session, self.spec, writer.spool, **self.arguments)
-        job = execution.JobSpec(self.job, arguments)
-        workers = min(self.session.workers, len(pending))
-        with closing(execution.run(job, pending, workers=workers)) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, execution.Failed):
-                    writer.spool.put(outcome.task, [Skipped(key, outcome.reason) for key in self.keys(outcome.task)])
-                writer.finished(outcome.task)
-                self.session.progress(self.verb, writer.scenes_done, writer.manifest.scenes)
+    def _job(self) -> execution.JobSpec:
+        return execution.JobSpec(self.job, job_arguments(self.session, self.spec, **self.arguments))
+
+    def _holes(self, scene: int, reason: str) -> list[Skipped]:
+        return [Skipped(key, reason) for key in self.keys(scene)]
+
+    def _progress(self, scenes: int) -> Callable[[int], None]:
+        return lambda done: self.session.progress(self.verb, done, scenes)
+
+    def _tell_warnings(self, writer: DatasetWriter, told: int) -> int:
+        for warning in writer.warnings[told:]:
+            self.session.tell(f"warning: {warning}")
+        return len(writer.warnings)
 
 
 def _provenance(session: Session, spec: ComponentSpec) -> dict[str, Any]:
     return {**session.registry.provenance(spec), "seed": session.run.seed}
 
 
-def _key_of(data: Dataset, slot: int | Skipped) -> str:
-    return slot.key if isinstance(slot, Skipped) else data.key(slot)
+def _seen_from(source: Path | str, out: Path | str) -> str:
+    """Return where a set lies as its offspring notes it: relative, so that both may be moved together."""
+    ends = [str(end).partition("://") if stores.is_url(end) else ("", "", str(end)) for end in (source, out)]
+    (scheme, _, place), (other_scheme, _, other) = ends
+    return os.path.relpath(place, other) if scheme == other_scheme else str(source)
 
 
 def _demo_checkpoint(component: Component) -> Path:
@@ -324,7 +346,7 @@ def _demo_checkpoint(component: Component) -> Path:
 
 def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None:
     """Take a training folder for ``claim``; return the checkpoint when this training was finished there."""
-    noted = claim_folder(workdir, FIT_FILE, claim)
+    noted = claim_place(workdir, FIT_FILE, claim)
     result = noted.get("checkpoint")
     if result is None:
         return None
@@ -336,53 +358,61 @@ def _locked(folder: Path) -> storage.FolderLock:
         return storage.FolderLock(folder)
 
 
-def claim_folder(folder: Path, name: str, claim: Mapping[str, Any]) -> dict[str, Any]:
-    """Note in ``folder`` what it is for; return the note there was.
+def claim_place(place: Path | str, name: str, claim: Mapping[str, Any]) -> dict[str, Any]:
+    """Note in a folder, or at a URL, what it is for; return the note there was.
 
     Raises:
-        DatasetError: when the folder holds something else, or the same work with other settings.
+        DatasetError: when it holds something else, or the same work with other settings.
     """
-    note = folder / name
-    with storage.disk_errors(folder):
-        if folder.is_dir():
-            storage.clear_temporaries(folder, name)
-    if note.is_file():
+    store = stores.at(place)
+    if isinstance(store, stores.LocalStore) and store.folder.is_dir():
+        with storage.disk_errors(store.folder):
+            storage.clear_temporaries(store.folder, name)
+    if store.size(name) is not None:
         try:
-            noted = json.loads(note.read_bytes())
+            noted = json.loads(store.read(name))
             changed = sorted(key for key in claim if noted.get(key) != json.loads(json.dumps(claim[key])))
         except (ValueError, AttributeError):
-            raise DatasetError(f"{note}: is damaged; choose another folder") from None
+            raise DatasetError(f"{store.where(name)}: is damaged; choose another folder") from None
         if changed:
             raise DatasetError(
-                f"{folder}: holds work of this kind with another {', '.join(changed)};"
+                f"{place}: holds work of this kind with another {', '.join(changed)};"
                 " choose another folder, or the same settings"
             )
         return dict(noted)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"{folder}: exists and holds something else; choose a new or empty folder")
-    with storage.disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    _write_json(note, claim)
+    in_the_way = isinstance(store, stores.LocalStore) and store.folder.exists() and not store.folder.is_dir()
+    if in_the_way or store.names():
+        raise DatasetError(f"{place}: exists and holds something else; choose a new or empty folder")
+    store.write(name, [_json(claim)])
     return {}
 
 
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
+
+
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    storage.write_atomically(path, [json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"])
+    storage.write_atomically(path, [_json(value)])
 
 
 def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Path:
     return DEFAULT_PARENT / f"{renderer}-{refiner}-{config.fingerprint(claim)[:_SHORT_HASH]}"
 
 
-def _input_fingerprint(path: Path) -> str:
-    if formats.is_dataset(path):
-        return Dataset.open(path).fingerprint
+def _input_fingerprint(place: Path | str) -> str:
+    if _is_dataset(place):
+        return Dataset.open(place).fingerprint
+    path = Path(place)
     formats.find(path).open(path, None)  # tells all that is wrong with it before anything is made
     return config.content_sha256(path, "--real")
 
 
-def _as_dataset(session: Session, path: Path, converted: Path) -> Dataset:
+def _as_dataset(session: Session, place: Path | str, converted: Path) -> Dataset:
     """Open a data set, or convert a folder of another format."""
-    if formats.is_dataset(path):
-        return Dataset.open(path)
-    return formats.convert(path, converted, progress=session.progress)
+    if _is_dataset(place):
+        return Dataset.open(place)
+    return formats.convert(Path(place), converted, progress=session.progress)
+
+
+def _is_dataset(place: Path | str) -> bool:
+    return stores.is_url(place) or formats.is_dataset(Path(place))

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from synthkit.errors import ConfigError
+from synthkit.execution import Executor, Local
 from synthkit.interfaces import ComponentSpec, Progress, Runtime, SampleSet, silent
 from synthkit.plugins import Registry
 from synthkit.sample import Sample
@@ -25,15 +27,29 @@ class Session:
 
     Args:
         registry: the installed components. run: general settings.
-        workers: processes to render and refine with. progress: how long work tells where it is.
+        executor: what renders and refines. progress: how long work tells where it is.
         tell: takes lines that the user should read.
+
+    Raises:
+        ConfigError: when the settings ask for what the executor cannot do.
     """
 
     registry: Registry
     run: RunSettings = attrs.field(factory=RunSettings)
-    workers: int = 1
+    executor: Executor = attrs.field(factory=Local)
     progress: Progress = silent
     tell: Callable[[str], None] = logging.getLogger("synthkit").warning
+
+    def __attrs_post_init__(self) -> None:
+        if not self.executor.whole_shards:
+            return
+        problems = []
+        if self.run.shard_mb is not None:
+            problems.append("shard_mb: machines that make whole shards must know their scenes: use scenes_per_shard")
+        if self.run.device not in ("auto", "cpu", "cuda"):
+            problems.append(f"device: {self.run.device} cannot be chosen on another machine: use cpu or cuda")
+        if problems:
+            raise ConfigError(problems)
 
     def reseeded(self, seed: int) -> Session:
         """Return the same session with another seed."""
@@ -70,3 +86,8 @@ def cache_dir() -> Path:
     if given:
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "synthkit"
+
+
+def scratch_dir() -> Path:
+    """Return where what goes to a URL waits until its shard is whole."""
+    return cache_dir() / "unfinished"

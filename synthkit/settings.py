@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from synthkit import config
 from synthkit.config import at_least, between, setting
+from synthkit.dataset.codec import CodecConfig
 from synthkit.errors import ConfigError
 from synthkit.interfaces import KINDS, ComponentSpec, Kind
 from synthkit.plugins import Registry
@@ -22,9 +23,33 @@ class RunSettings:
 
     seed: int = setting(0, help="the one seed of all random draws", validator=between(0, 2**64 - 1))
     scenes_per_shard: int = setting(64, help="scenes kept in one shard file", validator=at_least(1))
+    shard_mb: int | None = setting(
+        None,
+        help="fill shards by size instead: each ends with the scene that brings it to so many megabytes",
+        validator=attrs.validators.optional(at_least(1)),
+    )
+    image_format: Literal["png", "jpg"] = setting("png", help="format of the images made: png (lossless) or jpg")
+    jpeg_quality: int = setting(95, help="quality of jpg images", validator=between(1, 100))
     strict: bool = setting(False, help="refuse to go on with a data set begun in another environment")
     threads: int = setting(2, help="CPU threads of training; results depend on it", validator=at_least(1))
-    device: str = setting("auto", help="where networks run: auto, cpu, cuda, cuda:1, mps")
+    device: str = setting("auto", help="where networks run: auto, cpu, cuda, cuda:1, mps; with Ray cpu or cuda")
+    task_cpus: int = setting(1, help="with Ray: processors that each shard's task takes", validator=at_least(1))
+    task_gpus: float = setting(
+        1.0, help="with Ray and device = cuda: GPUs that each task takes; 0.5: two share one", validator=at_least(0.01)
+    )
+    task_memory_gb: float = setting(
+        0.0, help="with Ray: memory that each task takes, in GB; 0: not counted", validator=at_least(0)
+    )
+
+    @property
+    def shard_bytes(self) -> int | None:
+        """How many bytes fill a shard, None where scenes are counted."""
+        return None if self.shard_mb is None else self.shard_mb * 10**6
+
+    @property
+    def codec(self) -> CodecConfig:
+        """How samples are stored; the quality is of no matter where nothing is a jpg."""
+        return CodecConfig("jpg", self.jpeg_quality) if self.image_format == "jpg" else CodecConfig()
 
 
 @attrs.frozen

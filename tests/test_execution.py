@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from synthkit.errors import ConfigError, DatasetError, WeightsError, WorkError
-from synthkit.execution import Done, Failed, JobSpec, run
+from synthkit.execution import Done, Failed, JobSpec, Local, run
 
 JOBS = Path(__file__).parent / "jobs"
 
@@ -29,7 +29,7 @@ def job(mode="well", kind="Job", **arguments):
 
 
 def outcomes(spec, tasks=range(6), **options):
-    return {outcome.task: outcome for outcome in run(spec, tasks, **options)}
+    return {outcome.task: outcome for outcome in run(spec, tasks, Local(**options))}
 
 
 def alive(pid):
@@ -79,7 +79,7 @@ def test_tasks_are_taken_as_they_are_needed():
             taken.append(n)
             yield n
 
-    with closing(run(job(), tasks(), workers=2)) as results:
+    with closing(run(job(), tasks(), Local(workers=2))) as results:
         next(results)
     assert len(taken) < 20
 
@@ -181,7 +181,7 @@ def workers_of(folder):
 
 
 def test_closing_ends_the_workers(tmp_path):
-    results = run(job("slow", at=2, folder=str(tmp_path)), range(10), workers=2)
+    results = run(job("slow", at=2, folder=str(tmp_path)), range(10), Local(workers=2))
     next(results)
     assert wait_until(lambda: len(workers_of(tmp_path)) == 2)
     results.close()
@@ -190,9 +190,9 @@ def test_closing_ends_the_workers(tmp_path):
 
 PARENT = """
 import signal, sys
-from synthkit.execution import JobSpec, run
+from synthkit.execution import JobSpec, Local, run
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it, and that is inherited
-for outcome in run(JobSpec("trouble:Job", {"mode": "slow", "at": 1, "folder": sys.argv[1]}), range(2), workers=2):
+for outcome in run(JobSpec("trouble:Job", {"mode": "slow", "at": 1, "folder": sys.argv[1]}), range(2), Local(workers=2)):
     print(outcome, flush=True)
 """
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import typer
 # Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
 if TYPE_CHECKING:
     from synthkit.cli.progress import Terminal
+    from synthkit.execution import Executor
     from synthkit.interfaces import MetricResult
     from synthkit.session import Session
     from synthkit.settings import Plan
@@ -42,6 +44,30 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes; the result never depends on it. [default: all cores]"),
 ]
+
+
+class ExecutorName(enum.StrEnum):
+    """What runs the work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+ExecutorOption = Annotated[
+    ExecutorName,
+    typer.Option(
+        "--executor",
+        help="This machine's worker processes, or a Ray cluster, each shard a task; the result never depends on it."
+        " With ray, data sets must be in a folder that all machines share, or at a URL.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="With ray: the cluster's head. [default: $RAY_ADDRESS, or a cluster that runs on this machine]",
+        metavar="HOST:PORT",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="The one seed of all random draws. [default: 0]")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Exit 0 although some samples were skipped.")]
 RendererName = Annotated[str | None, typer.Option("--renderer", help="Which renderer.", metavar="NAME")]
@@ -61,41 +87,49 @@ def build(
     renderer: RendererName = None,
     refiner: RefinerName = None,
     real: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Real samples as the refiner's target: a data set, or a folder 'convert' knows.",
+            help="Real samples as the refiner's target: a data set (or its URL), or a folder 'convert' knows.",
             metavar="REAL",
         ),
     ] = None,
     backgrounds: Backgrounds = None,
     count: Count = 16,
-    out: Annotated[Path | None, typer.Option(help="Where it goes. [default: a new folder in synthkit-out]")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it goes: a folder, or, without --real, a URL. [default: a new folder in synthkit-out]",
+            metavar="OUT",
+        ),
+    ] = None,
     checkpoint: Checkpoint = None,
     config: ConfigFile = None,
     sets: Sets = None,
     seed: Seed = None,
     workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
     allow_missing: AllowMissing = False,
 ) -> None:
     """Render, train the refiner, refine: a data set from nothing."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds)
-    with _session(plan, workers) as session:
+    with _session(plan, _executor(plan, executor, workers, address)) as session:
         result = pipeline.build(
             session, plan.components["renderer"], plan.components["refiner"], out, count,
             real=real, checkpoint=checkpoint,
         )  # fmt: skip
-    _tell(f"rendered: {result.rendered.path} ({len(result.rendered)} samples)")
+    _tell(f"rendered: {result.rendered.location} ({len(result.rendered)} samples)")
     if result.checkpoint:
         _tell(f"refiner:  {result.checkpoint}")
-    typer.echo(f"refined:  {result.refined.path} ({len(result.refined)} samples)")
+    typer.echo(f"refined:  {result.refined.location} ({len(result.refined)} samples)")
     _finish(result.skipped, allow_missing)
 
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option(help="Where the data set goes.")],
+    out: Annotated[str, typer.Option(help="Where the data set goes: a folder or a URL (s3://...).", metavar="OUT")],
     renderer: RendererName = None,
     backgrounds: Backgrounds = None,
     count: Count = 16,
@@ -103,22 +137,24 @@ def render(
     sets: Sets = None,
     seed: Seed = None,
     workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
     allow_missing: AllowMissing = False,
 ) -> None:
     """Render scenes into a data set."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
-    with _session(plan, workers) as session:
+    with _session(plan, _executor(plan, executor, workers, address)) as session:
         made = pipeline.render(session, plan.components["renderer"], out, count)
-    typer.echo(f"rendered: {made.dataset.path} ({len(made.dataset)} samples)")
+    typer.echo(f"rendered: {made.dataset.location} ({len(made.dataset)} samples)")
     _finish(made.skipped, allow_missing)
 
 
 @app.command()
 def fit(
-    source: Annotated[Path, typer.Option(help="Data set to be refined, such as rendered samples.")],
-    target: Annotated[Path, typer.Option(help="Data set it shall look like, such as real samples.")],
+    source: Annotated[str, typer.Option(help="Data set to be refined, such as rendered samples.", metavar="IN")],
+    target: Annotated[str, typer.Option(help="Data set it shall look like, such as real samples.", metavar="IN")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, curves and training state.")],
     refiner: RefinerName = None,
     config: ConfigFile = None,
@@ -136,33 +172,35 @@ def fit(
 
 @app.command()
 def refine(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Data set to refine.")],
-    out: Annotated[Path, typer.Argument(help="Where the refined data set goes.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Data set to refine: a folder or a URL (s3://...).")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Where the refined data set goes: a folder or a URL.")],
     refiner: RefinerName = None,
     checkpoint: Checkpoint = None,
     config: ConfigFile = None,
     sets: Sets = None,
     seed: Seed = None,
     workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
     allow_missing: AllowMissing = False,
 ) -> None:
     """Refine a data set; apply several refiners by refining again."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
-    with _session(plan, workers) as session:
+    with _session(plan, _executor(plan, executor, workers, address)) as session:
         spec = pipeline.with_weights(session, plan.components["refiner"], checkpoint)
         made = pipeline.refine(session, spec, source, out)
-    typer.echo(f"refined: {made.dataset.path} ({len(made.dataset)} samples)")
+    typer.echo(f"refined: {made.dataset.location} ({len(made.dataset)} samples)")
     _finish(made.skipped, allow_missing)
 
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option("--train", help="Data set to train on.")],
+    data: Annotated[str, typer.Option("--train", help="Data set to train on.", metavar="IN")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, curves and training state.")],
     validation: Annotated[
-        Path | None, typer.Option("--validation", help="Data set that chooses the best checkpoint.")
+        str | None, typer.Option("--validation", help="Data set that chooses the best checkpoint.", metavar="IN")
     ] = None,
     detector: DetectorName = None,
     config: ConfigFile = None,
@@ -256,12 +294,13 @@ def demo(
     """From nothing to a report, on this machine, in minutes."""
     from synthkit import demo as story
     from synthkit import settings
+    from synthkit.execution import Local
     from synthkit.plugins import discover
 
     registry = discover()
     names = {"renderer": renderer, "refiner": refiner, "detector": detector}
     run, cast = story.choose(registry, names, settings.read(config, sets or (), {"seed": seed}))
-    with _session(settings.Plan(registry, run, {}), workers) as session:
+    with _session(settings.Plan(registry, run, {}), Local(workers or cores())) as session:
         report = story.run(session, cast, out)
     typer.echo(f"report: {report.resolve()}")
 
@@ -342,11 +381,32 @@ def _plan(
 
 
 @contextmanager
-def _session(plan: Plan, workers: int | None = None) -> Iterator[Session]:
+def _session(plan: Plan, executor: Executor | None = None) -> Iterator[Session]:
+    from synthkit.execution import Local
     from synthkit.session import Session
 
     with on_terminal() as terminal:
-        yield Session(plan.registry, plan.run, workers or cores(), terminal, terminal.tell)
+        yield Session(plan.registry, plan.run, executor or Local(cores()), terminal, terminal.tell)
+
+
+def _executor(plan: Plan, name: ExecutorName, workers: int | None, address: str | None) -> Executor:
+    """Return what runs the work, as the options say.
+
+    Raises:
+        ConfigError: when they do not fit together, or Ray is not installed.
+    """
+    from synthkit.errors import ConfigError
+    from synthkit.execution import Local, RayCluster
+
+    if name is ExecutorName.LOCAL:
+        if address is not None:
+            raise ConfigError([f"--address {address}: is for --executor ray"])
+        return Local(workers or cores())
+    if workers is not None:
+        raise ConfigError(["--workers: is for --executor local; with ray set task_cpus, task_gpus or task_memory_gb"])
+    run = plan.run
+    gpus = run.task_gpus if run.device == "cuda" else 0.0
+    return RayCluster(address, cpus=run.task_cpus, gpus=gpus, memory_gb=run.task_memory_gb)
 
 
 def cores() -> int:

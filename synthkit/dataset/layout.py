@@ -34,7 +34,7 @@ class Layout:
         Where shards are filled by bytes, all that follow such a shard may begin elsewhere in the end.
         """
         if self.shard_bytes is None:
-            return [r for r in listed if r.skipped or r.scenes < len(self._by_count(r.shard))]
+            return [r for r in listed if r.skipped or r.scenes < len(self.scenes_of(r.shard))]
         first = 0
         for place, record in enumerate(listed):
             ends = record.first_scene + record.scenes
@@ -54,7 +54,7 @@ class Layout:
         """
         if self.shard_bytes is None:
             for shard in sorted({scene // self._count for scene in sizes}):
-                scenes = self._by_count(shard)
+                scenes = self.scenes_of(shard)
                 if all(scene in sizes for scene in scenes):
                     yield shard, scenes
             return
@@ -68,11 +68,12 @@ class Layout:
                 yield shard, range(first, last)
                 shard, first, size = shard + 1, last, 0
 
+    def scenes_of(self, shard: int) -> range:
+        """Return which scenes make up a shard, where shards are filled by count."""
+        first = shard * self._count
+        return range(first, min(first + self._count, self.scenes))
+
     @property
     def _count(self) -> int:
         assert self.scenes_per_shard is not None
         return self.scenes_per_shard
-
-    def _by_count(self, shard: int) -> range:
-        first = shard * self._count
-        return range(first, min(first + self._count, self.scenes))

@@ -80,7 +80,7 @@ class DatasetWriter:
             codec=codec,
         )
         self.environment = {**records.environment(), **(environment or {})}
-        self._strict = strict
+        self.strict = strict
         self._layout = Layout.of(self.manifest)
         self._folder = _own_folder(self.store, scratch)
         self.spool = SceneSpool(self._folder / records.SPOOL, codec, config.fingerprint(self.environment))
@@ -117,6 +117,35 @@ class DatasetWriter:
         for record in self._committed.values():
             done.update(range(record.first_scene, record.first_scene + record.scenes))
         return [scene for scene in range(self.manifest.scenes) if scene not in done]
+
+    def pending_shards(self) -> list[int]:
+        """Return the shards that are still to be made, in order; for those that are filled by count alone."""
+        if self.manifest.scenes_per_shard is None:
+            raise ValueError("where shards are filled by bytes, the scenes decide how many there are")
+        count = -(-self.manifest.scenes // self.manifest.scenes_per_shard)
+        return [shard for shard in range(count) if shard not in self._committed]
+
+    def scenes_of(self, shard: int) -> range:
+        """Return which scenes make up a shard, where shards are filled by count."""
+        return self._layout.scenes_of(shard)
+
+    def adopt(self, shard: int) -> None:
+        """Note that a shard has been published, by whoever made all of its scenes; what is spooled of it goes.
+
+        Raises:
+            DatasetError: when its record cannot be read, or tells of another environment and ``strict``.
+            WorkError: when it holds other scenes.
+        """
+        record = ShardRecord.read(self.store, shard)
+        scenes = self._layout.scenes_of(shard)
+        if (record.first_scene, record.scenes) != (scenes.start, len(scenes)):
+            raise WorkError(f"{self.store.where(records.record_name(shard))}: is of another data set; run again")
+        if not self.warnings:
+            self._check_environment([record])
+        self._committed[shard] = record
+        for scene in scenes:
+            if self._spooled.pop(scene, None) is not None:
+                self.spool.drop(scene)
 
     def finished(self, scene: int) -> None:
         """Note that a scene has been put in the spool; commits its shard when that was the last of it."""
@@ -210,10 +239,8 @@ class DatasetWriter:
         for record in listed:
             changes = _differences(dict(record.environment), self.environment)
             if changes:
-                text = (
-                    f"{self.store.location}: its first shards were made in another environment ({'; '.join(changes)})"
-                )
-                if self._strict:
+                text = f"{self.store.location}: some shards were made in another environment ({'; '.join(changes)})"
+                if self.strict:
                     raise DatasetError(f"{text}; strict=true refuses to mix them")
                 self.warnings.append(f"{text}; pixels may differ slightly from those of one run")
                 return
@@ -238,7 +265,10 @@ class DatasetWriter:
         return min(keys, default=b""), max(keys, default=b"")
 
     def _clear_strays(self) -> None:
-        """Remove files of shards that are no more: filled by bytes, fewer may be left after a hole healed."""
+        """Remove files of shards that are no more (filled by bytes, fewer may be left after a hole healed),
+        and what machines that died while they published left half-written."""
+        if isinstance(self.store, LocalStore):
+            storage.clear_temporaries(self.store.folder / records.SHARDS)
         ours = (records.tar_name, records.index_name, records.record_name)
         wanted = {name(shard) for shard in self._committed for name in ours}
         for name in self.store.names(records.SHARDS):

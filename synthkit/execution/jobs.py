@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -30,6 +31,14 @@ class Job(Protocol):
 
     def __call__(self, task: int, /) -> Any:
         """Do one task and return plain JSON values."""
+
+
+def _unheard(_: int) -> None:
+    return None
+
+
+steps: ContextVar[Callable[[int], None]] = ContextVar("steps", default=_unheard)
+"""Takes how many steps of a long task are done; set by whoever runs the job where somebody listens."""
 
 
 def _plain_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,6 +97,27 @@ def error_from_plain(values: Mapping[str, Any]) -> SynthkitError:
     error = WorkError(values["message"])
     error.exit_code = values.get("exit_code", WorkError.exit_code)
     return error
+
+
+def outcome_of(task: int, answer: Mapping[str, Any]) -> Done | Failed:
+    """Return what came of a task, of the ``result`` or the ``error`` in its answer.
+
+    Raises:
+        SynthkitError: the user's error, when it was one.
+    """
+    error = answer.get("error")
+    if error is None:
+        return Done(task, answer["result"])
+    if error["class"] is not None:
+        raise error_from_plain(error)
+    return Failed(task, error["message"])
+
+
+def start_error(error: Mapping[str, Any]) -> SynthkitError:
+    """Return what to raise when a job cannot be built or entered."""
+    if error["class"] is not None:
+        return error_from_plain(error)
+    return WorkError(f"the work cannot be begun: {error['message']}")
 
 
 def reason_of(error: BaseException) -> str:

@@ -30,6 +30,11 @@ _THREAD_VARIABLES = (
 )
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the environment variables that tell native libraries how many threads they may use."""
+    return {name: str(threads) for name in _THREAD_VARIABLES}
+
+
 class WorkerProcess:
     """A running worker: its process, its socket, the task it has, and the last it wrote to stderr.
 
@@ -128,5 +133,4 @@ def _how(code: int) -> str:
 def _environment(threads: int) -> Mapping[str, str]:
     # The worker imports what its parent can, and nothing from the folder it happens to be started in.
     paths = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if not entry.endswith(".zip"))
-    counts = {name: str(threads) for name in _THREAD_VARIABLES}
-    return {**os.environ, **counts, "PYTHONPATH": paths, "PYTHONHASHSEED": "0"}
+    return {**os.environ, **thread_variables(threads), "PYTHONPATH": paths, "PYTHONHASHSEED": "0"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from synthkit.dataset import DatasetWriter, SceneSpool
-from synthkit.execution import Done, JobSpec, run
+from synthkit.execution import Done, JobSpec, Local, run
 from synthkit.interfaces import sample_key
 from synthkit.sample import Person, Sample, Skipped
 
@@ -61,7 +61,7 @@ def produce(out, scenes, *, workers=0, pause_s=0.0, scenes_per_shard=3):
     """Write a data set, or the rest of it."""
     with DatasetWriter(out, identity={"what": "spooling"}, scenes=scenes, scenes_per_shard=scenes_per_shard) as writer:
         job = JobSpec("spooling:SpoolJob", {"spool": writer.spool.to_plain(), "pause_s": pause_s})
-        for outcome in run(job, writer.pending_scenes(), workers=workers):
+        for outcome in run(job, writer.pending_scenes(), Local(workers=workers)):
             assert isinstance(outcome, Done), outcome
             writer.finished(outcome.task)
         return writer.finalise()

@@ -21,7 +21,7 @@ from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures
 from synthkit.dataset.reader import Dataset, tars_in
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
-from synthkit.execution import Failed, JobSpec, run
+from synthkit.execution import Failed, JobSpec, Local, run
 from synthkit.interfaces import Progress, silent
 
 __all__ = [
@@ -124,7 +124,7 @@ def convert(
         }
         job = JobSpec("synthkit.dataset.formats.job:ConvertJob", arguments)
         progress("convert", writer.scenes_done, len(opened))
-        with closing(run(job, writer.pending_scenes(), workers=workers)) as outcomes:
+        with closing(run(job, writer.pending_scenes(), Local(workers=workers))) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, Failed):
                     raise WorkError(f"{source}: image {outcome.task} cannot be converted: {outcome.reason}")

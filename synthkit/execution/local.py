@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a job over tasks: here, or in worker processes that may die and are replaced."""
+"""Running a job on this machine: in this process, or in worker processes that may die and are replaced."""
 
 from __future__ import annotations
 
 import collections
 import selectors
 import time
-from collections.abc import Generator, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import ClassVar
+
+import attrs
 
 from synthkit.errors import SynthkitError, WorkError
-from synthkit.execution.jobs import Done, Failed, JobSpec, error_from_plain, reason_of
+from synthkit.execution.jobs import Done, Failed, JobSpec, outcome_of, reason_of, start_error
 from synthkit.execution.process import WorkerProcess
 
 ATTEMPTS = 2
@@ -18,29 +20,36 @@ _START_TIMEOUT_S = 900.0
 _POLL_S = 0.5
 
 
-def run(
-    job: JobSpec, tasks: Iterable[int], *, workers: int = 1, threads: int = 1, timeout_s: float | None = None
-) -> Generator[Done | Failed, None, None]:
-    """Run a job over tasks and yield what comes of each as it finishes, in no promised order.
-
-    Closing the generator, an interrupt, or the end of this process end the workers.
+@attrs.frozen
+class Local:
+    """This machine; an ``Executor``.
 
     Args:
-        job: what to run. tasks: numbers, each of which is handed to the job once.
-        workers: how many processes; 0 runs in this one, with its own threads and without time limit.
+        workers: how many processes; 0 works in this one, with its own threads and without time limit.
         threads: how many threads the libraries of each worker may use.
         timeout_s: how long a task may take in a worker; None means for ever.
-
-    Yields:
-        ``Done`` with the job's result; ``Failed`` when the job raised an unexpected error, or a worker
-        died of the task or overran its time twice.
-
-    Raises:
-        SynthkitError: what the job raised of these, in any task. WorkError: when workers cannot start.
     """
-    if workers == 0:
-        return _run_here(job, tasks)
-    return _Pool(job, tasks, workers, threads, timeout_s).results()
+
+    whole_shards: ClassVar[bool] = False
+
+    workers: int = 1
+    threads: int = 1
+    timeout_s: float | None = None
+
+    def run(
+        self, job: JobSpec, tasks: Iterable[int], heard: Callable[[int, int], None] | None = None
+    ) -> Generator[Done | Failed, None, None]:
+        """Run a job as ``execution.run`` does; tasks are small here, so their steps are not told.
+
+        A task fails when the job raised an unexpected error, or a worker died of the task or overran its
+        time twice.
+
+        Raises:
+            WorkError: when workers cannot start.
+        """
+        if self.workers == 0:
+            return _run_here(job, tasks)
+        return _Pool(job, tasks, self.workers, self.threads, self.timeout_s).results()
 
 
 def _run_here(job: JobSpec, tasks: Iterable[int]) -> Generator[Done | Failed, None, None]:
@@ -153,12 +162,12 @@ class _Pool:
             return
         for message in messages:
             if "unusable" in message:
-                raise _start_error(message["unusable"])
+                raise start_error(message["unusable"])
             if "ready" in message:
                 worker.ready, self._failed_starts = True, 0
             elif message.get("task") == worker.task:
                 worker.task = None
-                yield _outcome(message)
+                yield outcome_of(message["task"], message)
 
     def _lost(self, worker: WorkerProcess, how: str) -> Iterator[Failed]:
         task = worker.task
@@ -172,18 +181,3 @@ class _Pool:
             yield Failed(task, f"the worker {how} ({ATTEMPTS} attempts)")
         else:
             self._again.appendleft(task)
-
-
-def _outcome(message: dict[str, Any]) -> Done | Failed:
-    error = message.get("error")
-    if error is None:
-        return Done(message["task"], message["result"])
-    if error["class"] is not None:
-        raise error_from_plain(error)
-    return Failed(message["task"], error["message"])
-
-
-def _start_error(error: dict[str, Any]) -> SynthkitError:
-    if error["class"] is not None:
-        return error_from_plain(error)
-    return WorkError(f"the work cannot be begun: {error['message']}")

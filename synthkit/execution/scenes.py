@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filling a data set with scenes: one by one where workers share this machine's disk, else in whole shards."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+import attrs
+
+from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, stores
+from synthkit.dataset.layout import Layout
+from synthkit.dataset.records import Manifest
+from synthkit.dataset.spool import SpooledScene
+from synthkit.errors import WorkError
+from synthkit.execution import Executor, Failed, JobSpec, run
+from synthkit.execution.jobs import Job, steps
+from synthkit.sample import Skipped
+
+Reason = Callable[[int, str], Sequence[Skipped]]
+"""Takes a scene and why nothing came of it, and returns its holes, or raises."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A job that knows what its results depend on besides its arguments."""
+
+    def check_machine(self) -> None:
+        """Raise WorkError when this machine has other files or plugins than the one that sent the job."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the versions of what decides about the bytes on this machine."""
+
+
+def fill(
+    writer: DatasetWriter, job: JobSpec, executor: Executor, *, failed: Reason, progress: Callable[[int], None]
+) -> None:
+    """Have every scene made that is still missing; the bytes are the same whatever the executor.
+
+    Args:
+        writer: entered. job: task n makes scene n and puts it in the ``SceneSpool`` that the job gets as
+            its argument ``spool`` (``SceneSpool.to_plain()``).
+        failed: what to keep of a scene that ended its processes. progress: takes how many scenes are done.
+    """
+    filling = _by_shard if executor.whole_shards else _by_scene
+    filling(writer, job, executor, failed, progress)
+
+
+def _by_scene(
+    writer: DatasetWriter, job: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
+) -> None:
+    progress(writer.scenes_done)
+    spooling = _spooling_in(job, writer.spool)
+    with closing(run(spooling, writer.pending_scenes(), executor)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                writer.spool.put(outcome.task, failed(outcome.task, outcome.reason))
+            writer.finished(outcome.task)
+            progress(writer.scenes_done)
+
+
+def _by_shard(
+    writer: DatasetWriter, job: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
+) -> None:
+    pending = {shard: writer.scenes_of(shard) for shard in writer.pending_shards()}
+    going: dict[int, int] = {}
+
+    def tell() -> None:
+        missing = sum(len(scenes) for scenes in pending.values())
+        progress(writer.manifest.scenes - missing + sum(going.values()))
+
+    def heard(shard: int, scenes: int) -> None:
+        if shard in pending:  # news may be late
+            going[shard] = scenes
+            tell()
+
+    tell()
+    with closing(run(_shard_job(writer, job), list(pending), executor, heard=heard)) as outcomes:
+        for outcome in outcomes:
+            scenes = pending.pop(outcome.task)
+            going.pop(outcome.task, None)
+            if isinstance(outcome, Failed):
+                for scene in scenes:
+                    writer.spool.put(scene, failed(scene, outcome.reason))
+                    writer.finished(scene)
+            else:
+                writer.adopt(outcome.task)
+            tell()
+
+
+def _shard_job(writer: DatasetWriter, job: JobSpec) -> JobSpec:
+    location = writer.store.location
+    arguments = {
+        "target": job.target,
+        "arguments": dict(job.arguments),
+        "location": location if stores.is_url(location) else str(Path(location).resolve()),
+        "fingerprint": writer.manifest.fingerprint,
+        "scenes": writer.manifest.scenes,
+        "environment": writer.environment,
+        "strict": writer.strict,
+    }
+    return JobSpec(f"{__name__}:ShardJob", arguments)
+
+
+def _spooling_in(job: JobSpec, spool: SceneSpool) -> JobSpec:
+    return attrs.evolve(job, arguments={**job.arguments, "spool": spool.to_plain()})
+
+
+class ShardJob:
+    """Task n makes all scenes of shard n and publishes it, on whatever machine this is.
+
+    Args:
+        target, arguments: the job that makes scenes, without its spool.
+        location: of the data set; every machine must reach it. fingerprint, scenes: what its manifest says.
+        environment: of the machine that sent the job. strict: refuse to work in another one.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        arguments: Mapping[str, Any],
+        location: str,
+        fingerprint: str,
+        scenes: int,
+        environment: Mapping[str, Any],
+        strict: bool,
+    ) -> None:
+        self._inner = JobSpec(target, arguments)
+        self._store = stores.at(location)
+        self._fingerprint, self._scenes = fingerprint, scenes
+        self._expected, self._strict = dict(environment), strict
+        self._entered = ExitStack()
+
+    def __enter__(self) -> Self:
+        manifest = self._manifest()
+        self._layout = attrs.evolve(Layout.of(manifest), scenes=self._scenes)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synthkit-")))
+            self._spool = SceneSpool(folder, manifest.codec, environment="")
+            job = _spooling_in(self._inner, self._spool).build()
+            self._environment = self._environment_of(job)
+            self._job: Job = stack.enter_context(job)
+            self._entered = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered.close()
+
+    def __call__(self, shard: int) -> int:
+        """Make and publish a shard; return how many samples it holds."""
+        scenes = self._layout.scenes_of(shard)
+        for done, scene in enumerate(scenes, 1):
+            self._job(scene)
+            steps.get()(done)
+        record = shards.publish(self._store, shard, scenes.start, self._spooled(scenes), self._environment)
+        for scene in scenes:
+            self._spool.drop(scene)
+        return record.samples
+
+    def _environment_of(self, job: Job) -> dict[str, Any]:
+        found = {**self._expected, **records.environment()}
+        if isinstance(job, Portable):
+            job.check_machine()
+            found |= job.environment()
+        if self._strict and found != self._expected:
+            raise WorkError(f"{socket.gethostname()}: is another environment; strict=true refuses to mix them")
+        return found
+
+    def _manifest(self) -> Manifest:
+        reached = self._store.size(records.MANIFEST) is not None
+        manifest = Manifest.read(self._store) if reached else None
+        if manifest is None or manifest.fingerprint != self._fingerprint:
+            raise WorkError(
+                f"{self._store.location}: is not the same place on every machine of the cluster;"
+                " --out must be in a folder that all machines share, or a URL such as s3://BUCKET/NAME"
+            )
+        return manifest
+
+    def _spooled(self, scenes: range) -> Generator[SpooledScene, None, None]:
+        for scene in scenes:
+            spooled = self._spool.read(scene)
+            if spooled is None:
+                raise WorkError(f"{self._spool.folder}: scene {scene} was damaged on the disk; run the same again")
+            yield spooled

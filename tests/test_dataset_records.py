@@ -92,6 +92,18 @@ def test_records_of_unknown_versions_are_refused_by_name(tmp_path, name, schema)
         write(tmp_path / "set", scenes=6)
 
 
+def test_what_is_made_of_a_merged_set_still_tells_every_stage(tmp_path):
+    from synthkit.dataset.tools.filter import Conditions, filtered
+    from synthkit.dataset.tools.merge import merge
+
+    stages = [{"kind": "renderer", "name": name, "revision": 1} for name in ("one", "two")]
+    for stage in stages:
+        write(tmp_path / stage["name"], notes={"stages": [stage]})
+    merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both", rename=True)
+    made, _ = filtered(tmp_path / "both", tmp_path / "some", Conditions(keys=("*s1",)))
+    assert plain(made.manifest.notes["stages"]) == stages
+
+
 def test_each_shard_tells_its_environment(tmp_path):
     data = write(tmp_path / "set", environment={"maker": "1.2"})
     found = plain(data.record(0).environment)

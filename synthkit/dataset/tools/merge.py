@@ -122,9 +122,13 @@ def _notes(origins: Sequence[Origin], out: Path | str) -> dict[str, Any]:
 
 
 def _collected(notes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return what the sets say of licences and sources, each statement once."""
+    """Return what the sets say of licences, sources and stages, each statement once.
+
+    What is made of the merged set later takes these over, but not what its parents' parents were.
+    """
     found: dict[str, list[Any]] = {}
-    for name, words in (("licences", ("licence", "licences")), ("sources", ("source", "sources"))):
+    asked = (("licences", ("licence", "licences")), ("sources", ("source", "sources")), ("stages", ("stages",)))
+    for name, words in asked:
         stated: list[Any] = []
         for note in notes:
             for word in words:

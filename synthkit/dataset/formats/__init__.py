@@ -14,7 +14,7 @@ from pathlib import Path
 from synthkit.config import nearest
 from synthkit.dataset import records, stores
 from synthkit.dataset.codec import CodecConfig
-from synthkit.dataset.formats import cepdof, coco, exporting, kitti, voc, yolo
+from synthkit.dataset.formats import cepdof, coco, exporting, fdh, folder, habbof, kitti, market, video, voc, yolo
 from synthkit.dataset.formats.base import Format, Source
 from synthkit.dataset.formats.exporting import Export, Exported
 from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
@@ -37,6 +37,11 @@ _LISTED = (
     kitti.FORMAT,
     yolo.FORMAT,
     yolo.CORNERS_FORMAT,
+    habbof.FORMAT,
+    market.FORMAT,
+    fdh.FORMAT,
+    video.FORMAT,
+    folder.FORMAT,  # takes every folder with images in it
 )  # fmt: skip
 
 FORMATS: Mapping[str, Format] = {form.name: form for form in _LISTED}

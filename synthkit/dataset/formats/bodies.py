@@ -1,19 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What writers of rotated boxes have in common: a person's box, rounded, and only where readers take it."""
+"""What writers of bodies have in common: rotated boxes that readers take, and refusing what is no crop."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
 
+from synthkit.dataset.formats.base import told
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import clipped, count_dropped
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.sample import Person, RotatedBox
 
+NO_CROP = "not crops of one person each, but whole frames or of unknown people; cut people out first"
 DECIMALS = 6  # of pixels and degrees: finer than what a data set keeps
 _UPRIGHT = "people without a rotated box have their upright one"
 _UNKNOWN = "images whose people are unknown are written as if nobody were there"
+
+_NAMED = 3
+_T = TypeVar("_T")
+
+
+def checked(export: Export, check: Callable[[Picture], _T]) -> list[_T]:
+    """Return what a check says of each picture.
+
+    Args:
+        check: raises ValueError with what is wrong, to be read after "samples are".
+
+    Raises:
+        DatasetError: telling everything that is wrong, one line for all samples with the same fault.
+    """
+    found: list[_T] = []
+    faults: dict[str, list[str]] = {}
+    for picture in export:
+        try:
+            found.append(check(picture))
+        except ValueError as error:
+            faults.setdefault(str(error), []).append(picture.key)
+    if faults:
+        raise told(Path(export.name), [_line(export, fault, keys) for fault, keys in faults.items()])
+    return found
+
+
+def _line(export: Export, fault: str, keys: list[str]) -> str:
+    named = f"{', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
+    return f"{export.name}: {len(keys)} of {len(export)} samples are {fault} ({named})"
 
 
 def people_of(

@@ -21,7 +21,7 @@ from synthkit.sample import Layer, Person
 if TYPE_CHECKING:
     from synthkit.dataset.formats.base import Source
 
-LAYERS = ("instances",)  # what an export can use
+LAYERS = ("instances", "mask", "e_mask", "vertices")  # what an export can use
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 

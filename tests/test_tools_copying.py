@@ -399,3 +399,14 @@ def test_records_are_json(crowd, tmp_path):
     for part in HALVES:
         table = json.loads((Path(tmp_path) / "out" / part / "dataset.json").read_bytes())
         assert table["identity"]["split"]["part"] == part
+
+
+def test_sets_at_urls(crowd, tmp_path, request):
+    pytest.importorskip("fsspec")
+    place = f"memory://{request.node.name}-{tmp_path.name}"
+    made = split(crowd, place, HALVES, "identity")
+    both = merge([made.parts["a"].location, made.parts["b"].location], f"{place}/both")
+    assert contents(both) == contents(Dataset.open(crowd))
+    chosen, _ = filtered(f"{place}/both", tmp_path / "out", Conditions(keys=("k0*",)))
+    assert chosen.manifest.notes["parents"][0]["path"] == f"{place}/both"
+    assert verify.verify(tmp_path / "out").problems == ()

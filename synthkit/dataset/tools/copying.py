@@ -24,6 +24,7 @@ from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, Local, run
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
+from synthkit.session import cache_dir
 
 _SCENES_PER_SHARD = 256
 _WORTH_A_PROCESS = 500  # samples; fewer are copied sooner than processes start
@@ -84,6 +85,7 @@ def copy(
         scenes=len(chosen),
         scenes_per_shard=_SCENES_PER_SHARD,
         codec=_codec(origins),
+        scratch=scratch_dir(),
     )
     with writer:
         pending = writer.pending_scenes()
@@ -171,6 +173,11 @@ def inherited(data: Dataset, out: Path | str, **more: Any) -> dict[str, Any]:
     """Return the notes of a set made from one other: the other's (stages, licences, sources), lineage, and more."""
     notes = dict(data.manifest.notes) if data.manifest else {}
     return {**notes, "parents": [parent(data, out)], **more}
+
+
+def scratch_dir() -> Path:
+    """Return where what is written to a URL waits until it is whole."""
+    return cache_dir() / "unfinished"
 
 
 def told(what: str, lines: Iterable[str], shown: int = 20) -> str:

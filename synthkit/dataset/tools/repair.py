@@ -80,6 +80,7 @@ def repair(path: Path | str, out: Path | str, *, progress: Progress = silent) ->
         scenes=found.places,
         scenes_per_shard=_SCENES_PER_SHARD,
         codec=data.manifest.codec if data.manifest else CodecConfig(),
+        scratch=copying.scratch_dir(),
     )
     with writer:
         pending = set(writer.pending_scenes())

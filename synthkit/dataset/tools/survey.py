@@ -27,7 +27,8 @@ class Glance:
     """A sample without its arrays; fields as in ``Sample``.
 
     Args:
-        size_px: (width, height) as the image's header states; None of a sidecar, which has no image. layers: names of the stored layers.
+        size_px: (width, height) as the image's header states; None of a sidecar, which has no image.
+        layers: names of the stored layers.
         people: without their key points, which take most of the time; with_keypoints: how many have some.
     """
 

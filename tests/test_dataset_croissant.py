@@ -15,7 +15,7 @@ from synthkit.cli.app import app
 from synthkit.dataset import CodecConfig, Dataset, DatasetWriter
 from synthkit.dataset.metadata import FILE, Statement, croissant, describe
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
-from synthkit.sample import Person, Sample, Skipped
+from synthkit.sample import Person, Sample, Sidecar, Skipped
 
 mlc = pytest.importorskip("mlcroissant")
 
@@ -45,14 +45,8 @@ def sample(n: int, **changes) -> Sample:
 
 
 def write(out, samples, notes=None, **changes) -> Dataset:
-    with DatasetWriter(
-        out,
-        identity={"seed": 7},
-        notes=notes or {"stages": [RENDERER]},
-        scenes=len(samples),
-        scenes_per_shard=2,
-        **changes,
-    ) as writer:
+    values = {"identity": {"seed": 7}, "notes": notes or {"stages": [RENDERER]}, "scenes_per_shard": 2, **changes}
+    with DatasetWriter(out, scenes=len(samples), **values) as writer:
         for scene in writer.pending_scenes():
             writer.spool.put(scene, [samples[scene]])
             writer.finished(scene)
@@ -222,6 +216,31 @@ def test_a_licence_is_given_when_the_records_have_one_for_everything(tmp_path, n
     told = describe(data.path)
     assert table(data).get("license") == expected
     assert ("--license" in told.remarks[0]) == (expected is None)
+
+
+def test_how_images_are_stored_is_told_as_far_as_it_is_known(tmp_path):
+    codec = CodecConfig(image_format="jpg", jpeg_quality=90)
+    copied = write(tmp_path / "copied", [sample(0)], codec=codec)
+    describe(copied.path)
+    assert table(copied)["rai:dataPreprocessingProtocol"] == ["1 images are stored as JPG."]
+    identity = {"convert": "cepdof", "max_size_px": 640}
+    describe(write(tmp_path / "encoded", [sample(0)], CONVERTED, codec=codec, identity=identity).path)
+    assert table(Dataset.open(tmp_path / "encoded"))["rai:dataPreprocessingProtocol"] == [
+        "1 images are stored as JPG.",
+        "JPEG images were written with quality 90.",
+        "Images were shrunk to at most 640 pixels a side.",
+    ]
+
+
+def test_a_set_without_images_is_described(tmp_path, unpacked):
+    detector = {**RENDERER, "kind": "detector", "name": "squeeze"}
+    found = Sidecar(key="s0", people=(), layers={"instances": np.zeros((8, 8), np.uint8)})
+    data = write(tmp_path / "set", [found], {"stages": [detector]})
+    describe(data.path)
+    assert [node["@id"] for node in table(data)["recordSet"]] == ["descriptions", "layers/instances"]
+    assert table(data)["rai:machineAnnotationTools"] == ["maker 1.2"]
+    assert "rai:hasSyntheticData" not in table(data)
+    assert len(list(opened(data.path / FILE).records("layers/instances"))) == 1
 
 
 def test_stages_of_merged_sets_are_found(tmp_path):

@@ -96,13 +96,13 @@ class Known:
         progress("describe", total, total)
         return cls(data, data.manifest, records, tuple(_all_notes(data.manifest.notes)), samples)
 
-    def stages(self, kind: str) -> list[Plain]:
-        """Return the stages of a kind that the set went through, each once."""
+    def stages(self, kind: str | None = None) -> list[Plain]:
+        """Return the stages (of a kind) that the set went through, in order, each once."""
         found: list[Plain] = []
         for notes in self.notes:
             stages = notes.get("stages")
             for stage in stages if isinstance(stages, list) else ():
-                if isinstance(stage, Mapping) and stage.get("kind") == kind and stage not in found:
+                if isinstance(stage, Mapping) and kind in (None, stage.get("kind")) and stage not in found:
                     found.append(stage)
         return found
 

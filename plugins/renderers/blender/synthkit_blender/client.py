@@ -26,7 +26,7 @@ from synthkit_blender.wire import Array
 MODULE = "synthkit_blender_worker"
 START_TIMEOUT_S = 120.0
 ATTEMPTS = 2
-PROTOCOL = 3  # of requests and replies: raised when either changes, on both sides
+PROTOCOL = 4  # of requests and replies: raised when either changes, on both sides
 LOG_LINES = 60
 INSTALL = "pip install -e plugins/renderers/blender/worker"
 LINUX_LIBRARIES = "libgl1 libsm6 libice6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"

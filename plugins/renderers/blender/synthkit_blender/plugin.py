@@ -11,7 +11,7 @@ from synthkit_blender.config import BlenderConfig
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 1
+REVISION = 2
 
 DUSK = {
     "room_style": "warm",

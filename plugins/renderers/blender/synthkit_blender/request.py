@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera
-from synthkit_blender.crowd import SHUTTER_FRAMES
+from synthkit_blender.crowd import SHUTTER_FRAMES, Figure
 from synthkit_blender.geometry import merged
 from synthkit_blender.scene import Lamp, Scene, Thing
 from synthkit_blender.surfaces import Surface
 
 Array = NDArray[Any]
-EDGE_PX = 3.0
+EDGE_PX = 3.0  # rendered beyond the image circle
+MARGIN_PX = 4  # rendered around the circle's bounding box: what the denoiser and the optics look at
+LEAST_PATH_PX = 0.25  # a shorter way while the shutter is open does not show
 
 
 @attrs.frozen
@@ -60,13 +62,15 @@ UNSHADED = Pass("unshaded", scale=0.5, hidden=("people", "chairs"), transparent=
 def render_request(scene: Scene, passes: tuple[Pass, ...], quality: Quality) -> tuple[dict[str, Any], list[Array]]:
     """Return the header and the arrays of a request; bodies and surfaces in common are sent once."""
     packing = _Packing()
+    motions = {figure.name: _visible_motion_m(figure, scene.camera) for figure in scene.figures}
+    quality = attrs.evolve(quality, motion_blur=quality.motion_blur and any(map(any, motions.values())))
     header = {
         "type": "render",
         "camera": _camera(scene.camera),
         "settings": attrs.asdict(quality),
         "world": {"color": list(scene.sky[0]), "strength": scene.sky[1]},
         "lights": [_lamp(lamp) for lamp in scene.lamps],
-        "owners": [{"name": figure.name, "motion_m": list(figure.motion_m)} for figure in scene.figures],
+        "owners": [{"name": name, "motion_m": list(motion)} for name, motion in motions.items()],
         "objects": [packing.add(thing) for thing in scene.things],
         "meshes": packing.meshes,
         "surfaces": packing.surfaces,
@@ -119,8 +123,25 @@ def _camera(camera: FisheyeCamera) -> dict[str, Any]:
         "height_px": camera.height_px,
         "theta_coefficients": list(camera.theta_coefficients),
         "rendered_theta_rad": _rendered_theta_rad(camera),
+        "region_px": list(_region_px(camera)),
         "world_from_camera": camera.world_from_camera.tolist(),
     }
+
+
+def _visible_motion_m(figure: Figure, camera: FisheyeCamera) -> tuple[float, float, float]:
+    """Return a figure's motion in one frame, none where its head moves less than ``LEAST_PATH_PX`` in the image."""
+    distance_m = float(np.linalg.norm(figure.world(figure.body.head_centre_m) - camera.world_from_camera[:3, 3]))
+    pixels_per_rad = 1 / camera.theta_coefficients[0]
+    path_m = math.hypot(*figure.motion_m) * SHUTTER_FRAMES
+    return figure.motion_m if path_m / max(distance_m, 1e-3) * pixels_per_rad >= LEAST_PATH_PX else (0.0, 0.0, 0.0)
+
+
+def _region_px(camera: FisheyeCamera) -> tuple[int, int, int, int]:
+    """Return the columns and rows (left, top, right, bottom) around the image circle; the others stay black."""
+    reach = camera.max_radius_px + MARGIN_PX
+    left, top = max(0, math.floor(camera.cx_px - reach)), max(0, math.floor(camera.cy_px - reach))
+    right = min(camera.width_px, math.ceil(camera.cx_px + reach))
+    return left, top, right, min(camera.height_px, math.ceil(camera.cy_px + reach))
 
 
 def _rendered_theta_rad(camera: FisheyeCamera) -> float:

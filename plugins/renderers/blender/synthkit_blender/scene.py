@@ -136,7 +136,8 @@ def _plate_scene(
     kelvin, ambient = _uniform(rng, config.light_kelvin), _uniform(rng, config.ambient_share)
     low, high = area.min(axis=0), area.max(axis=0)
     length, width = (float(v) for v in high - low)
-    plan = RoomPlan(length, width, float(camera.world_from_camera[2, 3]) + 0.3, (0, 0), "", "")
+    x, y = (float(v) for v in (low + high) / 2)
+    plan = RoomPlan(length, width, float(camera.world_from_camera[2, 3]) + 0.3, (x, y), "", "")
     lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng)
     things = [Thing(((polygon(area), PLATE_FLOOR),), np.eye(4), "floor")]
     things += _placed_things(crowd.chairs) + _people_things(crowd.figures)

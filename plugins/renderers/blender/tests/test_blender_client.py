@@ -21,7 +21,7 @@ import json, struct, sys, os, time
 def say(header):
     text = json.dumps({**header, "arrays": []}).encode()
     os.write(1, struct.pack("<4sIQ", b"SKB1", len(text), 0) + text)
-HELLO = {"type": "hello", "protocol": 3}
+HELLO = {"type": "hello", "protocol": 4}
 """
 
 
@@ -75,7 +75,7 @@ def test_another_missing_module_is_not_taken_for_the_worker(worker):
 
 def test_a_worker_of_another_version_is_refused(worker):
     python = worker("say({'type': 'hello', 'protocol': 1})")
-    with WorkerClient(python, 5, 5) as client, pytest.raises(WorkError, match=r"protocol 1, expected 3.*pip install"):
+    with WorkerClient(python, 5, 5) as client, pytest.raises(WorkError, match=r"protocol 1, expected 4.*pip install"):
         client.render({}, [])
 
 

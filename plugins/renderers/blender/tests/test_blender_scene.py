@@ -17,6 +17,7 @@ from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Stage, populate
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
+from synthkit_blender.plugin import synthkit_components
 from synthkit_blender.request import ROOM, Quality, render_request
 from synthkit_blender.room import RoomPlan, furnish
 from synthkit_blender.scene import _panels, sample_scene
@@ -116,6 +117,38 @@ def test_obstacles_of_a_plate_stay_clear(mannequins, tmp_path):
     for seed in range(5):
         for figure in sample_scene(config, mannequins, Seeds(seed)).figures:
             assert not overlap(hull(figure.world(figure.body.surface_vertices_m)), np.array(table))
+
+
+def test_lamps_hang_over_the_floor_of_a_plate(mannequins, tmp_path):
+    corners = [[1.0, -2.0], [7.0, -2.0], [7.0, 2.0], [1.0, 2.0]]
+    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "floor_polygon_m": corners})
+    for seed in range(3):
+        for lamp in sample_scene(config, mannequins, Seeds(seed)).lamps:
+            assert inside(lamp.matrix[None, :2, 3], np.array(corners))
+
+
+def test_motion_too_small_to_show_is_not_rendered(mannequins):
+    quality = Quality(4, True, True, 1, 9)
+    for posture, exposure_s, moves in (("sitting", 0.03, False), ("walking", 0.03, True), ("walking", 0.001, False)):
+        people = {"sitting": [1, 1], "standing": [0, 0]}
+        if posture == "walking":
+            people = {"sitting": [0, 0], "standing": [1, 1], "walking_share": 1.0}
+        config = structure(BlenderConfig, {"people": people, "exposure_s": [exposure_s, exposure_s]})
+        header, _ = render_request(sample_scene(config, mannequins, Seeds(2)), (ROOM,), quality)
+        assert [any(owner["motion_m"]) for owner in header["owners"]] == [moves]
+        assert header["settings"]["motion_blur"] is moves
+
+
+def test_dusk_is_dim_and_warm(mannequins):
+    (dusk,) = (component for component in synthkit_components() if component.name == "blender-dusk")
+    config = structure(dusk.config, dusk.defaults)
+    for seed in range(3):
+        day, evening = (sample_scene(one, mannequins, Seeds(seed)) for one in (BlenderConfig(), config))
+        assert evening.meta["room_style"] == "warm"
+        assert evening.meta["light_kelvin"] <= 3400
+        assert evening.sky[1] <= 0.25 * 4
+        assert evening.sky[0][2] < evening.sky[0][0]
+        assert day.camera.world_from_camera.tolist() == evening.camera.world_from_camera.tolist()
 
 
 @given(st.floats(60, 200), st.floats(0, 1))

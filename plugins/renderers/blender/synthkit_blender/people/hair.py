@@ -82,7 +82,7 @@ class Barber:
         take = (np.rint(rows).astype(int), np.broadcast_to(np.arange(COLUMNS), rows.shape))
         chosen = rays[take]
         cosine = np.clip(chosen.reshape(-1, 3) @ self._rays.T, -1, 1)
-        near = np.argsort(-cosine, axis=1)[:, :NEAR_COUNT]
+        near = np.argsort(-cosine, axis=1, kind="stable")[:, :NEAR_COUNT]
         away = np.degrees(np.arccos(np.take_along_axis(cosine, near, axis=1)))
         weight = np.exp(-0.5 * (away / NEAR_SPREAD_DEG) ** 2) + 1e-9
         weight /= weight.sum(axis=1, keepdims=True)

@@ -35,7 +35,7 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="frame-") as folder:
         for settings in request["passes"]:
             started = time.perf_counter()
-            scenes.prepare_pass(settings, request, groups)
+            size, region = scenes.prepare_pass(settings, request, groups)
             path = Path(folder) / f"{settings['name']}.exr"
             bpy.context.scene.render.filepath = str(path)
             # A cancelled render raises nothing and leaves no file.
@@ -43,7 +43,7 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
                 raise RuntimeError(f"Blender did not finish the pass {settings['name']}")
             timings[f"render_{settings['name']}"] = time.perf_counter() - started
             started = time.perf_counter()
-            layers = _read(path, bool(settings["truth"]))
+            layers = _read(path, bool(settings["truth"]), size, region)
             timings["read"] = timings.get("read", 0.0) + time.perf_counter() - started
             listing.append({"name": settings["name"], "layers": list(layers)})
             results.extend(layers.values())
@@ -56,13 +56,20 @@ def _cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _read(path: Path, truth: bool) -> dict[str, Array]:
+def _read(path: Path, truth: bool, size: tuple[int, int], region: tuple[slice, slice]) -> dict[str, Array]:
+    """Read a pass's layers into images of the whole size, 0 outside the rendered region."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
-        channels = {name: channel.pixels for name, channel in file.channels().items()}
-    named = {name.split(".", 1)[1]: np.asarray(pixels, np.float32) for name, pixels in channels.items()}
-    layers = {"color": np.stack([named[f"Combined.{c}"] for c in "RGBA"], axis=-1)}
+        channels = {name.split(".", 1)[1]: channel.pixels for name, channel in file.channels().items()}
+
+    def whole(names: list[str]) -> Array:
+        planes = np.zeros((len(names), *size), np.float32)
+        for plane, name in zip(planes, names, strict=True):
+            plane[region] = channels[name]
+        return planes
+
+    layers = {"color": np.ascontiguousarray(whole([f"Combined.{c}" for c in "RGBA"]).transpose(1, 2, 0))}
     if truth:
-        layers["depth"] = named["Depth.Z"]
-        ranks = [named[f"CryptoAsset{n:02d}.{c}"] for n in range(CRYPTOMATTE_LAYERS) for c in "rgba"]
-        layers["ids"], layers["coverage"] = np.stack(ranks[0::2]), np.stack(ranks[1::2])
+        layers["depth"] = whole(["Depth.Z"])[0]
+        ranks = [f"CryptoAsset{n:02d}.{c}" for n in range(CRYPTOMATTE_LAYERS) for c in "rgba"]
+        layers["ids"], layers["coverage"] = whole(ranks[0::2]), whole(ranks[1::2])
     return layers

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import bpy
@@ -53,13 +54,15 @@ def _factory_settings() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
-def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Groups) -> None:
-    """Choose what one pass shows, at which size, and with which layers."""
+def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Groups) -> Any:
+    """Choose what one pass shows, at which size, and with which layers.
+
+    Returns the size (height, width) of the whole image and the (rows, columns) of it that are rendered.
+    """
     scene = bpy.context.scene
-    camera = request["camera"]
     scale = float(settings["scale"])
-    scene.render.resolution_x = max(1, round(camera["width_px"] * scale))
-    scene.render.resolution_y = max(1, round(camera["height_px"] * scale))
+    size = tuple(max(1, round(request["camera"][side] * scale)) for side in ("height_px", "width_px"))
+    region = _region(scene, request["camera"]["region_px"], scale, size)
     scene.render.film_transparent = bool(settings["transparent"])
     for group, things in groups.items():
         for thing in things:
@@ -68,6 +71,20 @@ def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Grou
     layer = scene.view_layers[0]
     layer.use_pass_z = layer.use_pass_cryptomatte_asset = bool(settings["truth"])
     layer.pass_cryptomatte_depth = 6
+    return size, region
+
+
+def _region(scene: Any, region_px: list[int], scale: float, size: Any) -> tuple[slice, slice]:
+    """Set the size and the region to render; a little within its pixels, for Blender rounds down."""
+    render, (height, width) = scene.render, size
+    render.resolution_y, render.resolution_x = size
+    left, top = (int(place * scale) for place in region_px[:2])
+    right, bottom = (min(math.ceil(region_px[n] * scale), most) for n, most in ((2, width), (3, height)))
+    render.use_border = render.use_crop_to_border = (left, top, right, bottom) != (0, 0, width, height)
+    inwards = 1e-3
+    render.border_min_x, render.border_max_x = (left + inwards) / width, (right + inwards) / width
+    render.border_min_y, render.border_max_y = (height - bottom + inwards) / height, (height - top + inwards) / height
+    return slice(top, bottom), slice(left, right)
 
 
 def _render_settings(scene: Any, settings: dict[str, Any]) -> None:

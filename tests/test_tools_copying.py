@@ -148,6 +148,18 @@ def test_what_a_set_does_not_say_it_cannot_be_split_by(tmp_path, by, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_may_leak_is_told(tmp_path):
+    results = [
+        sample("a", identities=["p", None]),
+        sample("b", identities=["q"]),
+        sample("c"),
+        sample("d", identities=["r"]),
+    ]
+    told = []
+    split(write(tmp_path / "some", results), tmp_path / "out", HALVES, "identity", tell=told.append)
+    assert told == ["note: 1 of 4 samples do not say every identity: what they do not say may leak"]
+
+
 def test_one_group_cannot_be_two_parts(tmp_path):
     folder = write(tmp_path / "one", [sample(f"k{n}", identities=["same"]) for n in range(4)])
     with pytest.raises(DatasetError, match=r"part b would stay empty: .* 1 groups, the largest of 4 samples"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -88,29 +88,38 @@ def copy(
         scratch=scratch_dir(),
     )
     with writer:
-        pending = writer.pending_scenes()
         progress(verb, writer.scenes_done, len(chosen))
-        for scene in pending:
-            slot = chosen[scene].slot
-            if isinstance(slot, Skipped):
-                key = origins[chosen[scene].origin].prefix + slot.key
-                writer.spool.put(scene, [attrs.evolve(slot, key=key)])
+        with closing(_copied(writer, origins, chosen, workers)) as scenes:
+            for scene in scenes:
                 writer.finished(scene)
-        rest = [scene for scene in pending if not isinstance(chosen[scene].slot, Skipped)]
-        arguments = {
-            "origins": [[origin.data.location, origin.prefix] for origin in origins],
-            "places": [[p.origin, -1 if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
-            "spool": writer.spool.to_plain(),
-        }
-        job = JobSpec("synthkit.dataset.tools.copying:CopyJob", arguments)
-        with closing(run(job, rest, Local(workers=workers if len(rest) >= _WORTH_A_PROCESS else 0))) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, Failed):
-                    raise WorkError(f"{out}: sample {outcome.task} cannot be copied: {outcome.reason}")
-                writer.finished(outcome.task)
                 progress(verb, writer.scenes_done, len(chosen))
         writer.finalise()
     return Dataset.open(out)
+
+
+def _copied(
+    writer: DatasetWriter, origins: Sequence[Origin], chosen: Sequence[Pick], workers: int
+) -> Generator[int, None, None]:
+    """Spool what is still to be copied; yield each place as it is done."""
+    rest = []
+    for scene in writer.pending_scenes():
+        slot = chosen[scene].slot
+        if isinstance(slot, Skipped):
+            writer.spool.put(scene, [attrs.evolve(slot, key=origins[chosen[scene].origin].prefix + slot.key)])
+            yield scene
+        else:
+            rest.append(scene)
+    arguments = {
+        "origins": [[origin.data.location, origin.prefix] for origin in origins],
+        "places": [[p.origin, -1 if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
+        "spool": writer.spool.to_plain(),
+    }
+    job = JobSpec("synthkit.dataset.tools.copying:CopyJob", arguments)
+    with closing(run(job, rest, Local(workers=workers if len(rest) >= _WORTH_A_PROCESS else 0))) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                raise WorkError(f"sample {outcome.task} cannot be copied: {outcome.reason}")
+            yield outcome.task
 
 
 class CopyJob:

@@ -61,22 +61,25 @@ def repair(path: Path | str, out: Path | str, *, progress: Progress = silent) ->
     found = _diagnose(data, general, progress)
     if len(found.lost) == found.places:
         raise DatasetError(f"{data.location}: nothing of it is sound")
+    _write(data, out, found, progress)
     lines = [*found.general, *_lines(found.mended, ""), *_lines(found.lost, "sample dropped: ")]
+    copied = found.places - len(found.mended) - len(found.lost)
+    return Repair(Dataset.open(out), copied, len(found.mended), len(found.lost), tuple(lines))
+
+
+def _write(data: Dataset, out: Path | str, found: _Diagnosis, progress: Progress) -> None:
     listed = {
         "general": list(found.general),
         "mended": [{"key": key, "dropped": list(texts)} for key, texts in found.mended.values()],
         "dropped": [{"key": key, "reasons": list(texts)} for key, texts in found.lost.values()],
     }
-    identity = {
-        "repair": {"revision": _REVISION, "found": config.fingerprint(listed)},
-        "source": data.fingerprint,
-    }
-    notes = dict(data.manifest.notes) if data.manifest else {}
-    notes |= {"parents": [copying.parent(data, out)], "repair": listed}
     writer = DatasetWriter(
         out,
-        identity=identity,
-        notes=notes,
+        identity={
+            "repair": {"revision": _REVISION, "found": config.fingerprint(listed)},
+            "source": data.fingerprint,
+        },
+        notes=copying.inherited(data, out, repair=listed),
         scenes=found.places,
         scenes_per_shard=_SCENES_PER_SHARD,
         codec=data.manifest.codec if data.manifest else CodecConfig(),
@@ -89,9 +92,6 @@ def repair(path: Path | str, out: Path | str, *, progress: Progress = silent) ->
                 writer.spool.put_encoded(place, [_result(item)])
                 writer.finished(place)
         writer.finalise()
-    made = Dataset.open(out)
-    return Repair(made, found.places - len(found.mended) - len(found.lost), len(found.mended), len(found.lost),
-                  tuple(lines))  # fmt: skip
 
 
 def _places(data: Dataset, progress: Progress) -> Iterator[Checked | Skipped]:

@@ -104,19 +104,16 @@ def split(
     """
     data = Dataset.open(source)
     places = copying.picks(data)
-    keys, marks = _marks(data, places, by, progress)
-    unknown = sum(mark is None for mark in marks)
+    marked = _marked(data, places, by, progress)
+    keys, marks = [one.key for one in marked], [one.marks for one in marked]
+    unknown = sum(not one.known for one in marked)
     if by != "sample":
-        _check_marks(data, places, marks, by)
+        _check_marks(data, marks, by)
         if unknown:
-            tell(f"note: of {unknown} of {len(places)} samples the {by} is not known: each stands for itself")
-    groups = connected([mark or [] for mark in marks], keys)
-    names = sorted(shares)
-    ranked = sorted(groups, key=lambda group: (-len(group), _rank(seed, min(keys[n] for n in group))))
-    parts = allot([len(group) for group in ranked], [shares[name] for name in names])
-    members = {name: sorted(n for g, p in zip(ranked, parts, strict=True) if names[p] == name for n in g)
-               for name in names}  # fmt: skip
-    _check_filled(data, members, places, ranked, by)
+            tell(f"note: {unknown} of {len(places)} samples do not say every {by}: what they do not say may leak")
+    groups = connected(marks, keys)
+    members = _assigned(groups, keys, shares, seed)
+    _check_filled(data, members, places, groups, by)
     record = {
         "by": by, "seed": seed, "shares": dict(shares), "groups": len(groups), "unknown": unknown,
         "places": {name: len(found) for name, found in members.items()},
@@ -139,6 +136,18 @@ def split(
 def below(folder: Path | str, name: str) -> Path | str:
     """Return the place of that name in a folder or below a URL."""
     return f"{str(folder).rstrip('/')}/{name}" if is_url(folder) else Path(folder) / name
+
+
+def _assigned(
+    groups: Sequence[list[int]], keys: Sequence[str], shares: Mapping[str, float], seed: int
+) -> dict[str, list[int]]:
+    """Return the positions of each part, in order."""
+    names = sorted(shares)
+    ranked = sorted(groups, key=lambda group: (-len(group), _rank(seed, min(keys[n] for n in group))))
+    members: dict[str, list[int]] = {name: [] for name in names}
+    for group, part in zip(ranked, allot(list(map(len, ranked)), [shares[name] for name in names]), strict=True):
+        members[names[part]] += group
+    return {name: sorted(found) for name, found in members.items()}
 
 
 def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[int]]:
@@ -164,31 +173,34 @@ def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[
     return list(groups.values())
 
 
-def _marks(
-    data: Dataset, places: Sequence[Pick], by: By, progress: Progress
-) -> tuple[list[str], list[list[str] | None]]:
-    """Return each place's key, and what ties it to others: None where that is not known."""
+@attrs.frozen
+class _Marked:
+    """A place's key, what ties it to others, and whether that is all that could."""
+
+    key: str
+    marks: Sequence[str] = ()
+    known: bool = True
+
+
+def _marked(data: Dataset, places: Sequence[Pick], by: By, progress: Progress) -> list[_Marked]:
     if by == "sample":
         keys = data.keys()
-        seen: list[tuple[str, list[str] | None]] = [(key, []) for key in keys]
+        seen = [_Marked(key) for key in keys]
     else:
         light = Dataset.open(data.location, layers=())
-        seen = [(one.key, _marks_of(one, by)) for one in glances(light, stage="look", progress=progress)]
-    listed = [(p.slot.key, []) if isinstance(p.slot, Skipped) else seen[p.slot] for p in places]
-    return [key for key, _ in listed], [marks for _, marks in listed]
+        seen = [_marks_of(one, by) for one in glances(light, stage="look", progress=progress)]
+    return [_Marked(p.slot.key) if isinstance(p.slot, Skipped) else seen[p.slot] for p in places]
 
 
-def _marks_of(seen: Glance, by: By) -> list[str] | None:
+def _marks_of(seen: Glance, by: By) -> _Marked:
     if by == "identity":
-        if seen.people is None:
-            return None
-        named = sorted({person.identity for person in seen.people if person.identity is not None})
-        return named if named or not seen.people else None
+        names = [None] if seen.people is None else [person.identity for person in seen.people]
+        return _Marked(seen.key, sorted({name for name in names if name is not None}), None not in names)
     name = seen.background if by == "background" else seen.sequence
-    return None if name is None else [name]
+    return _Marked(seen.key, [] if name is None else [name], name is not None)
 
 
-def _check_marks(data: Dataset, places: Sequence[Pick], marks: Sequence[list[str] | None], by: By) -> None:
+def _check_marks(data: Dataset, marks: Sequence[Sequence[str]], by: By) -> None:
     if any(marks):
         return
     lacking = {

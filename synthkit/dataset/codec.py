@@ -7,11 +7,12 @@ A sample's members are ``KEY.png`` or ``KEY.jpg``, ``KEY.json`` (see ``descripti
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
@@ -127,7 +128,8 @@ def content_digest(sample: Sample | Sidecar, members: Mapping[str, bytes]) -> by
     return _digest(sample.key, members.get(JSON_SUFFIX, b""), pixels, layers)
 
 
-def is_wanted(suffix: str, layers: Collection[str] | None) -> bool:
+@functools.lru_cache(maxsize=1024)  # asked for every member, and always of a few kinds
+def is_wanted(suffix: str, layers: tuple[str, ...] | None) -> bool:
     """Return whether a member is needed when only some layers (None: all) are asked for."""
     match = _LAYER_SUFFIX.fullmatch(suffix)
     if suffix == JSON_SUFFIX or suffix in IMAGE_SUFFIXES:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _LOADED_INDEXES = 64
 _CHUNK_BYTES = 1 << 22  # read at a time when all is read in order
-_GAP_BYTES = 1 << 16  # members so close together are read at once
 
 
 @attrs.frozen
@@ -270,39 +269,49 @@ class Dataset:
 
     def _read(self, shard: int, entry: Entry) -> dict[str, bytes]:
         name, found = self.shards[shard].name, {}
-        for run in _runs(self._wanted(entry)):
+        for run in _runs(self._wanted(entry), self.store.skip_bytes):
             start, (_, last, length) = run[0][1], run[-1]
             data = self.store.read_at(name, start, last + length - start)
             if len(data) < last + length - start:
                 raise DatasetError(f"{self.where(shard)}: sample {entry.key}: is cut off; see 'synthkit verify'")
             for suffix, offset, size in run:
-                found[suffix] = data[offset - start : offset - start + size]
+                found[suffix] = data if size == len(data) else data[offset - start : offset - start + size]
         return found
 
     def _in_order(self) -> Iterator[tuple[int, str, dict[str, bytes]]]:
-        """Yield (shard, key, members), reading whole stretches of the tars."""
-        for n, shard in enumerate(self.shards):
-            start, data = 0, b""
-            for entry in self.index(n).entries():
-                wanted = self._wanted(entry)
-                begin = min((offset for _, offset, _ in wanted), default=start)
-                end = max((offset + size for _, offset, size in wanted), default=start)
-                if end - begin > sum(size + _GAP_BYTES for _, _, size in wanted):  # scattered over a stranger's tar
-                    yield n, entry.key, self._read(n, entry)
-                    continue
-                if end > start + len(data) or begin < start:
-                    start, data = begin, self.store.read_at(shard.name, begin, max(_CHUNK_BYTES, end - begin))
-                    if len(data) < end - begin:
-                        raise DatasetError(f"{self.where(n)}: sample {entry.key}: is cut off; see 'synthkit verify'")
-                yield n, entry.key, {suffix: data[o - start : o - start + size] for suffix, o, size in wanted}
+        """Yield (shard, key, members); where requests are dear, of whole stretches of the tars."""
+        for n in range(len(self.shards)):
+            entries = self.index(n).entries()
+            if self.store.skip_bytes:
+                yield from self._stretches(n, entries)
+            else:
+                yield from ((n, entry.key, self._read(n, entry)) for entry in entries)
+
+    def _stretches(self, n: int, entries: Iterator[Entry]) -> Iterator[tuple[int, str, dict[str, bytes]]]:
+        start, data = 0, b""
+        for entry in entries:
+            wanted = self._wanted(entry)
+            begin = min((offset for _, offset, _ in wanted), default=start)
+            end = max((offset + size for _, offset, size in wanted), default=start)
+            if end - begin > sum(size + self.store.skip_bytes for _, _, size in wanted):  # scattered over the tar
+                yield n, entry.key, self._read(n, entry)
+                continue
+            if end > start + len(data) or begin < start:
+                start = begin
+                data = self.store.read_at(self.shards[n].name, begin, max(_CHUNK_BYTES, end - begin))
+                if len(data) < end - begin:
+                    raise DatasetError(f"{self.where(n)}: sample {entry.key}: is cut off; see 'synthkit verify'")
+            yield n, entry.key, {suffix: data[o - start : o - start + size] for suffix, o, size in wanted}
 
 
-def _runs(members: list[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
-    """Group members so that each group is worth one read."""
+def _runs(members: list[tuple[str, int, int]], skip_bytes: int) -> list[list[tuple[str, int, int]]]:
+    """Group members so that each group is worth one request."""
+    if not skip_bytes:
+        return [[member] for member in members]
     runs: list[list[tuple[str, int, int]]] = []
     for member in members:
         _, offset, _ = member
-        if runs and 0 <= offset - runs[-1][-1][1] - runs[-1][-1][2] <= _GAP_BYTES:
+        if runs and 0 <= offset - runs[-1][-1][1] - runs[-1][-1][2] <= skip_bytes:
             runs[-1].append(member)
         else:
             runs.append([member])

@@ -340,7 +340,7 @@ def _known(thing: Manifest | ShardRecord) -> dict[str, Any]:
 def _check_schema(stated: Any, where: str) -> None:
     if not isinstance(stated, int) or not 1 <= stated <= SCHEMA:
         raise DatasetError(
-            f"{where}: schema {str(stated)[:40]!r} is not known, expected at most {SCHEMA}; update synthkit"
+            f"{where}: schema {str(stated)[:40]} is not known, expected at most {SCHEMA}; update synthkit"
         )
 
 

@@ -36,6 +36,10 @@ class Store(Protocol):
     def readahead_bytes(self) -> int:
         """How many bytes are worth asking for at once when a file is read in small pieces."""
 
+    @property
+    def skip_bytes(self) -> int:
+        """How many bytes between two pieces are better read too than asked for apart; 0: none."""
+
     def where(self, name: str) -> str:
         """Return a file's whole path or URL, for messages."""
 
@@ -104,6 +108,7 @@ class LocalStore:
     """A folder of this machine."""
 
     readahead_bytes = 512
+    skip_bytes = 0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -143,13 +148,17 @@ class LocalStore:
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
-        with self._readable(name):
+        try:
             return (self.folder / name).read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset``."""
-        with self._readable(name):
+        try:
             return os.pread(self._descriptor(name).number, size, offset)
+        except OSError as error:
+            raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write a file under a temporary name, sync it, and rename it."""
@@ -165,29 +174,21 @@ class LocalStore:
         self._open.pop(name, None)
         storage.remove(self.folder / name)
 
-    @contextlib.contextmanager
-    def _readable(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
-
     def _descriptor(self, name: str) -> _Descriptor:
-        with self._guard:
-            descriptor = self._open.get(name)
-            if descriptor is None:
+        descriptor = self._open.get(name)
+        if descriptor is None:
+            with self._guard:
                 descriptor = self._open[name] = _Descriptor(self.folder / name)
                 if len(self._open) > _OPEN_FILES:
                     self._open.popitem(last=False)
-            else:
-                self._open.move_to_end(name)
-            return descriptor
+        return descriptor
 
 
 class RemoteStore:
     """What fsspec reaches by a URL: ``s3://``, ``gs://``, ``az://``, ``http://``, ``memory://``, ..."""
 
     readahead_bytes = 1 << 20
+    skip_bytes = 1 << 16
 
     def __init__(self, url: str) -> None:
         try:

@@ -376,3 +376,52 @@ def test_large_masks_pass_the_check():
     runs = masks.encode(picture)
     masks.check(runs, (2000, 3000))
     assert np.array_equal(masks.decode(runs, (2000, 3000)), picture)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**30) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(table, path=()):
+    """Return the paths of all values in a table."""
+    found = [path]
+    for key, value in table.items() if isinstance(table, dict) else enumerate(table) if isinstance(table, list) else ():
+        found += places(value, (*path, key))
+    return found
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    instances = np.zeros((HEIGHT, WIDTH), np.uint8)
+    instances[20:40, 10:30] = 1
+    person = Person(
+        instance=1, identity="a", head_px=(3, 4), box_xyxy_px=(10, 20, 30, 40), rotated_box=RotatedBox(20, 30, 5, 9, 4),
+        keypoints={"nose": Keypoint(4, 5, None, (1, 2, 3)), "pelvis": Keypoint(6, 7)}, attributes={"a": 1},
+    )  # fmt: skip
+    sample = Sample(key="one", image=image(), people=[person], layers={"instances": instances}, meta={"licence": "CC0"})
+    formats.export(written(folder / "data", [sample]), folder / "coco", "coco")
+    return folder / "coco", json.loads((folder / "coco" / LABELS).read_text())
+
+
+@given(st.data())
+@settings(max_examples=80, deadline=None)
+def test_any_value_in_any_place_is_read_or_refused(own, data):
+    folder, table = own
+    table = json.loads(json.dumps(table))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from([path for path in places(table) if path]))
+        node = table
+        for key in path:
+            node = node[key]
+        node[last] = data.draw(JSON)
+    (folder / LABELS).write_text(json.dumps(table))
+    try:
+        opened = formats.FORMATS["coco"].open(folder)
+    except DatasetError:
+        return
+    for number in range(len(opened)):
+        opened.sample(number)

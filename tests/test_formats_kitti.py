@@ -162,3 +162,18 @@ def test_all_problems_are_told_at_once(tmp_path):
     (source / "training" / "image_2" / "1.png").write_bytes(b"no")
     with pytest.raises(DatasetError, match=r"3 problems:(.|\n)*line 1(.|\n)*line 2(.|\n)*1\.png is no JPEG or PNG"):
         formats.convert(source, tmp_path / "out")
+
+
+FIELDS = st.sampled_from(["0", "1", "20", "-1", "30.5", "-10", "1e-320", "1e300", "nan", "x", "\u0661", "Car"])
+
+
+@given(st.lists(st.lists(FIELDS, min_size=14, max_size=15), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_any_lines_are_read_or_refused(tmp_path_factory, rows):
+    text = "\n".join(" ".join(["Pedestrian", *row]) for row in rows)
+    folder = foreign(tmp_path_factory.mktemp("any"), text)
+    try:
+        opened = formats.FORMATS["kitti"].open(folder)
+    except DatasetError:
+        return
+    opened.sample(0)

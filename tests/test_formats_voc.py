@@ -192,3 +192,21 @@ def test_all_problems_are_told_at_once(tmp_path):
 def test_deep_documents_end(tmp_path):
     source = foreign(tmp_path / "set", "<x>" * 100_000 + "</x>" * 100_000)
     assert len(reopened(source)) == 1
+
+
+PIECES = st.sampled_from(
+    ["<object>", "</object>", "<name>", "</name>", "person", "head", "<bndbox>", "</bndbox>", "<xmin>", "</xmin>", "1",
+     "-3", "1e400", "<ymin>2</ymin>", "<xmax>5</xmax>", "<ymax>9</ymax>", "<size>", "</size>", "<width>", "</width>",
+     "<filename>", "</filename>", "../x", "&amp;", "&x;", "<!--", "-->", "<?pi ?>", thing(1, 2, 30, 40)]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_any_document_is_read_or_refused(tmp_path_factory, pieces):
+    folder = foreign(tmp_path_factory.mktemp("any"), *pieces)
+    try:
+        opened = formats.FORMATS["voc"].open(folder)
+    except DatasetError:
+        return
+    opened.sample(0)

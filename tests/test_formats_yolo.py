@@ -310,3 +310,20 @@ def test_angles_survive_wide_images(tmp_path):
     formats.export(data, tmp_path / "obb", "yolo-obb")
     (sample,) = reopened(tmp_path / "obb")
     assert math.isclose(sample.people[0].rotated_box.degrees, 37.5, abs_tol=1e-4)
+
+
+FIELDS = st.sampled_from(
+    ["0", "1", "2", "-1", "0.5", ".5", "1.005", "-0.004", "3", "1e-320", "1e300", "nan", "x", "\u0661"]
+)
+
+
+@given(st.lists(st.lists(FIELDS, max_size=10), max_size=6), st.sampled_from(["yolo", "yolo-obb"]))
+@settings(max_examples=80, deadline=None)
+def test_any_lines_are_read_or_refused(tmp_path_factory, rows, form):
+    text = "\n".join(" ".join(row) for row in rows)
+    folder = foreign(tmp_path_factory.mktemp("any"), text)
+    try:
+        opened = formats.FORMATS[form].open(folder)
+    except DatasetError:
+        return
+    opened.sample(0)

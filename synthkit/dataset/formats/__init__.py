@@ -176,7 +176,7 @@ def export(
             tell(f"{source}: synthkit (a data set)")
         pictures = DatasetPictures(source)
     else:
-        pictures = SourcePictures(str(source), chosen.name, _opened(source, chosen, max_size_px, tell))
+        pictures = SourcePictures(source.resolve().name, chosen.name, _opened(source, chosen, max_size_px, tell))
     made = exporting.export(target.name, target.write, pictures, out, {"max_size_px": max_size_px}, progress)
     if tell:
         for line in made.remarks:

@@ -169,12 +169,11 @@ class _Labels:
     def _photo(self, entry: Any) -> tuple[str, Photo]:
         if not isinstance(entry, dict) or not _is_id(entry.get("id")):
             raise ValueError(f"expected an id and a file_name, got {str(entry)[:80]}")
-        relative = below(self._folder, entry.get("file_name"))
+        relative = below(entry.get("file_name"))
         for place in self._places:
             if (place / relative).is_file():
-                path = place / below(place, entry["file_name"])
                 width, height = entry.get("width"), entry.get("height")
-                return _id(entry["id"]), Photo.of_stated_size(self._folder, path, width, height)
+                return _id(entry["id"]), Photo.of_stated_size(self._folder, place / relative, width, height)
         places = ", ".join(f"{place.relative_to(self._folder).as_posix()}/" for place in self._places)
         raise ValueError(f"image {entry['file_name']!r:.80} is in none of {places}")
 

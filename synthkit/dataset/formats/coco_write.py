@@ -16,6 +16,7 @@ from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import clipped, hull
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.pictures import Picture
+from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person, Sample
 
 PERSON_ID, HEAD_ID = 1, 2
@@ -63,8 +64,13 @@ class _Table:
             self._export.remark("images whose people are unknown have no annotations, as if nobody were there")
         self._images.write(json.dumps({**entry, "synthkit": extra}).encode() + b"\n")
         layer = picture.layer("instances") if picture.people else None
+        if layer is not None and layer.shape != picture.size_px[::-1]:
+            raise DatasetError(
+                f"sample {picture.key}: its instances are {layer.shape}, its image {picture.size_px[::-1]}"
+            )
+        columns = None if layer is None else np.asfortranarray(layer)
         for person, person_table in zip(picture.people or (), table.get("people", ()), strict=True):
-            self._add_person(picture, person, person_table, layer)
+            self._add_person(picture, person, person_table, columns)
 
     def _add_person(self, picture: Picture, person: Person, table: dict[str, Any], layer: Layer | None) -> None:
         extra = {key: value for key, value in table.items() if key not in _OWN_FIELDS}
@@ -80,10 +86,11 @@ class _Table:
         left, top, right, bottom = (round(float(value), description.PIXEL_DECIMALS) for value in box)
         width, height = (round(value, description.PIXEL_DECIMALS) for value in (right - left, bottom - top))
         mask = None if layer is None or person.instance is None else layer == person.instance
+        pixels = 0 if mask is None else int(np.count_nonzero(mask))
         area = round(width * height, description.PIXEL_DECIMALS)
         entry: dict[str, Any] = {"bbox": [left, top, width, height], "area": area, "segmentation": []}
-        if mask is not None and mask.any():
-            entry |= {"area": int(mask.sum()), "segmentation": masks.encode(mask)}
+        if mask is not None and pixels:
+            entry |= {"area": pixels, "segmentation": masks.encode(mask)}
         if "rotated_box" in table:
             entry["rotated_box"] = table["rotated_box"]
         points = _points(extra, picture.size_px)

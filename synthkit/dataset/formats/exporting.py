@@ -54,8 +54,8 @@ class Export:
 
     @property
     def name(self) -> str:
-        """The exported set's name, for people."""
-        return self._pictures.name
+        """The exported set's name, for people: printable."""
+        return "".join(letter if letter.isprintable() else "_" for letter in self._pictures.name)
 
     @property
     def notes(self) -> Mapping[str, Any]:

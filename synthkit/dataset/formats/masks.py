@@ -18,10 +18,10 @@ _MAX_CHARACTERS = 8  # of one number; images have fewer than 2^40 pixels
 
 
 def encode(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Return an (H, W) mask as compressed run lengths, JSON values."""
+    """Return an (H, W) mask as compressed run lengths, JSON values; fastest when it lies in columns."""
     from pycocotools import mask as coco_mask
 
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    encoded = coco_mask.encode(np.asfortranarray(mask).view(np.uint8))
     return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
 
 
@@ -51,7 +51,7 @@ def decode(segmentation: Any, size_px: tuple[int, int]) -> npt.NDArray[np.bool_]
         runs = coco_mask.frPyObjects(dict(segmentation), height, width)
     else:
         runs = dict(segmentation)
-    return np.asarray(coco_mask.decode(runs), dtype=bool)
+    return np.asarray(coco_mask.decode(runs)).view(np.bool_)
 
 
 def paint(masks: Sequence[tuple[int, Any]], size_px: tuple[int, int]) -> Layer:
@@ -61,10 +61,10 @@ def paint(masks: Sequence[tuple[int, Any]], size_px: tuple[int, int]) -> Layer:
     """
     decoded = [(instance, decode(segmentation, size_px)) for instance, segmentation in masks]
     highest = max((instance for instance, _ in decoded), default=0)
-    layer = np.zeros(size_px[::-1], np.uint8 if highest <= 255 else np.uint16)
-    for instance, mask in sorted(decoded, key=lambda item: -int(item[1].sum())):
+    layer = np.zeros(size_px[::-1], np.uint8 if highest <= 255 else np.uint16, order="F")  # as the masks lie
+    for instance, mask in sorted(decoded, key=lambda item: -int(np.count_nonzero(item[1]))):
         layer[mask] = instance
-    return layer
+    return np.ascontiguousarray(layer)
 
 
 def _check_polygon(polygon: Any, size_px: tuple[int, int]) -> None:

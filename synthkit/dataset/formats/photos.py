@@ -180,8 +180,8 @@ class PhotoSource:
         return ("png" if data.startswith(b"\x89PNG") else "jpg"), data
 
 
-def below(folder: Path, name: Any) -> PurePosixPath:
-    """Return a name that labels give to a file, checked to stay below the set's folder.
+def below(name: Any) -> PurePosixPath:
+    """Return a name that labels give to a file, checked to stay below the set's folder; links are the user's.
 
     Raises:
         ValueError: when it does not.
@@ -191,8 +191,6 @@ def below(folder: Path, name: Any) -> PurePosixPath:
     relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts or "\\" in name or not name.isprintable():
         raise ValueError(f"file_name {name!r:.80} is refused: expected a name below the set's folder")
-    if not (folder / relative).resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"file_name {name!r:.80} is refused: it is a link that leads out of the set's folder")
     return relative
 
 

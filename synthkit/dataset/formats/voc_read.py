@@ -141,11 +141,10 @@ def _photo(folder: Path, labels: Path, root: Element) -> Photo:
     names = [labels.stem + suffix for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))]
     listed = (root.findtext("filename") or "").strip()
     if listed:
-        names.insert(0, below(base, listed).name)
+        names.insert(0, below(listed).name)
     for place in places:
         for name in names:
             if (place / name).is_file():
-                below(folder, (place / name).relative_to(folder).as_posix())
                 return Photo.of_stated_size(folder, place / name, width, height)
     shown = ", ".join(f"{place.relative_to(folder).as_posix()}/" for place in places)
     raise ValueError(f"its image {listed or labels.stem!r:.80} is in none of {shown}")

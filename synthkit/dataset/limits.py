@@ -14,6 +14,8 @@ MAX_NAME_BYTES = 1024
 """The name of a file in a tar, in UTF-8."""
 MAX_EXTENDED_HEADER_BYTES = 1 << 20
 """A pax or GNU header, which holds long names."""
+MAX_EXTENDED_FIELDS = 1000
+"""Fields in one such header."""
 MAX_SUFFIXES = 1 << 16
 """Different endings (``png``, ``depth.npy``) of the files of one tar."""
 MAX_JSON_DEPTH = 100

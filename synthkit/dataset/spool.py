@@ -17,7 +17,7 @@ import attrs
 from synthkit import config
 from synthkit.dataset import codec, description, storage, tar
 from synthkit.dataset.codec import CodecConfig, Encoded
-from synthkit.dataset.index import Entry
+from synthkit.dataset.index import DIGEST_BYTES, Entry
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample, Sidecar, Skipped
 
@@ -129,12 +129,10 @@ class SceneSpool:
             header = description.load(text)
             if header["scene"] != scene or header["environment"] != self.environment:
                 return None
-            entries = tuple(
-                Entry(key, scene, bytes.fromhex(content), tuple((str(s), int(o), int(n)) for s, o, n in members))
-                for key, content, members in header["samples"]
-            )
-            return SpooledScene(scene, entries, tuple((k, r) for k, r in header["skipped"]), body)
-        except (ValueError, KeyError, TypeError):
+            entries = tuple(_entry(scene, len(body), *one) for one in header["samples"])
+            holes = tuple(Skipped(str(key), str(reason)) for key, reason in header["skipped"])
+            return SpooledScene(scene, entries, tuple((hole.key, hole.reason) for hole in holes), body)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def body_bytes(self, scene: int) -> int | None:
@@ -159,6 +157,16 @@ class SceneSpool:
 
     def _path(self, scene: int) -> Path:
         return self.folder / f"{scene:010d}.scene"
+
+
+def _entry(scene: int, body_bytes: int, key: str, content: str, members: list[Any]) -> Entry:
+    """Return a sample's entry as a spool file states it, if it can be so."""
+    digest = bytes.fromhex(content)
+    places = tuple((str(suffix), int(offset), int(size)) for suffix, offset, size in members)
+    Skipped(key, "")  # refuses what cannot be a key
+    if len(digest) != DIGEST_BYTES or any(not 0 <= offset <= offset + size <= body_bytes for _, offset, size in places):
+        raise ValueError(f"sample {key} has an impossible place")
+    return Entry(key, scene, digest, places)
 
 
 def _hash_line(*chunks: bytes) -> bytes:

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 
 import attrs
 
-from synthkit.dataset.limits import MAX_EXTENDED_HEADER_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, MAX_NAME_BYTES
+from synthkit.dataset.limits import (
+    MAX_EXTENDED_FIELDS,
+    MAX_EXTENDED_HEADER_BYTES,
+    MAX_MEMBER_BYTES,
+    MAX_MEMBERS,
+    MAX_NAME_BYTES,
+)
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 
@@ -148,13 +154,14 @@ def _extended(kind: bytes, data: bytes, where: str) -> dict[str, str]:
         return {}
     if kind == b"L":
         return {"path": data.split(b"\0", 1)[0].decode(errors="surrogateescape")}
-    found, place = {}, 0
+    found, place, count = {}, 0, 0
     while place < len(data):
+        count += 1
         space = data.find(b" ", place, place + 8)
         digits = data[place:space] if space > place else b""
         end = place + int(digits) if digits.isdigit() else 0
-        if not space + 1 < end <= len(data):
-            raise DatasetError(f"{where}: a pax header is damaged")
+        if not space + 1 < end <= len(data) or count > MAX_EXTENDED_FIELDS:
+            raise DatasetError(f"{where}: a pax header is damaged, or has more than {MAX_EXTENDED_FIELDS} fields")
         key, _, value = data[space + 1 : end - 1].partition(b"=")
         if key.startswith(b"GNU.sparse"):
             raise DatasetError(f"{where}: a sparse file is refused")

@@ -42,7 +42,7 @@ def read(folder: Path) -> PhotoSource:
         frames.append(Frame(key, photo, None, meta=split_of(photo.name)))
     if problems:
         raise told(folder, problems)
-    return PhotoSource("folder", folder, frames, "", remarks=_left_out(folder, set(paths)))
+    return PhotoSource("images", folder, frames, "", remarks=_left_out(folder, set(paths)))
 
 
 def _left_out(folder: Path, taken: set[Path]) -> list[str]:

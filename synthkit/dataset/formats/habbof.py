@@ -96,6 +96,7 @@ class _Reader:
         labels = path.with_suffix(".txt")
         if self._owners.setdefault(labels, path) != path:
             self.problems.append(f"{path}: has the same label file as {self._owners[labels].name}; rename one of them")
+            return None
         try:
             photo = Photo.open(self._folder, path)
         except ValueError as error:

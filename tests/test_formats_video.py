@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Videos: every frame once, with its place and time; files that are none, or name others, refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthkit.dataset import CodecConfig, DatasetWriter, formats
+from synthkit.dataset.formats.video import VideoSource
+from synthkit.errors import DatasetError
+from synthkit.sample import Person, Sample
+
+WIDTH, HEIGHT, BITS = 64, 48, 8
+
+
+def frame(number: int):
+    """Return a picture that says its number in stripes, as encoders leave them."""
+    image = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
+    for bit in range(BITS):
+        if number >> bit & 1:
+            image[:, bit * 8 : bit * 8 + 8] = 235
+    return image
+
+
+def number_of(image) -> int:
+    return sum(1 << bit for bit in range(BITS) if image[8:40, bit * 8 + 2 : bit * 8 + 6].mean() > 128)
+
+
+def make(path: Path, frames=12, rate=10.0, codec="mp4v"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, (WIDTH, HEIGHT))
+    for n in range(frames):
+        writer.write(frame(n))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), [("Hall 1.mp4", "mp4v"), ("a.avi", "MJPG"), ("a.mkv", "FFV1")])
+def test_every_frame_once_with_its_time(tmp_path, name, codec):
+    source = make(tmp_path / name, frames=30, rate=12.5, codec=codec)
+    data = formats.convert(source, tmp_path / "out")
+    assert [number_of(sample.image) for sample in data] == list(range(30))
+    assert [sample.frame for sample in data] == list(range(30))
+    assert [sample.time_s for sample in data] == pytest.approx([n / 12.5 for n in range(30)], abs=1e-3)
+    stem = source.stem.replace(" ", "_")
+    assert data[7].key == f"{stem}_000007"
+    assert {sample.sequence for sample in data} == {stem}
+    assert data[0].people is None
+    assert data[0].meta["source"] == {"format": "video", "file": name, "size_px": [WIDTH, HEIGHT]}
+
+
+def test_colours_are_not_exchanged(tmp_path):
+    red = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    red[..., 2] = 255
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"FFV1"), 5, (WIDTH, HEIGHT))
+    writer.write(red)
+    writer.release()
+    assert VideoSource(tmp_path / "a.avi").sample(0).image[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("every", [1, 3, 5, 40])
+def test_every_so_many_frames(tmp_path, every):
+    source = VideoSource(make(tmp_path / "a.mp4", frames=12), every=every)
+    wanted = list(range(0, 12, every))
+    assert len(source) == len(wanted)
+    samples = [source.sample(n) for n in range(len(source))]
+    assert [number_of(sample.image) for sample in samples] == wanted
+    assert [sample.frame for sample in samples] == wanted
+    assert [sample.time_s for sample in samples] == pytest.approx([n / 10 for n in wanted])
+
+
+def test_frames_are_the_same_in_any_order(tmp_path):
+    source = VideoSource(make(tmp_path / "a.mp4"))
+    forwards = [source.sample(n).image.tobytes() for n in range(12)]
+    assert [source.sample(n).image.tobytes() for n in reversed(range(12))] == forwards[::-1]
+    with pytest.raises(DatasetError, match="frame 12 cannot be decoded"):
+        source.sample(12)
+
+
+def test_workers_and_repeats_give_the_same_bytes(tmp_path):
+    source = make(tmp_path / "a.mp4", frames=20)
+    here = formats.convert(source, tmp_path / "here")
+    formats.convert(source, tmp_path / "there", workers=2)
+    formats.export(source, tmp_path / "one", "video")
+    formats.export(source, tmp_path / "two", "video")
+    assert here.fingerprint == type(here).open(tmp_path / "there").fingerprint
+    assert (tmp_path / "one/a.mp4").read_bytes() == (tmp_path / "two/a.mp4").read_bytes()
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    clips=st.dictionaries(st.sampled_from(["hall", "yard", "roof"]), st.integers(1, 12), min_size=1),
+    rate=st.sampled_from([5.0, 12.5, 25.0, 30.0]),
+)
+def test_frames_order_and_times_come_back(clips, rate):
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        samples = [
+            Sample(key=f"{name}_{n}", image=frame(n), sequence=name, frame=n, time_s=n / rate, people=None)
+            for name, count in clips.items()
+            for n in range(count)
+        ]
+        formats.export(write_set(root / "set", samples), root / "made", "video")
+        assert sorted(path.stem for path in (root / "made").glob("*.mp4")) == sorted(clips)
+        for name, count in clips.items():
+            source = VideoSource(root / "made" / f"{name}.mp4")
+            back = [source.sample(n) for n in range(len(source))]
+            assert [number_of(sample.image) for sample in back] == list(range(count))
+            expected = [n / (rate if count > 1 else 25.0) for n in range(count)]
+            assert [sample.time_s for sample in back] == pytest.approx(expected, abs=1e-3)
+
+
+def write_set(folder: Path, samples):
+    writer = DatasetWriter(
+        folder, identity={}, scenes=len(samples), scenes_per_shard=16, codec=CodecConfig(image_format="png")
+    )
+    with writer:
+        for n, sample in enumerate(samples):
+            writer.spool.put(n, [sample])
+            writer.finished(n)
+        writer.finalise()
+    return folder
+
+
+def test_what_a_video_cannot_hold_is_told(tmp_path):
+    times = [0.0, 0.1, 0.9]
+    samples = [Sample(key=f"a{n}", image=frame(n), sequence="a", time_s=t, people=[Person()])
+               for n, t in enumerate(times)]  # fmt: skip
+    made = formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    assert any("uneven" in line for line in made.remarks)
+    assert any("people (3)" in line for line in made.remarks)
+
+
+def test_images_of_other_sizes_are_refused_all_at_once(tmp_path):
+    sizes = [(48, 64), (48, 60), (40, 64)]
+    samples = [Sample(key=f"a{n}", image=np.zeros((*size, 3), np.uint8)) for n, size in enumerate(sizes)]
+    with pytest.raises(DatasetError, match=r"2 problems:(.|\n)*a1 has 60x48 pixels, its video 64x48(.|\n)*a2"):
+        formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_cut_off_video_is_told(tmp_path):
+    whole = make(tmp_path / "whole.avi", frames=40, codec="MJPG")
+    data = whole.read_bytes()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(data[: len(data) // 2])
+    told = []
+    made = formats.convert(cut, tmp_path / "out", tell=told.append)
+    assert 5 < len(made) < 40
+    assert any(f"{len(made)} frames can be decoded, the file states 40" in line for line in told)
+
+
+STRANGE = {
+    "playlist": b"#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+    "list to join": b"ffconcat version 1.0\nfile other.mp4\n",
+    "nothing": b"",
+    "text": b"hello",
+    "image": b"\x89PNG\r\n\x1a\n" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("content", STRANGE.values(), ids=STRANGE.keys())
+def test_files_that_are_no_videos(tmp_path, content):
+    make(tmp_path / "other.mp4")
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(DatasetError, match="no file of a known format"):
+        formats.convert(tmp_path / "a.mp4", tmp_path / "out")
+    with pytest.raises(DatasetError, match="is no video file"):
+        formats.convert(tmp_path / "a.mp4", tmp_path / "out", form="video")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_video(tmp_path):
+    data = make(tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DatasetError, match=r"b\.mp4: cannot be opened as a video"):
+        formats.convert(tmp_path / "b.mp4", tmp_path / "out")
+
+
+def test_names_that_look_like_protocols_are_files(tmp_path, monkeypatch):
+    make(tmp_path / "other.mp4")
+    (tmp_path / "concat:other.mp4").write_bytes((tmp_path / "other.mp4").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert len(VideoSource(Path("concat:other.mp4"))) == 12

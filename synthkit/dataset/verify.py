@@ -13,7 +13,8 @@ import attrs
 
 from synthkit.dataset import codec, records, tar
 from synthkit.dataset.index import DIGEST_BYTES, Entry, Index
-from synthkit.dataset.reader import Dataset, Shard
+from synthkit.dataset.opening import Shard
+from synthkit.dataset.reader import Dataset
 from synthkit.dataset.records import ShardRecord
 from synthkit.dataset.tools.truth import DAMAGED, Fault, examine
 from synthkit.errors import DatasetError

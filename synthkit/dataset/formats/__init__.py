@@ -18,7 +18,8 @@ from synthkit.dataset.formats import cepdof, coco, exporting, fdh, folder, habbo
 from synthkit.dataset.formats.base import Format, Source
 from synthkit.dataset.formats.exporting import Export, Exported
 from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
-from synthkit.dataset.reader import Dataset, tars_in
+from synthkit.dataset.opening import tars_in
+from synthkit.dataset.reader import Dataset
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, Local, run

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding the shards of a data set, ours by its records or a stranger's tars, and their indexes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import attrs
+
+from synthkit.dataset import records, stores
+from synthkit.dataset.index import Index
+from synthkit.dataset.limits import MAX_TABLE_BYTES
+from synthkit.dataset.records import Manifest, ShardTable
+from synthkit.dataset.stores import Store
+from synthkit.errors import DatasetError
+
+_CHUNK_BYTES = 1 << 22
+
+
+@attrs.frozen
+class Shard:
+    """A tar of a data set, by name in its store; strangers' have no record and are indexed by scanning.
+
+    Args:
+        number: in the set's own records; None for a stranger's. samples: how many it holds.
+        tar_bytes: its size. skipped: how many samples could not be made. content: digest of its content.
+        key_range: least and greatest key, where known.
+    """
+
+    name: str
+    number: int | None
+    samples: int
+    tar_bytes: int
+    skipped: int = 0
+    content: str = ""
+    key_range: tuple[bytes, bytes] | None = None
+
+
+def load_index(store: Store, shard: Shard) -> Index:
+    """Return a shard's index: from its npz, or by scanning the tar when there is none.
+
+    Raises:
+        DatasetError: when the index is damaged, or does not fit the tar and its record.
+    """
+    where = store.where(shard.name)
+    size = store.size(shard.name)
+    if size is None:
+        raise DatasetError(f"{where}: cannot be read: there is no such file")
+    if shard.number is None:
+        return Index.scan(store, shard.name)
+    if size != shard.tar_bytes:
+        raise DatasetError(f"{where}: has {size} bytes, its record says {shard.tar_bytes}: it is damaged")
+    table = records.index_name(shard.number)
+    if store.size(table) is None:
+        index = Index.scan(store, shard.name)
+    else:
+        index = Index.from_npz(stores.read_whole(store, table, MAX_TABLE_BYTES), size, store.where(table))
+    if len(index) != shard.samples:
+        raise DatasetError(
+            f"{store.where(table)}: lists {len(index)} samples, the record says {shard.samples}: it is damaged"
+        )
+    return index
+
+
+def own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list[Shard]:
+    """Return the shards of a set of ours: from the table of all, or record by record.
+
+    Raises:
+        DatasetError: when it is unfinished or not whole, and that is not allowed.
+    """
+    summary = manifest.summary
+    if summary and summary.table_sha256 and not allow_unfinished:
+        shards = _tabled(ShardTable.read(store, summary.table_sha256))
+        present = records.committed_shards(store)
+        if present == [shard.number for shard in shards]:
+            return shards
+        raise _not_listed(store, len(present), summary.shards)
+    listed = records.read_records(store)
+    if summary is None and not allow_unfinished:
+        expected = (
+            "" if manifest.scenes_per_shard is None else f" of {-(-manifest.scenes // manifest.scenes_per_shard)}"
+        )
+        raise DatasetError(
+            f"{store.location}: is not finished ({len(listed)}{expected} shards);"
+            " run again the command that was making it"
+        )
+    content = records.content_of(record.content_sha256 for record in listed)
+    if summary and content != summary.content_sha256 and not allow_unfinished:
+        raise _not_listed(store, len(listed), summary.shards)
+    return [
+        Shard(records.tar_name(r.shard), r.shard, r.samples, r.bytes, len(r.skipped), r.content_sha256) for r in listed
+    ]
+
+
+def _tabled(table: ShardTable) -> list[Shard]:
+    names = [records.tar_name(shard) for shard in table.shard.tolist()]
+    digests = [row.hex() for row in map(bytes, table.content)]
+    columns = (table.shard, table.samples, table.tar_bytes, table.skipped)
+    ranges = zip(table.least_key.tolist(), table.greatest_key.tolist(), strict=True)
+    rows = zip(names, *(column.tolist() for column in columns), digests, ranges, strict=True)
+    return [Shard(*row) for row in rows]
+
+
+def _not_listed(store: Store, found: int, expected: int) -> DatasetError:
+    return DatasetError(
+        f"{store.location}: its shards ({found}) are not those that {records.MANIFEST} lists"
+        f" ({expected}): some are missing or were exchanged"
+    )
+
+
+def tars_in(store: Store) -> list[str]:
+    """Return the names of the tars that make up a stranger's set, in order."""
+    found = [name for name in store.names() if name.endswith(".tar")]
+    return found + [f"{records.SHARDS}/{name}" for name in store.names(records.SHARDS) if name.endswith(".tar")]
+
+
+def foreign_tars(location: Path | str) -> tuple[Store, list[str]]:
+    """Return a stranger's tars and the store they are in: all of a folder, or one file.
+
+    Raises:
+        DatasetError: when there are none.
+    """
+    folder, _, name = str(location).rstrip("/").rpartition("/")
+    if name.endswith(".tar"):
+        parent = stores.at(folder) if stores.is_url(location) else stores.at(Path(location).parent)
+        if parent.size(name) is not None and name in parent.names():
+            return parent, [name]
+    store = stores.at(location)
+    found = tars_in(store)
+    if found:
+        return store, found
+    if not stores.is_url(location) and not Path(location).exists():
+        raise DatasetError(f"{location}: there is no such data set")
+    inside = [store.where(name) for name in store.names() if store.size(f"{name}/{records.MANIFEST}") is not None]
+    raise DatasetError(
+        f"{location}: is no data set: expected a folder with {records.MANIFEST} or WebDataset tars;"
+        + (f" inside it are {', '.join(inside)}" if inside else " other sets are brought in by 'synthkit convert'")
+    )
+
+
+def scanned(store: Store, name: str) -> Shard:
+    """Return a stranger's tar as a shard, its samples counted."""
+    return Shard(name, None, len(Index.scan(store, name)), store.size(name) or 0)
+
+
+def sha256_of(store: Store, shard: Shard) -> str:
+    """Return the hash of a tar's bytes."""
+    digest = hashlib.sha256()
+    for offset in range(0, shard.tar_bytes, _CHUNK_BYTES):
+        digest.update(store.read_at(shard.name, offset, _CHUNK_BYTES))
+    return digest.hexdigest()

@@ -152,7 +152,7 @@ def export(
 ) -> Exported:
     """Write a data set, or a set of any format that is read, in another format; or finish doing so.
 
-    Image files are taken over byte by byte unless they are shrunk.
+    Image files are taken over byte by byte; shrunk images and frames of videos become JPEG of quality 95.
 
     Args:
         source: the set. out: where the export goes. to: name of the format to write. The rest as in

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LAYERS = ("instances", "mask", "e_mask", "vertices")  # what an export can use
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
+_JPEG_QUALITY = 95
 
 
 @attrs.frozen(eq=False)
@@ -108,7 +109,10 @@ class DatasetPictures:
 
 
 class SourcePictures:
-    """The samples of another format's set; image files are taken over as they are where that is possible."""
+    """The samples of another format's set.
+
+    Image files are taken over as they are; shrunk images and frames of videos become JPEG of quality 95.
+    """
 
     def __init__(self, name: str, form: str, source: Source) -> None:
         self._source = source
@@ -131,7 +135,7 @@ class SourcePictures:
         if isinstance(self._source, StoresImages):
             data = self._source.stored(index)[1]
         else:
-            data = _png(Image.fromarray(sample.image))
+            data = _jpeg(Image.fromarray(sample.image))
         names = ("people", "camera", "sequence", "frame", "time_s", "meta")
         known = {name: getattr(sample, name) for name in names}
         return picture(sample.key, data, f"{self.name}: sample {sample.key}", known, sample.layers.get)
@@ -166,4 +170,10 @@ def picture(
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthkit.dataset import Dataset, formats
+from synthkit.dataset import Dataset, DatasetWriter, formats
 from synthkit.errors import DatasetError
-from synthkit.sample import RotatedBox
+from synthkit.sample import Person, RotatedBox, Sample
 
 SIZE = 200
 BOX = [60.0, 90.0, 20.0, 60.0, 30.0]
@@ -228,3 +228,70 @@ def test_data_sets_need_no_conversion(tmp_path):
     assert formats.is_dataset(made.path)
     assert formats.is_dataset(made.path / "shards")
     assert not formats.is_dataset(tmp_path / "set")
+
+
+def as_written(tmp_path, **more):
+    source = build(tmp_path / "set", **more)
+    made = formats.export(source, tmp_path / "made", "cepdof")
+    return source, made, json.loads((tmp_path / "made" / "annotations" / "Hall.json").read_text())
+
+
+def test_the_same_labels_and_images_come_back(tmp_path):
+    people = [annotation(), annotation(box=[100.0, 40.5, 10.25, 20.125, -89.9999]), annotation("Hall_000002")]
+    source, made, table = as_written(tmp_path, annotations=people)
+    original = json.loads((source / "annotations" / "Hall.json").read_text())
+    assert table["images"] == original["images"]
+    assert [{**entry, "area": 1} for entry in table["annotations"]] == original["annotations"] != []
+    assert table["annotations"][0]["area"] == BOX[2] * BOX[3]
+    assert table["categories"] == [{"id": 1, "name": "person", "supercategory": "person"}]
+    for name in ("Hall_000001.jpg", "Hall_000002.jpg"):
+        assert (made.path / "Hall" / name).read_bytes() == (source / "Hall" / name).read_bytes()
+    assert formats.detect(made.path).name == "cepdof"
+    before, after = (formats.convert(path, tmp_path / f"{path.name}.data") for path in (source, made.path))
+    assert [sample.people for sample in after] == [sample.people for sample in before]
+
+
+def test_the_same_bytes_each_time_and_through_a_data_set(tmp_path):
+    source, made, _ = as_written(tmp_path)
+    formats.export(formats.convert(source, tmp_path / "data").path, tmp_path / "through", "cepdof")
+    formats.export(source, tmp_path / "again", "cepdof")
+    label = "annotations/Hall.json"
+    assert (made.path / label).read_bytes() == (tmp_path / "again" / label).read_bytes()
+    assert (made.path / label).read_bytes() == (tmp_path / "through" / label).read_bytes()
+
+
+def test_several_videos_whose_images_alternate(tmp_path):
+    people = [Person(rotated_box=RotatedBox(*BOX))]
+    with DatasetWriter(tmp_path / "set", identity={}, scenes=6) as writer:
+        for n in range(6):
+            video = ("Hall", "Yard")[n % 2]
+            image = np.zeros((SIZE, SIZE, 3), np.uint8)
+            sample = Sample(key=f"{video}_{n:06d}", image=image, people=people[: n // 2], sequence=video, frame=n)
+            writer.spool.put(n, [sample])
+            writer.finished(n)
+        writer.finalise()
+    formats.export(tmp_path / "set", tmp_path / "made", "cepdof")
+    for video, first in (("Hall", 0), ("Yard", 1)):
+        names = [f"{video}_{n:06d}" for n in range(first, 6, 2)]
+        table = json.loads((tmp_path / "made" / "annotations" / f"{video}.json").read_text())
+        assert [image["id"] for image in table["images"]] == names
+        assert [entry["image_id"] for entry in table["annotations"]] == names[1:]
+
+
+def test_videos_in_which_nobody_is_seen_stay_rotated_boxes(tmp_path):
+    _, made, table = as_written(tmp_path, annotations=[])
+    assert table["annotations"] == []
+    assert formats.detect(made.path).name == "cepdof"
+    assert [sample.people for sample in formats.convert(made.path, tmp_path / "out")] == [(), ()]
+
+
+def test_identities_that_are_words(tmp_path):
+    _, made, table = as_written(tmp_path, annotations=[annotation(person_id="p 7"), annotation(box=[*BOX[:4], 0.0])])
+    assert [entry["person_id"] for entry in table["annotations"]] == ["p 7", 4]
+    assert any("person_id counts within a video" in line for line in made.remarks)
+
+
+def test_crowds_stay_crowds(tmp_path):
+    _, made, table = as_written(tmp_path, annotations=[annotation(iscrowd=1)])
+    assert table["annotations"][0]["iscrowd"] == 1
+    assert not any("attributes" in line for line in made.remarks)

@@ -61,7 +61,7 @@ def frozen_mapping(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _floats(values: Any, count: int) -> tuple[float, ...]:
-    result = tuple(float(v) for v in values)
+    result = tuple(map(float, values))
     if len(result) != count or not all(map(math.isfinite, result)):
         raise ValueError(f"expected {count} finite numbers, got {values!r}")
     return result

@@ -13,6 +13,7 @@ import pytest
 
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.sidecars import Joined, SidecarSet
+from synthkit.dataset.verify import verify
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, Sample, Sidecar, Skipped
 
@@ -133,6 +134,21 @@ def test_sidecars_are_joined_by_key(data: Dataset, tmp_path: Path) -> None:
     assert joined[1].meta == {"masks": {"score": 2}}
     assert joined[0].meta == {}
     assert [sample.key for sample in joined] == list(data.keys())
+
+
+def test_sidecars_are_verified_as_what_they_are(tmp_path: Path) -> None:
+    made = write(
+        tmp_path / "side", [Sidecar(f"s{n:03d}", layers={"alpha": np.zeros((9, 9), np.uint8)}) for n in range(3)]
+    )
+    assert verify(made.location).problems == ()
+    tar = tmp_path / "side" / "shards" / "000000.tar"
+    spoilt = bytearray(tar.read_bytes())
+    place = spoilt.index(b"IDAT") + 6
+    spoilt[place] ^= 0xFF
+    tar.write_bytes(spoilt)
+    problems = verify(made.location).problems
+    assert any("sha256" in problem for problem in problems)
+    assert any("sample s000" in problem for problem in problems)
 
 
 def test_sidecars_that_do_not_fit_are_told(data: Dataset, tmp_path: Path) -> None:

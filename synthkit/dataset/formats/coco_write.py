@@ -13,7 +13,7 @@ import numpy as np
 from synthkit.dataset import description
 from synthkit.dataset.formats import coco_points, masks
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import clipped, hull
+from synthkit.dataset.formats.labels import HULLS, clipped, hull
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.errors import DatasetError
@@ -24,7 +24,6 @@ LABELS = "annotations/instances_default.json"
 _IMAGES = "images/default"
 _NO_POINTS: Mapping[str, Any] = {"keypoints": [0] * (3 * len(coco_points.NAMES)), "num_keypoints": 0}
 _OWN_FIELDS = ("box_xyxy_px", "rotated_box")  # of a person, that stand in fields of their own
-_HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
 
 
 def write(export: Export) -> None:
@@ -77,7 +76,7 @@ class _Table:
         category, box = PERSON_ID, table.get("box_xyxy_px")
         if box is None and person.rotated_box is not None:
             box, extra["box_of"] = clipped(hull(person.rotated_box), picture.size_px), "rotated_box"
-            self._export.remark(_HULLS)
+            self._export.remark(HULLS)
         if box is None and person.rotated_box is None and person.head_box_xyxy_px is not None:
             category, box, self._heads = HEAD_ID, extra.pop("head_box_xyxy_px"), True
         if box is None:

@@ -34,9 +34,9 @@ from synthkit.dataset.formats.labels import (
     checked_box,
     clipped,
     count_dropped,
-    hull,
     ignored_remark,
     role,
+    upright_box,
 )
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.pictures import Picture
@@ -52,7 +52,6 @@ _UNKNOWN_3D = (-10.0, -1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0)  # alp
 _VISIBLE, _PARTLY_VISIBLE = 0.95, 0.5
 _TYPES = ("Pedestrian", "Person_sitting")
 _SPLITS = {"training": "train", "testing": "test"}
-_HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
 _NO_LABELS = "images whose people are unknown have no label file"
 _REENCODED = "JPEG images are stored anew as PNG, which programs for KITTI expect; no pixel changes"
 
@@ -172,10 +171,7 @@ def _png(export: Export, picture: Picture) -> bytes:
 
 
 def _row(export: Export, person: Person, size_px: tuple[int, int]) -> str | None:
-    box = person.box_xyxy_px
-    if box is None and person.rotated_box is not None:
-        export.remark(_HULLS)
-        box = hull(person.rotated_box)
+    box = upright_box(export, person)
     cut = None if box is None else clipped(box, size_px)
     edges = None if cut is None else [round(value, 2) for value in cut]
     if edges is None or edges[0] == edges[2] or edges[1] == edges[3]:

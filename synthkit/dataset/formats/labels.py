@@ -30,6 +30,7 @@ _FIELDS: Mapping[str, str] = {
     "attributes": "attributes",
     "instance": "masks",
 }
+HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
 _HEAD_INSIDE = 0.5  # share of a head's box that lies in its person's
 
 
@@ -102,6 +103,14 @@ def hull(box: RotatedBox) -> Box:
     corners = box.corners_px()
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
+
+
+def upright_box(export: Export, person: Person) -> Box | None:
+    """Return a person's box, or else the one around the rotated box, which is then told."""
+    if person.box_xyxy_px is None and person.rotated_box is not None:
+        export.remark(HULLS)
+        return hull(person.rotated_box)
+    return person.box_xyxy_px
 
 
 def count_dropped(export: Export, person: Person, kept: Collection[str]) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import HEAD, PERSON, clipped, count_dropped, hull
+from synthkit.dataset.formats.labels import HEAD, PERSON, clipped, count_dropped, upright_box
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.texts import SPLITS
 from synthkit.sample import Box, Person
 
-_HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
 _UNKNOWN = "images whose people are unknown have no XML file, and are in no list of images"
 _ROUNDED = "boxes are rounded outwards to whole pixels, as VOC has them"
 _LABEL_MAP = f"# label:color_rgb:parts:actions\n{PERSON}:::\n{HEAD}:::\n".encode()
@@ -54,10 +53,7 @@ def _document(export: Export, picture: Picture) -> bytes:
 
 
 def _person(export: Export, root: Element, person: Person, size_px: tuple[int, int]) -> None:
-    box = person.box_xyxy_px
-    if box is None and person.rotated_box is not None:
-        export.remark(_HULLS)
-        box = hull(person.rotated_box)
+    box = upright_box(export, person)
     body = None if box is None else clipped(box, size_px)
     head = None if person.head_box_xyxy_px is None else clipped(person.head_box_xyxy_px, size_px)
     if body is None and head is None:

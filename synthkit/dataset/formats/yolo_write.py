@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import clipped, count_dropped, hull
+from synthkit.dataset.formats.labels import clipped, count_dropped, upright_box
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.texts import SPLITS
 from synthkit.sample import Box, Person, RotatedBox
 
 _PERSON, _HEAD = 0, 1
 _DECIMALS = 8  # a hundred-thousandth of a pixel
-_HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
 _UPRIGHT = "people without a rotated box have their upright one"
 _UNKNOWN = "images whose people are unknown have no label file; trainers take them for empty"
 _ONE_SPLIT = "there is one split: data.yaml names the same images for training and validation"
@@ -71,10 +70,7 @@ def _table(splits: set[str], heads: bool) -> str:
 
 
 def _box(export: Export, person: Person, size_px: tuple[int, int]) -> Sequence[float] | None:
-    box = person.box_xyxy_px
-    if box is None and person.rotated_box is not None:
-        export.remark(_HULLS)
-        box = hull(person.rotated_box)
+    box = upright_box(export, person)
     return None if box is None else _fractions(box, size_px)
 
 

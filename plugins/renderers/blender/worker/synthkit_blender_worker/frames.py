@@ -33,22 +33,32 @@ def render(request: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any]
     listing: list[dict[str, Any]] = []
     results: list[Array] = []
     with tempfile.TemporaryDirectory(prefix="frame-") as folder:
+        regions = []
         for settings in request["passes"]:
             started = time.perf_counter()
-            size, region = scenes.prepare_pass(settings, request, groups)
-            path = Path(folder) / f"{settings['name']}.exr"
-            bpy.context.scene.render.filepath = str(path)
-            # A cancelled render raises nothing and leaves no file.
-            if bpy.ops.render.render(write_still=True) != {"FINISHED"}:
-                raise RuntimeError(f"Blender did not finish the pass {settings['name']}")
+            regions.append(scenes.prepare_pass(settings, request, groups))
+            _render(_path(folder, settings))
             timings[f"render_{settings['name']}"] = time.perf_counter() - started
-            started = time.perf_counter()
-            layers = _read(path, bool(settings["truth"]), size, region)
-            timings["read"] = timings.get("read", 0.0) + time.perf_counter() - started
+        started = time.perf_counter()
+        scenes.clear()  # before the layers are read, for Blender keeps its own copies of them
+        for settings, (size, region) in zip(request["passes"], regions, strict=True):
+            layers = _read(_path(folder, settings), bool(settings["truth"]), size, region)
             listing.append({"name": settings["name"], "layers": list(layers)})
             results.extend(layers.values())
+        timings["read"] = time.perf_counter() - started
     timings["cpu"] = _cpu_s() - busy
     return {"passes": listing, "timings": timings}, results
+
+
+def _path(folder: str, settings: dict[str, Any]) -> Path:
+    return Path(folder) / f"{settings['name']}.exr"
+
+
+def _render(path: Path) -> None:
+    bpy.context.scene.render.filepath = str(path)
+    # A cancelled render raises nothing and leaves no file.
+    if bpy.ops.render.render(write_still=True) != {"FINISHED"}:
+        raise RuntimeError(f"Blender did not finish the pass {path.stem}")
 
 
 def _cpu_s() -> float:
@@ -64,7 +74,7 @@ def _read(path: Path, truth: bool, size: tuple[int, int], region: tuple[slice, s
     def whole(names: list[str]) -> Array:
         planes = np.zeros((len(names), *size), np.float32)
         for plane, name in zip(planes, names, strict=True):
-            plane[region] = channels[name]
+            plane[region] = channels.pop(name)
         return planes
 
     layers = {"color": np.ascontiguousarray(whole([f"Combined.{c}" for c in "RGBA"]).transpose(1, 2, 0))}

@@ -28,7 +28,7 @@ def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
     Blender gets a new, empty file first: what objects leave behind when removed adds up.
     """
     _factory_settings()
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
+    clear()
     scene = bpy.context.scene
     scene.frame_set(FRAME)
     _render_settings(scene, request["settings"])
@@ -46,6 +46,11 @@ def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
             thing.parent = owners[spec["owner"]]
         groups.setdefault(spec["group"], []).append(thing)
     return groups
+
+
+def clear() -> None:
+    """Drop the scene and all that was rendered of it."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
 
 
 @functools.cache

@@ -115,7 +115,7 @@ class _Taken:
         """Return whether the box around it meets another."""
         (x0, y0), (x1, y1) = self.low_m.tolist(), self.high_m.tolist()
         (a0, b0), (a1, b1) = low_m.tolist(), high_m.tolist()
-        return x0 <= a1 and a0 <= x1 and y0 <= b1 and b0 <= y1
+        return bool(x0 <= a1 and a0 <= x1 and y0 <= b1 and b0 <= y1)
 
 
 class Floor:

@@ -49,7 +49,9 @@ class RunSettings:
     @property
     def codec(self) -> CodecConfig:
         """How samples are stored; the quality is of no matter where nothing is a jpg."""
-        return CodecConfig("jpg", self.jpeg_quality) if self.image_format == "jpg" else CodecConfig()
+        if self.image_format == "png":
+            return CodecConfig()
+        return CodecConfig(image_format=self.image_format, jpeg_quality=self.jpeg_quality)
 
 
 @attrs.frozen

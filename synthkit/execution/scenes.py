@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import attrs
 
-from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, stores
+from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, storage, stores
 from synthkit.dataset.layout import Layout
 from synthkit.dataset.records import Manifest
 from synthkit.dataset.spool import SpooledScene
@@ -139,13 +141,11 @@ class ShardJob:
     def __enter__(self) -> Self:
         manifest = self._manifest()
         self._layout = attrs.evolve(Layout.of(manifest), scenes=self._scenes)
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synthkit-")))
-            self._spool = SceneSpool(folder, manifest.codec, environment="")
-            job = _spooling_in(self._inner, self._spool).build()
-            self._environment = self._environment_of(job)
-            self._job: Job = stack.enter_context(job)
-            self._entered = stack.pop_all()
+        folder = Path(tempfile.gettempdir(), f"synthkit-{secrets.token_hex(8)}")
+        self._spool = SceneSpool(folder, manifest.codec, environment="")
+        job = _spooling_in(self._inner, self._spool).build()
+        self._environment = self._environment_of(job)
+        self._job: Job = self._entered.enter_context(job)
         return self
 
     def __exit__(
@@ -156,13 +156,22 @@ class ShardJob:
     def __call__(self, shard: int) -> int:
         """Make and publish a shard; return how many samples it holds."""
         scenes = self._layout.scenes_of(shard)
-        for done, scene in enumerate(scenes, 1):
-            self._job(scene)
-            steps.get()(done)
-        record = shards.publish(self._store, shard, scenes.start, self._spooled(scenes), self._environment)
-        for scene in scenes:
-            self._spool.drop(scene)
+        with self._spool_folder():
+            for done, scene in enumerate(scenes, 1):
+                self._job(scene)
+                steps.get()(done)
+            record = shards.publish(self._store, shard, scenes.start, self._spooled(scenes), self._environment)
         return record.samples
+
+    @contextmanager
+    def _spool_folder(self) -> Iterator[None]:
+        """Have the folder of the spool for one shard alone: such processes are killed when nobody needs them."""
+        with storage.disk_errors(self._spool.folder):
+            self._spool.folder.mkdir(mode=0o700)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self._spool.folder, ignore_errors=True)
 
     def _environment_of(self, job: Job) -> dict[str, Any]:
         found = {**self._expected, **records.environment()}

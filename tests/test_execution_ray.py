@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many machines: the same bytes as one, although machines die; a Ray cluster of two nodes on this one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import attrs
+import pytest
+
+from synthkit import pipeline
+from synthkit.cli.app import app
+from synthkit.dataset import Dataset
+from synthkit.errors import ConfigError, SynthkitError, WeightsError, WorkError
+from synthkit.execution import Local, RayCluster, cluster
+from synthkit.interfaces import ComponentSpec
+from synthkit.plugins import discover
+from synthkit.session import Session
+from synthkit.settings import RunSettings
+
+JOBS = Path(__file__).parent / "jobs"
+COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
+RUN = RunSettings(scenes_per_shard=2)
+DISCS = ComponentSpec("renderer", "discs", {"size_px": 32, "samples_per_scene": 1})
+# So that a dead node is known as such in seconds; and stores as small as they may be.
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
+QUICK = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+
+
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory):
+    """Yield a cluster of two nodes, to which this process is connected, with the plugin ``moody``."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed (extra 'ray')")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    info = tmp_path_factory.mktemp("plugins") / "moody-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[synthkit.v1]\nmoody = moody\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(JOBS)]))
+        patch.syspath_prepend(JOBS)
+        patch.syspath_prepend(info.parent)
+        nodes = Cluster(
+            initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "_system_config": QUICK}
+        )
+        nodes.second = nodes.add_node(**NODE)
+        ray.init(nodes.address, log_to_driver=False, logging_level="ERROR")
+        try:
+            yield nodes
+        finally:
+            ray.shutdown()
+            nodes.shutdown()
+
+
+@pytest.fixture
+def session(two_nodes):
+    return Session(discover(), RUN, RayCluster())
+
+
+def moody(**options):
+    return ComponentSpec("renderer", "moody", options)
+
+
+def local(session):
+    return attrs.evolve(session, executor=Local(0))
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def children(parent):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # processes come and go
+            if path.read_text().rpartition(")")[2].split()[1] == str(parent):
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_many_machines_make_the_same_bytes_as_one(session, tmp_path):
+    told = []
+    session = attrs.evolve(session, progress=lambda *where: told.append(where))
+    near, far = tmp_path / "near", tmp_path / "far"
+    for own, out in ((local(session), near), (session, far)):
+        pipeline.render(own, DISCS, out / "rendered", 7)
+        pipeline.refine(own, ComponentSpec("refiner", "tint"), out / "rendered", out / "refined")
+    assert files(far) == files(near)
+    assert told[0] == ("render", 0, 7)
+    assert told[-1] == ("refine", 7, 7)
+
+
+def test_components_stay_warm_and_scenes_are_told_as_they_are_made(session, tmp_path):
+    told = []
+    session = attrs.evolve(
+        session, progress=lambda stage, done, total: told.append(done), run=RunSettings(scenes_per_shard=4)
+    )
+    pipeline.render(session, moody(notes=str(tmp_path), pause_s=0.3), tmp_path / "out", 32)
+    made = defaultdict(list)
+    for note in tmp_path.glob("0*"):
+        _, process, count, hash_seed = note.name.split("-")
+        made[process].append(int(count))
+        assert hash_seed == "0", "as in local workers"
+    assert len(made) == 2, "both nodes worked"
+    assert all(sorted(counts) == list(range(1, len(counts) + 1)) for counts in made.values()), "entered once each"
+    assert set(told) - {0, 4, 8, 12, 16}, "other counts than whole shards'"
+    assert told == sorted(told)
+
+
+def test_a_grown_set_makes_the_new_shards_alone(session, tmp_path):
+    pipeline.render(session, moody(), tmp_path / "far", 8)
+    pipeline.render(session, moody(notes=str(tmp_path)), tmp_path / "far", 12)
+    pipeline.render(local(session), moody(), tmp_path / "near", 12)
+    assert files(tmp_path / "far" / "shards") == files(tmp_path / "near" / "shards")
+    assert sorted(note.name[:4] for note in tmp_path.glob("0*")) == ["0004", "0005"]
+
+
+def test_a_plugins_mistake_is_a_hole_with_the_same_reason_everywhere(session, tmp_path):
+    made = pipeline.render(session, moody(mistake=3), tmp_path / "far", 8)
+    assert made.skipped == 2
+    pipeline.render(local(session), moody(mistake=3), tmp_path / "near", 8)
+    assert files(tmp_path / "far") == files(tmp_path / "near")
+    (_, reason), _ = Dataset.open(tmp_path / "far").skipped
+    assert reason.startswith("ValueError: a mistake (at ")
+
+
+def test_what_the_user_can_mend_names_the_machine(session, tmp_path):
+    with pytest.raises(WeightsError, match=rf"the user can mend this \(on {socket.gethostname()}\)"):
+        pipeline.render(session, moody(users=1), tmp_path / "out", 8)
+    with pytest.raises(WeightsError, match=r"moody\.safetensors: is missing"):
+        pipeline.render(session, moody(unusable=True), tmp_path / "other", 8)
+
+
+def test_a_scene_that_kills_its_process_costs_its_shard_alone(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "RETRIES", 0)
+    made = pipeline.render(session, moody(deadly=3), tmp_path / "out", 10)
+    assert made.skipped == 4
+    assert len(made.dataset) == 6
+    assert {reason for _, reason in made.dataset.skipped} == {"its Ray task died: WorkerCrashedError (1 attempts)"}
+
+
+def test_too_large_a_task_is_told_at_once(two_nodes, tmp_path):
+    session = Session(discover(), RUN, RayCluster(cpus=64, gpus=1))
+    with pytest.raises(WorkError, match="no machine of the Ray cluster has room for a task of 64 CPUs, 1 GPUs"):
+        pipeline.render(session, DISCS, tmp_path / "out", 4)
+
+
+def test_ctrl_c_cancels_and_the_rest_is_made_later(session, two_nodes, tmp_path):
+    notes, out = tmp_path / "notes", tmp_path / "out"
+    notes.mkdir()
+    options = [f"--set=renderer.notes={notes}", "--set=renderer.pause_s=0.4", "--set=scenes_per_shard=2"]
+    where = ["--executor=ray", f"--address={two_nodes.address}"]
+    path = os.pathsep.join(sys.path)
+    arguments = ["render", "--renderer=moody", f"--out={out}", "--count=200", *options, *where]
+    # The signal may be ignored by what runs the tests, and that is inherited.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    process = subprocess.Popen(
+        [*COMMAND[:-1], heeding + COMMAND[-1], *arguments],
+        env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list((out / "shards").glob("*.json")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "interrupted; run the same command again to go on" in told
+    assert "Traceback" not in told
+    time.sleep(1.5)
+    begun = len(list(notes.iterdir()))
+    time.sleep(1.5)
+    assert len(list(notes.iterdir())) == begun, "nobody works on"
+    finished = len(list((out / "shards").glob("*.json")))
+    assert 0 < finished < 100
+    assert pipeline.render(local(session), moody(), out, 200).skipped == 0
+    pipeline.render(local(session), moody(), tmp_path / "near", 200)
+    assert files(out / "shards") == files(tmp_path / "near" / "shards")
+
+
+def test_a_machine_that_dies_in_the_middle_changes_nothing(session, two_nodes, tmp_path):  # the last: it takes a node
+    notes = tmp_path / "notes"
+    notes.mkdir()
+
+    def watch(stage, done, total):
+        if done >= 8 and two_nodes.second is not None:
+            raylet = two_nodes.second.all_processes["raylet"][0].process.pid
+            processes = children(raylet)
+            two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+            for process in processes:  # the power is gone for all of them
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            two_nodes.second = None
+
+    watching = attrs.evolve(session, progress=watch)
+    made = pipeline.render(watching, moody(notes=str(notes), pause_s=0.3), tmp_path / "far", 40)
+    assert two_nodes.second is None, "it was killed in the middle"
+    assert made.skipped == 0
+    pipeline.render(local(session), moody(), tmp_path / "near", 40)
+    assert files(tmp_path / "far" / "shards") == files(tmp_path / "near" / "shards")
+    makers = defaultdict(set)
+    for note in notes.iterdir():
+        scene, process, *_ = note.name.split("-")
+        makers[scene].add(process)
+    assert len(set().union(*makers.values())) == 2, "both nodes worked"
+    assert any(len(processes) == 2 for processes in makers.values()), "what one began the other did"
+
+
+def test_without_ray_one_line_tells_the_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"Ray is not installed: pip install 'synthkit-core\[ray\]'"):
+        RayCluster()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra 'ray')")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--executor=ray", "--address=127.0.0.1:1"], "Ray at 127.0.0.1:1: cannot be reached: Connection refused"),
+        (["--executor=ray", "--address=nonsense"], "--address nonsense: expected HOST:PORT"),
+        (["--executor=ray", "--workers=2"], "--workers: is for --executor local"),
+        (["--address=127.0.0.1:1"], "--address 127.0.0.1:1: is for --executor ray"),
+        (["--executor=ray", "--set=shard_mb=1"], "shard_mb: machines that make whole shards"),
+        (["--executor=ray", "--set=device=cuda:1"], "device: cuda:1 cannot be chosen on another machine"),
+    ],
+)
+def test_what_does_not_fit_together_is_told_at_once(arguments, line, tmp_path):
+    with pytest.raises(SynthkitError, match=re.escape(line)):
+        app(["render", "--renderer=discs", f"--out={tmp_path / 'out'}", *arguments], standalone_mode=False)

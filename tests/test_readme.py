@@ -77,9 +77,12 @@ def test_own_images_from_photos_to_onnx(tmp_path: Path, monkeypatch: pytest.Monk
         run(words, tmp_path)
     assert (tmp_path / "detector.onnx").stat().st_size > 0
 
+    for words in commands(block("Data sets", "sh")):
+        run(words, tmp_path)
+    assert (tmp_path / "gallery.html").stat().st_size > 0
     namespace: dict[str, object] = {}
     monkeypatch.chdir(tmp_path)
-    exec(block("From Python", "python"), namespace)  # the README's own code
+    exec(block("Data sets", "python"), namespace)  # the README's own code
     assert len(namespace["data"]) == 2  # type: ignore[arg-type]
 
 

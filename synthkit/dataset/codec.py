@@ -54,8 +54,11 @@ class Encoded:
     content: bytes
 
 
-def encode(sample: Sample | Sidecar, config: CodecConfig) -> Encoded:
+def encode(sample: Sample | Sidecar, config: CodecConfig, stored: tuple[str, bytes] | None = None) -> Encoded:
     """Return a sample (or sidecar) as members; the same one gives the same bytes within one environment.
+
+    Args:
+        stored: the image as it is to be kept, ``png`` or ``jpg`` and bytes that decode to it; None compresses it.
 
     Raises:
         DatasetError: when it holds what cannot be stored, naming its key.
@@ -65,10 +68,10 @@ def encode(sample: Sample | Sidecar, config: CodecConfig) -> Encoded:
     try:
         text = description.to_json(sample)
         if isinstance(sample, Sample):
-            image = _image_bytes(sample.image, config)
-            members.append((config.image_format, image))
+            suffix, image = stored or (config.image_format, _image_bytes(sample.image, config))
+            members.append((suffix, image))
             # A JPEG's pixels depend on its decoder; its bytes identify it better.
-            pixels = sample.image if config.image_format == "png" else np.frombuffer(image, np.uint8)
+            pixels = sample.image if suffix == "png" else np.frombuffer(image, np.uint8)
         layers = [(name, _stored(name, sample.layers[name])) for name in sorted(sample.layers)]
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"sample {sample.key}: cannot be stored: {error}") from None

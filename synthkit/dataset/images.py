@@ -57,7 +57,7 @@ def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
     if data[:8] == _PNG_SIGNATURE:
         width, height, depth, colour = _png_header(data)
         _checked(width, height)
-        data = _needed_chunks(data)
+        data = needed_chunks(data)
         array = _fast_png(data, rgb) if depth == 8 and colour in (_PNG_GREY, _PNG_RGB) else None
     else:
         width, height = _checked(*_jpeg_size(data))
@@ -65,7 +65,7 @@ def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
             raise ValueError(f"a JPEG of more than {MAX_JPEG_SCANS} scans is refused")
         array = _fast_jpeg(data, rgb)
     if array is None:
-        return _patient(data, "RGB" if rgb else None)
+        return _patient(data, "RGB" if rgb else None, (width, height))
     if array.shape[:2] != (height, width):
         raise ValueError(f"an image states {width}x{height} pixels and holds {array.shape[1]}x{array.shape[0]}")
     array.flags.writeable = False  # so that a sample takes it without a copy
@@ -100,7 +100,7 @@ def _png_header(data: bytes) -> tuple[int, int, int, int]:
     return width, height, depth, colour
 
 
-def _needed_chunks(data: bytes) -> bytes:
+def needed_chunks(data: bytes) -> bytes:
     """Return a PNG without the chunks that pixels do not depend on; the same bytes when there are none."""
     kept: list[bytes] = [_PNG_SIGNATURE]
     offset, count = 8, 0
@@ -163,9 +163,11 @@ def _fast_jpeg(data: bytes, rgb: bool) -> npt.NDArray[np.uint8] | None:
     return array[..., 0] if grey else array
 
 
-def _patient(data: bytes, mode: str | None) -> npt.NDArray[Any]:
+def _patient(data: bytes, mode: str | None, size: tuple[int, int]) -> npt.NDArray[Any]:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            if image.size != size:  # a second header would get around the limit
+                raise ValueError(f"it states two sizes, {size} and {image.size}")
             target = mode or _MODES.get(image.mode, image.mode)
             return np.asarray(image if image.mode == target else image.convert(target))
     except (OSError, SyntaxError, EOFError, OverflowError, ValueError, Image.DecompressionBombError) as error:

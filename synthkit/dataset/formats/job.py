@@ -8,7 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from synthkit.dataset import formats
+from synthkit.dataset import codec, formats
+from synthkit.dataset.formats.base import StoresImages
+from synthkit.dataset.formats.originals import original
 from synthkit.dataset.spool import SceneSpool
 
 
@@ -28,5 +30,7 @@ class ConvertJob:
         return None
 
     def __call__(self, index: int) -> dict[str, int]:
-        """Spool one sample."""
-        return self._spool.put(index, [self._source.sample(index)])
+        """Spool one sample, with its photo's own bytes where they need not be changed."""
+        sample = self._source.sample(index)
+        stored = original(sample, *self._source.stored(index)) if isinstance(self._source, StoresImages) else None
+        return self._spool.put_encoded(index, [codec.encode(sample, self._spool.codec, stored)])

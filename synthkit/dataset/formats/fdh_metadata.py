@@ -17,8 +17,9 @@ NAME = "metadata.json"
 SPLIT = "cateogry"  # the set's own spelling
 SPLITS = ("train", "val")
 _NO_SPLIT = -1
-_KEY = re.compile(rb'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
-_ENTRY = re.compile(rb'\{(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*")*\}')  # a flat table: of texts, numbers, truth values
+_KEY = re.compile(rb'\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*')
+# A flat table: of texts, numbers, truth values.
+_ENTRY = re.compile(rb'\{(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+\}')
 _NEXT = re.compile(rb"\s*(,|\})")
 _CHUNK_BYTES = 1 << 20
 _MAX_ENTRY_BYTES = 100_000
@@ -78,6 +79,14 @@ class Metadata:
             raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+# Entries are flat, so their depth needs no check, which would take as long as all the rest.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def carried(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry as a data set keeps it: numbers that would lose digits there become text."""
     kept = {}
@@ -97,7 +106,7 @@ def restored(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parsed(key: str, data: bytes) -> dict[str, Any]:
     try:
-        entry = description.load(data)
+        entry = _DECODER.decode(data.decode())
     except ValueError as error:
         raise ValueError(f"the entry of {key[:80]!r} is no JSON: {error}") from None
     if not isinstance(entry, dict):
@@ -144,6 +153,6 @@ def _entries(file: _Hashing) -> Iterator[tuple[str, int, bytes]]:
 
 def _text(quoted: bytes) -> str:
     try:
-        return str(json.loads(b'"' + quoted + b'"'))
+        return str(_DECODER.decode(f'"{quoted.decode()}"'))
     except ValueError:
         raise ValueError(f"has a key that is no text: {quoted[:40]!r}") from None

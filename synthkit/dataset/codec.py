@@ -24,7 +24,6 @@ from synthkit.dataset import description, images
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample, Sidecar
 
-MAX_PIXELS = images.MAX_PIXELS
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "image.png", "image.jpg", "image.jpeg")
 JSON_SUFFIX = "json"
 

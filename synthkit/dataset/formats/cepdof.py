@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from synthkit.dataset import description
-from synthkit.dataset.codec import MAX_PIXELS
 from synthkit.dataset.formats.base import Format, is_finite, told
 from synthkit.dataset.formats.cepdof_write import write
+from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 

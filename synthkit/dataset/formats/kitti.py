@@ -25,7 +25,6 @@ from typing import Any
 
 from PIL import Image
 
-from synthkit.dataset.codec import MAX_PIXELS
 from synthkit.dataset.formats.base import Format, is_finite, told
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import (
@@ -41,6 +40,7 @@ from synthkit.dataset.formats.labels import (
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
+from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.sample import Person
 

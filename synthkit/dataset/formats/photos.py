@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from PIL import Image, ImageOps
 
-from synthkit.dataset.codec import MAX_PIXELS
+from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person, Sample
 

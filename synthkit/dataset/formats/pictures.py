@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from synthkit.camera import FisheyeCamera
-from synthkit.dataset import codec, description
+from synthkit.dataset import codec, description, images
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person
@@ -157,7 +157,7 @@ def picture(
     """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > codec.MAX_PIXELS:
+            if image.width * image.height > images.MAX_PIXELS:
                 raise DatasetError(f"{where}: an image of {image.width}x{image.height} pixels is refused")
             suffix, size = {"PNG": "png", "JPEG": "jpg"}[str(image.format)], image.size
             if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:

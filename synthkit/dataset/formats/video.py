@@ -24,10 +24,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from synthkit.dataset.codec import MAX_PIXELS
 from synthkit.dataset.formats.base import Format
 from synthkit.dataset.formats.photos import NOT_STATED, key_of
 from synthkit.dataset.formats.video_write import write
+from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 

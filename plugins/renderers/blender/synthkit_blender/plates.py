@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from synthkit.dataset.codec import MAX_PIXELS
+from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})

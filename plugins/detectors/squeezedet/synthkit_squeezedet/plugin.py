@@ -21,6 +21,6 @@ def synthkit_components() -> Iterable[Component]:
             config=SqueezeDetConfig,
             target="synthkit_squeezedet.detector:SqueezeDetector",
             trainable=True,
-            demo={"settings": {"target": "person", "steps": 300, "batch": 4, "evaluate_every": 50}},
+            demo={"settings": {"target": "person", "steps": 240, "batch": 4, "evaluate_every": 40}},
         )
     ]

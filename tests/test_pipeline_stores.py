@@ -117,6 +117,16 @@ def test_a_url_that_nothing_reaches_is_one_line():
         pipeline.render(session(), DISCS, "memori://x", 2)
 
 
+@pytest.mark.parametrize(("call", "kind"), [("size", DatasetError), ("put_file", WorkError)])
+def test_what_a_stores_own_package_raises_is_one_line(call, kind, monkeypatch):
+    def unreachable(*_, **__):
+        raise RuntimeError("no credentials\nin three places")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), call, unreachable)
+    with pytest.raises(kind, match=rf"{URL}/x/dataset.json: cannot be (read|written): no credentials(;.*)?$"):
+        pipeline.render(session(), DISCS, f"{URL}/x", 2)
+
+
 def test_shards_by_size_are_equal_however_they_are_made(tmp_path):
     big = attrs.evolve(DISCS, options={"size_px": 512, "samples_per_scene": 2})
     one = pipeline.render(session(shard_mb=1), big, tmp_path / "one", 6).dataset

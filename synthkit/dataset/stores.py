@@ -278,9 +278,9 @@ class RemoteStore:
     def _changed(self, name: str) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except Exception as error:  # what reaches a store has errors of its own: no connection, no credentials
             raise WorkError(
-                f"{self.where(name)}: cannot be written: {error or type(error).__name__};"
+                f"{self.where(name)}: cannot be written: {_first_line(error)};"
                 " what is finished is kept: run the same again"
             ) from None
 
@@ -288,5 +288,9 @@ class RemoteStore:
     def _reached(self, name: str) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            raise DatasetError(f"{self.where(name)}: cannot be read: {error or type(error).__name__}") from None
+        except Exception as error:  # what reaches a store has errors of its own: no connection, no credentials
+            raise DatasetError(f"{self.where(name)}: cannot be read: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -171,16 +171,19 @@ def _connected(address: str | None) -> Iterator[Any]:
     import ray
     import ray.util.scheduling_strategies
 
-    if ray.is_initialized():
-        yield ray
-        return
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _probe(address)
+    if ray.is_initialized():
+        yield ray
+        return
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
-        raise WorkError(f"Ray at {address or 'this machine'}: cannot be reached: {_last_line(error)}") from None
+        raise WorkError(
+            f"Ray at {address or 'this machine'}: cannot be reached: {_last_line(error)};"
+            " a cluster that asks for a token also needs RAY_AUTH_MODE=token here"
+        ) from None
     try:
         yield ray
     finally:

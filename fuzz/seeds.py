@@ -22,7 +22,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 import targets
 
-from synthkit.dataset import codec, description, records, tar
+from synthkit.dataset import description, records, tar
 
 _LARGEST_SEED_BYTES = 1 << 16  # larger ones are for the tests; they would make coverage-guided runs slow
 
@@ -98,11 +98,25 @@ def archives() -> dict[str, bytes]:
         "sidecars": _tar(("a.json", b'{"schema":1}')),
     }
     names = {
-        "up": "../a.png", "absolute": "/etc/a.png", "inside": "a/../../b.png", "backslash": "..\\a.png",
-        "newline": "a\nb.png", "escape": "\x1b[2Ja.png", "right to left": "a\u202egnp.png", "wide dots": "\uff0e\uff0e/a.png",
-        "zero width": "a\u200b.png", "drive": "C:a.png", "dots": "a/./.././b.png", "dot": ".png", "folder dot": "x.y/a.png",
-        "surrogate": "a\udcff.png", "space": " .png", "device": "CON.png", "tilde": "~/a.png", "pipe": "pipe:ls|a.png",
-    }  # fmt: skip
+        "up": "../a.png",
+        "absolute": "/etc/a.png",
+        "inside": "a/../../b.png",
+        "backslash": "..\\a.png",
+        "newline": "a\nb.png",
+        "escape": "\x1b[2Ja.png",
+        "right to left": "a\u202egnp.png",
+        "wide dots": "\uff0e\uff0e/a.png",
+        "zero width": "a\u200b.png",
+        "drive": "C:a.png",
+        "dots": "a/./.././b.png",
+        "dot": ".png",
+        "folder dot": "x.y/a.png",
+        "surrogate": "a\udcff.png",
+        "space": " .png",
+        "device": "CON.png",
+        "tilde": "~/a.png",
+        "pipe": "pipe:ls|a.png",
+    }
     for name, value in names.items():
         raw = value.encode(errors="surrogateescape")
         found[f"name {name}"] = _block(b"0", raw, len(png), png) + end
@@ -115,18 +129,38 @@ def archives() -> dict[str, bytes]:
 def texts() -> dict[str, bytes]:
     """Return JSON of samples."""
     person = {
-        "instance": 1, "identity": "p", "head_px": [1, 2], "box_xyxy_px": [0, 0, 1, 2], "rotated_box": [1, 1, 1, 2, 3],
+        "instance": 1,
+        "identity": "p",
+        "head_px": [1, 2],
+        "box_xyxy_px": [0, 0, 1, 2],
+        "rotated_box": [1, 1, 1, 2, 3],
         "keypoints": {"nose": {"x_px": 1, "y_px": 2, "visible": True, "world_m": [1, 2, 3], "odd": 1}},
-        "visible_fraction": 0.5, "attributes": {"a": 1}, "odd": [1],
-    }  # fmt: skip
+        "visible_fraction": 0.5,
+        "attributes": {"a": 1},
+        "odd": [1],
+    }
     camera = {
-        "model": "fisheye-polynomial", "width_px": 9, "height_px": 9, "cx_px": 4, "cy_px": 4,
-        "theta_coefficients": [0.3, 0, 0, 0], "max_theta_rad": 1.5, "world_from_camera": np.eye(4).tolist(), "odd": 1,
-    }  # fmt: skip
+        "model": "fisheye-polynomial",
+        "width_px": 9,
+        "height_px": 9,
+        "cx_px": 4,
+        "cy_px": 4,
+        "theta_coefficients": [0.3, 0, 0, 0],
+        "max_theta_rad": 1.5,
+        "world_from_camera": np.eye(4).tolist(),
+        "odd": 1,
+    }
     good = {"schema": 1, "people": [person], "camera": camera, "sequence": "s", "frame": 3, "time_s": 0.5, "odd": {}}
     found = {"good": good, "stranger": {"caption": "x"}, "list": [1], "number": 3, "newer": {"schema": 2}}
     huge = 10**4200
-    for name, value in {"huge": huge, "minus": -huge, "text": "x", "list": [[]], "table": {"x": 1}, "null": None}.items():
+    for name, value in {
+        "huge": huge,
+        "minus": -huge,
+        "text": "x",
+        "list": [[]],
+        "table": {"x": 1},
+        "null": None,
+    }.items():
         for key in good:
             found[f"{key} {name}"] = {**good, key: value}
         for key in person:
@@ -154,17 +188,21 @@ def texts() -> dict[str, bytes]:
         "a mark": b'\xef\xbb\xbf{"schema":1}',
         "no utf-8": b'{"schema":1,"sequence":"\xff"}',
         "empty": b"",
-        "carried": json.dumps({"schema": 1, "meta": {description.UNKNOWN: {"camera": {"model": 1}, "meta": 3}}}).encode(),
+        "carried": json.dumps(
+            {"schema": 1, "meta": {description.UNKNOWN: {"camera": {"model": 1}, "meta": 3}}}
+        ).encode(),
         "carried text": json.dumps({"schema": 1, "meta": {description.UNKNOWN: "x"}}).encode(),
     }
 
 
-def _png(width: int, height: int, *chunks: tuple[bytes, bytes], depth: int = 8, colour: int = 2, data: bytes = b"") -> bytes:
+def _png(
+    width: int, height: int, *chunks: tuple[bytes, bytes], depth: int = 8, colour: int = 2, data: bytes = b""
+) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    found = b"\x89PNG\r\n\x1a\n"
+    found = bytearray(b"\x89PNG\r\n\x1a\n")
     for kind, body in [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]:
         found += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    return found
+    return bytes(found)
 
 
 def _saved(mode: str, form: str, size: tuple[int, int] = (5, 4), **options: Any) -> bytes:
@@ -194,7 +232,9 @@ def pictures() -> dict[str, bytes]:
         "zTXt bomb": _png(4, 4, (b"zTXt", b"k\0\0" + bomb), data=pixels),
         "iTXt bomb": _png(4, 4, (b"iTXt", b"k\0\1\0\0\0" + bomb), data=pixels),
         "iCCP bomb": _png(4, 4, (b"iCCP", b"k\0\0" + bomb), data=pixels),
-        "16-bit with bombs": _png(4, 4, (b"zTXt", b"k\0\0" + bomb), (b"iCCP", b"k\0\0" + bomb), depth=16, data=bytes(100)),
+        "16-bit with bombs": _png(
+            4, 4, (b"zTXt", b"k\0\0" + bomb), (b"iCCP", b"k\0\0" + bomb), depth=16, data=bytes(100)
+        ),
         "many chunks": _png(4, 4, *[(b"tEXt", b"")] * 200_000, data=pixels),
         "animation": _png(4, 4, (b"acTL", b"\xff" * 8), (b"fcTL", frame), data=pixels),
         "two headers": _png(4, 4, (b"IHDR", struct.pack(">IIBBBBB", 40_000, 25_000, 8, 2, 0, 0, 0)), data=pixels),
@@ -220,9 +260,17 @@ def pictures() -> dict[str, bytes]:
 def arrays() -> dict[str, bytes]:
     """Return npy files."""
     found = {}
-    for name, value in {"f": np.eye(3, dtype="f4"), "i": np.arange(4), "S": np.array([b"ab"]), "b": np.ones((2, 2), bool),
-                        "fortran": np.asfortranarray(np.eye(3)), "none": np.zeros((0, 3)), "big": np.eye(2, dtype=">f8"),
-                        "U": np.array(["a"]), "c": np.ones(2, complex)}.items():  # fmt: skip
+    for name, value in {
+        "f": np.eye(3, dtype="f4"),
+        "i": np.arange(4),
+        "S": np.array([b"ab"]),
+        "b": np.ones((2, 2), bool),
+        "fortran": np.asfortranarray(np.eye(3)),
+        "none": np.zeros((0, 3)),
+        "big": np.eye(2, dtype=">f8"),
+        "U": np.array(["a"]),
+        "c": np.ones(2, complex),
+    }.items():
         buffer = io.BytesIO()
         np.save(buffer, value)
         found[name] = buffer.getvalue()
@@ -231,7 +279,9 @@ def arrays() -> dict[str, bytes]:
     for shape in shapes:
         for dtype in ("<f8", "|S0", "|S9999", "|O", "<i3", "<M8", "|V8", "<f2", "?"):
             header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-            found[f"{dtype} {shape[:20]}"] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"12345678"
+            found[f"{dtype} {shape[:20]}"] = (
+                b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"12345678"
+            )
     header = b"{'descr': __import__('os').system('true'), 'fortran_order': False, 'shape': (1,), }\n"
     found["code"] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
     found["long header"] = b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 30) + b" " * 100_000
@@ -273,7 +323,13 @@ def indexes() -> dict[str, bytes]:
         encrypted[place] |= 1
     buffer = io.BytesIO()
     np.savez_compressed(buffer, keys=np.zeros(10**7, np.uint8))
-    return found | {"good": good, "encrypted": bytes(encrypted), "a bomb": buffer.getvalue(), "cut": good[:-30], "empty": b""}
+    return found | {
+        "good": good,
+        "encrypted": bytes(encrypted),
+        "a bomb": buffer.getvalue(),
+        "cut": good[:-30],
+        "empty": b"",
+    }
 
 
 def tables() -> dict[str, bytes]:
@@ -297,9 +353,22 @@ def tables() -> dict[str, bytes]:
 
 def _changed(good: dict[str, Any]) -> dict[str, bytes]:
     """Return JSON tables each of which has one value that it should not have."""
-    values = {"huge": 10**400, "minus": -1, "float": 1.5, "text": "x", "list": [[1, 2]], "null": None, "yes": True,
-              "table": {"x": 1}, "long": "x" * 70_000}  # fmt: skip
-    found = {"good": good, "list": [good], **{f"without {key}": {k: v for k, v in good.items() if k != key} for key in good}}
+    values = {
+        "huge": 10**400,
+        "minus": -1,
+        "float": 1.5,
+        "text": "x",
+        "list": [[1, 2]],
+        "null": None,
+        "yes": True,
+        "table": {"x": 1},
+        "long": "x" * 70_000,
+    }
+    found = {
+        "good": good,
+        "list": [good],
+        **{f"without {key}": {k: v for k, v in good.items() if k != key} for key in good},
+    }
     found |= {f"{key} {name}": {**good, key: value} for key in good for name, value in values.items()}
     result = {name: json.dumps(value).encode() for name, value in found.items()}
     for key in good:
@@ -319,7 +388,14 @@ def manifests() -> dict[str, bytes]:
 def commit_records() -> dict[str, bytes]:
     """Return commit records."""
     good = json.loads(targets.whole_set()[records.record_name(0)])
-    holes = [[[1, "../x", "r"]], [[1e999, "k", "r"]], [[1, "k"]], [[-1, "k", "r"]], [[1, "", 3]], [[1, "k", "r"]] * 10_000]
+    holes = [
+        [[1, "../x", "r"]],
+        [[1e999, "k", "r"]],
+        [[1, "k"]],
+        [[-1, "k", "r"]],
+        [[1, "", 3]],
+        [[1, "k", "r"]] * 10_000,
+    ]
     found = {f"holes {n}": json.dumps({**good, "skipped": hole}).encode() for n, hole in enumerate(holes)}
     return found | _changed(good)
 
@@ -327,14 +403,25 @@ def commit_records() -> dict[str, bytes]:
 def scenes() -> dict[str, bytes]:
     """Return files of spooled scenes, without the line with their hash."""
     body = b"".join(tar.pack(f"a.{suffix}", data) for suffix, data in targets.members().items())
-    good = {"scene": 0, "environment": targets.ENVIRONMENT, "skipped": [["k", "r"]],
-            "samples": [["a", "00" * 32, [["png", 512, 100], ["json", 1024, 3]]]]}  # fmt: skip
+    good = {
+        "scene": 0,
+        "environment": targets.ENVIRONMENT,
+        "skipped": [["k", "r"]],
+        "samples": [["a", "00" * 32, [["png", 512, 100], ["json", 1024, 3]]]],
+    }
     found = {name: data + b"\n" + body for name, data in _changed(good).items()}
     samples: list[Any] = [
-        [["a", "00", [["png", 512, 100]]]], [["../a", "00" * 32, [["png", 512, 100]]]], [[1, "00" * 32, [["png", 512, 1]]]],
-        [["a", "00" * 32, [["png", 512, 10**9]]]], [["a", "00" * 32, [["png", -5, 1]]]], [["a", "00" * 32, [["png", 1e999, 1]]]],
-        [["a", "00" * 32, [[None, 512, 1]]]], [["a", "00" * 32, []]], [["a", "xx" * 32, []]], ["abc"],
-    ]  # fmt: skip
+        [["a", "00", [["png", 512, 100]]]],
+        [["../a", "00" * 32, [["png", 512, 100]]]],
+        [[1, "00" * 32, [["png", 512, 1]]]],
+        [["a", "00" * 32, [["png", 512, 10**9]]]],
+        [["a", "00" * 32, [["png", -5, 1]]]],
+        [["a", "00" * 32, [["png", 1e999, 1]]]],
+        [["a", "00" * 32, [[None, 512, 1]]]],
+        [["a", "00" * 32, []]],
+        [["a", "xx" * 32, []]],
+        ["abc"],
+    ]
     for n, value in enumerate(samples):
         found[f"samples {n}"] = json.dumps({**good, "samples": value}).encode() + b"\n" + body
     whole = found["good"]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from synthkit.dataset import CodecConfig, Dataset, codec, description, images, reader, records, tar
+from synthkit.dataset import CodecConfig, Dataset, codec, description, images, records, tar
 from synthkit.dataset.index import DIGEST_BYTES, Index
 from synthkit.dataset.records import Manifest, ShardRecord, ShardTable
 from synthkit.dataset.spool import SceneSpool
@@ -30,6 +30,7 @@ from synthkit.sample import Sample
 ENVIRONMENT = "fuzz"
 _TAR = "shards/000000.tar"
 _TAR_BYTES = 1 << 20
+_QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a folder in memory, where there is one
 
 
 class Held:
@@ -37,25 +38,30 @@ class Held:
 
     readahead_bytes = 512
 
-    def __init__(self, **files: bytes) -> None:
+    def __init__(self, files: dict[str, bytes]) -> None:
         self.location = "held"
-        self.files = {name.replace("__", "/"): data for name, data in files.items()}
+        self.files = files
 
     def where(self, name: str) -> str:
+        """Return a file's name for messages."""
         return f"held/{name}"
 
     def names(self, folder: str = "") -> list[str]:
+        """Return the names in a folder."""
         return sorted(name.rpartition("/")[2] for name in self.files if name.rpartition("/")[0] == folder)
 
     def size(self, name: str) -> int | None:
+        """Return a file's size."""
         return len(self.files[name]) if name in self.files else None
 
     def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
         if name not in self.files:
             raise DatasetError(f"{self.where(name)}: cannot be read")
         return self.files[name]
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Return a piece of a file."""
         assert 0 <= offset <= len(self.read(name)) + tar.BLOCK_BYTES, "asked for what is not there"
         assert 0 <= size <= _TAR_BYTES << 6, "asked for more than any of these files holds"
         return self.read(name)[offset : offset + size]
@@ -79,14 +85,16 @@ def members() -> dict[str, bytes]:
 
 def archive(data: bytes) -> None:
     """Scan, index, read and decode a stranger's tar."""
-    store: Any = Held(**{_TAR.replace("/", "__"): data})
+    store: Any = Held({_TAR: data})
     with contextlib.suppress(DatasetError):
         for member in tar.scan(store, _TAR):
             assert 0 <= member.offset <= member.offset + member.size <= len(data)
             assert ".." not in member.name.split("/")
             assert not member.name.startswith("/")
-    with contextlib.suppress(DatasetError):
-        opened = Dataset(store, None, [reader._scanned(store, _TAR)], None, ("held", None, False))
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_QUICK) as folder, contextlib.suppress(DatasetError):
+        path = Path(folder) / "a.tar"
+        path.write_bytes(data)
+        opened = Dataset.open(path)
         for place, key in enumerate(opened.keys()):
             assert "/" not in key
             if opened.position(key) != place:  # the same key twice would have been refused
@@ -190,18 +198,18 @@ def index_arrays(data: bytes) -> None:
 
 def table(data: bytes) -> None:
     """Read the table of all shards."""
-    store: Any = Held(**{records.TABLE: data})
+    store: Any = Held({records.TABLE: data})
     try:
         found = ShardTable.read(store, hashlib.sha256(data).hexdigest())
     except DatasetError:
         return
     assert found.summary(data).samples >= 0
-    assert len(reader._tabled(found)) == len(found)
+    assert all(samples >= 0 for samples in found.samples.tolist())
 
 
 def manifest(data: bytes) -> None:
     """Read ``dataset.json``; what is taken can be written again."""
-    store: Any = Held(**{records.MANIFEST: data})
+    store: Any = Held({records.MANIFEST: data})
     with contextlib.suppress(DatasetError):
         found = Manifest.read(store)
         assert found.fingerprint
@@ -209,14 +217,12 @@ def manifest(data: bytes) -> None:
 
 
 def record(data: bytes) -> None:
-    """Read a commit record, and open the set of one shard that it makes."""
-    store: Any = Held(shards__000000__tar=b"")
-    store.files = {records.record_name(0): data}
+    """Read a commit record."""
+    store: Any = Held({records.record_name(0): data})
     with contextlib.suppress(DatasetError):
         found = ShardRecord.read(store, 0)
         assert records.content_of([found.content_sha256])
-        opened = Dataset(store, None, [reader.Shard("x", 0, found.samples, found.bytes)], None, ("held", None, False))
-        assert len(opened) == found.samples
+        assert 0 <= found.samples <= found.bytes
 
 
 def dataset(data: bytes) -> None:
@@ -224,7 +230,7 @@ def dataset(data: bytes) -> None:
     from synthkit.dataset.verify import verify
 
     names = (records.MANIFEST, records.record_name(0), records.index_name(0), records.tar_name(0), records.TABLE)
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_QUICK) as folder:
         root = Path(folder) / "set"
         (root / records.SHARDS).mkdir(parents=True)
         for name, content in whole_set().items():
@@ -236,7 +242,7 @@ def dataset(data: bytes) -> None:
                 opened = Dataset.open(root, allow_unfinished=allow)
                 assert len(opened) > 0
                 assert opened.skipped is not None
-                assert sum(1 for _ in opened.keys()) == len(opened)
+                assert len(list(opened.keys())) == len(opened)
                 assert sum(1 for _ in opened) == len(opened)
         with contextlib.suppress(DatasetError):
             verify(root)
@@ -248,7 +254,7 @@ def whole_set() -> dict[str, bytes]:
     """Return the files of a small finished set by name."""
     from synthkit.dataset import DatasetWriter
 
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_QUICK) as folder:
         with DatasetWriter(Path(folder) / "set", identity={"what": "fuzz"}, scenes=1) as writer:
             writer.spool.put(0, [sample()])
             writer.finished(0)
@@ -259,7 +265,7 @@ def whole_set() -> dict[str, bytes]:
 
 def spooled(data: bytes) -> None:
     """Read a scene's file as it is, and with a hash that fits."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_QUICK) as folder:
         spool = SceneSpool(Path(folder), CodecConfig(), ENVIRONMENT)
         for content in (data, hashlib.sha256(data).hexdigest().encode() + b"\n" + data):
             (Path(folder) / "0000000000.scene").write_bytes(content)

@@ -402,6 +402,24 @@ def test_a_read_only_folder_is_one_line(faults):
         shutil.rmtree(folder)
 
 
+def test_what_a_killed_writer_committed_is_durable_once_it_is_believed(tmp_path, faults):
+    """A kill between a record's rename and the sync of its folder, and a power cut in the next run."""
+
+    def fault(number, operation, data):
+        if operation == "fsync" and (tmp_path / "out" / "shards" / "000000.json").exists():
+            raise KeyboardInterrupt
+
+    with faults.Disk(tmp_path, fault) as killed, pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "out", STORIES[0])
+    record = tmp_path / "out" / "shards" / "000000.json"
+    assert killed.durable.get(record) is None, "the fault came too late"
+    with faults.Disk(tmp_path) as disk:
+        disk.durable.pop(record)
+        with DatasetWriter(tmp_path / "out", identity={"what": "faults"}, scenes=SCENES, **STORIES[0].layout) as writer:
+            assert 0 not in writer.pending_scenes()
+    assert disk.durable.get(record) is not None
+
+
 def test_a_shard_that_rotted_is_not_joined_anew(tmp_path):
     """Growing and healing carry old bytes over; they are checked first, so that no hash covers their damage."""
     story = STORIES[0]

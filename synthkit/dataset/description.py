@@ -252,7 +252,9 @@ def _sample_arguments(table: dict[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=64)  # checking a lens takes longer than decoding a small image
 def _camera(text: bytes) -> FisheyeCamera:
     table = json.loads(text)
-    return FisheyeCamera(**{name: table[name] for name in _CAMERA_FIELDS})
+    camera = FisheyeCamera(**{name: table[name] for name in _CAMERA_FIELDS})
+    _camera_table(camera)  # numbers that could not be written again are refused
+    return camera
 
 
 def _person(table: dict[str, Any]) -> Person:

@@ -102,9 +102,10 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
     In a folder that may hold somebody else's files, give the ``name``.
     """
     leftover = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.\d+{re.escape(TEMPORARY_SUFFIX)}")
-    for path in list(folder.iterdir()):
-        if leftover.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+    with disk_errors(folder):
+        for path in list(folder.iterdir()):
+            if leftover.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 class FolderLock:

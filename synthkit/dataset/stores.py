@@ -148,6 +148,8 @@ class LocalStore:
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
+        if self.size(name) is None:
+            raise DatasetError(f"{self.where(name)}: cannot be read: there is no such file")
         try:
             return (self.folder / name).read_bytes()
         except OSError as error:

@@ -174,7 +174,7 @@ def test_images_of_other_formats_can_be_shrunk(tmp_path, data):
     layer = back.layers["instances"]
     assert layer[10:35, 5:30].all()
     assert layer.sum() == 25 * 25
-    with pytest.raises(DatasetError, match="exported as they are"):
+    with pytest.raises(DatasetError, match="exported as it is"):
         formats.export(data, tmp_path / "third", "coco", max_size_px=60)
 
 
@@ -236,3 +236,10 @@ def test_places_that_cannot_be_written(tmp_path, data):
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(DatasetError, match="cannot be written"):
         formats.export(data, tmp_path / "locked" / "out", "coco")
+
+
+def test_a_refused_export_leaves_nothing(tmp_path):
+    data = written(tmp_path / "data", [sample(1), sample(2)])
+    with pytest.raises(DatasetError, match="no known camera"):
+        formats.export(data, tmp_path / "made", "market1501")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -65,12 +65,20 @@ def test_colours_are_not_exchanged(tmp_path):
     assert VideoSource(tmp_path / "a.avi").sample(0).image[0, 0].tolist() == [255, 0, 0]
 
 
+def test_every_so_many_image_files_are_taken_over(tmp_path):
+    for n in range(5):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), frame(n))
+    formats.export(tmp_path, tmp_path / "made", "images", every=2)
+    made = {path.name: path.read_bytes() for path in (tmp_path / "made").glob("*.png")}
+    assert made == {f"{n}.png": (tmp_path / f"{n}.png").read_bytes() for n in (0, 2, 4)}
+    with pytest.raises(DatasetError, match="every 0 samples"):
+        formats.convert(tmp_path, tmp_path / "data", every=0)
+
+
 @pytest.mark.parametrize("every", [1, 3, 5, 40])
 def test_every_so_many_frames(tmp_path, every):
-    source = VideoSource(make(tmp_path / "a.mp4", frames=12), every=every)
     wanted = list(range(0, 12, every))
-    assert len(source) == len(wanted)
-    samples = [source.sample(n) for n in range(len(source))]
+    samples = list(formats.convert(make(tmp_path / "a.mp4", frames=12), tmp_path / "out", every=every))
     assert [number_of(sample.image) for sample in samples] == wanted
     assert [sample.frame for sample in samples] == wanted
     assert [sample.time_s for sample in samples] == pytest.approx([n / 10 for n in wanted])

@@ -264,17 +264,20 @@ def convert(
     max_size: Annotated[
         int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
     ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every so many images, such as frames of a video.")] = 1,
 ) -> None:
     """Turn labelled images of another format into a data set, or a data set into another format."""
     from synthkit.dataset import formats
 
     with on_terminal() as terminal:
         if to is None:
-            made = formats.convert(source, out, form=form, max_size_px=max_size, progress=terminal, tell=terminal.tell)
+            made = formats.convert(
+                source, out, form=form, max_size_px=max_size, every=every, progress=terminal, tell=terminal.tell
+            )
             result = f"converted: {made.path} ({len(made)} samples)"
         else:
             exported = formats.export(
-                source, out, to, form=form, max_size_px=max_size, progress=terminal, tell=terminal.tell
+                source, out, to, form=form, max_size_px=max_size, every=every, progress=terminal, tell=terminal.tell
             )
             result = f"exported: {exported.path} ({exported.images} images)"
     typer.echo(result)

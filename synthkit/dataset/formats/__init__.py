@@ -91,6 +91,7 @@ def convert(
     *,
     form: str | None = None,
     max_size_px: int | None = None,
+    every: int = 1,
     workers: int = 0,
     progress: Progress = silent,
     tell: Callable[[str], None] | None = None,
@@ -100,6 +101,7 @@ def convert(
     Args:
         source: its folder or file. out: where the data set goes. form: name of the format; None finds it out.
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
+        every: take every so many samples of the source, such as frames of a video, the first included.
         workers: processes besides this one; 0 works here. tell: takes lines for the user: the format found,
             and what was ignored or assumed.
 
@@ -111,7 +113,7 @@ def convert(
     chosen = detect(source, form)
     if chosen is None:
         raise DatasetError(f"{source}: is a data set already; name a format to write it in (--to)")
-    opened = _opened(source, chosen, max_size_px, tell)
+    opened = _opened(source, chosen, max_size_px, every, tell)
     identity = {"convert": chosen.name, "max_size_px": max_size_px, **opened.identity}
     writer = DatasetWriter(
         out,
@@ -126,6 +128,7 @@ def convert(
             "source": str(source),
             "form": chosen.name,
             "max_size_px": max_size_px,
+            "every": every,
             "spool": writer.spool.to_plain(),
         }
         job = JobSpec("synthkit.dataset.formats.job:ConvertJob", arguments)
@@ -147,6 +150,7 @@ def export(
     *,
     form: str | None = None,
     max_size_px: int | None = None,
+    every: int = 1,
     progress: Progress = silent,
     tell: Callable[[str], None] | None = None,
 ) -> Exported:
@@ -171,13 +175,13 @@ def export(
     chosen = detect(source, form)
     pictures: Pictures
     if chosen is None:
-        if max_size_px is not None:
-            raise DatasetError(f"{source}: is a data set, whose images are exported as they are; omit the size")
+        if max_size_px is not None or every != 1:
+            raise DatasetError(f"{source}: is a data set, which is exported as it is; omit size and 'every'")
         if tell:
             tell(f"{source}: synthkit (a data set)")
         pictures = DatasetPictures(source)
     else:
-        pictures = SourcePictures(source.resolve().name, chosen.name, _opened(source, chosen, max_size_px, tell))
+        pictures = SourcePictures(source.resolve().name, chosen.name, _opened(source, chosen, max_size_px, every, tell))
     made = exporting.export(target.name, target.write, pictures, out, {"max_size_px": max_size_px}, progress)
     if tell:
         for line in made.remarks:
@@ -185,10 +189,14 @@ def export(
     return made
 
 
-def _opened(source: Path, form: Format, max_size_px: int | None, tell: Callable[[str], None] | None) -> Source:
+def _opened(
+    source: Path, form: Format, max_size_px: int | None, every: int, tell: Callable[[str], None] | None
+) -> Source:
+    if every < 1:
+        raise DatasetError(f"{source}: every {every} samples cannot be taken, expected 1 or more")
     if tell:
         tell(f"{source}: {form.name} ({form.summary})")
-    opened = form.open(source, max_size_px)
+    opened = form.open(source, max_size_px, every)
     if tell:
         for line in opened.remarks:
             tell(line)

@@ -12,6 +12,7 @@ import attrs
 
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.shrinking import Shrunk
+from synthkit.dataset.formats.thinning import Thinned, ThinnedFiles
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 
@@ -65,8 +66,8 @@ class Format:
     read: Callable[[Path], Source] | None = None
     write: Callable[[Export], None] | None = None
 
-    def open(self, path: Path, max_size_px: int | None = None) -> Source:
-        """Return the opened and checked set, with images of at most so many pixels a side.
+    def open(self, path: Path, max_size_px: int | None = None, every: int = 1) -> Source:
+        """Return the opened and checked set: every so many samples, with images of at most so many pixels a side.
 
         Raises:
             DatasetError: when the format is only written, or telling everything that is wrong.
@@ -74,6 +75,8 @@ class Format:
         if self.read is None:
             raise DatasetError(f"{path}: format {self.name} is only written, not read")
         source = self.read(path)
+        if every > 1:
+            source = ThinnedFiles(source, source, every) if isinstance(source, StoresImages) else Thinned(source, every)
         return source if max_size_px is None else Shrunk(source, max_size_px)
 
 

@@ -154,7 +154,11 @@ def export(
     with contextlib.closing(lock):
         _begin(partial, claim)
         job = Export(form, pictures, partial, progress)
-        write(job)
+        try:
+            write(job)
+        except DatasetError:  # such pictures cannot be written so, however often it is tried
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         with storage.disk_errors(out):
             remarks = job.finish()
             table = {"identity": claim, "images": len(pictures), "notes": pictures.notes, "remarks": remarks}

@@ -17,8 +17,8 @@ from synthkit.dataset.spool import SceneSpool
 class ConvertJob:
     """A source of another format and a spool, opened once per process."""
 
-    def __init__(self, source: str, form: str, max_size_px: int | None, spool: Mapping[str, Any]) -> None:
-        self._source = formats.find(Path(source), form).open(Path(source), max_size_px)
+    def __init__(self, source: str, form: str, max_size_px: int | None, every: int, spool: Mapping[str, Any]) -> None:
+        self._source = formats.find(Path(source), form).open(Path(source), max_size_px, every)
         self._spool = SceneSpool.from_plain(spool)
 
     def __enter__(self) -> Self:

@@ -22,9 +22,23 @@ class Shrunk:
 
     def __init__(self, source: Source, max_size_px: int) -> None:
         self._source, self._max_size_px = source, max_size_px
-        self.identity: Mapping[str, Any] = source.identity
-        self.notes: Mapping[str, Any] = source.notes
-        self.remarks: Sequence[str] = source.remarks
+
+    # Asked for when they are needed: to know those of a video takes as long as to decode it.
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The source's."""
+        return self._source.identity
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """The source's."""
+        return self._source.notes
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """The source's."""
+        return self._source.remarks
 
     def __len__(self) -> int:
         return len(self._source)

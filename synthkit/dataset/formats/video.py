@@ -58,25 +58,23 @@ class VideoSource:
     """An opened video. Samples are quickly read in order; an earlier one means to begin anew.
 
     Args:
-        path: the file. every: take every so many frames, the first included.
+        path: the file.
 
     Raises:
         DatasetError: when it is no video that can be decoded.
     """
 
-    def __init__(self, path: Path, every: int = 1) -> None:
-        if every < 1:
-            raise DatasetError(f"every {every} frames cannot be taken, expected 1 or more")
+    def __init__(self, path: Path) -> None:
         if not path.is_file() or not _is_container(path):
             raise DatasetError(f"{path}: is no video file: expected {', '.join(s[1:] for s in SUFFIXES)}")
-        self._path, self._every = path, every
+        self._path = path
         self._decoder = _Decoder(path)
         self._guard = threading.Lock()
         self.notes: Mapping[str, Any] = {"source": "video format", "file": path.name, "licence": NOT_STATED}
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """The sha256 of the file, and how many frames are taken."""
+        """The sha256 of the file."""
         digest = hashlib.sha256()
         try:
             with self._path.open("rb") as file:
@@ -84,7 +82,7 @@ class VideoSource:
                     digest.update(chunk)
         except OSError as error:
             raise DatasetError(f"{self._path}: cannot be read: {error.strerror}") from None
-        return {"video_sha256": digest.hexdigest(), "every": self._every}
+        return {"video_sha256": digest.hexdigest()}
 
     @cached_property
     def _frames(self) -> int:
@@ -103,7 +101,7 @@ class VideoSource:
         return (f"{frames} frames can be decoded, the file states {stated}: it is cut off, or only estimates them",)
 
     def __len__(self) -> int:
-        return -(-self._frames // self._every)
+        return self._frames
 
     def sample(self, index: int) -> Sample:
         """Return one frame.
@@ -111,18 +109,17 @@ class VideoSource:
         Raises:
             DatasetError: when it cannot be decoded.
         """
-        frame = index * self._every
         with self._guard:
-            if self._decoder.position > frame:
+            if self._decoder.position > index:
                 self._decoder = _Decoder(self._path)
-            image, time_s = self._decoder.read(frame)
+            image, time_s = self._decoder.read(index)
         name = key_of(self._path.stem)
         return Sample(
-            key=f"{name}_{frame:06d}",
+            key=f"{name}_{index:06d}",
             image=image,
             people=None,
             sequence=name,
-            frame=frame,
+            frame=index,
             time_s=time_s,
             meta={
                 "source": {"format": "video", "file": self._path.name, "size_px": [image.shape[1], image.shape[0]]},

@@ -192,7 +192,8 @@ PARENT = """
 import signal, sys
 from synthkit.execution import JobSpec, Local, run
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it, and that is inherited
-for outcome in run(JobSpec("trouble:Job", {"mode": "slow", "at": 1, "folder": sys.argv[1]}), range(2), Local(workers=2)):
+job = JobSpec("trouble:Job", {"mode": "slow", "at": 1, "folder": sys.argv[1]})
+for outcome in run(job, range(2), Local(workers=2)):
     print(outcome, flush=True)
 """
 

@@ -88,7 +88,7 @@ class BlenderRenderer:
         drawn = sample_scene(self._config, source, seeds)
         clock.stamp("scene")
         quality = request.Quality(
-            self._config.samples, self._config.denoise, self._config.motion_blur, self._runtime.threads,
+            self._config.light_paths, self._config.denoise, self._config.motion_blur, self._runtime.threads,
             seeds.integer("noise") % 2**31,
         )  # fmt: skip
         try:

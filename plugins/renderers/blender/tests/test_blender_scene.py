@@ -219,6 +219,15 @@ def test_wrong_settings_are_named(options, path):
         structure(BlenderConfig, options, path="renderer")
 
 
+@pytest.mark.parametrize(
+    ("options", "paths"),
+    [({}, 8), ({"width_px": 96, "height_px": 72}, 8), ({"width_px": 640, "height_px": 480}, 6),
+     ({"width_px": 1024, "height_px": 1024}, 4), ({"width_px": 4096, "height_px": 4096}, 4), ({"samples": 3}, 3)],
+)  # fmt: skip
+def test_large_images_need_fewer_light_paths_a_pixel(options, paths):
+    assert structure(BlenderConfig, options).light_paths == paths
+
+
 def test_depth_over_plates_is_refused():
     with pytest.raises(ConfigError, match="depth"):
         structure(BlenderConfig, {"depth": True, "backgrounds": "somewhere"})

@@ -81,6 +81,7 @@ class RayCluster:
             "num_cpus": self.cpus,
             "num_gpus": self.gpus,
             "memory": round(self.memory_gb * _BYTES_PER_GB) or None,
+            "scheduling_strategy": "SPREAD",  # a machine is filled when all have work, not before
             "max_retries": RETRIES,
             "max_calls": 0,  # else Ray ends a process after each task that has a GPU
             "runtime_env": {"env_vars": variables},
@@ -127,7 +128,8 @@ class _Tasks:
                     yield self._outcome(task, reference)
         finally:
             for reference in self._running:
-                with suppress(Exception):  # whatever is not to be reached any more is ended already
+                with suppress(Exception):  # what is not to be reached any more is ended already
+                    # By force: Ray 2.60 ends the driver when a task finishes while it is asked to stop.
                     self._ray.cancel(reference, force=True)
             self._ray.kill(self._listener)
 

@@ -7,8 +7,9 @@ import secrets
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -19,10 +20,13 @@ from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, storage
 from synthkit.dataset.layout import Layout
 from synthkit.dataset.records import Manifest
 from synthkit.dataset.spool import SpooledScene
-from synthkit.errors import WorkError
+from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Executor, Failed, JobSpec, run
 from synthkit.execution.jobs import Job, steps
 from synthkit.sample import Skipped
+
+_SPOOL_PREFIX = "synthkit-shard-"
+_ABANDONED_S = 60.0
 
 Reason = Callable[[int, str], Sequence[Skipped]]
 """Takes a scene and why nothing came of it, and returns its holes, or raises."""
@@ -141,7 +145,7 @@ class ShardJob:
     def __enter__(self) -> Self:
         manifest = self._manifest()
         self._layout = attrs.evolve(Layout.of(manifest), scenes=self._scenes)
-        folder = Path(tempfile.gettempdir(), f"synthkit-{secrets.token_hex(8)}")
+        folder = Path(tempfile.gettempdir(), f"{_SPOOL_PREFIX}{secrets.token_hex(8)}")
         self._spool = SceneSpool(folder, manifest.codec, environment="")
         job = _spooling_in(self._inner, self._spool).build()
         self._environment = self._environment_of(job)
@@ -165,13 +169,17 @@ class ShardJob:
 
     @contextmanager
     def _spool_folder(self) -> Iterator[None]:
-        """Have the folder of the spool for one shard alone: such processes are killed when nobody needs them."""
-        with storage.disk_errors(self._spool.folder):
-            self._spool.folder.mkdir(mode=0o700)
+        """Have the folder of the spool for one shard, locked; what killed processes left of theirs goes."""
+        folder = self._spool.folder
+        with storage.disk_errors(folder):
+            _clear_abandoned(folder.parent)
+            folder.mkdir(mode=0o700)
+            lock = storage.FolderLock(folder)
         try:
             yield
         finally:
-            shutil.rmtree(self._spool.folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.close()
 
     def _environment_of(self, job: Job) -> dict[str, Any]:
         found = {**self._expected, **records.environment()}
@@ -198,3 +206,11 @@ class ShardJob:
             if spooled is None:
                 raise WorkError(f"{self._spool.folder}: scene {scene} was damaged on the disk; run the same again")
             yield spooled
+
+
+def _clear_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_SPOOL_PREFIX}*"):
+        with suppress(OSError, DatasetError):  # another user's, or somebody works in it
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:  # who has just made one has not locked it yet
+                with closing(storage.FolderLock(folder)):
+                    shutil.rmtree(folder)

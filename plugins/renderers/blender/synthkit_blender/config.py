@@ -89,7 +89,7 @@ class BlenderConfig:
     height_px: int = setting(336, help="image height", validator=between(16, 8192))
     samples: int | None = setting(
         None,
-        help="light paths per pixel; by itself 8 at 448x336, which is enough with denoising, and fewer in larger images",
+        help="light paths per pixel; by itself 8 at 448x336, enough with denoising, and fewer in larger images",
         validator=attrs.validators.optional(between(1, 4096)),
     )
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from synthkit import config, evaluation, pipeline, settings
+from synthkit import claims, config, evaluation, pipeline, settings
 from synthkit.checkpoint import Checkpoint
 from synthkit.config import at_least, setting
 from synthkit.dataset import Dataset, storage
@@ -153,7 +153,7 @@ def _spec(component: Component, role: str, changes: Mapping[str, Any]) -> Compon
 def _claim(out: Path, session: Session, cast: Cast) -> None:
     """Note in ``out`` which demonstration it holds; refuse a folder that holds anything else."""
     plan = {"seed": session.run.seed, "threads": session.run.threads, "cast": config.plain(cast)}
-    pipeline.claim_place(out, PLAN_FILE, plan)
+    claims.claim(out, PLAN_FILE, plan)
     storage.clear_temporaries(out)
 
 

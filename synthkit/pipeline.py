@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -14,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from synthkit import config, execution
+from synthkit import claims, config, execution
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
 from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
@@ -146,7 +145,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | D
         storage.clear_temporaries(workdir)
         checkpoint = instance.fit(opened, workdir)
         result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
-        _write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
+        claims.write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
     return checkpoint
 
 
@@ -195,7 +194,7 @@ def build(
     }
     out = out or _default_folder({**claim, "count": count}, renderer.name, refiner.name)
     # What is trained on the rendered samples depends on how many there are; else a build can grow.
-    claim_place(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
+    claims.claim(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
     real_set = None if real is None else _as_dataset(session, real, Path(out, "real"))
 
     rendered = render(session, renderer, _below(out, "rendered"), count)
@@ -251,7 +250,7 @@ def export(session: Session, checkpoint: Path, out: Path) -> Mapping[str, Any]:
         with storage.disk_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             card = detector.export_onnx(out)
-    _write_json(out.with_suffix(".json"), card)
+    claims.write_json(out.with_suffix(".json"), card)
     return card
 
 
@@ -346,7 +345,7 @@ def _demo_checkpoint(component: Component) -> Path:
 
 def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None:
     """Take a training folder for ``claim``; return the checkpoint when this training was finished there."""
-    noted = claim_place(workdir, FIT_FILE, claim)
+    noted = claims.claim(workdir, FIT_FILE, claim)
     result = noted.get("checkpoint")
     if result is None:
         return None
@@ -356,43 +355,6 @@ def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None
 def _locked(folder: Path) -> storage.FolderLock:
     with storage.disk_errors(folder):
         return storage.FolderLock(folder)
-
-
-def claim_place(place: Path | str, name: str, claim: Mapping[str, Any]) -> dict[str, Any]:
-    """Note in a folder, or at a URL, what it is for; return the note there was.
-
-    Raises:
-        DatasetError: when it holds something else, or the same work with other settings.
-    """
-    store = stores.at(place)
-    if isinstance(store, stores.LocalStore) and store.folder.is_dir():
-        with storage.disk_errors(store.folder):
-            storage.clear_temporaries(store.folder, name)
-    if store.size(name) is not None:
-        try:
-            noted = json.loads(store.read(name))
-            changed = sorted(key for key in claim if noted.get(key) != json.loads(json.dumps(claim[key])))
-        except (ValueError, AttributeError):
-            raise DatasetError(f"{store.where(name)}: is damaged; choose another folder") from None
-        if changed:
-            raise DatasetError(
-                f"{place}: holds work of this kind with another {', '.join(changed)};"
-                " choose another folder, or the same settings"
-            )
-        return dict(noted)
-    in_the_way = isinstance(store, stores.LocalStore) and store.folder.exists() and not store.folder.is_dir()
-    if in_the_way or store.names():
-        raise DatasetError(f"{place}: exists and holds something else; choose a new or empty folder")
-    store.write(name, [_json(claim)])
-    return {}
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    storage.write_atomically(path, [_json(value)])
 
 
 def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Path:

@@ -32,9 +32,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-plugins_app = typer.Typer(help="What is installed.", no_args_is_help=True)
-app.add_typer(plugins_app, name="plugins")
-
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE")]
 Sets = Annotated[
     list[str] | None,
@@ -308,65 +305,6 @@ def demo(
     typer.echo(f"report: {report.resolve()}")
 
 
-@plugins_app.command("list")
-def plugins_list(as_json: Json = False) -> None:
-    """List every renderer, refiner, detector and metric, and plugins that could not be loaded."""
-    from synthkit.plugins import discover
-
-    registry = discover()
-    if as_json:
-        typer.echo(json.dumps(_listing(registry), indent=2))
-        return
-    for found in registry.all():
-        part, origin = found.component, found.origin
-        typer.echo(f"{part.kind:<9} {part.name:<20} {part.summary}  [{origin.distribution} {origin.version}]")
-    for broken in registry.broken:
-        typer.echo(f"not loaded: {broken.origin.distribution} {broken.origin.version}: {broken.reason}", err=True)
-
-
-@plugins_app.command("show")
-def plugins_show(name: Annotated[str, typer.Argument(help="A component's name.")]) -> None:
-    """Show a component's settings with their defaults."""
-    from synthkit import config as settings
-    from synthkit.errors import PluginError
-    from synthkit.plugins import discover
-
-    registry = discover()
-    matches = [found for found in registry.all() if found.component.name == name]
-    if not matches:
-        hint = settings.nearest(name, [found.component.name for found in registry.all()])
-        raise PluginError(f"no component is called {name!r}{hint}")
-    for found in matches:
-        part = found.component
-        typer.echo(f"{part.kind} {part.name}: {part.summary}")
-        typer.echo(f"needs {', '.join(sorted(part.needs)) or 'nothing'};"
-                   f" provides {', '.join(sorted(part.provides)) or 'nothing'}")  # fmt: skip
-        for setting, kind, default, help_text in settings.describe(part.config):
-            shown = settings.plain(part.defaults.get(setting, default))
-            typer.echo(f"  {setting} = {json.dumps(shown)}\n      {help_text} ({kind})")
-
-
-def _listing(registry: Any) -> dict[str, Any]:
-    return {
-        "components": [
-            {
-                "kind": found.component.kind,
-                "name": found.component.name,
-                "summary": found.component.summary,
-                "distribution": found.origin.distribution,
-                "version": found.origin.version,
-                "revision": found.component.revision,
-                "trainable": found.component.trainable,
-            }
-            for found in registry.all()
-        ],
-        "broken": [
-            {"distribution": b.origin.distribution, "version": b.origin.version, "reason": b.reason}
-            for b in registry.broken
-        ],
-    }
-
-
 def _plan(
     config: Path | None,
     sets: list[str] | None,
@@ -452,4 +390,6 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
         typer.echo(f"{result.name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
 
 
-import synthkit.cli.data  # noqa: E402, F401 - its commands are part of the app
+# Their commands are part of the app, which they import.
+import synthkit.cli.data  # noqa: E402
+import synthkit.cli.plugins  # noqa: E402, F401

@@ -78,7 +78,8 @@ class PeopleConfig:
     pose_amount: float = setting(1.0, help="how far poses stray from the library's", validator=between(0, 2))
 
 
-FEW_PIXELS = 448 * 336  # an image whose pixels need 8 light paths each
+MOST_PATHS, LEAST_PATHS = 7, 4
+FEW_PIXELS = 448 * 336  # an image whose pixels need MOST_PATHS light paths each
 
 
 @attrs.frozen
@@ -89,7 +90,7 @@ class BlenderConfig:
     height_px: int = setting(336, help="image height", validator=between(16, 8192))
     samples: int | None = setting(
         None,
-        help="light paths per pixel; by itself 8 at 448x336, enough with denoising, and fewer in larger images",
+        help="light paths per pixel; by itself 7 at 448x336, enough with denoising, and fewer in larger images",
         validator=attrs.validators.optional(between(1, 4096)),
     )
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")
@@ -161,9 +162,9 @@ class BlenderConfig:
         """How many light paths each pixel gets.
 
         In a larger image the denoiser has more pixels of the same surface to join: the paths go down with the square
-        root of the pixels, to no less than 4. At 1024x1024, 4 and 8 were looked at side by side and not told apart.
+        root of the pixels, to LEAST_PATHS. At 1024x1024, 4 and 8 were looked at side by side and not told apart.
         """
         if self.samples is not None:
             return self.samples
         share = FEW_PIXELS / (self.width_px * self.height_px)
-        return max(4, min(8, round(8 * share**0.5)))
+        return max(LEAST_PATHS, min(MOST_PATHS, round(MOST_PATHS * share**0.5)))

@@ -221,7 +221,7 @@ def test_wrong_settings_are_named(options, path):
 
 @pytest.mark.parametrize(
     ("options", "paths"),
-    [({}, 8), ({"width_px": 96, "height_px": 72}, 8), ({"width_px": 640, "height_px": 480}, 6),
+    [({}, 7), ({"width_px": 96, "height_px": 72}, 7), ({"width_px": 640, "height_px": 480}, 5),
      ({"width_px": 1024, "height_px": 1024}, 4), ({"width_px": 4096, "height_px": 4096}, 4), ({"samples": 3}, 3)],
 )  # fmt: skip
 def test_large_images_need_fewer_light_paths_a_pixel(options, paths):

@@ -9,8 +9,9 @@ its peak memory; the sides take turns. Samples are photo-like JPEGs of 448x336 w
 before: what is compared is the containers. Caches are warm for all.
 
 Writing gives each finished shard the same durability on every side (the file and its folder are synced) and
-is shown without any too. ``spooled`` is how the pipeline writes, scene by scene so that a killed run loses
-none; ``direct`` how whole shards are published, as a task on another machine does.
+is shown without any too (``nosync``), and without our hashing of the archive (``nohash``); the digest of a
+sample's content belongs to encoding. ``spooled`` is how the pipeline writes, scene by scene so that a killed
+run loses none; ``direct`` how whole shards are published, as a task on another machine does.
 """
 
 from __future__ import annotations
@@ -77,6 +78,22 @@ def without_sync() -> None:
     os.fsync = lambda descriptor: None
 
 
+def without_hashing() -> None:
+    from synthkit.dataset import shards
+
+    class Nothing:
+        def sha256(self, data: bytes = b"") -> Any:
+            return self
+
+        def update(self, data: bytes) -> None:
+            pass
+
+        def hexdigest(self) -> str:
+            return "0" * 64
+
+    shards.hashlib = Nothing()  # type: ignore[assignment]
+
+
 # --- ours -------------------------------------------------------------------------------------------------
 
 
@@ -116,6 +133,21 @@ def write_ours_direct(source: Path, out: Path) -> Measured:
     return {"seconds": time.perf_counter() - started, "samples": len(scenes)}
 
 
+def write_ours_many(source: Path, out: Path) -> Measured:
+    """Write shards of four samples: as many as a large set has."""
+    from synthkit.dataset import DatasetWriter
+
+    scenes = ours_encoded(source)
+    without_sync()
+    started = time.perf_counter()
+    with DatasetWriter(out, identity={}, scenes=len(scenes), scenes_per_shard=4) as writer:
+        for n, encoded in enumerate(scenes):
+            writer.spool.put_encoded(n, [encoded])
+            writer.finished(n)
+        writer.finalise()
+    return {"seconds": time.perf_counter() - started, "samples": len(scenes)}
+
+
 def read_ours(source: Path, out: Path) -> Measured:
     from synthkit.dataset import Dataset
 
@@ -140,6 +172,10 @@ def random_ours(source: Path, out: Path) -> Measured:
     data = Dataset.open(out)
     places = np.random.default_rng(1).integers(0, len(data), RANDOM_READS).tolist()
     return timed(size_of(data.members(place)[1]) for place in places)
+
+
+def random_ours_many(source: Path, out: Path) -> Measured:
+    return random_ours(source, out)
 
 
 def resume_ours(source: Path, out: Path) -> Measured:
@@ -250,6 +286,24 @@ def decode_litdata(source: Path, out: Path, workers: int) -> Measured:
     return timed((len(batch) for batch in loader), lambda total: total)
 
 
+def resume_litdata(source: Path, out: Path) -> Measured:
+    from litdata import StreamingDataLoader
+
+    def loader() -> Any:
+        return StreamingDataLoader(litdata_set(out), batch_size=1, collate_fn=len)
+
+    first = loader()
+    for n, _ in enumerate(first):
+        if n == len(first) * 3 // 4:
+            break
+    state = first.state_dict()
+    started = time.perf_counter()
+    again = loader()
+    again.load_state_dict(state)
+    next(iter(again))
+    return {"seconds": time.perf_counter() - started, "samples": 1}
+
+
 # --- mosaicml-streaming -----------------------------------------------------------------------------------
 
 
@@ -281,6 +335,16 @@ def random_mosaic(source: Path, out: Path) -> Measured:
     data = mosaic_set(out)
     places = np.random.default_rng(1).integers(0, len(data), RANDOM_READS).tolist()
     return timed(size_of(data[place]) for place in places)
+
+
+def resume_mosaic(source: Path, out: Path) -> Measured:
+    data = mosaic_set(out)
+    state = data.state_dict(len(data) * 3 // 4, from_beginning=True)
+    started = time.perf_counter()
+    again = mosaic_set(out)
+    again.load_state_dict(state)
+    next(iter(again))
+    return {"seconds": time.perf_counter() - started, "samples": 1}
 
 
 def decode_mosaic(source: Path, out: Path, workers: int) -> Measured:
@@ -343,6 +407,8 @@ def measure(task: str, source: Path, out: Path) -> Measured:
     kind, side, *rest = task.split()
     if "nosync" in rest:
         without_sync()
+    if "nohash" in rest:
+        without_hashing()
     if kind == "codec":
         return codec_limit(side, source)
     function = globals()[f"{kind}_{side}"]
@@ -374,12 +440,20 @@ def main() -> None:
     args = parser.parse_args()
     if args.measure:
         figures = measure(args.measure, args.source, args.out)
-        print(json.dumps({**figures, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        print(json.dumps({**figures, "peak_mb": peak_mb(args.measure)}))
         return
     if args.quick:
         args.samples, args.rounds = 500, 1
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         compare(Path(folder), args.samples, args.rounds, args.peers_python)
+
+
+def peak_mb(task: str) -> float:
+    """Return the most memory that this process had, and as much for each worker as the largest of them."""
+    kind, _, *rest = task.split()
+    workers = int(rest[0]) if kind == "decode" else 0
+    own, of_workers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return (own + workers * of_workers) / 1024
 
 
 def installed(python: str) -> list[str]:
@@ -402,29 +476,35 @@ def compare(folder: Path, count: int, rounds: int, peers_python: str) -> None:
     for name in sorted(set(PEERS) - set(peers)):
         print(f"{name} is not installed and left out")
     have = {side for side in ("webdataset", "litdata", "mosaic") if side in peers}
-    tasks = [task for task in TASKS if task.split()[1] in {"ours", "ours_spooled", "ours_direct", *have, *CODECS}]
+    tasks = [task for task in TASKS if task.split()[1] in {*OURS, *have, *CODECS}]
+    if count < MANY:
+        tasks = [task for task in tasks if "ours_many" not in task]
     figures: dict[str, list[Measured]] = {task: [] for task in tasks}
     for number in range(rounds):
         for task in tasks:
-            kind, side, *_ = task.split()
+            kind, side, *rest = task.split()
             python = peers_python if side in PEERS else sys.executable
             out = folder / ("ours_spooled" if side == "ours" else side)
             if kind == "write":
-                out = folder / f"{side}_{number}{'_nosync' if 'nosync' in task else ''}"
+                out = folder / "_".join([side, str(number), *rest])
             figures[task].append(run(task, source, out, python))
-            if kind == "write" and number == 0 and "nosync" not in task:
+            if kind == "write" and number == 0 and not rest:
                 out.rename(folder / side)
     report(f"Data sets, {count} samples, {rounds} rounds", results(figures))
 
 
+MANY = 2000  # samples from which on the many small shards are measured too
+OURS = ("ours", "ours_spooled", "ours_direct", "ours_many")
 CODECS = ("pillow", "opencv", "ours_images")
 TASKS = [
     *(f"write {side}{how}" for how in ("", " nosync") for side in ("ours_spooled", "ours_direct", *PEERS)),
+    "write ours_direct nosync nohash",
+    "write ours_many",
     *(f"read {side}" for side in ("ours", *PEERS)),
     *(f"codec {decoder}" for decoder in CODECS),
     *(f"decode {side} {workers}" for workers in (0, 2) for side in ("ours", *PEERS)),
-    *(f"random {side}" for side in ("ours", "litdata", "mosaic")),
-    *(f"resume {side}" for side in ("ours", "webdataset")),
+    *(f"random {side}" for side in ("ours", "ours_many", "litdata", "mosaic")),
+    *(f"resume {side}" for side in ("ours", *PEERS)),
 ]
 GOALS = {("write ours_direct", "webdataset"): 2.0, ("read ours", "webdataset"): 5.0}
 
@@ -441,7 +521,9 @@ def results(figures: dict[str, list[Measured]]) -> list[Any]:
         kind, side, *rest = task.split()
         if kind == "codec" or not side.startswith("ours"):
             continue
-        others = [" ".join([kind, peer, *rest]) for peer in PEERS]
+        others = [" ".join([kind, peer, *(how for how in rest if how != "nohash")]) for peer in PEERS]
+        if side == "ours_many":
+            others = []
         found = [other for other in others if other in figures]
         for other in found or [None]:
             peer = other.split()[1] if other else None

@@ -26,11 +26,11 @@ import numpy as np
 from PIL import Image
 from reporting import Result, report
 
+from synthkit.cache import cache_dir
 from synthkit.interfaces import ComponentSpec, Runtime
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
-from synthkit.session import cache_dir
 
 GOALS_S = {(448, 336): 3.5, (640, 480): 5.0, (1024, 1024): 13.0}
 MEMORY_GOAL_MB = 800.0

@@ -13,6 +13,7 @@ from typing import Any, Self
 import attrs
 
 from synthkit import config
+from synthkit.cache import cache_dir
 from synthkit.dataset import Dataset
 from synthkit.dataset.spool import SceneSpool
 from synthkit.errors import PluginError, SynthkitError, WorkError
@@ -21,7 +22,7 @@ from synthkit.interfaces import ComponentSpec, Refiner, Renderer, Runtime, sampl
 from synthkit.plugins import discover
 from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
-from synthkit.session import Session, cache_dir
+from synthkit.session import Session
 
 
 def job_arguments(session: Session, spec: ComponentSpec, **more: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from synthkit import claims, config, execution
+from synthkit.cache import scratch_dir
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
 from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
@@ -22,7 +23,7 @@ from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable
 from synthkit.jobs import job_arguments, scene_keys, slot_key
 from synthkit.plugins import check_chain
 from synthkit.sample import Skipped
-from synthkit.session import Session, scratch_dir
+from synthkit.session import Session
 
 BUILD_FILE = "build.json"
 FIT_FILE = "fit.json"

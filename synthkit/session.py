@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import attrs
 
+from synthkit.cache import cache_dir
 from synthkit.errors import ConfigError
 from synthkit.execution import Executor, Local
 from synthkit.interfaces import ComponentSpec, Progress, Runtime, SampleSet, silent
@@ -78,16 +77,3 @@ class Session:
         for index, sample in enumerate(samples):
             yield sample
             self.progress(stage, index + 1, total)
-
-
-def cache_dir() -> Path:
-    """Return the folder for what can be made again: ``$SYNTHKIT_CACHE``, or the user's cache folder."""
-    given = os.environ.get("SYNTHKIT_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "synthkit"
-
-
-def scratch_dir() -> Path:
-    """Return where what goes to a URL waits until its shard is whole."""
-    return cache_dir() / "unfinished"

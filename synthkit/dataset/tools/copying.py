@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import attrs
 
+from synthkit.cache import scratch_dir
 from synthkit.dataset import codec
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
@@ -24,7 +25,6 @@ from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, Local, run
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
-from synthkit.session import cache_dir
 
 _SCENES_PER_SHARD = 256
 _WORTH_A_PROCESS = 500  # samples; fewer are copied sooner than processes start
@@ -182,11 +182,6 @@ def inherited(data: Dataset, out: Path | str, **more: Any) -> dict[str, Any]:
     """Return the notes of a set made from one other: the other's (stages, licences, sources), lineage, and more."""
     notes = dict(data.manifest.notes) if data.manifest else {}
     return {**notes, "parents": [parent(data, out)], **more}
-
-
-def scratch_dir() -> Path:
-    """Return where what is written to a URL waits until it is whole."""
-    return cache_dir() / "unfinished"
 
 
 def told(what: str, lines: Iterable[str], shown: int = 20) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from synthkit import config
+from synthkit.cache import scratch_dir
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
@@ -83,7 +84,7 @@ def _write(data: Dataset, out: Path | str, found: _Diagnosis, progress: Progress
         scenes=found.places,
         scenes_per_shard=_SCENES_PER_SHARD,
         codec=data.manifest.codec if data.manifest else CodecConfig(),
-        scratch=copying.scratch_dir(),
+        scratch=scratch_dir(),
     )
     with writer:
         pending = set(writer.pending_scenes())

@@ -113,3 +113,42 @@ def test_an_endless_stream_goes_from_epoch_to_epoch(data: Dataset) -> None:
     keys = [sample.key for sample in itertools.islice(data.stream(seed=4, epochs=None), 2 * COUNT)]
     assert sorted(keys[:COUNT]) == sorted(keys[COUNT:]) == sorted(data.keys())
     assert keys[:COUNT] != keys[COUNT:]
+
+
+def test_a_stream_that_goes_on_ends_where_it_would_have(data: Dataset) -> None:
+    """The same job started again trains as many epochs in all, and one that is through has nothing left."""
+    whole = positions(data.stream(seed=1, epochs=3))
+    first = data.stream(seed=1, epochs=3)
+    seen = [first.next_position() for _ in range(COUNT + 5)]
+    again = data.stream(seed=1, epochs=3)
+    again.load_state_dict(first.state_dict())
+    assert seen + positions(again) == whole
+    done = data.stream(seed=1, epochs=3)
+    done.load_state_dict(again.state_dict())
+    assert positions(done) == []
+
+
+def test_a_state_beyond_the_end_is_no_silent_end(data: Dataset) -> None:
+    far = data.stream(seed=1, epochs=None)
+    seen = [far.next_position() for _ in range(2 * COUNT + 5)]
+    with pytest.raises(DatasetError, match="state is in epoch 2, this stream ends before epoch 1: give it more"):
+        data.stream(seed=1).load_state_dict(far.state_dict())
+    there = data.stream(seed=1, epoch=2)
+    there.load_state_dict(far.state_dict())
+    assert seen[2 * COUNT :] + positions(there) == positions(data.stream(seed=1, epoch=2))
+
+
+@pytest.mark.parametrize(
+    "change", [{"place": -1}, {"place": COUNT + 1}, {"epoch": -1}, {"epoch": "1"}, {"place": None}, {"place": 0.5}]
+)
+def test_a_damaged_state_is_refused(data: Dataset, change: dict[str, object]) -> None:
+    with pytest.raises(DatasetError, match="the state is damaged: place"):
+        data.stream(seed=1).load_state_dict({**data.stream(seed=1).state_dict(), **change})
+    with pytest.raises(DatasetError, match="the state lacks epoch, place"):
+        data.stream(seed=1).load_state_dict({"data": data.fingerprint, "seed": 1})
+
+
+def test_an_endless_stream_without_a_share_is_refused(data: Dataset) -> None:
+    with pytest.raises(DatasetError, match=f"reader {COUNT} of 30 has no share of {COUNT} samples"):
+        data.stream(epochs=None, rank=COUNT, world=30)
+    assert positions(data.stream(epochs=2, rank=COUNT, world=30)) == []

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.sidecars import Joined, SidecarSet
@@ -90,6 +92,61 @@ def test_readers_share_an_epoch_and_can_be_kept_even(data: Dataset, loading) -> 
     assert [len(part) for part in even] == [2, 2, 2]
     keys = [sample.key for part in even for batch in part for sample in batch]
     assert len(keys) == len(set(keys)) == 12
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(0, 4), st.booleans())
+def test_an_even_epoch_goes_on_evenly_with_other_readers_and_batches(
+    data: Dataset, loading, batch: int, world: int, next_batch: int, next_world: int, taken: int, even: bool
+) -> None:
+    def loaders(size: int, readers: int):
+        return [loading.Loader(data, batch_size=size, seed=3, rank=r, world=readers, even=even) for r in range(readers)]
+
+    first = loaders(batch, world)
+    running = [iter(loader) for loader in first]
+    rounds = min(taken, COUNT // (batch * world))
+    seen = [sample.key for _ in range(rounds) for one in running for sample in next(one)]
+    states = [loader.state_dict() for loader in first]
+    assert states == states[:1] * world
+    resumed = loaders(next_batch, next_world)
+    for loader in resumed:
+        loader.load_state_dict(states[0])
+    rest = [[[sample.key for sample in part] for part in loader] for loader in resumed]
+    keys = seen + [key for batches in rest for part in batches for key in part]
+    assert len(set(keys)) == len(keys)
+    left = COUNT - rounds * batch * world
+    if even:
+        each = left // (next_batch * next_world)
+        assert [[len(part) for part in batches] for batches in rest] == [[next_batch] * each] * next_world
+    else:
+        assert sorted(keys) == sorted(data.keys())
+    assert {(loader.epoch, loader.state_dict()["place"]) for loader in resumed} == {(1, 0)}
+
+
+def test_even_loaders_that_would_get_nothing_are_refused(data: Dataset, loading) -> None:
+    with pytest.raises(DatasetError, match="14 samples make no batch of 5 for each of 3 readers"):
+        loading.Loader(data, batch_size=5, world=3, even=True)
+    one = loading.Loader(data, batch_size=5)
+    with pytest.raises(DatasetError, match="the loader: the state is damaged"):
+        one.load_state_dict({**one.state_dict(), "place": COUNT + 1})
+
+
+class Endless:
+    """So many samples that no list of their positions fits into memory."""
+
+    fingerprint = "many"
+
+    def __len__(self) -> int:
+        return 10**12
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def test_batches_of_a_trillion_need_no_memory(loading) -> None:
+    loader = loading.Loader(Endless(), batch_size=5000, seed=1, world=2)
+    assert len(loader) == 10**12 // 10_000
+    assert len(set(next(iter(loader)))) == 5000
 
 
 def test_a_view_is_what_torch_takes(data: Dataset, loading) -> None:

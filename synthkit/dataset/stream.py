@@ -74,9 +74,16 @@ class Stream(Iterator[Sample]):
     ``rank``, ``rank + world``, ... of the epoch's order. Where they are is one number, so any number of
     readers can go on from the state of another number, as long as all had read equally many.
 
+    ``epoch + epochs`` is where the stream ends, also after a state was loaded: a job that is started
+    again with the same arguments trains as many epochs in all as it would have without the break.
+
     Args:
         data: the set. seed: shuffles exactly, by seed and epoch; None keeps the set's order.
         epoch: the first one. epochs: how many; None never ends. rank, world: which of how many readers.
+
+    Raises:
+        DatasetError: for a rank beyond the readers, or a reader that would look for its share of an
+            endless stream for ever, because there are fewer samples than readers.
     """
 
     def __init__(
@@ -91,6 +98,11 @@ class Stream(Iterator[Sample]):
     ) -> None:
         if not 0 <= rank < world:
             raise DatasetError(f"rank {rank} of {world} readers: expected 0 <= rank < world")
+        if epochs is None and rank >= len(data):
+            raise DatasetError(
+                f"{data.location}: reader {rank} of {world} has no share of {len(data)} samples,"
+                " and would look for one without end; use fewer readers"
+            )
         self._data, self._seed = data, seed
         self._rank, self._world = rank, world
         self._epoch, self._end = epoch, None if epochs is None else epoch + epochs
@@ -131,14 +143,39 @@ class Stream(Iterator[Sample]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, also of a stream with another number of readers.
+        """Go on from a state, also of a stream with another number of readers, up to this stream's own end.
 
         Raises:
-            DatasetError: when the state is of another data set or another seed.
+            DatasetError: when the state is damaged, of another data set or another seed, or beyond this stream's end.
         """
-        for name, mine in (("data", self._data.fingerprint), ("seed", self._seed)):
-            if state[name] != mine:
-                raise DatasetError(
-                    f"{self._data.location}: the state is of another {name}: {state[name]!r}, not {mine!r}"
-                )
-        self._epoch, self._place, self._ahead = int(state["epoch"]), int(state["place"]), []
+        data = self._data
+        epoch, place = loaded_place(state, data.fingerprint, self._seed, len(data), data.location)
+        if self._end is not None and (epoch, place) > (self._end, 0):
+            raise DatasetError(
+                f"{data.location}: the state is in epoch {epoch}, this stream ends before epoch {self._end}:"
+                " give it more epochs, or a later first epoch"
+            )
+        self._epoch, self._place, self._ahead = epoch, place, []
+
+
+def loaded_place(
+    state: Mapping[str, Any], fingerprint: str, seed: int | None, count: int, where: str
+) -> tuple[int, int]:
+    """Return epoch and place of a state, 0 <= place <= count.
+
+    Args:
+        fingerprint, seed, count: of who goes on from it. where: names the data in errors.
+
+    Raises:
+        DatasetError: when the state is of another data set or another seed, or damaged.
+    """
+    missing = sorted({"data", "seed", "epoch", "place"} - state.keys())
+    if missing:
+        raise DatasetError(f"{where}: the state lacks {', '.join(missing)}")
+    for name, mine in (("data", fingerprint), ("seed", seed)):
+        if state[name] != mine:
+            raise DatasetError(f"{where}: the state is of another {name}: {state[name]!r}, not {mine!r}")
+    epoch, place = state["epoch"], state["place"]
+    if type(epoch) is not int or type(place) is not int or epoch < 0 or not 0 <= place <= count:
+        raise DatasetError(f"{where}: the state is damaged: place {place!r} of epoch {epoch!r} of {count} samples")
+    return epoch, place

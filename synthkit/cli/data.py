@@ -94,9 +94,9 @@ def split(
     source: Source,
     out: Annotated[str, typer.Option(help="Folder for the parts.", metavar="DIR", show_default=False)],
     by: Annotated[
-        str,
-        typer.Option(help="What must not be in two parts: identity, background, sequence or sample.", metavar="WHAT",
-                     show_default=False),
+        list[str],
+        typer.Option(help="What must not be in two parts: identity, background, sequence or sample; may be repeated.",
+                     metavar="WHAT", show_default=False),
     ],
     parts: Annotated[str, typer.Option(help="Names and shares, which sum to 1.")] = "train=0.8,val=0.1,test=0.1",
     seed: Seed = None,
@@ -117,7 +117,9 @@ def split(
 def merge(
     sources: Annotated[list[str], typer.Argument(metavar="IN...", help="Data sets.", show_default=False)],
     out: Annotated[str, typer.Option(help="Where the new data set goes.", show_default=False)],
-    rename: Annotated[bool, typer.Option("--rename", help="Put each set's name before its keys.")] = False,
+    rename: Annotated[
+        bool, typer.Option("--rename", help="Put each set's name before its keys and sequences.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Make one data set of several; a key in two of them is an error, unless --rename is given."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making a data set from samples of others, member for member the same bytes; what is made can be resumed."""
+"""Making a data set from samples of others, member for member the same bytes; what is made can be resumed.
+
+Only where a new set says otherwise what its samples are called, or which part they are, their description is
+written anew; images and layers stay the bytes that they were.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,12 @@ from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.spool import SceneSpool
 from synthkit.dataset.stores import is_url
+from synthkit.dataset.tools.restating import restated
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, Local, run
 from synthkit.interfaces import Progress, silent
-from synthkit.sample import Skipped
+from synthkit.sample import Sample, Sidecar, Skipped
 
 _SCENES_PER_SHARD = 256
 _WORTH_A_PROCESS = 500  # samples; fewer are copied sooner than processes start
@@ -32,10 +37,16 @@ _WORTH_A_PROCESS = 500  # samples; fewer are copied sooner than processes start
 
 @attrs.frozen
 class Origin:
-    """A set to copy from; each key gets the prefix."""
+    """A set to copy from.
+
+    Args:
+        prefix: what each key, and each sequence, gets before it. split: what ``meta`` of each image says of its
+            split from now on; None leaves it as it is.
+    """
 
     data: Dataset
     prefix: str = ""
+    split: str | None = None
 
 
 @attrs.frozen
@@ -64,9 +75,9 @@ def copy(
 ) -> Dataset:
     """Write the chosen samples and holes as a data set at ``out``, or what is left to write of it.
 
-    Nothing is encoded again, and each sample keeps the digest of its content, so that ``verify`` finds
-    in the new set what was damaged in the old one. Where there is none (strangers' sets, new keys) it is
-    taken from the decoded sample.
+    No image is encoded again, and a sample that is copied as it is keeps the digest of its content, so that
+    ``verify`` finds in the new set what was damaged in the old one. One with a new key or description has
+    to fit its digest, and gets a new one; that of a stranger's is taken from the decoded sample.
 
     Args:
         identity, notes: as for ``DatasetWriter``. verb: what progress is told as.
@@ -110,7 +121,7 @@ def _copied(
         else:
             rest.append(scene)
     arguments = {
-        "origins": [[origin.data.location, origin.prefix] for origin in origins],
+        "origins": [[origin.data.location, origin.prefix, origin.split] for origin in origins],
         "places": [[p.origin, -1 if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
         "spool": writer.spool.to_plain(),
     }
@@ -126,9 +137,12 @@ class CopyJob:
     """Task n copies the sample of place n into the spool."""
 
     def __init__(
-        self, origins: Sequence[tuple[str, str]], places: Sequence[tuple[int, int]], spool: Mapping[str, Any]
+        self,
+        origins: Sequence[tuple[str, str, str | None]],
+        places: Sequence[tuple[int, int]],
+        spool: Mapping[str, Any],
     ) -> None:
-        opened = [Origin(Dataset.open(location), prefix) for location, prefix in origins]
+        opened = [Origin(Dataset.open(location), prefix, split) for location, prefix, split in origins]
         self._origins = [(one, list(itertools.accumulate(s.samples for s in one.data.shards))) for one in opened]
         self._places = places
         self._spool = SceneSpool.from_plain(spool)
@@ -149,11 +163,29 @@ class CopyJob:
         shard = bisect.bisect_right(ends, position)
         place_in_shard = position - ends[shard] + origin.data.shards[shard].samples
         content = origin.data.index(shard).entry(place_in_shard).content
-        if origin.prefix or not any(content):
-            copied = encoded(origin.prefix + key, members, where=origin.data.where(shard))
+        where = origin.data.where(shard)
+        told = restated(members, origin.prefix, origin.split, where=f"{where}: sample {key}")
+        if origin.prefix or told != members.get(codec.JSON_SUFFIX) or not any(content):
+            copied = _renewed(origin.prefix + key, key, members, told, content, where=where)
         else:
             copied = Encoded(key, tuple(members.items()), content)
         return self._spool.put_encoded(place, [copied])
+
+
+def _renewed(
+    new_key: str, key: str, members: Mapping[str, bytes], told: bytes | None, content: bytes, *, where: str
+) -> Encoded:
+    """Return a sample with another key or description, and the digest of that.
+
+    Raises:
+        DatasetError: when it is damaged, or is not what the old digest (zeros: there is none) says.
+    """
+    sample = _decoded(key, members, where=where)
+    if any(content) and codec.content_digest(sample, members) != content:
+        raise DatasetError(f"{where}: sample {key}: its content is not that of its digest; see 'synthkit verify'")
+    renewed = dict(members) if told is None else {**members, codec.JSON_SUFFIX: told}
+    digest = codec.content_digest(attrs.evolve(sample, key=new_key), renewed)
+    return Encoded(new_key, tuple(renewed.items()), digest)
 
 
 def encoded(key: str, members: Mapping[str, bytes], *, where: str) -> Encoded:
@@ -162,9 +194,12 @@ def encoded(key: str, members: Mapping[str, bytes], *, where: str) -> Encoded:
     Raises:
         DatasetError: when they are damaged.
     """
+    return Encoded(key, tuple(members.items()), codec.content_digest(_decoded(key, members, where=where), members))
+
+
+def _decoded(key: str, members: Mapping[str, bytes], *, where: str) -> Sample | Sidecar:
     pictured = any(suffix in members for suffix in codec.IMAGE_SUFFIXES)
-    sample = (codec.decode if pictured else codec.decode_sidecar)(key, members, where=where)
-    return Encoded(key, tuple(members.items()), codec.content_digest(sample, members))
+    return (codec.decode if pictured else codec.decode_sidecar)(key, members, where=where)
 
 
 def parent(data: Dataset, out: Path | str) -> dict[str, Any]:

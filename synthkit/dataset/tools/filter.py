@@ -13,6 +13,7 @@ from synthkit.config import plain
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.copying import Origin, Pick
+from synthkit.dataset.tools.outputs import check_apart
 from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
@@ -101,6 +102,7 @@ def filtered(
         DatasetError: when nothing fulfils the conditions, or ``out`` holds something else.
     """
     data = Dataset.open(source)
+    check_apart([data], out)
     light = Dataset.open(source, layers=())
     failures = [conditions.failed(seen) for seen in glances(light, stage="look", progress=progress)]
     chosen: list[Pick] = []

@@ -12,11 +12,13 @@ from typing import Any
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.copying import Origin
-from synthkit.dataset.tools.survey import Glance, glances
+from synthkit.dataset.tools.outputs import check_apart
+from synthkit.dataset.tools.survey import glances
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
 
-_REVISION = 1
+_REVISION = 2  # 1 left sequences their names when keys got new ones
+_SHOWN = 3
 
 
 def merge(
@@ -31,7 +33,8 @@ def merge(
     """Write all samples and holes of several sets, in their order, as one set at ``out``.
 
     Args:
-        rename: put each set's name before its keys; without it a key in two sets is an error.
+        rename: put each set's name before its keys and sequences; without it a key in two sets is an error.
+            Identities stay: the same name is the same person.
         workers: processes besides this one. tell: takes lines that the user should read.
 
     Raises:
@@ -40,11 +43,12 @@ def merge(
     if len(sources) < 2:
         raise DatasetError("merge needs at least two data sets")
     opened = [Dataset.open(source) for source in sources]
+    check_apart(opened, out)
     names = _names(opened)
     prefixes = [f"{name}_" if rename else "" for name in names]
     origins = [Origin(data, prefix) for data, prefix in zip(opened, prefixes, strict=True)]
     _check_keys(origins)
-    for line in _oddities(opened, progress):
+    for line in _oddities(opened, rename, progress):
         tell(f"note: {line}")
     chosen = [pick for n, data in enumerate(opened) for pick in copying.picks(data, n)]
     identity = {
@@ -84,32 +88,39 @@ def _check_keys(origins: Sequence[Origin]) -> None:
         raise DatasetError(copying.told(what, twice))
 
 
-def _oddities(opened: Sequence[Dataset], progress: Progress) -> list[str]:
+def _oddities(opened: Sequence[Dataset], rename: bool, progress: Progress) -> list[str]:
     """Return what one should know of sets that are not alike."""
     layers: list[collections.Counter[str]] = []
     identities: list[set[str]] = []
+    sequences: list[set[str]] = []
     for data in opened:
         counted: collections.Counter[str] = collections.Counter()
         named: set[str] = set()
+        clips: set[str] = set()
         for seen in glances(Dataset.open(data.location, layers=()), stage="look", progress=progress):
             counted.update(seen.layers)
-            named.update(_identities(seen))
+            named.update(person.identity for person in seen.people or () if person.identity is not None)
+            clips.update([] if seen.sequence is None else [seen.sequence])
         layers.append(counted)
         identities.append(named)
+        sequences.append(clips)
     lines = []
     for data, counted in zip(opened, layers, strict=True):
         missing = sorted({name for other in layers for name in other if counted[name] < len(data)})
         if missing:
             lines.append(f"{data.location}: not all of its samples have the layers {', '.join(missing)}")
-    shared = [name for name, count in collections.Counter(n for one in identities for n in one).items() if count > 1]
-    if shared:
-        lines.append(f"{len(shared)} identities are in more than one set and count as the same people"
-                     f" ({', '.join(sorted(shared)[:3])}, ...)")  # fmt: skip
-    return lines
+    lines += _shared("identities", "people", identities)
+    return lines if rename else lines + _shared("sequences", "clips", sequences)
 
 
-def _identities(seen: Glance) -> set[str]:
-    return {person.identity for person in seen.people or () if person.identity is not None}
+def _shared(what: str, kind: str, names: Sequence[set[str]]) -> list[str]:
+    """Return a line about the names that several sets use, if there are any."""
+    counts = collections.Counter(name for one in names for name in one)
+    shared = sorted(name for name, count in counts.items() if count > 1)
+    if not shared:
+        return []
+    shown = ", ".join(shared[:_SHOWN]) + (", ..." if len(shared) > _SHOWN else "")
+    return [f"{len(shared)} {what} are in more than one set and count as the same {kind} ({shown})"]
 
 
 def _notes(origins: Sequence[Origin], out: Path | str) -> dict[str, Any]:

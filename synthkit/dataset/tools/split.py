@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -18,6 +18,8 @@ from synthkit.dataset.stores import is_url
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.allotment import allot
 from synthkit.dataset.tools.copying import Origin, Pick
+from synthkit.dataset.tools.outputs import check_apart
+from synthkit.dataset.tools.restating import canonical
 from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
@@ -25,7 +27,7 @@ from synthkit.sample import Skipped
 
 By = Literal["identity", "background", "sequence", "sample"]
 
-_REVISION = 1
+_REVISION = 2  # 1 left samples the split that they had before
 _PART = re.compile(r"[\w-]{1,64}")
 
 
@@ -55,18 +57,25 @@ def parse_parts(text: str) -> dict[str, float]:
     return shares
 
 
-def checked_by(text: str) -> By:
-    """Return what to split by, when it is one of those.
+def checked_by(texts: Sequence[str]) -> tuple[By, ...]:
+    """Return what to split by, each once and in one order.
 
     Raises:
-        ConfigError: when it is none.
+        ConfigError: when there is nothing, something else, or ``sample`` beside others.
     """
-    found = next((by for by in get_args(By) if by == text), None)
-    if found is None:
-        raise ConfigError(
-            [f"--by: expected one of {', '.join(get_args(By))}, got {text!r}{nearest(text, get_args(By))}"]
-        )
-    return cast(By, found)
+    known = get_args(By)
+    problems = [
+        f"--by: expected one of {', '.join(known)}, got {text!r}{nearest(text, known)}"
+        for text in texts
+        if text not in known
+    ]
+    if not texts:
+        problems.append(f"--by: expected one of {', '.join(known)}")
+    if "sample" in texts and len(set(texts)) > 1:
+        problems.append("--by sample: ties nothing together; leave it out beside others")
+    if problems:
+        raise ConfigError(problems)
+    return cast(tuple[By, ...], tuple(by for by in known if by in texts))
 
 
 @attrs.frozen(eq=False)
@@ -81,7 +90,7 @@ def split(
     source: Path | str,
     out: Path | str,
     shares: Mapping[str, float],
-    by: By,
+    by: Sequence[By],
     *,
     seed: int = 0,
     workers: int = 0,
@@ -92,43 +101,41 @@ def split(
 
     Samples that share an identity (background, sequence) go to the same part, and so do all that are
     tied by others in between. Which part that is depends on keys, shares and seed, not on the order of
-    the samples. A hole goes by its key, as a group of its own.
+    the samples. A hole goes by its key, as a group of its own. The copies' ``meta`` names their part as
+    their split, so that it is known when parts are merged and written in another format.
 
     Args:
-        shares: by name, summing to 1. by: what must not be in two parts.
+        shares: by name, summing to 1. by: what must not be in two parts, each of them.
         tell: takes lines that the user should read.
 
     Raises:
-        DatasetError: when nothing says what the samples are to be split by, when a part would stay
-            empty, or when ``out`` holds something else.
+        ConfigError: when ``by`` is not as ``checked_by`` gives it. DatasetError: when nothing says what the
+            samples are to be split by, when a part would stay empty or lie in the set, or when ``out``
+            holds something else.
     """
+    by = checked_by(by)
     data = Dataset.open(source)
+    for name in shares:
+        check_apart([data], below(out, name))
     places = copying.picks(data)
     marked = _marked(data, places, by, progress)
     keys, marks = [one.key for one in marked], [one.marks for one in marked]
-    unknown = sum(not one.known for one in marked)
-    if by != "sample":
-        _check_marks(data, marks, by)
-        if unknown:
-            tell(f"note: {unknown} of {len(places)} samples do not say every {by}: what they do not say may leak")
+    unknown = _unknown(data, marked, by, tell)
     groups = connected(marks, keys)
     members = _assigned(groups, keys, shares, seed)
     _check_filled(data, members, places, groups, by)
-    record = {
-        "by": by, "seed": seed, "shares": dict(shares), "groups": len(groups), "unknown": unknown,
-        "places": {name: len(found) for name, found in members.items()},
+    asked = {"by": list(by), "seed": seed, "shares": dict(shares)}
+    counted = {
+        "groups": len(groups), "unknown": unknown, "places": {name: len(found) for name, found in members.items()},
     }  # fmt: skip
     made = {}
     for name in shares:
-        identity = {
-            "split": {"revision": _REVISION, "by": by, "seed": seed, "shares": dict(shares), "part": name},
-            "source": data.fingerprint,
-        }
+        identity = {"split": {"revision": _REVISION, **asked, "part": name}, "source": data.fingerprint}
         part = below(out, name)
-        notes = copying.inherited(data, part, split={**record, "part": name})
+        notes = copying.inherited(data, part, split={**asked, **counted, "part": name})
         made[name] = copying.copy(
-            [Origin(data)], [places[n] for n in members[name]], part, identity=identity, notes=notes,
-            verb=f"split {name}", workers=workers, progress=progress,
+            [Origin(data, split=canonical(name))], [places[n] for n in members[name]], part, identity=identity,
+            notes=notes, verb=f"split {name}", workers=workers, progress=progress,
         )  # fmt: skip
     return Split(made, len(groups))
 
@@ -150,7 +157,7 @@ def _assigned(
     return {name: sorted(found) for name, found in members.items()}
 
 
-def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[int]]:
+def connected(marks: Sequence[Iterable[Hashable]], keys: Sequence[str]) -> list[list[int]]:
     """Return the groups of positions that are tied by common marks, directly or through others.
 
     A position without marks is a group of its own.
@@ -163,7 +170,7 @@ def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[
             n = parents[n]
         return n
 
-    first: dict[str, int] = {}
+    first: dict[Hashable, int] = {}
     for n, own in enumerate(marks):
         for mark in own:
             parents[root(n)] = root(first.setdefault(mark, n))
@@ -175,53 +182,69 @@ def connected(marks: Sequence[Iterable[str]], keys: Sequence[str]) -> list[list[
 
 @attrs.frozen
 class _Marked:
-    """A place's key, what ties it to others, and whether that is all that could."""
+    """A place's key, what ties it to others (of which kind, by name), and kinds of which not all is known."""
 
     key: str
-    marks: Sequence[str] = ()
-    known: bool = True
+    marks: Sequence[tuple[By, str]] = ()
+    unknown: Sequence[By] = ()
 
 
-def _marked(data: Dataset, places: Sequence[Pick], by: By, progress: Progress) -> list[_Marked]:
-    if by == "sample":
-        keys = data.keys()
-        seen = [_Marked(key) for key in keys]
+def _marked(data: Dataset, places: Sequence[Pick], by: Sequence[By], progress: Progress) -> list[_Marked]:
+    if "sample" in by:
+        seen = [_Marked(key) for key in data.keys()]  # noqa: SIM118 - a data set is no mapping
     else:
         light = Dataset.open(data.location, layers=())
         seen = [_marks_of(one, by) for one in glances(light, stage="look", progress=progress)]
     return [_Marked(p.slot.key) if isinstance(p.slot, Skipped) else seen[p.slot] for p in places]
 
 
-def _marks_of(seen: Glance, by: By) -> _Marked:
-    if by == "identity":
-        names = [None] if seen.people is None else [person.identity for person in seen.people]
-        return _Marked(seen.key, sorted({name for name in names if name is not None}), None not in names)
-    name = seen.background if by == "background" else seen.sequence
-    return _Marked(seen.key, [] if name is None else [name], name is not None)
+def _marks_of(seen: Glance, by: Sequence[By]) -> _Marked:
+    named: list[tuple[By, str | None]] = []
+    for kind in by:
+        if kind == "identity":
+            named += [(kind, None)] if seen.people is None else [(kind, person.identity) for person in seen.people]
+        else:
+            named.append((kind, seen.background if kind == "background" else seen.sequence))
+    marks = {(kind, name) for kind, name in named if name is not None}
+    return _Marked(seen.key, sorted(marks), [kind for kind in by if (kind, None) in named])
 
 
-def _check_marks(data: Dataset, marks: Sequence[Sequence[str]], by: By) -> None:
-    if any(marks):
-        return
+def _unknown(data: Dataset, marked: Sequence[_Marked], by: Sequence[By], tell: Callable[[str], None]) -> int:
+    """Return how many samples do not say all that they are split by, and tell it.
+
+    Raises:
+        DatasetError: when none of them says anything of a kind.
+    """
     lacking = {
         "identity": "nobody in it has an identity",
         "background": "its samples do not say which background they have (meta 'background' is missing: the"
         " renderer notes it where photos of rooms are given; a procedural room is another one in each scene)",
         "sequence": "its samples are of no sequence",
     }
-    raise DatasetError(f"{data.location}: cannot be split by {by}: {lacking[by]}; choose another --by")
+    found = {kind for one in marked for kind, _ in one.marks}
+    for kind in by:
+        if kind in lacking and kind not in found:
+            raise DatasetError(f"{data.location}: cannot be split by {kind}: {lacking[kind]}; choose another --by")
+        count = sum(kind in one.unknown for one in marked)
+        if count:
+            tell(f"note: {count} of {len(marked)} samples do not say every {kind}: what they do not say may leak")
+    return sum(bool(one.unknown) for one in marked)
 
 
 def _check_filled(
-    data: Dataset, members: Mapping[str, Sequence[int]], places: Sequence[Pick], groups: Sequence[list[int]], by: By
+    data: Dataset,
+    members: Mapping[str, Sequence[int]],
+    places: Sequence[Pick],
+    groups: Sequence[list[int]],
+    by: Sequence[By],
 ) -> None:
     sound = {n for n, pick in enumerate(places) if not isinstance(pick.slot, Skipped)}
     empty = [name for name, found in members.items() if not sound.intersection(found)]
     if empty:
         sizes = collections.Counter(map(len, groups))
         raise DatasetError(
-            f"{data.location}: part {' and '.join(empty)} would stay empty: by {by} there are {len(groups)} groups,"
-            f" the largest of {max(sizes)} samples; give fewer or larger parts, or another --by"
+            f"{data.location}: part {' and '.join(empty)} would stay empty: by {' and '.join(by)} there are"
+            f" {len(groups)} groups, the largest of {max(sizes)} samples; give fewer or larger parts, or another --by"
         )
 
 

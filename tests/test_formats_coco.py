@@ -218,7 +218,7 @@ def test_strangers_sets_in_the_usual_layouts(tmp_path, layout):
     assert np.array_equal(first.layers["instances"], expected)
     assert first.meta["licence"] == "Attribution (http://example.org/by)"
     assert second.meta["licence"] == "not stated"
-    assert first.meta["split"] == "val2017"
+    assert first.meta["split"] == "val"
     assert second.people[0].attributes == {"iscrowd": True}
     assert (second.layers["instances"] == 1).sum() == 160
     assert (second.layers["instances"][:, :2] == 1).all(), "run lengths go down the columns"

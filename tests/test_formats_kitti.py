@@ -127,6 +127,7 @@ def test_strangers_sets(tmp_path):
     assert first.people == (
         Person(box_xyxy_px=(10, 20, 30, 40), attributes={"truncated": 0.0, "occluded": 0}),
         Person(box_xyxy_px=(1, 2, 3, 4), attributes={"kitti_type": "Person_sitting"}),
+        Person(box_xyxy_px=(0, 0, 5, 5), attributes={"iscrowd": True}),
     )
     assert second.people is None
     assert (first.meta["split"], second.meta["split"]) == ("train", "test")

@@ -174,7 +174,7 @@ def test_splits_and_stored_bytes_are_kept(tmp_path):
         ).path, tmp_path / "back",
     )  # fmt: skip
     assert {sample.key: sample.meta["split"] for sample in data} == {
-        "i0": "train", "i1": "val", "i2": "train", "i3": "train",
+        "i0": "train", "i1": "val", "i2": "elsewhere", "i3": "train",
     }  # fmt: skip
     assert "val: images/val\n" in (tmp_path / "yolo" / "data.yaml").read_text()
     from synthkit.dataset import Dataset

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from synthkit.dataset.formats.base import told
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import clipped, count_dropped
+from synthkit.dataset.formats.labels import CROWDS, clipped, count_dropped, is_crowd
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.sample import Person, RotatedBox
 
@@ -62,6 +62,9 @@ def people_of(
         return []
     found: dict[RotatedBox, Person] = {}
     for person in picture.people:
+        if is_crowd(person) and "iscrowd" not in kept_attributes:
+            export.dropped(CROWDS)
+            continue
         box = _box(export, person, picture.size_px)
         if box is None:
             export.dropped("people without a box in the image")

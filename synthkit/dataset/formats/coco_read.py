@@ -26,10 +26,10 @@ from synthkit.dataset.formats.labels import (
     with_heads,
 )  # fmt: skip
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, keys_for
+from synthkit.dataset.formats.splits import TASKS, split_of, split_of_labels
 from synthkit.sample import Box, Layer, Person
 
 _OTHER_TASKS = ("captions_", "panoptic_", "stuff_")
-_TASKS = ("person_keypoints_", "instances_", "image_info_", "keypoints_")
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -94,11 +94,11 @@ class _Labels:
     ) -> None:
         self._folder, self._path = folder, path
         self._problems, self._remarks, self._ignored = problems, remarks, ignored
-        split = path.stem
-        for task in _TASKS:
-            split = split.removeprefix(task)
-        self._split = split
-        places = (folder / split, folder / "images" / split, folder / "images", path.parent, folder)
+        name = path.stem
+        for task in TASKS:
+            name = name.removeprefix(task)
+        self._split = split_of_labels(path)
+        places = (folder / name, folder / "images" / name, folder / "images", path.parent, folder)
         self._places = [place for place in places if place.is_dir()]
 
     def frames(self, digest: Any) -> Iterator[Frame]:
@@ -221,13 +221,13 @@ class _Labels:
 
 def _frame(
     entry: Mapping[str, Any], photo: Photo, bodies: list[tuple[Person | Box, Any]], licences: Mapping[Any, str],
-    split: str, known: bool,
+    split: str | None, known: bool,
 ) -> Frame:  # fmt: skip
     if len(bodies) > MAX_OBJECTS:
         raise ValueError(f"{len(bodies)} objects are in one image, more than {MAX_OBJECTS} are refused")
     extra = entry.get("synthkit")
     sample: dict[str, Any] = {}
-    meta: dict[str, Any] = {} if split in ("", "default") else {"split": split}
+    meta: dict[str, Any] = {"split": split} if split else {**split_of(photo.name)}
     number = entry.get("license")
     if _is_id(number) and number in licences:
         meta["licence"] = licences[number]

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing COCO: ``images/default/`` and ``annotations/instances_default.json``, in bounded memory."""
+"""Writing COCO, in bounded memory.
+
+``images/SPLIT/`` and ``annotations/instances_SPLIT.json`` for each split; ``default`` holds images of no split.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -16,24 +21,37 @@ from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import HULLS, clipped, hull
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.pictures import Picture
+from synthkit.dataset.formats.splits import stated_split
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person, Sample
 
 PERSON_ID, HEAD_ID = 1, 2
-LABELS = "annotations/instances_default.json"
-_IMAGES = "images/default"
+_NO_SPLIT = "default"
+_MOST_SPLITS = 100  # each keeps two files open
 _NO_POINTS: Mapping[str, Any] = {"keypoints": [0] * (3 * len(coco_points.NAMES)), "num_keypoints": 0}
 _OWN_FIELDS = ("box_xyxy_px", "rotated_box")  # of a person, that stand in fields of their own
 
 
 def write(export: Export) -> None:
-    """Put all images, and then one JSON of all labels."""
-    with TemporaryFile() as images, TemporaryFile() as annotations:
-        table = _Table(export, images, annotations)
+    """Put all images, and then a JSON of the labels of each split.
+
+    Raises:
+        DatasetError: when there are more splits than any set has.
+    """
+    with ExitStack() as files:
+        tables: dict[str, _Table] = {}
         for picture in export:
-            export.put(f"{_IMAGES}/{picture.key}.{picture.suffix}", picture.data)
-            table.add(picture)
-        export.put_chunks(LABELS, table.chunks())
+            split = stated_split(picture.meta) or _NO_SPLIT
+            if split not in tables:
+                if len(tables) == _MOST_SPLITS:
+                    raise DatasetError(f"{export.name}: has more than {_MOST_SPLITS} splits, which is taken for damage")
+                tables[split] = _Table(
+                    export, files.enter_context(TemporaryFile()), files.enter_context(TemporaryFile())
+                )
+            export.put(f"images/{split}/{picture.key}.{picture.suffix}", picture.data)
+            tables[split].add(picture)
+        for split, table in tables.items() or {_NO_SPLIT: _Table(export, io.BytesIO(), io.BytesIO())}.items():
+            export.put_chunks(f"annotations/instances_{split}.json", table.chunks())
 
 
 class _Table:

@@ -26,6 +26,7 @@ from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import count_dropped
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.pictures import Picture
+from synthkit.dataset.formats.splits import TRAIN, VAL, stated_split
 
 _SIZE_PX = (160, 288)
 _PROPORTION = 1.8  # of height to width
@@ -36,6 +37,7 @@ _CHUNK_BYTES = 1 << 20
 _OTHER_SIZE = "the images are not all 160x288: DeepPrivacy2's configurations need their resolution set"
 _DILATED = "samples without the layer 'mask' have the person's mask, dilated as FDH's are"
 _NO_SURFACE = "samples without the layers 'vertices' and 'e_mask' have no surface: load them without embedding"
+_MERGED = "images of the split {split!r} are in train, as FDH has only train and val"
 _SIDE_FILE = "embed_map.torch{which} is not written: put it beside the tars' folders"
 
 
@@ -49,7 +51,10 @@ def write(export: Export) -> None:
     with TemporaryFile() as train, TemporaryFile() as val, TemporaryFile() as lines:
         shards = {"train": _Shards(export, "train", train), "val": _Shards(export, "val", val)}
         for picture in export:
-            split = "val" if picture.meta.get("split") == "val" else "train"
+            stated = stated_split(picture.meta)
+            split = VAL if stated == VAL else TRAIN
+            if stated not in (TRAIN, VAL, None):
+                export.remark(_MERGED.format(split=stated))
             shards[split].add(_members(export, picture))
             entry = json.dumps({picture.key: _origin(picture, split)}, ensure_ascii=False)
             lines.write(entry[1:-1].encode() + b"\n")

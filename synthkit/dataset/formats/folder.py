@@ -12,7 +12,8 @@ from pathlib import Path
 from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.exporting import RECORD, Export
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
-from synthkit.dataset.formats.texts import images_below, split_of
+from synthkit.dataset.formats.splits import split_of
+from synthkit.dataset.formats.texts import images_below
 
 _SHOWN = 8
 

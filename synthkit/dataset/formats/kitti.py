@@ -7,7 +7,7 @@ in the camera's frame, radians.
 * ``training/image_2/NAME.png`` has its labels in ``training/label_2/NAME.txt``; an image without labels is one
   whose people are unknown. Images of the split ``test`` are in ``testing``.
 * People are ``Pedestrian`` and ``Person_sitting`` (kept as the attribute ``kitti_type``). ``DontCare`` regions
-  are left out.
+  are crowds, people with the attribute ``iscrowd``, both ways: nobody is to learn from them.
 * What is unknown is written as KITTI has it: -1 for truncation and sizes, 3 for occlusion, -1000 for places,
   -10 for angles.
 * ``occluded`` is 0 fully visible, 1 partly, 2 largely hidden. Where a person has no such attribute it comes
@@ -34,11 +34,13 @@ from synthkit.dataset.formats.labels import (
     clipped,
     count_dropped,
     ignored_remark,
+    is_crowd,
     role,
     upright_box,
 )
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.pictures import Picture
+from synthkit.dataset.formats.splits import TEST, TRAIN, listed_splits, stated_split
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
@@ -52,6 +54,8 @@ _UNKNOWN_3D = (-10.0, -1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0)  # alp
 _VISIBLE, _PARTLY_VISIBLE = 0.95, 0.5
 _TYPES = ("Pedestrian", "Person_sitting")
 _SPLITS = {"training": "train", "testing": "test"}
+_LISTS = "ImageSets"
+_LISTED = "the folder training holds the images of the splits {splits}; ImageSets/*.txt tell which are which"
 _NO_LABELS = "images whose people are unknown have no label file"
 _REENCODED = "JPEG images are stored anew as PNG, which programs for KITTI expect; no pixel changes"
 
@@ -78,6 +82,7 @@ def read(folder: Path) -> PhotoSource:
     if not listed:
         problems.append(f"{folder}: has no images in {_IMAGES}/")
     frames = []
+    lists = _lists(folder, digest, problems)
     keys = keys_for([path.relative_to(folder).as_posix() for _, path in listed])
     for key, (root, path) in zip(keys, listed, strict=True):
         try:
@@ -88,12 +93,22 @@ def read(folder: Path) -> PhotoSource:
         labels = (root / _LABELS / path.relative_to(root / _IMAGES)).with_suffix(".txt")
         people = _people(labels, photo.size_px, problems, ignored, digest) if labels.is_file() else None
         meta = {"split": _SPLITS[root.name]} if root != folder and root.name in _SPLITS else {}
+        if path.stem in lists and meta.get("split") != TEST:
+            meta = {"split": lists[path.stem]}
         frames.append(Frame(key, photo, people, meta=meta))
     if problems:
         raise told(folder, problems)
     unknown = sum(frame.people is None for frame in frames)
     remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
     return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*remarks, *ignored_remark(ignored)])
+
+
+def _lists(folder: Path, digest: Any, problems: list[str]) -> dict[str, str]:
+    try:
+        return listed_splits(folder / _LISTS, digest)
+    except ValueError as error:
+        problems.append(str(error))
+        return {}
 
 
 def _people(
@@ -111,9 +126,7 @@ def _people(
     people = []
     for number, fields in rows:
         name = fields[0]
-        if name.lower() == _DONT_CARE:
-            continue
-        if role(name) != PERSON:
+        if name.lower() != _DONT_CARE and role(name) != PERSON:
             ignored[name] += 1
             continue
         try:
@@ -135,6 +148,8 @@ def _person(fields: list[str], size_px: tuple[int, int]) -> Person:
         attributes["truncated"] = truncated
     if occluded in (0, 1, 2):
         attributes["occluded"] = int(occluded)
+    if fields[0].lower() == _DONT_CARE:
+        return Person(box_xyxy_px=box, attributes={"iscrowd": True})
     if fields[0].lower() == "person_sitting":
         attributes["kitti_type"] = "Person_sitting"
     space = (alpha, *rest[4:])
@@ -145,14 +160,21 @@ def _person(fields: list[str], size_px: tuple[int, int]) -> Person:
 
 def write(export: Export) -> None:
     """Put all images as PNG, each with its label file."""
+    splits: dict[str, list[str]] = {}
     for picture in export:
-        root = "testing" if picture.meta.get("split") == "test" else "training"
+        split = stated_split(picture.meta) or TRAIN
+        splits.setdefault(split, []).append(picture.key)
+        root = "testing" if split == TEST else "training"
         export.put(f"{root}/{_IMAGES}/{picture.key}.png", _png(export, picture))
         if picture.people is None:
             export.remark(_NO_LABELS)
             continue
         rows = [row for person in picture.people if (row := _row(export, person, picture.size_px))]
         export.put(f"{root}/{_LABELS}/{picture.key}.txt", "".join(rows).encode())
+    if set(splits) - {TRAIN, TEST}:  # folders do not tell them apart
+        for split, keys in splits.items():
+            export.put(f"{_LISTS}/{split}.txt", "".join(f"{key}\n" for key in keys).encode())
+        export.remark(_LISTED.format(splits=", ".join(sorted(set(splits) - {TEST}))))
 
 
 def _png(export: Export, picture: Picture) -> bytes:
@@ -178,6 +200,9 @@ def _row(export: Export, person: Person, size_px: tuple[int, int]) -> str | None
         export.dropped("people without a box in the image")
         return None
     count_dropped(export, person, {"box_xyxy_px", "attributes", "visible_fraction"})
+    if is_crowd(person):
+        values = " ".join(f"{value:.2f}" for value in (_UNKNOWN_3D[0], *edges, *_UNKNOWN_3D[1:]))
+        return f"DontCare {_UNKNOWN_RATIO:.2f} -1 {values}\n"
     kept = {"truncated", "occluded", "kitti_type", "kitti_3d"}
     if set(person.attributes) - kept:
         export.dropped("attributes")

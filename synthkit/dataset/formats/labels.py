@@ -15,6 +15,7 @@ from synthkit.dataset.formats.exporting import Export
 from synthkit.sample import Box, Person, RotatedBox
 
 PERSON, HEAD = "person", "head"
+CROWDS = "crowds, which would be taken for one person each"
 MAX_OBJECTS = 10_000
 """More in one image are taken for damage."""
 
@@ -89,6 +90,11 @@ def checked_rotated(values: Any, size_px: tuple[int, int], what: str) -> Rotated
     if w <= h and -90 <= degrees < 90:  # in the convention already: no digit is to change
         return RotatedBox(cx, cy, w, h, degrees)
     return RotatedBox.normalized(cx, cy, w, h, degrees)
+
+
+def is_crowd(person: Person) -> bool:
+    """Return whether this is no person but a region of people that are not told apart, to be ignored."""
+    return bool(person.attributes.get("iscrowd"))
 
 
 def clipped(box: Box, size_px: tuple[int, int]) -> Box | None:

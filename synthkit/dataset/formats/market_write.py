@@ -21,6 +21,7 @@ from synthkit.dataset.formats.bodies import NO_CROP, checked
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import count_dropped
 from synthkit.dataset.formats.pictures import Picture
+from synthkit.dataset.formats.splits import stated_split
 from synthkit.sample import Person
 
 _PLACES = {"train": "bounding_box_train", "query": "query"}
@@ -29,6 +30,8 @@ _NO_PERSON: Mapping[Any, int] = {"junk": -1, "distractor": 0}
 _LEAST_SHARE = 0.25  # of the image that the body's box covers in a crop
 _JPEG = "Market-1501's readers look for .jpg files only: PNG images were stored as JPEG, of quality {quality}"
 _NO_SPLIT = "images of no split are in the gallery, bounding_box_test"
+_GALLERIES = ("test", "gallery")
+_MERGED = "images of the split {split!r} are in the gallery, bounding_box_test: Market-1501 has no other place"
 _LABELS = "identities.json"
 
 
@@ -124,10 +127,12 @@ def _whole(value: Any, otherwise: int, highest: int) -> int:
 
 
 def _place(export: Export, picture: Picture) -> str:
-    split = picture.meta.get("split")
+    split = stated_split(picture.meta)
     if split is None:
         export.remark(_NO_SPLIT)
-    return _PLACES.get(split, _GALLERY) if isinstance(split, str) else _GALLERY
+    elif split not in _PLACES and split not in _GALLERIES:
+        export.remark(_MERGED.format(split=split))
+    return _GALLERY if split is None else _PLACES.get(split, _GALLERY)
 
 
 def _jpeg(export: Export, picture: Picture) -> bytes:

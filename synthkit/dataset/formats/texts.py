@@ -10,7 +10,6 @@ from pathlib import Path
 from synthkit.dataset.formats.photos import SUFFIXES
 
 _MAX_BYTES = 4_000_000
-SPLITS = ("train", "val", "valid", "test")
 
 
 def small_file(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
@@ -70,9 +69,3 @@ def images_below(folder: Path) -> Iterator[Path]:
             yield from images_below(path)
         elif path.suffix.lower() in SUFFIXES and path.is_file():
             yield path
-
-
-def split_of(name: str) -> dict[str, str]:
-    """Return ``{"split": ...}`` when a folder of a file's relative name is called like a split."""
-    parts = [part for part in name.split("/")[:-1] if part in SPLITS]
-    return {"split": "val" if parts[0] == "valid" else parts[0]} if parts else {}

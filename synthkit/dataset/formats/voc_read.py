@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ import attrs
 from synthkit.dataset.formats.base import told
 from synthkit.dataset.formats.labels import HEAD, MAX_OBJECTS, checked_box, ignored_remark, role, with_heads
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, below, keys_for
-from synthkit.dataset.formats.texts import images_below, numbers, small_file, split_of
+from synthkit.dataset.formats.splits import listed_splits, split_of
+from synthkit.dataset.formats.texts import images_below, numbers, small_file
 from synthkit.sample import Box, Person
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _PATTERNS = ("Annotations/*.xml", "annotations/*.xml", "*/Annotations/*.xml", "*.xml", "*/*.xml")
+_FOLDER = "annotations"
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("truncated", "difficult")
 _FROM_ZERO = "coordinates count from 0 here, not from 1 as in VOC: they are taken for edges of pixels"
@@ -77,6 +80,7 @@ def read(folder: Path) -> PhotoSource:
         except ValueError as error:
             problems.append(f"{one.path}: {error}")
         frames[one.photo.path] = Frame("", one.photo, people, meta=split_of(one.photo.name))
+    frames = _with_splits(frames, {one.photo.path: one.path for one in labels}, digest, problems)
     unlabelled = [] if problems else _unlabelled(folder, frames, problems)
     if problems:
         raise told(folder, problems)
@@ -87,6 +91,25 @@ def read(folder: Path) -> PhotoSource:
     if unlabelled:
         remarks.append(f"{len(unlabelled)} images have no XML file: their people are unknown")
     return PhotoSource("voc", folder, listed, digest.hexdigest(), remarks=[*remarks, *ignored_remark(ignored)])
+
+
+def _with_splits(
+    frames: Mapping[Path, Frame], labels: Mapping[Path, Path], digest: Any, problems: list[str]
+) -> dict[Path, Frame]:
+    """Return frames with the splits that the lists beside their label files tell."""
+    lists: dict[Path, Mapping[str, str]] = {}
+    found = {}
+    for path, frame in frames.items():
+        base = labels[path].parent.parent if labels[path].parent.name.lower() == _FOLDER else labels[path].parent
+        if base not in lists:
+            try:
+                lists[base] = listed_splits(base / "ImageSets" / "Main", digest)
+            except ValueError as error:
+                problems.append(str(error))
+                lists[base] = {}
+        split = lists[base].get(labels[path].stem)
+        found[path] = attrs.evolve(frame, meta={"split": split}) if split else frame
+    return found
 
 
 def _labels(folder: Path, path: Path, problems: list[str], ignored: Counter[str], digest: Any) -> _Labels | None:
@@ -136,7 +159,7 @@ def _root(data: bytes) -> Element:
 def _photo(folder: Path, labels: Path, root: Element) -> Photo:
     stated = root.findtext("size/width"), root.findtext("size/height")
     width, height = (None if text is None or text.strip() == "0" else numbers([text])[0] for text in stated)
-    base = labels.parent.parent if labels.parent.name.lower() == "annotations" else labels.parent
+    base = labels.parent.parent if labels.parent.name.lower() == _FOLDER else labels.parent
     places = [place for place in (base / "JPEGImages", base / "images", base) if place.is_dir()]
     names = [labels.stem + suffix for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))]
     listed = (root.findtext("filename") or "").strip()

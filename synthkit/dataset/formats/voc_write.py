@@ -8,16 +8,17 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import HEAD, PERSON, clipped, count_dropped, upright_box
+from synthkit.dataset.formats.labels import HEAD, PERSON, clipped, count_dropped, is_crowd, upright_box
 from synthkit.dataset.formats.pictures import Picture
-from synthkit.dataset.formats.texts import SPLITS
+from synthkit.dataset.formats.splits import TRAIN, stated_split
 from synthkit.sample import Box, Person
 
 _UNKNOWN = "images whose people are unknown have no XML file, and are in no list of images"
 _ROUNDED = "boxes are rounded outwards to whole pixels, as VOC has them"
 _LABEL_MAP = f"# label:color_rgb:parts:actions\n{PERSON}:::\n{HEAD}:::\n".encode()
 """Tells CVAT and Datumaro the classes; VOC's own twenty have no heads."""
-_HELD = ("truncated", "difficult", "pose")
+_HELD = ("truncated", "difficult", "pose", "iscrowd")
+_CROWDS = "crowds are marked as difficult, which evaluators pass over"
 _HAIR = 1e-3  # of a pixel: below the precision of a data set, no reason to take one more in
 
 
@@ -30,8 +31,7 @@ def write(export: Export) -> None:
             export.remark(_UNKNOWN)
             continue
         export.put(f"Annotations/{picture.key}.xml", _document(export, picture))
-        split = picture.meta.get("split")
-        splits.setdefault(split if isinstance(split, str) and split in SPLITS else "train", []).append(picture.key)
+        splits.setdefault(stated_split(picture.meta) or TRAIN, []).append(picture.key)
     export.put("labelmap.txt", _LABEL_MAP)
     for split, keys in splits.items():
         export.put(f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys).encode())
@@ -62,6 +62,8 @@ def _person(export: Export, root: Element, person: Person, size_px: tuple[int, i
         _object(export, root, PERSON, body, person.attributes, cut=body != box)
     if head is not None:
         _object(export, root, HEAD, head, {}, cut=head != person.head_box_xyxy_px)
+    if is_crowd(person):
+        export.remark(_CROWDS)
     count_dropped(export, person, {"box_xyxy_px", "head_box_xyxy_px", "attributes"})
     if set(person.attributes) - {*_HELD}:
         export.dropped("attributes")
@@ -73,7 +75,7 @@ def _object(export: Export, root: Element, name: str, box: Box, attributes: Any,
     _add(node, "name", name)
     _add(node, "pose", pose if isinstance(pose, str) and pose.isprintable() and pose else "Unspecified")
     _add(node, "truncated", int(bool(attributes.get("truncated")) or cut))
-    _add(node, "difficult", int(bool(attributes.get("difficult"))))
+    _add(node, "difficult", int(bool(attributes.get("difficult") or attributes.get("iscrowd"))))
     bounds = SubElement(node, "bndbox")
     left, top = (math.floor(value + _HAIR) for value in box[:2])
     right, bottom = (math.ceil(value - _HAIR) for value in box[2:])

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
@@ -17,12 +17,14 @@ import numpy as np
 from synthkit.dataset.formats.base import told
 from synthkit.dataset.formats.labels import HEAD, checked_box, ignored_remark, role, with_heads
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
-from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file, split_of
+from synthkit.dataset.formats.splits import KNOWN, split_name, split_of
+from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
 from synthkit.sample import Box, Person, RotatedBox
 
 _NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "labels/classes.txt")
 _YAML = (".yaml", ".yml")
 _MAX_YAML_BYTES = 100_000
+_YAML_KEYS = ("path", "names", "nc", "download")
 _MAX_BRACKETS = 20  # open at once: the parser's time grows with their square
 _LOOKED_AT = 500  # label files, to tell what the set holds
 _SLACK = 0.01  # of the image, for rounding
@@ -62,7 +64,7 @@ def read(form: str, columns: int, folder: Path) -> PhotoSource:
         DatasetError: telling everything that is wrong, each with file and line.
     """
     problems: list[str] = []
-    names = _names(folder, problems)
+    names, places = _names(folder, problems)
     reader = _Reader(columns, names, problems)
     paths = list(images_below(folder)) if folder.is_dir() else []
     if not paths:
@@ -79,7 +81,9 @@ def read(form: str, columns: int, folder: Path) -> PhotoSource:
         except ValueError as error:
             problems.append(str(error))
             continue
-        frames.append(Frame(key, photo, reader.people(labels, photo), meta=split_of(photo.name)))
+        place = PurePosixPath(photo.name).parent.as_posix()
+        meta = split_of(photo.name) or ({"split": places[place]} if place in places else {})
+        frames.append(Frame(key, photo, reader.people(labels, photo), meta=meta))
     if problems:
         raise told(folder, problems)
     unknown = sum(frame.people is None for frame in frames)
@@ -210,24 +214,24 @@ def _names_file(folder: Path) -> Path | None:
     return None
 
 
-def _names(folder: Path, problems: list[str]) -> dict[int, str]:
-    """Return the class names by number; what is wrong with them is noted."""
+def _names(folder: Path, problems: list[str]) -> tuple[dict[int, str], dict[str, str]]:
+    """Return the class names by number, and splits by folder; what is wrong with them is noted."""
     path = _names_file(folder)
     if path is None:
         problems.append(f"{folder}: has no class names; expected a data.yaml with, for example, 'names: [person]'")
-        return {}
+        return {}, {}
     try:
         data = small_file(path, _MAX_YAML_BYTES)
         if path.suffix not in _YAML:
-            return {n: " ".join(fields) for n, (_, fields) in enumerate(lines(data))}
+            return {n: " ".join(fields) for n, (_, fields) in enumerate(lines(data))}, {}
         return _yaml_names(data)
     except ValueError as error:
         problems.append(f"{path}: {error}")
-        return {}
+        return {}, {}
 
 
-def _yaml_names(data: bytes) -> dict[int, str]:
-    """Return ``names`` of a YAML file. Nothing else in it counts, and its paths are not followed.
+def _yaml_names(data: bytes) -> tuple[dict[int, str], dict[str, str]]:
+    """Return ``names`` of a YAML file, and the splits of its own by folder. Its paths are not followed.
 
     Raises:
         ValueError: when it is no YAML, or has no such list or table.
@@ -249,4 +253,7 @@ def _yaml_names(data: bytes) -> dict[int, str]:
     )
     if not pairs or not all(isinstance(n, int) and isinstance(name, str | int | float) for n, name in pairs):
         raise ValueError("has no 'names': expected a list of class names, or a table of numbers and names")
-    return {number: str(name) for number, name in pairs}
+    assert isinstance(table, dict)
+    others = {where: key for key, where in table.items() if isinstance(key, str) and isinstance(where, str)}
+    places = {where.rstrip("/"): split_name(key) for where, key in others.items() if key not in _YAML_KEYS}
+    return {number: str(name) for number, name in pairs}, {k: v for k, v in places.items() if v and v not in KNOWN}

@@ -6,16 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import clipped, count_dropped, upright_box
+from synthkit.dataset.formats.labels import CROWDS, clipped, count_dropped, is_crowd, upright_box
 from synthkit.dataset.formats.pictures import Picture
-from synthkit.dataset.formats.texts import SPLITS
+from synthkit.dataset.formats.splits import TEST, TRAIN, VAL, stated_split, validation_remark
 from synthkit.sample import Box, Person, RotatedBox
 
 _PERSON, _HEAD = 0, 1
 _DECIMALS = 8  # a hundred-thousandth of a pixel
 _UPRIGHT = "people without a rotated box have their upright one"
 _UNKNOWN = "images whose people are unknown have no label file; trainers take them for empty"
-_ONE_SPLIT = "there is one split: data.yaml names the same images for training and validation"
+_OTHER = "images of the split {split!r} are in a folder of their own, images/{split}"
 
 _Line = Callable[[Export, Person, tuple[int, int]], Sequence[float] | None]
 
@@ -41,6 +41,9 @@ def _write(export: Export, line: _Line) -> None:
             continue
         rows = []
         for person in picture.people:
+            if is_crowd(person):
+                export.dropped(CROWDS)
+                continue
             body = line(export, person, picture.size_px)
             head = _head(person, picture.size_px, line)
             heads |= head is not None
@@ -51,20 +54,27 @@ def _write(export: Export, line: _Line) -> None:
             kept = {"head_box_xyxy_px", "rotated_box" if line is _corners else "box_xyxy_px"}
             count_dropped(export, person, kept)
         export.put(f"labels/{split}/{picture.key}.txt", "".join(rows).encode())
-    if len(splits) == 1:
-        export.remark(_ONE_SPLIT)
-    export.put("data.yaml", _table(splits, heads).encode())
+    for split in sorted(splits - {TRAIN, VAL, TEST}):
+        export.remark(_OTHER.format(split=split))
+    training = _training(splits)
+    unvalidated = validation_remark(splits, training, "data.yaml")
+    if unvalidated:
+        export.remark(unvalidated)
+    export.put("data.yaml", _table(splits, training, heads).encode())
 
 
 def _split(picture: Picture) -> str:
     """Return which split a picture came from; training where it came from none."""
-    split = picture.meta.get("split")
-    return split if isinstance(split, str) and split in SPLITS else "train"
+    return stated_split(picture.meta) or TRAIN
 
 
-def _table(splits: set[str], heads: bool) -> str:
-    first = "train" if "train" in splits else min(splits)
-    places = {"train": first, "val": "val" if "val" in splits else first} | {name: name for name in splits}
+def _training(splits: set[str]) -> str:
+    """Return the split to train on: one for validation or test only where there is nothing else."""
+    return TRAIN if TRAIN in splits else min(splits, key=lambda split: (split in (VAL, TEST), split), default=TRAIN)
+
+
+def _table(splits: set[str], training: str, heads: bool) -> str:
+    places = {TRAIN: training, VAL: VAL if VAL in splits else training} | {name: name for name in splits}
     lines = [f"{name}: images/{split}\n" for name, split in sorted(places.items())]
     return "".join(lines) + "names:\n  0: person\n" + ("  1: head\n" if heads else "")
 

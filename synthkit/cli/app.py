@@ -262,20 +262,27 @@ def convert(
         int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every so many images, such as frames of a video.")] = 1,
+    person_class: Annotated[
+        list[str] | None,
+        typer.Option(help="Another class of IN that is people; may be repeated.", metavar="NAME"),
+    ] = None,
 ) -> None:
     """Turn labelled images of another format into a data set, or a data set into another format."""
     from synthkit.dataset import formats
 
+    classes = person_class or ()
     with on_terminal() as terminal:
         if to is None:
             made = formats.convert(
-                source, out, form=form, max_size_px=max_size, every=every, progress=terminal, tell=terminal.tell
-            )
+                source, out, form=form, max_size_px=max_size, every=every, person_classes=classes,
+                progress=terminal, tell=terminal.tell,
+            )  # fmt: skip
             result = f"converted: {made.path} ({len(made)} samples)"
         else:
             exported = formats.export(
-                source, out, to, form=form, max_size_px=max_size, every=every, progress=terminal, tell=terminal.tell
-            )
+                source, out, to, form=form, max_size_px=max_size, every=every, person_classes=classes,
+                progress=terminal, tell=terminal.tell,
+            )  # fmt: skip
             result = f"exported: {exported.path} ({exported.images} images)"
     typer.echo(result)
 

@@ -7,9 +7,10 @@ anything is written. ``convert`` makes a data set of it, ``export`` a set of ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from synthkit.config import nearest
 from synthkit.dataset import records, stores
@@ -92,6 +93,7 @@ def convert(
     form: str | None = None,
     max_size_px: int | None = None,
     every: int = 1,
+    person_classes: Collection[str] = (),
     workers: int = 0,
     progress: Progress = silent,
     tell: Callable[[str], None] | None = None,
@@ -102,6 +104,7 @@ def convert(
         source: its folder or file. out: where the data set goes. form: name of the format; None finds it out.
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
         every: take every so many samples of the source, such as frames of a video, the first included.
+        person_classes: names of classes that are people, besides person, people, pedestrian and human.
         workers: processes besides this one; 0 works here. tell: takes lines for the user: the format found,
             and what was ignored or assumed.
 
@@ -113,8 +116,8 @@ def convert(
     chosen = detect(source, form)
     if chosen is None:
         raise DatasetError(f"{source}: is a data set already; name a format to write it in (--to)")
-    opened = _opened(source, chosen, max_size_px, every, tell)
-    identity = {"convert": chosen.name, "max_size_px": max_size_px, **opened.identity}
+    opened = _opened(source, chosen, max_size_px, every, person_classes, tell)
+    identity = {"convert": chosen.name, "max_size_px": max_size_px, **opened.identity, **_named(person_classes)}
     writer = DatasetWriter(
         out,
         identity=identity,
@@ -129,6 +132,7 @@ def convert(
             "form": chosen.name,
             "max_size_px": max_size_px,
             "every": every,
+            "person_classes": list(person_classes),
             "spool": writer.spool.to_plain(),
         }
         job = JobSpec("synthkit.dataset.formats.job:ConvertJob", arguments)
@@ -151,6 +155,7 @@ def export(
     form: str | None = None,
     max_size_px: int | None = None,
     every: int = 1,
+    person_classes: Collection[str] = (),
     progress: Progress = silent,
     tell: Callable[[str], None] | None = None,
 ) -> Exported:
@@ -175,14 +180,20 @@ def export(
     chosen = detect(source, form)
     pictures: Pictures
     if chosen is None:
-        if max_size_px is not None or every != 1:
-            raise DatasetError(f"{source}: is a data set, which is exported as it is; omit size and 'every'")
+        if max_size_px is not None or every != 1 or person_classes:
+            raise DatasetError(
+                f"{source}: is a data set, which is exported as it is; omit --max-size, --every and --person-class"
+            )
         if tell:
             tell(f"{source}: synthkit (a data set)")
         pictures = DatasetPictures(source)
     else:
-        pictures = SourcePictures(source.resolve().name, chosen.name, _opened(source, chosen, max_size_px, every, tell))
-    made = exporting.export(target.name, target.write, pictures, out, {"max_size_px": max_size_px}, progress)
+        pictures = SourcePictures(
+            source.resolve().name, chosen.name, _opened(source, chosen, max_size_px, every, person_classes, tell)
+        )
+    made = exporting.export(
+        target.name, target.write, pictures, out, {"max_size_px": max_size_px, **_named(person_classes)}, progress
+    )
     if tell:
         for line in made.remarks:
             tell(line)
@@ -190,17 +201,26 @@ def export(
 
 
 def _opened(
-    source: Path, form: Format, max_size_px: int | None, every: int, tell: Callable[[str], None] | None
+    source: Path,
+    form: Format,
+    max_size_px: int | None,
+    every: int,
+    person_classes: Collection[str],
+    tell: Callable[[str], None] | None,
 ) -> Source:
     if every < 1:
         raise DatasetError(f"{source}: every {every} samples cannot be taken, expected 1 or more")
     if tell:
         tell(f"{source}: {form.name} ({form.summary})")
-    opened = form.open(source, max_size_px, every)
+    opened = form.open(source, max_size_px, every, person_classes)
     if tell:
         for line in opened.remarks:
             tell(line)
     return opened
+
+
+def _named(person_classes: Collection[str]) -> dict[str, Any]:
+    return {"person_classes": sorted(person_classes)} if person_classes else {}
 
 
 def _readable() -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -58,23 +58,32 @@ class Format:
         read: opens and checks a set, None when the format is only written; raises DatasetError telling
             everything that is wrong.
         write: puts all pictures of an export into the format, None when it is only read.
+        has_classes: whether objects have named classes; ``read`` then takes those that are people besides.
     """
 
     name: str
     summary: str
     recognises: Callable[[Path], bool]
-    read: Callable[[Path], Source] | None = None
+    read: Callable[..., Source] | None = None
     write: Callable[[Export], None] | None = None
+    has_classes: bool = False
 
-    def open(self, path: Path, max_size_px: int | None = None, every: int = 1) -> Source:
+    def open(
+        self, path: Path, max_size_px: int | None = None, every: int = 1, person_classes: Collection[str] = ()
+    ) -> Source:
         """Return the opened and checked set: every so many samples, with images of at most so many pixels a side.
 
+        Args:
+            person_classes: names of classes that are people, besides the usual ones.
+
         Raises:
-            DatasetError: when the format is only written, or telling everything that is wrong.
+            DatasetError: when the format is only written or has no classes, or telling everything that is wrong.
         """
         if self.read is None:
             raise DatasetError(f"{path}: format {self.name} is only written, not read")
-        source = self.read(path)
+        if person_classes and not self.has_classes:
+            raise DatasetError(f"{path}: format {self.name} names no classes; omit --person-class")
+        source = self.read(path, person_classes) if self.has_classes else self.read(path)
         if every > 1:
             source = ThinnedFiles(source, source, every) if isinstance(source, StoresImages) else Thinned(source, every)
         return source if max_size_px is None else Shrunk(source, max_size_px)

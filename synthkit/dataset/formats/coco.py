@@ -37,4 +37,4 @@ def _is_coco(path: Path) -> bool:
         return False
 
 
-FORMAT = Format("coco", "COCO JSON: boxes, masks and key points", recognises, read, write)
+FORMAT = Format("coco", "COCO JSON: boxes, masks and key points", recognises, read, write, has_classes=True)

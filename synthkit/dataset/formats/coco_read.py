@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,9 @@ from synthkit.dataset.formats.exporting import RECORD
 from synthkit.dataset.formats.labels import (
     HEAD,
     MAX_OBJECTS,
+    Classes,
     checked_box,
     checked_rotated,
-    ignored_remark,
-    role,
     with_heads,
 )  # fmt: skip
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, keys_for
@@ -47,7 +45,7 @@ def label_files(folder: Path) -> list[Path]:
     return []
 
 
-def read(folder: Path) -> PhotoSource:
+def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """Open a set.
 
     Raises:
@@ -58,17 +56,18 @@ def read(folder: Path) -> PhotoSource:
         folder = folder.parent.parent if folder.parent.name == "annotations" else folder.parent
     problems: list[str] = [] if files else [f"{folder}: has no annotations/*.json, and no *.json beside the images"]
     remarks: list[str] = []
-    ignored: Counter[str] = Counter()
+    classes = Classes(person_classes)
     digest = hashlib.sha256()
     frames: list[Frame] = []
     listed: dict[Path, Path] = {}
     for path in files:
-        labels = _Labels(folder, path, problems, remarks, ignored)
+        labels = _Labels(folder, path, problems, remarks, classes)
         for frame in labels.frames(digest):
             first = listed.setdefault(frame.photo.path, path)
             if first != path:
                 problems.append(f"{path}: lists {frame.photo.name}, which {first} lists too; keep one of the two")
             frames.append(frame)
+    problems += [] if problems else classes.problems(folder)
     if not frames and not problems:
         problems.append(f"{folder}: lists no images")
     if problems:
@@ -76,7 +75,7 @@ def read(folder: Path) -> PhotoSource:
     own = [frame.key for frame in frames]
     keys = own if all(own) and len(set(own)) == len(own) else keys_for([frame.photo.name for frame in frames])
     frames = [attrs.evolve(frame, key=key) for frame, key in zip(frames, keys, strict=True)]
-    return PhotoSource("coco", folder, frames, digest.hexdigest(), remarks=[*remarks, *ignored_remark(ignored)])
+    return PhotoSource("coco", folder, frames, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
 
 
 @attrs.frozen
@@ -89,11 +88,9 @@ class _Category:
 class _Labels:
     """One label file."""
 
-    def __init__(
-        self, folder: Path, path: Path, problems: list[str], remarks: list[str], ignored: Counter[str]
-    ) -> None:
+    def __init__(self, folder: Path, path: Path, problems: list[str], remarks: list[str], classes: Classes) -> None:
         self._folder, self._path = folder, path
-        self._problems, self._remarks, self._ignored = problems, remarks, ignored
+        self._problems, self._remarks, self._classes = problems, remarks, classes
         name = path.stem
         for task in TASKS:
             name = name.removeprefix(task)
@@ -163,7 +160,8 @@ class _Labels:
             if not isinstance(points, list) or not all(isinstance(name, str) for name in points):
                 self._problems.append(f"{where}: keypoints must be a list of names")
                 points = []
-            categories[entry["id"]] = _Category(role(entry["name"]), entry["name"], tuple(points) or coco_points.NAMES)
+            kind = self._classes.declare(entry["name"])
+            categories[entry["id"]] = _Category(kind, entry["name"], tuple(points) or coco_points.NAMES)
         return categories
 
     def _photo(self, entry: Any) -> tuple[str, Photo]:
@@ -213,8 +211,7 @@ class _Labels:
         category = categories.get(number) if _is_id(number) else None
         if category is None:
             raise ValueError(f"category_id {number!r:.80} is not among the categories")
-        if category.role is None:
-            self._ignored[category.name] += 1
+        if self._classes.met(category.name) is None:
             return name, None
         return name, category
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
+from collections.abc import Collection
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.bodies import DECIMALS, people_of
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, checked_rotated, ignored_remark, role
+from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, checked_rotated
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, key_of, keys_for
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
 from synthkit.sample import Person
@@ -56,18 +56,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read(folder: Path) -> PhotoSource:
+def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """Open a set.
 
     Raises:
         DatasetError: telling everything that is wrong, each with file and line.
     """
-    reader = _Reader(folder)
+    reader = _Reader(folder, Classes(person_classes))
     paths = list(images_below(folder)) if folder.is_dir() else []
     if not paths:
         reader.problems.append(f"{folder}: has no images (jpg, png)")
     names = [path.relative_to(folder).as_posix() for path in paths]
     frames = [reader.frame(key, path) for key, path in zip(keys_for(names), paths, strict=True)]
+    reader.problems += [] if reader.problems else reader.classes.problems(folder)
     if reader.problems:
         raise told(folder, reader.problems)
     unknown = sum(frame is not None and frame.people is None for frame in frames)
@@ -77,19 +78,18 @@ def read(folder: Path) -> PhotoSource:
         folder,
         [frame for frame in frames if frame is not None],
         reader.digest.hexdigest(),
-        remarks=[_ASSUMED, *remarks, *ignored_remark(reader.ignored)],
+        remarks=[_ASSUMED, *remarks, *reader.classes.remarks()],
     )
 
 
 class _Reader:
     """Reads images with their label files, and remembers what they hold."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self._folder, self.classes = folder, classes
         self._owners: dict[Path, Path] = {}
         self.problems: list[str] = []
         self.digest = hashlib.sha256()
-        self.ignored: Counter[str] = Counter()
 
     def frame(self, key: str, path: Path) -> Frame | None:
         """Return an image with its people, None when it is none; problems are noted."""
@@ -144,8 +144,7 @@ class _Reader:
             raise ValueError(
                 f"box around ({box.cx:g}, {box.cy:g}) lies outside the image of {size_px[0]}x{size_px[1]} pixels"
             )
-        if role(fields[0]) != PERSON:
-            self.ignored[fields[0]] += 1
+        if self.classes.met(fields[0]) != PERSON:
             return None
         return Person(rotated_box=box)
 
@@ -165,4 +164,4 @@ def write(export: Export) -> None:
         export.put(f"{place}.txt", "".join(rows).encode())
 
 
-FORMAT = Format("habbof", "HABBOF text files, rotated boxes", recognises, read, write)
+FORMAT = Format("habbof", "HABBOF text files, rotated boxes", recognises, read, write, has_classes=True)

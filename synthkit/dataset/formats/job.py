@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +17,16 @@ from synthkit.dataset.spool import SceneSpool
 class ConvertJob:
     """A source of another format and a spool, opened once per process."""
 
-    def __init__(self, source: str, form: str, max_size_px: int | None, every: int, spool: Mapping[str, Any]) -> None:
-        self._source = formats.find(Path(source), form).open(Path(source), max_size_px, every)
+    def __init__(
+        self,
+        source: str,
+        form: str,
+        max_size_px: int | None,
+        every: int,
+        spool: Mapping[str, Any],
+        person_classes: Sequence[str] = (),
+    ) -> None:
+        self._source = formats.find(Path(source), form).open(Path(source), max_size_px, every, person_classes)
         self._spool = SceneSpool.from_plain(spool)
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,11 @@ from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import (
     MAX_OBJECTS,
     PERSON,
+    Classes,
     checked_box,
     clipped,
     count_dropped,
-    ignored_remark,
     is_crowd,
-    role,
     upright_box,
 )
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
@@ -69,14 +68,14 @@ def recognises(folder: Path) -> bool:
     return bool(_roots(folder))
 
 
-def read(folder: Path) -> PhotoSource:
+def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """Open a set.
 
     Raises:
         DatasetError: telling everything that is wrong, each with file and line.
     """
     problems: list[str] = []
-    ignored: Counter[str] = Counter()
+    classes = Classes(person_classes)
     digest = hashlib.sha256()
     listed = [(root, path) for root in _roots(folder) for path in images_below(root / _IMAGES)]
     if not listed:
@@ -91,16 +90,17 @@ def read(folder: Path) -> PhotoSource:
             problems.append(str(error))
             continue
         labels = (root / _LABELS / path.relative_to(root / _IMAGES)).with_suffix(".txt")
-        people = _people(labels, photo.size_px, problems, ignored, digest) if labels.is_file() else None
+        people = _people(labels, photo.size_px, problems, classes, digest) if labels.is_file() else None
         meta = {"split": _SPLITS[root.name]} if root != folder and root.name in _SPLITS else {}
         if path.stem in lists and meta.get("split") != TEST:
             meta = {"split": lists[path.stem]}
         frames.append(Frame(key, photo, people, meta=meta))
+    problems += [] if problems else classes.problems(folder)
     if problems:
         raise told(folder, problems)
     unknown = sum(frame.people is None for frame in frames)
     remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
-    return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*remarks, *ignored_remark(ignored)])
+    return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
 
 
 def _lists(folder: Path, digest: Any, problems: list[str]) -> dict[str, str]:
@@ -112,7 +112,7 @@ def _lists(folder: Path, digest: Any, problems: list[str]) -> dict[str, str]:
 
 
 def _people(
-    path: Path, size_px: tuple[int, int], problems: list[str], ignored: Counter[str], digest: Any
+    path: Path, size_px: tuple[int, int], problems: list[str], classes: Classes, digest: Any
 ) -> tuple[Person, ...]:
     try:
         data = small_file(path)
@@ -126,8 +126,7 @@ def _people(
     people = []
     for number, fields in rows:
         name = fields[0]
-        if name.lower() != _DONT_CARE and role(name) != PERSON:
-            ignored[name] += 1
+        if name.lower() != _DONT_CARE and classes.met(name) != PERSON:
             continue
         try:
             people.append(_person(fields, size_px))
@@ -225,4 +224,4 @@ def _occlusion(person: Person) -> int:
     return 0 if person.visible_fraction >= _VISIBLE else 1 if person.visible_fraction >= _PARTLY_VISIBLE else 2
 
 
-FORMAT = Format("kitti", "KITTI object labels (image_2, label_2)", recognises, read, write)
+FORMAT = Format("kitti", "KITTI object labels (image_2, label_2)", recognises, read, write, has_classes=True)

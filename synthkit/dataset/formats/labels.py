@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -19,7 +20,9 @@ CROWDS = "crowds, which would be taken for one person each"
 MAX_OBJECTS = 10_000
 """More in one image are taken for damage."""
 
-_PERSON_NAMES = frozenset({"person", "pedestrian", "person_sitting"})
+_PERSON_NAMES = frozenset(
+    {"person", "persons", "people", "pedestrian", "pedestrians", "human", "humans", "person_sitting"}
+)
 _FIELDS: Mapping[str, str] = {
     "identity": "identities",
     "head_px": "head points",
@@ -32,24 +35,71 @@ _FIELDS: Mapping[str, str] = {
     "instance": "masks",
 }
 HULLS = "people without a box of what is seen of them have the upright box around their rotated box"
+_SHOWN = 10  # classes in a line
 _HEAD_INSIDE = 0.5  # share of a head's box that lies in its person's
 
 
-def role(class_name: str) -> str | None:
-    """Return ``PERSON`` or ``HEAD`` for the name of a class, None for what is not a person."""
-    name = class_name.strip().lower()
-    return PERSON if name in _PERSON_NAMES else HEAD if name == HEAD else None
+class Classes:
+    """Which classes of a set are people, and what was met of the others.
+
+    Args:
+        people: names of classes that are people besides those that anybody would take for some.
+    """
+
+    def __init__(self, people: Collection[str] = ()) -> None:
+        self._stated = {_plain(name) for name in people} - _PERSON_NAMES
+        self._assured = bool(people)
+        self._declared: set[str] = set()
+        self._met: set[str] = set()
+        self._ignored: Counter[str] = Counter()
+
+    def role(self, name: str) -> str | None:
+        """Return ``PERSON`` or ``HEAD`` for the name of a class, None for what is not a person."""
+        plain = _plain(name)
+        if plain in _PERSON_NAMES or plain in self._stated:
+            return PERSON
+        return HEAD if plain == HEAD else None
+
+    def declare(self, name: str) -> str | None:
+        """Return the role of a class that a set lists, whether or not it has objects of it."""
+        self._declared.add(_plain(name))
+        return self.role(name)
+
+    def met(self, name: str) -> str | None:
+        """Return the role of an object's class, and count what is left out."""
+        kind = self.role(name)
+        self._met.add(_plain(name))
+        if kind is None:
+            self._ignored[name] += 1
+        return kind
+
+    def problems(self, folder: Path) -> list[str]:
+        """Return what is wrong with the classes once all have been met: a set of others says nothing about people."""
+        found = self._met | self._declared
+        lines = []
+        missing = sorted(self._stated - found)
+        if missing:
+            known = f"it has {', '.join(map(repr, sorted(found)[:_SHOWN]))}" if found else "it names no classes"
+            lines.append(f"{folder}: has no class {', '.join(map(repr, missing))}; {known}")
+        if self._ignored and not self._assured and not any(map(self.role, found)):
+            lines.append(
+                f"{folder}: has no people, but objects of other classes: {self._listed()}; name those that are people"
+                " with --person-class NAME, or, if there is nobody, --person-class person"
+            )
+        return lines
+
+    def remarks(self) -> list[str]:
+        """Return the line that tells which classes were left out, if there were any."""
+        return [f"only people are read; ignored classes: {self._listed()}"] if self._ignored else []
+
+    def _listed(self) -> str:
+        most = sorted(self._ignored.items(), key=lambda item: (-item[1], item[0]))
+        shown = ", ".join(f"{name!r:.60} ({count})" for name, count in most[:_SHOWN])
+        return f"{shown} and {len(most) - _SHOWN} more" if len(most) > _SHOWN else shown
 
 
-def ignored_remark(ignored: Mapping[str, int]) -> list[str]:
-    """Return the line that tells which classes were left out, if there were any."""
-    if not ignored:
-        return []
-    most = Counter(ignored).most_common()
-    most.sort(key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{name!r:.60} ({count})" for name, count in most[:10])
-    more = f" and {len(most) - 10} more" if len(most) > 10 else ""
-    return [f"only people are read; ignored classes: {shown}{more}"]
+def _plain(name: str) -> str:
+    return name.strip().lower()
 
 
 def checked_box(edges: Sequence[Any], size_px: tuple[int, int], what: str) -> Box:

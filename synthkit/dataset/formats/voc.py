@@ -32,4 +32,4 @@ def recognises(folder: Path) -> bool:
     return False
 
 
-FORMAT = Format("voc", "Pascal VOC XML", recognises, read, write)
+FORMAT = Format("voc", "Pascal VOC XML", recognises, read, write, has_classes=True)

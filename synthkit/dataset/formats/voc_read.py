@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from synthkit.dataset.formats.base import told
-from synthkit.dataset.formats.labels import HEAD, MAX_OBJECTS, checked_box, ignored_remark, role, with_heads
+from synthkit.dataset.formats.labels import HEAD, MAX_OBJECTS, Classes, checked_box, with_heads
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, below, keys_for
 from synthkit.dataset.formats.splits import listed_splits, split_of
 from synthkit.dataset.formats.texts import images_below, numbers, small_file
@@ -56,19 +55,19 @@ class _Labels:
     objects: list[_Object]
 
 
-def read(folder: Path) -> PhotoSource:
+def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """Open a set.
 
     Raises:
         DatasetError: telling everything that is wrong, each with its file.
     """
     problems: list[str] = []
-    ignored: Counter[str] = Counter()
+    classes = Classes(person_classes)
     digest = hashlib.sha256()
     files = label_files(folder)
     if not files:
         problems.append(f"{folder}: has no Annotations/*.xml, and no *.xml beside the images")
-    labels = [found for path in files if (found := _labels(folder, path, problems, ignored, digest))]
+    labels = [found for path in files if (found := _labels(folder, path, problems, classes, digest))]
     one_based = all(min(edges[:2]) >= 1 for one in labels for edges in _all_edges(one.objects))
     frames: dict[Path, Frame] = {}
     for one in labels:
@@ -81,6 +80,7 @@ def read(folder: Path) -> PhotoSource:
             problems.append(f"{one.path}: {error}")
         frames[one.photo.path] = Frame("", one.photo, people, meta=split_of(one.photo.name))
     frames = _with_splits(frames, {one.photo.path: one.path for one in labels}, digest, problems)
+    problems += [] if problems else classes.problems(folder)
     unlabelled = [] if problems else _unlabelled(folder, frames, problems)
     if problems:
         raise told(folder, problems)
@@ -90,7 +90,7 @@ def read(folder: Path) -> PhotoSource:
     remarks = [] if one_based else [_FROM_ZERO]
     if unlabelled:
         remarks.append(f"{len(unlabelled)} images have no XML file: their people are unknown")
-    return PhotoSource("voc", folder, listed, digest.hexdigest(), remarks=[*remarks, *ignored_remark(ignored)])
+    return PhotoSource("voc", folder, listed, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
 
 
 def _with_splits(
@@ -112,7 +112,7 @@ def _with_splits(
     return found
 
 
-def _labels(folder: Path, path: Path, problems: list[str], ignored: Counter[str], digest: Any) -> _Labels | None:
+def _labels(folder: Path, path: Path, problems: list[str], classes: Classes, digest: Any) -> _Labels | None:
     """Return one file's objects, None when it is wrong; all that is wrong is noted."""
     try:
         data = small_file(path)
@@ -128,11 +128,8 @@ def _labels(folder: Path, path: Path, problems: list[str], ignored: Counter[str]
     objects = []
     for i, node in enumerate(nodes):
         try:
-            name = _text(node, "name")
-            kind = role(name)
-            if kind is None:
-                ignored[name] += 1
-            else:
+            kind = classes.met(_text(node, "name"))
+            if kind is not None:
                 objects.append(_object(node, kind))
         except ValueError as error:
             problems.append(f"{path}: object {i + 1}: {error}")

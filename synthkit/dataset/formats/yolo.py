@@ -32,11 +32,19 @@ def recognises_corners(folder: Path) -> bool:
     return columns_of(folder) == _CORNER_FIELDS
 
 
-FORMAT = Format("yolo", "YOLO text files, upright boxes", recognises, partial(read, "yolo", _BOX_FIELDS), write_boxes)
+FORMAT = Format(
+    "yolo",
+    "YOLO text files, upright boxes",
+    recognises,
+    partial(read, "yolo", _BOX_FIELDS),
+    write_boxes,
+    has_classes=True,
+)
 CORNERS_FORMAT = Format(
     "yolo-obb",
     "YOLO text files, rotated boxes by corners",
     recognises_corners,
     partial(read, "yolo-obb", _CORNER_FIELDS),
     write_corners,
+    has_classes=True,
 )

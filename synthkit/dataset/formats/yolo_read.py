@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 
 from synthkit.dataset.formats.base import told
-from synthkit.dataset.formats.labels import HEAD, checked_box, ignored_remark, role, with_heads
+from synthkit.dataset.formats.labels import HEAD, Classes, checked_box, with_heads
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.splits import KNOWN, split_name, split_of
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
@@ -54,7 +53,7 @@ def columns_of(folder: Path) -> int | None:
     return 0 if listed else None
 
 
-def read(form: str, columns: int, folder: Path) -> PhotoSource:
+def read(form: str, columns: int, folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """Open a set.
 
     Args:
@@ -65,7 +64,7 @@ def read(form: str, columns: int, folder: Path) -> PhotoSource:
     """
     problems: list[str] = []
     names, places = _names(folder, problems)
-    reader = _Reader(columns, names, problems)
+    reader = _Reader(columns, names, Classes(person_classes), problems)
     paths = list(images_below(folder)) if folder.is_dir() else []
     if not paths:
         problems.append(f"{folder}: has no images (jpg, png)")
@@ -84,21 +83,24 @@ def read(form: str, columns: int, folder: Path) -> PhotoSource:
         place = PurePosixPath(photo.name).parent.as_posix()
         meta = split_of(photo.name) or ({"split": places[place]} if place in places else {})
         frames.append(Frame(key, photo, reader.people(labels, photo), meta=meta))
+    problems += [] if problems else reader.classes.problems(folder)
     if problems:
         raise told(folder, problems)
     unknown = sum(frame.people is None for frame in frames)
     remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
     digest = hashlib.sha256(repr(names).encode() + reader.digest.digest())
-    return PhotoSource(form, folder, frames, digest.hexdigest(), remarks=[*remarks, *ignored_remark(reader.ignored)])
+    return PhotoSource(form, folder, frames, digest.hexdigest(), remarks=[*remarks, *reader.classes.remarks()])
 
 
 class _Reader:
     """Reads label files, and remembers what they hold."""
 
-    def __init__(self, columns: int, names: dict[int, str], problems: list[str]) -> None:
+    def __init__(self, columns: int, names: dict[int, str], classes: Classes, problems: list[str]) -> None:
         self._columns, self._names, self._problems = columns, names, problems
         self.digest = hashlib.sha256()
-        self.ignored: Counter[str] = Counter()
+        self.classes = classes
+        for name in names.values():
+            classes.declare(name)
 
     def people(self, path: Path, photo: Photo) -> tuple[Person, ...] | None:
         """Return the people of a label file, None when there is no such file; problems are noted."""
@@ -133,9 +135,8 @@ class _Reader:
         if number not in self._names:
             raise ValueError(f"class {number:g} is not among the {len(self._names)} names")
         name = self._names[int(number)]
-        kind = role(name)
+        kind = self.classes.met(name)
         if kind is None:
-            self.ignored[name] += 1
             return None
         if len(values) == 4:
             box = _upright(values, size_px)

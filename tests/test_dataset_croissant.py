@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from synthkit.cli.app import app
 from synthkit.dataset import CodecConfig, Dataset, DatasetWriter
+from synthkit.dataset import codec as codec_of
 from synthkit.dataset.metadata import FILE, Statement, croissant, describe
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.sample import Person, Sample, Sidecar, Skipped
@@ -227,7 +228,7 @@ def test_how_images_are_stored_is_told_as_far_as_it_is_known(tmp_path):
     describe(write(tmp_path / "encoded", [sample(0)], CONVERTED, codec=codec, identity=identity).path)
     assert table(Dataset.open(tmp_path / "encoded"))["rai:dataPreprocessingProtocol"] == [
         "1 images are stored as JPG.",
-        "JPEG images were written with quality 90.",
+        "Images that had to be compressed anew were written as JPEG with quality 90.",
         "Images were shrunk to at most 640 pixels a side.",
     ]
 
@@ -298,10 +299,83 @@ def test_a_mistyped_name_costs_no_file(rendered, tmp_path):
     kept.write_text("x")
     with pytest.raises(ConfigError, match=r"expected a name that ends in \.json"):
         describe(rendered.path, kept)
-    with pytest.raises(ConfigError, match="own record"):
-        describe(rendered.path, rendered.path / "dataset.json")
     assert kept.read_text() == "x"
-    assert Dataset.open(rendered.path).manifest.identity == {"seed": 7}
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "shards/000000.json", "shards/new.json", "mine.json", "a/b.json"])
+def test_no_record_of_a_data_set_is_written_over(rendered, tmp_path, name):
+    other = write(tmp_path / "other", [sample(0)])
+    for data in (rendered, other):
+        before = files(data.path)
+        with pytest.raises(ConfigError, match="is in the data set"):
+            describe(rendered.path, data.path / name)
+        link = tmp_path / f"link to {data.path.name}"
+        link.symlink_to(data.path)
+        with pytest.raises(ConfigError, match="is in the data set"):
+            describe(rendered.path, link / name)
+        assert files(data.path) == before
+    with pytest.raises(ConfigError, match="is in the data set"):
+        describe(rendered.path, other.path / FILE)
+    describe(rendered.path, rendered.path / FILE)
+    assert table(rendered)["distribution"][0]["contentUrl"] == "shards/000000.tar"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"conformsTo": "http://mlcommons.org/croissant/1.1"}', "[1", "", "\x00"])
+def test_a_file_of_somebody_else_is_not_written_over(rendered, tmp_path, text):
+    for kept, out in ((tmp_path / "mine.json", tmp_path / "mine.json"), (rendered.path / FILE, None)):
+        kept.write_text(text)
+        with pytest.raises(ConfigError, match="was not written by this command"):
+            describe(rendered.path, out)
+        assert kept.read_text() == text
+        kept.unlink()
+    for _ in range(2):  # what it wrote itself it writes again
+        assert not any("replaced" in line for line in describe(rendered.path, tmp_path / "mine.json").remarks)
+
+
+def test_replacing_a_description_of_other_content_is_told(tmp_path):
+    made = write(tmp_path / "set", [sample(n) for n in range(2)])
+    describe(made.path)
+    before = made.fingerprint
+    write(tmp_path / "set", [sample(n) for n in range(4)])
+    told = describe(made.path)
+    assert told.remarks[0].startswith(f"replaced a description of other content (sha256:{before})")
+    assert table(made)["identifier"] != f"sha256:{before}"
+    assert not any("replaced" in line for line in describe(made.path).remarks)
+
+
+def test_shards_may_be_told_at_the_address_where_they_are_published(rendered, tmp_path):
+    for base in ("https://example.org/data/set", "https://example.org/data/set/"):
+        describe(rendered.path, tmp_path / "c.json", base_url=base)
+        found = json.loads((tmp_path / "c.json").read_text())["distribution"]
+        assert found[0]["contentUrl"] == "https://example.org/data/set/shards/000000.tar"
+    for wrong in ("example.org", "ftp://example.org", "https://example.org/?set=", "https://example.org/#a", ""):
+        with pytest.raises(ConfigError, match="--base-url"):
+            describe(rendered.path, base_url=wrong)
+
+
+@pytest.mark.parametrize(("people", "labelled"), [(None, 0), ((), 2)])
+def test_labels_are_told_of_where_there_are_some(tmp_path, people, labelled):
+    meta = {"source": {"format": "images", "file": "a.jpg"}, "licence": "not stated"}
+    data = write(tmp_path / "set", [sample(n, meta=meta, people=people) for n in range(2)], CONVERTED)
+    describe(data.path)
+    told = table(data).get("rai:dataAnnotationProtocol", "")
+    assert ("Labels of 2 converted images" in told) == bool(labelled)
+    assert ("taken over" in told) == bool(labelled)
+
+
+def test_nothing_is_told_of_the_quality_of_what_was_not_compressed(tmp_path):
+    """A set of PNG may hold its source's JPEG images, of whose quality nothing is known."""
+    stored = codec_of.encode(sample(0), CodecConfig(image_format="jpg", jpeg_quality=40))
+    with DatasetWriter(tmp_path / "set", identity={"convert": "yolo"}, notes=CONVERTED, scenes=1) as writer:
+        writer.spool.put_encoded(0, [stored])
+        writer.finished(0)
+        writer.finalise()
+    describe(tmp_path / "set")
+    assert table(Dataset.open(tmp_path / "set"))["rai:dataPreprocessingProtocol"] == ["1 images are stored as JPG."]
 
 
 def test_without_mlcroissant_it_says_what_to_install(rendered, monkeypatch):

@@ -19,8 +19,8 @@ from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.tools.plots import write_plots
 from synthkit.dataset.tools.stats import rows, stats
 from synthkit.dataset.tools.view import Shown, outline, view
-from synthkit.errors import ConfigError
-from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Skipped
+from synthkit.errors import ConfigError, DatasetError
+from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Sidecar, Skipped
 
 COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
@@ -180,6 +180,33 @@ def test_outlines_run_along_the_pixels_edges():
 def test_only_html_is_written(tmp_path):
     with pytest.raises(ConfigError, match=r"ends in \.html"):
         view(write(tmp_path / "set", [empty()]), tmp_path / "thesis.txt")
+
+
+def test_a_page_of_somebody_else_and_a_data_set_are_left_alone(tmp_path):
+    folder = write(tmp_path / "set", [empty()])
+    out = tmp_path / "mine.html"
+    out.write_text("<title>synthkit view</title>")
+    with pytest.raises(ConfigError, match="was not written by this command"):
+        view(folder, out)
+    assert out.read_text() == "<title>synthkit view</title>"
+    for inside in (folder / "page.html", folder / "shards" / "page.html", folder / "new" / "page.html"):
+        with pytest.raises(ConfigError, match="is in the data set"):
+            view(folder, inside)
+    for plots in (folder, folder / "plots"):
+        with pytest.raises(ConfigError, match=r"--plots .* is in the data set"):
+            write_plots(stats(folder), plots)
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset.json", "shards", "shards.npz"]
+    view(folder, tmp_path / "ours.html")
+    before = (tmp_path / "ours.html").read_bytes()
+    view(folder, tmp_path / "ours.html")
+    assert (tmp_path / "ours.html").read_bytes() == before
+
+
+def test_a_set_of_sidecars_is_a_line(tmp_path):
+    folder = write(tmp_path / "found", [Sidecar(key="k", people=[], layers={"instances": np.zeros((8, 8), np.uint8)})])
+    with pytest.raises(DatasetError, match="has no images to show: it is a set of sidecars"):
+        view(folder, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_the_numbers(tmp_path):

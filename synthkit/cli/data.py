@@ -203,6 +203,12 @@ def describe(
     url: Annotated[str | None, typer.Option(help="Its page.", metavar="URL")] = None,
     date: Annotated[str | None, typer.Option(help="Day of publication.", metavar="YYYY-MM-DD")] = None,
     version: Annotated[str | None, typer.Option(help="Its version.", metavar="MAJOR.MINOR.PATCH")] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address at which the data set's folder is published. [default: beside the file]", metavar="URL"
+        ),
+    ] = None,
 ) -> None:
     """Write Croissant metadata of a data set, with responsible-AI fields: what the records know, and what you state."""
     from synthkit.dataset import metadata
@@ -212,7 +218,7 @@ def describe(
         url=url, date=date, version=version,
     )  # fmt: skip
     with on_terminal() as shown:
-        made = metadata.describe(source, out, statement, progress=shown)
+        made = metadata.describe(source, out, statement, base_url=base_url, progress=shown)
     for remark in made.remarks:
         typer.echo(remark, err=True)
     typer.echo(f"described: {made.location} ({made.samples} samples in {made.shards} shards)")

@@ -25,11 +25,13 @@ from typing import Any
 
 import attrs
 
-from synthkit.dataset import records, storage, stores
+from synthkit.dataset import description, records, storage, stores
+from synthkit.dataset.limits import MAX_TABLE_BYTES
 from synthkit.dataset.metadata import files, responsible
 from synthkit.dataset.metadata.known import Known
-from synthkit.dataset.metadata.statement import Statement
+from synthkit.dataset.metadata.statement import Statement, is_base
 from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools.outputs import check_file
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import Progress, silent
 
@@ -80,6 +82,7 @@ def describe(
     out: Path | None = None,
     statement: Statement | None = None,
     *,
+    base_url: str | None = None,
     progress: Progress = silent,
 ) -> Described:
     """Write a data set's Croissant file.
@@ -87,19 +90,23 @@ def describe(
     Args:
         location: the set. out: the file; None is ``croissant.json`` beside ``dataset.json``.
         statement: what the user knows besides; it goes into the file and not into the records.
+        base_url: the address at which the set's folder is published; None: the shards lie as they do here.
 
     Raises:
-        ConfigError: when ``out`` is not named as JSON. DatasetError: when the set cannot be read, has no
-            records, or its description does not conform. SynthkitError: when mlcroissant is not installed.
+        ConfigError: when ``out`` is not named as JSON, lies in a data set (this one's ``croissant.json``
+            may), or is a file of somebody else; when ``base_url`` is no address. DatasetError: when the set
+            cannot be read, has no records, or its description does not conform. SynthkitError: when
+            mlcroissant is not installed.
     """
-    if out is not None and out.suffix.lower() not in (".json", ".jsonld"):  # a mistyped name must not cost a file
-        raise ConfigError([f"--out {out}: expected a name that ends in .json"])
     data = Dataset.open(location)
-    if out is not None and out.resolve() == Path(data.store.where(records.MANIFEST)).resolve():
-        raise ConfigError([f"--out {out}: is the data set's own record; choose another name"])
+    before = _before(data, out)
+    if base_url is not None and not is_base(base_url):
+        raise ConfigError([f"--base-url {base_url!r}: expected an address that begins with https:// or http://,"
+                           " without ? and #"])  # fmt: skip
     _mlcroissant()  # missing, it is told of before the work
     known = Known.of(data, progress=progress)
-    table = document(known, statement or Statement(), _prefix(data, out))
+    prefix = _prefix(data, out) if base_url is None else f"{base_url.rstrip('/')}/"
+    table = document(known, statement or Statement(), prefix)
     text = records.pretty(table)
     warnings = check(text, data.location)
     if out is None:
@@ -109,7 +116,11 @@ def describe(
             out.parent.mkdir(parents=True, exist_ok=True)
         storage.write_atomically(out, [text])
     where = data.store.where(FILE) if out is None else str(out)
-    return Described(where, len(data), len(known.records), (*_lacking(table), *warnings))
+    replaced = [f"replaced a description of other content ({before}): the set has grown or changed since"]
+    outdated = before not in (None, table["identifier"])
+    return Described(
+        where, len(data), len(known.records), (*(replaced if outdated else ()), *_lacking(table), *warnings)
+    )
 
 
 def document(known: Known, statement: Statement, prefix: str) -> dict[str, Any]:
@@ -184,6 +195,39 @@ def _quiet() -> Iterator[None]:
 def _lacking(table: dict[str, Any]) -> list[str]:
     lacking = [f"{name} ({option})" for name, option in _OPTIONS.items() if name not in table]
     return [f"not stated: {', '.join(lacking)}; a complete Croissant file has them"] if lacking else []
+
+
+def _before(data: Dataset, out: Path | None) -> str | None:
+    """Return what the file that is to be replaced identifies, None when there is none.
+
+    Raises:
+        ConfigError: when the file may not be written.
+    """
+    own = None if stores.is_url(data.location) else data.path / FILE
+    if out is None:
+        where, size = data.store.where(FILE), data.store.size(FILE)
+        identified = None if size is None else _identified(stores.read_whole(data.store, FILE, MAX_TABLE_BYTES))
+        if size is not None and identified is None:
+            raise ConfigError([f"{where}: was not written by this command; give another place with --out"])
+        return identified
+    if out.suffix.lower() not in (".json", ".jsonld"):
+        raise ConfigError([f"--out {out}: expected a name that ends in .json"])
+    check_file(out, "--out", lambda text: _identified(text) is not None, allowed=own)
+    with storage.disk_errors(out):
+        return _identified(out.read_bytes()) if out.exists() else None
+
+
+def _identified(text: bytes) -> str | None:
+    """Return the ``identifier`` in a file that ``describe`` wrote, None for any other file."""
+    try:
+        table = description.load(text)
+    except ValueError:
+        return None
+    if not isinstance(table, dict) or table.get("conformsTo") != list(CONFORMS_TO):
+        return None
+    found = table.get("identifier")
+    ours = isinstance(found, str) and found.startswith("sha256:") and "prov:wasGeneratedBy" in table
+    return found if ours else None
 
 
 def _prefix(data: Dataset, out: Path | None) -> str:

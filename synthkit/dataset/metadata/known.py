@@ -29,7 +29,8 @@ class Samples:
         images: how many have an image, by suffix. layers: how many have a layer, by suffix (``NAME.png``).
         key_lengths: of all keys, in characters. licences: samples by the licence they state.
         ingredients: ``WHAT: LICENCE`` of what went into samples. formats: samples by the format they were
-            converted from. backgrounds: samples with a photo of a room behind the people.
+            converted from; labelled: those of which people, or that nobody is there, are stated.
+        backgrounds: samples with a photo of a room behind the people.
     """
 
     images: collections.Counter[str] = attrs.field(factory=collections.Counter)
@@ -38,10 +39,13 @@ class Samples:
     licences: collections.Counter[str] = attrs.field(factory=collections.Counter)
     ingredients: set[str] = attrs.field(factory=set)
     formats: collections.Counter[str] = attrs.field(factory=collections.Counter)
+    labelled: collections.Counter[str] = attrs.field(factory=collections.Counter)
     backgrounds: collections.Counter[str] = attrs.field(factory=collections.Counter)
 
-    def add(self, entry: Entry, meta: Plain) -> None:
-        """Count one sample."""
+    def add(self, entry: Entry, table: Plain) -> None:
+        """Count one sample by its place and its description."""
+        meta = table.get("meta")
+        meta = meta if isinstance(meta, Mapping) else {}
         self.key_lengths.add(len(entry.key))
         for suffix, _, _ in entry.members:
             if suffix in codec.IMAGE_SUFFIXES:
@@ -57,6 +61,7 @@ class Samples:
         source = meta.get("source")
         if isinstance(source, Mapping) and isinstance(source.get("format"), str):
             self.formats[source["format"]] += 1
+            self.labelled[source["format"]] += isinstance(table.get("people"), list)
         if isinstance(meta.get(BACKGROUND), str):
             self.backgrounds[meta[BACKGROUND]] += 1
 
@@ -90,9 +95,9 @@ class Known:
             )
         records = [record for record in map(data.record, range(len(data.shards))) if record is not None]
         samples, total = Samples(), len(data)
-        for done, (entry, meta) in enumerate(_described(data)):
+        for done, (entry, table) in enumerate(_described(data)):
             progress("describe", done, total)
-            samples.add(entry, meta)
+            samples.add(entry, table)
         progress("describe", total, total)
         return cls(data, data.manifest, records, tuple(_all_notes(data.manifest.notes)), samples)
 
@@ -149,13 +154,13 @@ class Known:
 
 
 def _described(data: Dataset) -> Iterator[tuple[Entry, Plain]]:
-    """Yield each sample's place and its ``meta``, reading the descriptions alone."""
+    """Yield each sample's place and its description, reading no other member."""
     for n, shard in enumerate(data.shards):
         for entry in data.index(n).entries():
-            yield entry, _meta(data, data.where(n), shard.name, entry)
+            yield entry, _table(data, data.where(n), shard.name, entry)
 
 
-def _meta(data: Dataset, where: str, tar: str, entry: Entry) -> Plain:
+def _table(data: Dataset, where: str, tar: str, entry: Entry) -> Plain:
     place = next(((offset, size) for suffix, offset, size in entry.members if suffix == codec.JSON_SUFFIX), None)
     if place is None:
         return {}
@@ -163,8 +168,7 @@ def _meta(data: Dataset, where: str, tar: str, entry: Entry) -> Plain:
         table = description.load(data.store.read_at(tar, *place))
     except ValueError as error:
         raise DatasetError(f"{where}: sample {entry.key} cannot be read: {error}; see 'synthkit verify'") from None
-    meta = table.get("meta") if isinstance(table, dict) else None
-    return meta if isinstance(meta, dict) else {}
+    return table if isinstance(table, dict) else {}
 
 
 def _all_notes(notes: Plain) -> Iterator[Plain]:

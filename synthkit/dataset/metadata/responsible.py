@@ -20,7 +20,6 @@ from synthkit.dataset.metadata.known import Known, Plain
 
 _MOST_REASONS = 20
 _LABELLING = ("renderer", "detector")  # kinds of stages that make labels
-_ENCODING = ("component", "convert")  # in the identity of sets whose images were encoded for them, not copied
 _FOLDERS = re.compile(r"(?<![\w/\\:.])(?:~|[A-Za-z]:|\.\.?)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
 _TOLD_OF_STAGES = ("revision", "config_sha256", "checkpoint_sha256", "seed", "config")
 
@@ -103,8 +102,12 @@ def _preprocessing(known: Known) -> list[str]:
     notes, identity = known.manifest.notes, known.manifest.identity
     counted = sorted(known.samples.images.items())
     lines = [f"{count} images are stored as {suffix.upper()}." for suffix, count in counted]
-    if "jpg" in known.samples.images and any(word in identity for word in _ENCODING):
-        lines.append(f"JPEG images were written with quality {known.manifest.codec.jpeg_quality}.")
+    quality = known.manifest.codec.jpeg_quality
+    if "jpg" in known.samples.images and known.manifest.codec.image_format == "jpg":
+        if "component" in identity:
+            lines.append(f"JPEG images were written with quality {quality}.")
+        elif "convert" in identity:  # the others keep their source's compressed bytes, of which nothing is recorded
+            lines.append(f"Images that had to be compressed anew were written as JPEG with quality {quality}.")
     largest = identity.get("max_size_px")
     if largest:
         lines.append(f"Images were shrunk to at most {largest} pixels a side.")
@@ -121,8 +124,11 @@ def _annotation(known: Known) -> str:
     lines = []
     if known.stages("renderer"):
         lines.append("Labels of rendered images are computed from the rendered scene; nobody drew them.")
-    if known.conversions:
-        lines.append("Labels of converted images were taken over from their source; who made them is not recorded.")
+    if known.samples.labelled.total():
+        lines.append(
+            f"Labels of {known.samples.labelled.total()} converted images were taken over from their source;"
+            " who made them is not recorded."
+        )
     return " ".join(lines)
 
 

@@ -70,6 +70,11 @@ class Statement:
         return {key: value for key, value in stated.items() if value is not None}
 
 
+def is_base(text: str) -> bool:
+    """Return whether a text is an address that names of files can be put behind."""
+    return _is_url(text) and not set(text) & set("?#")
+
+
 def _license(text: str) -> str:
     return text if _is_url(text) else f"https://spdx.org/licenses/{text}.html"
 

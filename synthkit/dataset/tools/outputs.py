@@ -47,12 +47,12 @@ def check_file(out: Path, option: str, ours: Callable[[bytes], bool], *, allowed
 
 
 def check_folder(out: Path, option: str, *, allowed: Path | None = None) -> None:
-    """Check that a path is not inside a data set.
+    """Check that a path is neither a data set nor inside one.
 
     Raises:
         ConfigError: when it is.
     """
-    holder = holding(out)
+    holder = holding(out / records.MANIFEST)
     if holder is not None and (allowed is None or _real(out) != _real(allowed)):
         raise ConfigError([f"{option} {out}: is in the data set {holder}, which holds its own records only;"
                            " choose another place"])  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthkit.dataset import storage
+from synthkit.dataset.tools.outputs import check_folder
 from synthkit.dataset.tools.stats import SECTORS, Spread, Stats
 from synthkit.errors import SynthkitError
 from synthkit.report.plots import PALETTE
@@ -27,8 +28,10 @@ def write_plots(found: Stats, folder: Path) -> list[Path]:
     """Write the plots of a set's numbers as PNG files, those of which something is known; return their paths.
 
     Raises:
-        SynthkitError: when matplotlib is not installed. DatasetError: when the folder cannot be written.
+        SynthkitError: when matplotlib is not installed. ConfigError: when the folder is in a data set.
+            DatasetError: when it cannot be written.
     """
+    check_folder(folder, "--plots")
     try:
         import matplotlib  # noqa: F401 - asked for before anything is written
     except ImportError:

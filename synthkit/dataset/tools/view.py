@@ -17,15 +17,18 @@ from PIL import Image
 
 import synthkit
 from synthkit.config import setting
-from synthkit.dataset import description, storage
+from synthkit.dataset import codec, description, storage
 from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools.outputs import check_file
 from synthkit.dataset.tools.truth import INSTANCES
-from synthkit.errors import ConfigError, SynthkitError
+from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import Progress, silent
 from synthkit.report.drawing import encode
 from synthkit.sample import Layer, Person, Sample
 from synthkit.seeds import Seeds
 
+_GENERATOR = '<meta name="generator" content="synthkit view">'  # known by it, a page may be written anew
+_HEAD_BYTES = 4096  # of a page: its generator is named in them
 _DECIMALS = 1
 _QUALITY = 84
 _SIDES = ("left", "right")
@@ -56,17 +59,23 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
     The page needs nothing but itself: pictures are embedded, and its policy forbids it the network.
 
     Raises:
-        ConfigError: when ``out`` is not named as HTML. DatasetError: when the set cannot be read.
+        ConfigError: when ``out`` is not named as HTML, lies in a data set, or is a page of somebody else.
+        DatasetError: when the set cannot be read, or is one of sidecars.
         SynthkitError: when jinja2 is not installed.
     """
     shown = shown or Shown()
-    if out.suffix.lower() not in (".html", ".htm"):  # a mistyped name must not cost the file that has it
+    if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError([f"--out {out}: expected a name that ends in .html"])
+    check_file(out, "--out", lambda page: _GENERATOR.encode() in page[:_HEAD_BYTES])
     try:
         import jinja2
     except ImportError:
         raise SynthkitError("the gallery needs jinja2: pip install 'synthkit-core[report]'") from None
     data = Dataset.open(path, layers=(INSTANCES,))
+    if not set(codec.IMAGE_SUFFIXES) & data.members(0)[1].keys():
+        raise DatasetError(
+            f"{data.location}: has no images to show: it is a set of sidecars; view the set it belongs to"
+        )
     chosen = _chosen(len(data), shown)
     items = []
     for n, index in enumerate(chosen):
@@ -87,6 +96,7 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
         script=script,
         policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
         version=synthkit.__version__,
+        generator=_GENERATOR,
     )
     with storage.disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from synthkit.errors import DatasetError
 SPLIT = "split"
 """Key of ``Sample.meta`` that names the split a sample is in; writers of other formats go by it."""
 
-_SAME = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 _QUERY = "query"  # of sets for re-identification: the part of the test images that is looked for in the others
 
 
@@ -40,11 +39,6 @@ def restated(members: Mapping[str, bytes], prefix: str, split: str | None, *, wh
         new["sequence"] = prefix + table["sequence"]
     meta = _in_split(table.get("meta", {}), split)
     return _changed(text, table, {**new, "meta": meta} if meta else new)
-
-
-def canonical(part: str) -> str:
-    """Return a part's name as the formats call it: train, val or test, where it is one of these."""
-    return _SAME.get(part.lower(), part.lower() if part.lower() in ("train", "val", "test") else part)
 
 
 def _in_split(meta: Any, split: str | None) -> Any:

@@ -13,13 +13,13 @@ from typing import Literal, cast, get_args
 import attrs
 
 from synthkit.config import nearest
+from synthkit.dataset.formats.splits import split_name
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.stores import is_url
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.allotment import allot
 from synthkit.dataset.tools.copying import Origin, Pick
 from synthkit.dataset.tools.outputs import check_apart
-from synthkit.dataset.tools.restating import canonical
 from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
@@ -134,7 +134,7 @@ def split(
         part = below(out, name)
         notes = copying.inherited(data, part, split={**asked, **counted, "part": name})
         made[name] = copying.copy(
-            [Origin(data, split=canonical(name))], [places[n] for n in members[name]], part, identity=identity,
+            [Origin(data, split=split_name(name))], [places[n] for n in members[name]], part, identity=identity,
             notes=notes, verb=f"split {name}", workers=workers, progress=progress,
         )  # fmt: skip
     return Split(made, len(groups))

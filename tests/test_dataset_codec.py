@@ -16,7 +16,7 @@ from PIL import Image
 from synthkit.camera import FisheyeCamera, looking_down
 from synthkit.dataset import CodecConfig, codec, description
 from synthkit.errors import DatasetError
-from synthkit.sample import Keypoint, Person, RotatedBox, Sample
+from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Sidecar
 
 PNG = CodecConfig()
 numbers = st.floats(-5000, 5000, allow_subnormal=False)
@@ -284,6 +284,58 @@ def test_decompression_bombs_are_refused():
     for members in ({"png": bomb}, {"png": picture_bytes(), "mask.png": bomb}):
         with pytest.raises(DatasetError, match=r"refused|damaged"):
             codec.decode("k", members, where="some.tar")
+
+
+BOMB = picture_bytes("L", (8000, 9990))
+LAYER_BOMBS = {
+    "layers larger than the image": (
+        {"png": picture_bytes(), "a.png": BOMB, "b.png": BOMB},
+        r"layer 'a' is of \(8000, 9990\) pixels, the image of \(4, 4\)",
+    ),
+    "many layers": (
+        {"png": picture_bytes(), **{f"l{n}.png": picture_bytes("L") for n in range(codec.MAX_LAYERS + 1)}},
+        "65 layers are refused, at most 64",
+    ),
+    "large layers of a sidecar": (
+        {f"l{n}.png": BOMB for n in range(5)},
+        "layers of 399600000 pixels in all are refused, at most 320000000",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYER_BOMBS)
+def test_no_layer_is_unpacked_of_too_many_or_too_large_ones(monkeypatch, name):
+    members, message = LAYER_BOMBS[name]
+    monkeypatch.setattr(codec, "decode_layer", lambda *_: pytest.fail("a layer was unpacked"))
+    decode = codec.decode if "png" in members else codec.decode_sidecar
+    with pytest.raises(DatasetError, match=rf"some\.tar: (sample|sidecar) k cannot be read: {message}"):
+        decode("k", members, where="some.tar")
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        (lambda: Sample("k", plane(90, 90, 3)), "an image of 90x90 pixels is refused"),
+        (lambda: Sidecar("k", layers={"a": plane(90, 90)}), "an image of 90x90 pixels is refused"),
+        (lambda: Sidecar("k", layers={f"l{n}": plane(80, 99) for n in range(5)}), "layers of 39600 pixels in all"),
+        (lambda: blank(layers={f"l{n}": plane(4, 4) for n in range(65)}), "65 layers are refused"),
+    ],
+)
+def test_what_is_too_large_to_be_read_is_not_written(monkeypatch, sample, message):
+    monkeypatch.setattr(codec.images, "MAX_PIXELS", 8000)
+    monkeypatch.setattr(codec, "MAX_LAYER_PIXELS", 32_000)
+    with pytest.raises(DatasetError, match=f"sample k: cannot be stored: {message}"):
+        codec.encode(sample(), PNG)
+
+
+def test_a_sidecar_may_hold_as_many_pixels_as_is_read():
+    sidecar = Sidecar("k", layers={f"l{n}": plane(20, 30) for n in range(codec.MAX_LAYERS)})
+    encoded = codec.encode(sidecar, PNG)
+    assert len(codec.decode_sidecar("k", dict(encoded.members), where="t").layers) == codec.MAX_LAYERS
+
+
+def plane(*shape):
+    return np.zeros(shape, np.uint8)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "CMYK", "I;16"])

@@ -12,7 +12,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
@@ -34,6 +34,9 @@ _NPY_HEADER = re.compile(
     rb"'shape': \(((?:\d{1,15}, ?)*\d{0,15})\),? ?\}\s*"
 )
 _MAX_NPY_HEADER_BYTES = 10_000
+
+MAX_LAYERS = 64  # of one sample
+MAX_LAYER_PIXELS = 4 * images.MAX_PIXELS  # of all PNG layers of one sample; an npy is as large as its file
 
 
 @attrs.frozen
@@ -67,11 +70,13 @@ def encode(sample: Sample | Sidecar, config: CodecConfig, stored: tuple[str, byt
     try:
         text = description.to_json(sample)
         if isinstance(sample, Sample):
+            images.checked_size(*sample.size_px)
             suffix, image = stored or (config.image_format, _image_bytes(sample.image, config))
             members.append((suffix, image))
             # A JPEG's pixels depend on its decoder; its bytes identify it better.
             pixels = sample.image if suffix == "png" else np.frombuffer(image, np.uint8)
         layers = [(name, _stored(name, sample.layers[name])) for name in sorted(sample.layers)]
+        _check_amount([layer.shape[1::-1] for _, layer in layers if _is_png(layer)], len(layers))
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"sample {sample.key}: cannot be stored: {error}") from None
     members.append((JSON_SUFFIX, text))
@@ -93,7 +98,8 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str) -> Sample:
         raise DatasetError(f"{where}: sample {key} has no image ({', '.join(IMAGE_SUFFIXES)})")
     try:
         image = images.decode(members[suffix], rgb=True)
-        layers = {name: decode_layer(kind, data) for name, kind, data in _layers(members, suffix)}
+        height, width, _ = image.shape
+        layers = _decoded_layers(_layers(members, suffix), (width, height))
         known = description.from_json(members[JSON_SUFFIX]) if JSON_SUFFIX in members else {}
         return Sample(key=key, image=image, layers=layers, **known)
     except (ValueError, TypeError) as error:
@@ -107,7 +113,7 @@ def decode_sidecar(key: str, members: Mapping[str, bytes], *, where: str) -> Sid
         DatasetError: naming archive and key, when a member is damaged or refused.
     """
     try:
-        layers = {name: decode_layer(kind, data) for name, kind, data in _layers(members, "")}
+        layers = _decoded_layers(_layers(members, ""), None)
         known = description.from_json(members[JSON_SUFFIX]) if JSON_SUFFIX in members else {}
         return Sidecar(key=key, layers=layers, people=known.get("people"), meta=known.get("meta", {}))
     except (ValueError, TypeError) as error:
@@ -148,6 +154,33 @@ def decode_layer(kind: str, data: bytes) -> npt.NDArray[Any]:
     return decode_npy(data) if kind == "npy" else images.decode(data, rgb=False)
 
 
+def _decoded_layers(
+    found: list[tuple[str, str, bytes]], image_px: tuple[int, int] | None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return layers by name; their headers are checked before anything is unpacked.
+
+    Args:
+        found: (name, kind, bytes) of each. image_px: the size they must have; None: any, as of sidecars.
+    """
+    sizes = []
+    for name, kind, data in found:
+        if kind == "png":
+            sizes.append(images.size_px(data))
+            if image_px not in (None, sizes[-1]):
+                raise ValueError(f"layer {name!r} is of {sizes[-1]} pixels, the image of {image_px}")
+    _check_amount(sizes, len(found))
+    return {name: decode_layer(kind, data) for name, kind, data in found}
+
+
+def _check_amount(png_sizes_px: Sequence[Sequence[int]], count: int) -> None:
+    """Refuse layers, of which some are PNG of those sizes, that together are more than a reader takes."""
+    if count > MAX_LAYERS:
+        raise ValueError(f"{count} layers are refused, at most {MAX_LAYERS} are expected")
+    pixels = sum(math.prod(images.checked_size(width, height)) for width, height in png_sizes_px)
+    if pixels > MAX_LAYER_PIXELS:
+        raise ValueError(f"layers of {pixels} pixels in all are refused, at most {MAX_LAYER_PIXELS} are expected")
+
+
 def _layers(members: Mapping[str, bytes], image_suffix: str) -> list[tuple[str, str, bytes]]:
     found = []
     for suffix, data in members.items():
@@ -168,9 +201,13 @@ def _stored(name: str, layer: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(layer, dtype=layer.dtype.newbyteorder("<"))
 
 
-def _layer_member(name: str, layer: npt.NDArray[Any]) -> tuple[str, bytes]:
+def _is_png(layer: npt.NDArray[Any]) -> bool:
     eight_bit = layer.dtype == np.uint8 and (layer.ndim == 2 or layer.shape[2:] == (3,))
-    if eight_bit or (layer.dtype == np.uint16 and layer.ndim == 2):
+    return eight_bit or (layer.dtype == np.uint16 and layer.ndim == 2)
+
+
+def _layer_member(name: str, layer: npt.NDArray[Any]) -> tuple[str, bytes]:
+    if _is_png(layer):
         return f"{name}.png", images.png(layer)
     buffer = io.BytesIO()
     np.save(buffer, layer, allow_pickle=False)

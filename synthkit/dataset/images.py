@@ -39,7 +39,7 @@ def size_px(data: bytes) -> tuple[int, int]:
     Raises:
         ValueError: when they are neither, damaged, or of more than ``MAX_PIXELS``.
     """
-    return _checked(*(_png_header(data)[:2] if data[:8] == _PNG_SIGNATURE else _jpeg_size(data)))
+    return checked_size(*(_png_header(data)[:2] if data[:8] == _PNG_SIGNATURE else _jpeg_size(data)))
 
 
 def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
@@ -56,11 +56,11 @@ def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
     """
     if data[:8] == _PNG_SIGNATURE:
         width, height, depth, colour = _png_header(data)
-        _checked(width, height)
+        checked_size(width, height)
         data = needed_chunks(data)
         array = _fast_png(data, rgb) if depth == 8 and colour in (_PNG_GREY, _PNG_RGB) else None
     else:
-        width, height = _checked(*_jpeg_size(data))
+        width, height = checked_size(*_jpeg_size(data))
         if data.count(_JPEG_SCAN) > MAX_JPEG_SCANS:
             raise ValueError(f"a JPEG of more than {MAX_JPEG_SCANS} scans is refused")
         array = _fast_jpeg(data, rgb)
@@ -86,7 +86,12 @@ def jpeg(array: npt.NDArray[np.uint8], quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _checked(width: int, height: int) -> tuple[int, int]:
+def checked_size(width: int, height: int) -> tuple[int, int]:
+    """Return a size that images may have.
+
+    Raises:
+        ValueError: when it is of no pixels, or of more than ``MAX_PIXELS``.
+    """
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"an image of {width}x{height} pixels is refused")
     return width, height

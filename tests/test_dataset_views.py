@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.dataset import Dataset, DatasetWriter, images, tar
 from synthkit.dataset.sidecars import Joined, SidecarSet
 from synthkit.dataset.verify import verify
 from synthkit.errors import DatasetError
@@ -158,21 +158,46 @@ def test_a_view_is_what_torch_takes(data: Dataset, loading) -> None:
 
 
 PIPELINE = """
-import sys
+import json, sys
 from synthkit.dataset import Dataset
 from synthkit.dataset.webdataset_view import pipeline
-data = Dataset.open(sys.argv[1])
-print([sample.key for sample in pipeline(data)] == list(data.keys()))
-print(sorted(next(iter(pipeline(data, decode=False)))))
+data = Dataset.open(sys.argv[1], layers=json.loads(sys.argv[2]))
+print(json.dumps({
+    "samples": [[sample.key, sorted(sample.layers)] for sample in pipeline(data)],
+    "members": [[members["__key__"], sorted(m for m in members if not m.startswith("__"))]
+                for members in pipeline(data, decode=False)],
+}))
 """
 
 
-def test_a_webdataset_pipeline_decodes_with_our_decoder(data: Dataset) -> None:
+def piped(location: object, layers: list[str] | None = None) -> dict[str, list]:
+    """What a pipeline yields, in a process of its own: WebDataset reads its settings when it is imported."""
     pytest.importorskip("webdataset")
-    command = [sys.executable, "-c", PIPELINE, data.location]
+    command = [sys.executable, "-c", PIPELINE, str(location), json.dumps(layers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[0] == "True", done.stderr
-    assert "depth.npy" in done.stdout
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_webdataset_pipeline_decodes_with_our_decoder(data: Dataset) -> None:
+    found = piped(data.location)
+    assert found["samples"] == [[key, ["depth"]] for key in data.keys()]  # noqa: SIM118 - no mapping
+    assert found["members"] == [[key, ["depth.npy", "json", "png"]] for key in data.keys()]  # noqa: SIM118
+
+
+def test_a_webdataset_pipeline_has_the_layers_of_its_set(data: Dataset) -> None:
+    found = piped(data.location, [])
+    assert found["samples"] == [[key, []] for key in data.keys()]  # noqa: SIM118
+    assert found["members"] == [[key, ["json", "png"]] for key in data.keys()]  # noqa: SIM118
+
+
+def test_a_webdataset_pipeline_names_samples_in_folders_as_the_reader_does(tmp_path: Path) -> None:
+    names = ["a/b.PNG", "a/b.alpha.png", "a/b.cls", "c/d/e.png"]
+    body = b"".join(tar.pack(name, images.png(np.zeros((4, 4), np.uint8))) for name in names)
+    (tmp_path / "0.tar").write_bytes(body + tar.ending(len(body)))
+    found = piped(tmp_path)
+    assert found["samples"] == [["a_b", ["alpha"]], ["c_d_e", []]]
+    assert [key for key, _ in found["samples"]] == list(Dataset.open(tmp_path).keys())
 
 
 def test_sidecars_are_joined_by_key(data: Dataset, tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from synthkit.dataset import codec, stores
@@ -17,6 +18,7 @@ def pipeline(data: Dataset, *, decode: bool = True, **options: Any) -> Any:
     """Return a ``webdataset.WebDataset`` over the shards of a local set, in order.
 
     WebDataset's own decoders unpickle and its URLs run shells, so it gets plain paths and our decoder.
+    Keys are those of ``data``, and of its layers only those it was opened with are read.
 
     Args:
         decode: yield ``Sample``; else the undecoded members by suffix. options: WebDataset's own, such as
@@ -32,9 +34,21 @@ def pipeline(data: Dataset, *, decode: bool = True, **options: Any) -> Any:
         import webdataset
     except ImportError:
         raise DatasetError("webdataset is not installed: pip install 'synthkit-core[stream]'") from None
-    options = {"shardshuffle": False, "nodesplitter": webdataset.split_by_node, **options}
+    wanted = functools.partial(_is_wanted, data.layers)
+    options = {"shardshuffle": False, "nodesplitter": webdataset.split_by_node, "select_files": wanted, **options}
     stream = webdataset.WebDataset([data.where(n) for n in range(len(data.shards))], **options)
+    stream = stream.compose(_with_our_keys)
     return stream.map(_decoded) if decode else stream
+
+
+def _is_wanted(layers: tuple[str, ...] | None, name: str) -> bool:
+    return codec.is_wanted(name.rpartition("/")[2].partition(".")[2].lower(), layers)
+
+
+def _with_our_keys(samples: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield samples under the keys that the index gives them: folders are part of a key."""
+    for members in samples:
+        yield {**members, "__key__": members["__key__"].removeprefix("./").replace("/", "_")}
 
 
 def _decoded(members: Mapping[str, Any]) -> Sample:

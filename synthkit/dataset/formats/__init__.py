@@ -161,7 +161,8 @@ def export(
 ) -> Exported:
     """Write a data set, or a set of any format that is read, in another format; or finish doing so.
 
-    Image files are taken over byte by byte; shrunk images and frames of videos become JPEG of quality 95.
+    Image files keep their compressed bytes, without metadata; shrunk images and frames of videos become JPEG
+    of quality 95.
 
     Args:
         source: the set. out: where the export goes. to: name of the format to write. The rest as in

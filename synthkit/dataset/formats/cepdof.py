@@ -24,6 +24,7 @@ from PIL import Image
 from synthkit.dataset import description
 from synthkit.dataset.formats.base import Format, is_finite, told
 from synthkit.dataset.formats.cepdof_write import write
+from synthkit.dataset.formats.photos import eight_bits
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
@@ -101,7 +102,7 @@ class CepdofSource:
         width, height = frame.size_px
         try:
             with Image.open(frame.path, formats=_IMAGE_FORMATS) as image:
-                pixels = image.convert("RGB")
+                pixels = eight_bits(image)
         except (OSError, SyntaxError) as error:
             raise DatasetError(f"{frame.path}: cannot be read as an image: {error}") from None
         return Sample(

@@ -22,6 +22,7 @@ import synthkit
 from synthkit.dataset import records, storage
 from synthkit.dataset.description import load, plain
 from synthkit.dataset.formats.pictures import Picture, Pictures
+from synthkit.dataset.notes import without_folders
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress
 
@@ -161,7 +162,12 @@ def export(
             raise
         with storage.disk_errors(out):
             remarks = job.finish()
-            table = {"identity": claim, "images": len(pictures), "notes": pictures.notes, "remarks": remarks}
+            table = {
+                "identity": claim,
+                "images": len(pictures),
+                "notes": without_folders(pictures.notes),
+                "remarks": remarks,
+            }
             _write_record(partial, "finished", table)
             partial.rename(out.resolve())
             storage.sync_folder(out.resolve().parent)

@@ -6,13 +6,14 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
@@ -23,7 +24,17 @@ NOT_STATED = "not stated"
 _IMAGE_FORMATS = ("JPEG", "PNG")
 _ORIENTATION = 0x0112
 _PNG_LEVEL = 4
+_WHITE_16, _STEP_16 = 65535, 257  # of 16 bits: white, and what is one of 8 bits
 _SIDEWAYS = (5, 6, 7, 8)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -53,12 +64,12 @@ class Photo:
         """
         try:
             with Image.open(path, formats=_IMAGE_FORMATS) as image:
-                size, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
+                size, orientation = image.size, _orientation(image)
         except _DAMAGE as error:
             raise ValueError(f"{path} is no JPEG or PNG image: {error}") from None
         if size[0] * size[1] > MAX_PIXELS:
             raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, more than {MAX_PIXELS} are refused")
-        turned = turned and orientation in range(2, 9)
+        turned = turned and orientation in _TURNS
         shown = size[::-1] if turned and orientation in _SIDEWAYS else size
         return cls(path, path.relative_to(folder).as_posix(), (shown[0], shown[1]), turned)
 
@@ -86,13 +97,31 @@ class Photo:
         """
         try:
             with Image.open(self.path, formats=_IMAGE_FORMATS) as image:
-                shown = ImageOps.exif_transpose(image) if self.turned else image
-                pixels = np.asarray(shown.convert("RGB"))
+                orientation = _orientation(image) if self.turned else 1
+                shown = eight_bits(image)
+                pixels = np.asarray(shown.transpose(_TURNS[orientation]) if orientation in _TURNS else shown)
         except _DAMAGE as error:
             raise DatasetError(f"{self.path}: cannot be read as an image: {error}") from None
         if pixels.shape[1::-1] != self.size_px:
             raise DatasetError(f"{self.path}: was exchanged while it was being read")
         return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return an image's EXIF orientation, 1 where its EXIF is damaged: the image itself need not be."""
+    try:
+        number = image.getexif().get(_ORIENTATION, 1)
+    except (*_DAMAGE, struct.error, TypeError, KeyError, OverflowError):
+        return 1
+    return number if isinstance(number, int) else 1
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit RGB; 16 bits of grey are scaled, not cut off at 255 as Pillow would."""
+    if not image.mode.startswith("I"):
+        return image.convert("RGB")
+    grey = np.clip(np.asarray(image).astype(np.int64), 0, _WHITE_16)
+    return Image.fromarray(((grey + _STEP_16 // 2) // _STEP_16).astype(np.uint8)).convert("RGB")
 
 
 def _fits(photo: Photo, width: Any, height: Any) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from synthkit.camera import FisheyeCamera
 from synthkit.dataset import codec, description, images
+from synthkit.dataset.formats import originals
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from synthkit.dataset.formats.base import Source
 
 LAYERS = ("instances", "mask", "e_mask", "vertices")  # what an export can use
-_ORIENTATION = 0x0112
-_UPRIGHT = 1
 _JPEG_QUALITY = 95
 
 
@@ -146,8 +145,9 @@ def picture(
 ) -> Picture:
     """Return a picture from an image file's bytes, of which only the header is read.
 
-    Programs disagree on whether an EXIF orientation counts; such an image is stored anew without it,
-    with its pixels where the labels have them.
+    What it tells besides its pixels, such as places and owners, stays behind. With it goes an EXIF
+    orientation, on which programs disagree: pixels are where the labels have them. An image whose pixels
+    would not be the same without all that is stored anew as PNG.
 
     Args:
         where: names the picture in errors. known: further arguments of ``Picture``.
@@ -160,11 +160,12 @@ def picture(
             if image.width * image.height > images.MAX_PIXELS:
                 raise DatasetError(f"{where}: an image of {image.width}x{image.height} pixels is refused")
             suffix, size = {"PNG": "png", "JPEG": "jpg"}[str(image.format)], image.size
-            if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
-                suffix, data = "png", _png(Image.fromarray(np.asarray(image.convert("RGB"))))
+            kept = originals.same_without_metadata(suffix, data)
+            if kept is None:
+                suffix, kept = "png", _png(Image.fromarray(np.asarray(image.convert("RGB"))))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{where}: its image is damaged or no PNG or JPEG: {error}") from None
-    return Picture(key=key, suffix=suffix, data=data, size_px=size, layer=layer, **known)
+    return Picture(key=key, suffix=suffix, data=kept, size_px=size, layer=layer, **known)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -121,7 +121,7 @@ def test_a_url_that_nothing_reaches_is_one_line():
         pipeline.render(session(), DISCS, "memori://x", 2)
 
 
-@pytest.mark.parametrize(("call", "kind"), [("size", DatasetError), ("put_file", WorkError)])
+@pytest.mark.parametrize(("call", "kind"), [("info", DatasetError), ("pipe_file", WorkError)])
 def test_what_a_stores_own_package_raises_is_one_line(call, kind, monkeypatch):
     def unreachable(*_, **__):
         raise RuntimeError("no credentials\nin three places")

@@ -9,9 +9,9 @@ rename there.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +23,11 @@ from synthkit.errors import DatasetError, WorkError
 
 _OPEN_FILES = 16
 _SCHEME = "://"
+_SMALL_BYTES = 1 << 20  # sent as they are; more goes through a temporary file
+_OBJECT_STORES = frozenset({
+    "s3", "s3a", "s3n", "gs", "gcs", "gcsfs", "az", "abfs", "abfss", "wasb", "wasbs", "oss", "oci", "b2", "r2", "cos",
+    "obs", "tos", "swift", "hf", "http", "https",
+})  # fmt: skip
 
 
 class Store(Protocol):
@@ -113,7 +118,6 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: OrderedDict[str, _Descriptor] = OrderedDict()
-        self._guard = threading.Lock()
 
     @property
     def location(self) -> str:
@@ -158,31 +162,45 @@ class LocalStore:
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset``."""
         try:
-            return os.pread(self._descriptor(name).number, size, offset)
+            descriptor = self._descriptor(name)  # held until the bytes are there: another thread may evict it
+            return os.pread(descriptor.number, size, offset)
         except OSError as error:
             raise DatasetError(f"{self.where(name)}: cannot be read: {error.strerror}") from None
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write a file under a temporary name, sync it, and rename it."""
-        self._open.pop(name, None)
         path = self.folder / name
         if not path.parent.is_dir():
             with storage.disk_errors(path):
                 storage.make_folder(path.parent)
-        storage.write_atomically(path, chunks)
+        try:
+            storage.write_atomically(path, chunks)
+        finally:
+            self._open.pop(name, None)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there, and make that durable."""
-        self._open.pop(name, None)
-        storage.remove(self.folder / name)
+        try:
+            storage.remove(self.folder / name)
+        finally:
+            self._open.pop(name, None)
 
     def _descriptor(self, name: str) -> _Descriptor:
+        """Return an open file, the least recently used of too many closed.
+
+        Without a lock, which a forked process might inherit locked: each step on the table is atomic.
+        """
         descriptor = self._open.get(name)
         if descriptor is None:
-            with self._guard:
-                descriptor = self._open[name] = _Descriptor(self.folder / name)
-                if len(self._open) > _OPEN_FILES:
+            descriptor = self._open.setdefault(name, _Descriptor(self.folder / name))
+            while len(self._open) > _OPEN_FILES:
+                with contextlib.suppress(KeyError):
                     self._open.popitem(last=False)
+            return descriptor
+        try:  # noqa: SIM105 - suppress() takes as long as the reading
+            self._open.move_to_end(name)
+        except KeyError:  # evicted just now
+            pass
         return descriptor
 
 
@@ -193,20 +211,19 @@ class RemoteStore:
     skip_bytes = 1 << 16
 
     def __init__(self, url: str) -> None:
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError:
-            raise DatasetError(f"{url}: URLs need fsspec: pip install 'synthkit-core[stream]'") from None
         self._url = url
-        try:
-            self._system, self._root = url_to_fs(url)
-        except ImportError as error:
-            raise DatasetError(f"{url}: needs a package that is not installed: {error}") from None
-        except ValueError as error:
-            from fsspec.registry import known_implementations
+        self._process, (self._made, self._root) = os.getpid(), _reach(url)
+        protocols = self._made.protocol if isinstance(self._made.protocol, tuple) else (self._made.protocol,)
+        schemes = {part.partition(_SCHEME)[0] for part in url.split("::")}
+        self._has_folders = _OBJECT_STORES.isdisjoint(schemes.union(protocols))
+        self._folders: set[str] = set()  # made already
 
-            scheme = url.partition(_SCHEME)[0]
-            raise DatasetError(f"{url}: cannot be reached: {error}{nearest(scheme, known_implementations)}") from None
+    @property
+    def _system(self) -> Any:
+        """The file system of this process: what talks in the background does not survive a fork."""
+        if self._process != os.getpid():
+            self._process, (self._made, _) = os.getpid(), _reach(self._url, skip_instance_cache=True)
+        return self._made
 
     @property
     def location(self) -> str:
@@ -234,12 +251,15 @@ class RemoteStore:
 
     def size(self, name: str) -> int | None:
         """Return a file's size in bytes, None when there is none."""
+        path = self._path(name)
         with self._reached(name):
             try:
-                found = self._system.size(self._path(name))
-            except FileNotFoundError:
+                self._system.invalidate_cache(path.rpartition("/")[0])  # where listings are cached all the same
+                found = self._system.info(path)
+            except (FileNotFoundError, NotADirectoryError):
                 return None
-        return None if found is None else int(found)
+            size = None if found.get("type") == "directory" else found.get("size")
+            return None if size is None else int(size)
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
@@ -254,7 +274,21 @@ class RemoteStore:
             return bytes(self._system.cat_file(self._path(name), start=offset, end=offset + size))
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
-        """Upload a file from a temporary copy, so that a failure half-way leaves nothing."""
+        """Upload a file when all of it is there, so that a failure half-way leaves nothing."""
+        head, left = bytearray(), iter(chunks)
+        for chunk in left:
+            head += chunk
+            if len(head) > _SMALL_BYTES:
+                break
+        else:
+            with self._changed(name), contextlib.suppress(NotImplementedError):
+                self._make_folder(name)
+                self._system.pipe_file(self._path(name), bytes(head))
+                return
+        self._upload(name, itertools.chain([bytes(head)], left))
+
+    def _upload(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Upload a file from a temporary copy."""
         import tempfile
 
         with (
@@ -265,8 +299,15 @@ class RemoteStore:
                 file.write(chunk)
             file.flush()
             with self._changed(name):
-                self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+                self._make_folder(name)
                 self._system.put_file(file.name, self._path(name))
+
+    def _make_folder(self, name: str) -> None:
+        """Make a file's folder where there are folders: an object store would make a bucket of a mistyped name."""
+        folder = self._path(name).rpartition("/")[0]
+        if self._has_folders and folder not in self._folders:
+            self._system.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -292,6 +333,32 @@ class RemoteStore:
             yield
         except Exception as error:  # what reaches a store has errors of its own: no connection, no credentials
             raise DatasetError(f"{self.where(name)}: cannot be read: {_first_line(error)}") from None
+
+
+def _reach(url: str, **options: Any) -> tuple[Any, str]:
+    """Return the file system at a URL and the path there.
+
+    Raises:
+        DatasetError: when nothing installed reaches it.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise DatasetError(f"{url}: URLs need fsspec: pip install 'synthkit-core[stream]'") from None
+    try:
+        try:
+            # What others wrote must be seen, and what is gone too.
+            found = url_to_fs(url, use_listings_cache=False, **options)
+        except TypeError:  # it passes options on to what does not know this one
+            found = url_to_fs(url, **options)
+    except ImportError as error:
+        raise DatasetError(f"{url}: needs a package that is not installed: {error}") from None
+    except ValueError as error:
+        from fsspec.registry import known_implementations
+
+        scheme = url.partition(_SCHEME)[0]
+        raise DatasetError(f"{url}: cannot be reached: {error}{nearest(scheme, known_implementations)}") from None
+    return found[0], str(found[1])
 
 
 def _first_line(error: Exception) -> str:

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import resource
+import signal
+import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -15,10 +19,10 @@ import pytest
 
 from synthkit.dataset import Dataset, DatasetWriter, records, stores, verify
 from synthkit.dataset.records import Manifest, ShardTable
-from synthkit.errors import DatasetError
+from synthkit.errors import DatasetError, WorkError
 from synthkit.sample import Sample, Skipped
 
-pytest.importorskip("fsspec")
+fsspec = pytest.importorskip("fsspec")
 
 
 def sample(scene: int) -> Sample:
@@ -165,3 +169,245 @@ def test_a_million_samples_open_at_once(tmp_path: Path) -> None:
     assert seconds < 3, "a second is the aim; a busy machine gets more"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mb < 100
     assert data[63].key == "s0063"
+
+
+def test_threads_read_the_file_they_asked_for(tmp_path: Path) -> None:
+    """More files than stay open: one thread closes what another reads from."""
+    for n in range(60):
+        (tmp_path / f"f{n}").write_bytes(bytes([n]) * 4096)
+    store = stores.at(tmp_path)
+    wrong: list[object] = []
+
+    def read(seed: int) -> None:
+        try:
+            for n in np.random.default_rng(seed).integers(0, 60, 8000).tolist():
+                if store.read_at(f"f{n}", 0, 4096) != bytes([n]) * 4096:
+                    wrong.append(n)
+        except DatasetError as error:
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=read, args=(seed,)) for seed in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
+def test_what_is_read_often_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(40):
+        (tmp_path / f"f{n}").write_bytes(bytes([n]))
+    store, opened, real = stores.at(tmp_path), [], os.open
+    monkeypatch.setattr(stores.os, "open", lambda path, *rest: opened.append(Path(path).name) or real(path, *rest))
+    for n in range(1, 40):
+        assert store.read_at("f0", 0, 1) == b"\0"
+        assert store.read_at(f"f{n}", 0, 1) == bytes([n])
+    assert opened.count("f0") == 1
+
+
+@pytest.fixture
+def listing() -> type:
+    """A file system that answers from remembered listings, as those of the large object stores do."""
+    from fsspec.implementations.memory import MemoryFileSystem
+    from fsspec.spec import AbstractFileSystem
+
+    class Listing(AbstractFileSystem):
+        protocol = "listing"
+        cachable = False
+        understands_the_option = True
+
+        def __init__(self, **options: object) -> None:
+            if not self.understands_the_option and options:
+                raise TypeError(f"unexpected {options}")
+            super().__init__(**options)
+            self.memory = MemoryFileSystem()
+
+        def ls(self, path: str, detail: bool = True, **_: object) -> list:
+            found = self._ls_from_cache(path)
+            if found is None:
+                made = self.memory.ls(f"/{path}", detail=True)
+                found = self.dircache[path] = [{**one, "name": one["name"].strip("/")} for one in made]
+            return found if detail else [one["name"] for one in found]
+
+        def info(self, path: str, **_: object) -> dict:
+            listed = self._ls_from_cache(path)  # raises when the listed folder lacks it
+            return listed[0] if listed else self.memory.info(f"/{path}")
+
+        def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: object) -> bytes:
+            return self.memory.cat_file(f"/{path}", start, end)
+
+        def invalidate_cache(self, path: str | None = None) -> None:
+            self.dircache.pop(path, None)
+
+    fsspec.register_implementation("listing", Listing, clobber=True)
+    return Listing
+
+
+@pytest.mark.parametrize("understands", [True, False])
+def test_what_another_machine_wrote_is_seen_at_once(listing: type, understands: bool) -> None:
+    listing.understands_the_option = understands
+    place = f"{uuid.uuid4().hex}/set"
+    other, store = stores.at(f"memory://{place}"), stores.at(f"listing://{place}")
+    other.write("shards/a", [b"1"])
+    assert store.names("shards") == ["a"]
+    other.write("shards/b", [b"22"])
+    store._system.ls(f"{place}/shards")  # remembered without "c"
+    other.write("shards/c", [b"333"])
+    other.write("shards/a", [b"4444"])
+    assert [store.size(f"shards/{name}") for name in "abc"] == [4, 2, 3]
+    assert store.names("shards") == ["a", "b", "c"]
+    other.remove("shards/b")
+    assert store.size("shards/b") is None
+
+
+@pytest.fixture
+def elsewhere() -> str:
+    """A URL whose file system works in the background, as those of most stores do."""
+    from fsspec.asyn import AsyncFileSystem
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Elsewhere(AsyncFileSystem):
+        protocol = "elsewhere"
+
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options)
+            self.memory = MemoryFileSystem()
+
+        async def _info(self, path: str, **_: object) -> dict:
+            return self.memory.info(f"/{path}")
+
+        async def _ls(self, path: str, detail: bool = True, **_: object) -> list:
+            return self.memory.ls(f"/{path}", detail=detail)
+
+        async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: object) -> bytes:
+            return self.memory.cat_file(f"/{path}", start, end)
+
+        async def _pipe_file(self, path: str, value: bytes, **_: object) -> None:
+            self.memory.pipe_file(f"/{path}", value)
+
+        async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
+            self.memory.makedirs(f"/{path}", exist_ok=exist_ok)
+
+    fsspec.register_implementation("elsewhere", Elsewhere, clobber=True)
+    return f"elsewhere://{uuid.uuid4().hex}/set"
+
+
+def test_forked_processes_read_from_a_store(tmp_path: Path, elsewhere: str) -> None:
+    write(elsewhere, 6, scenes_per_shard=4, scratch=tmp_path)
+    data = Dataset.open(elsewhere)
+    assert data[0].key == "s0000"
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        code = 1
+        try:
+            code = 0 if [sample.key for sample in data] == [f"s{n:04d}" for n in range(6)] else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert data[5].key == "s0005"
+
+
+@pytest.mark.parametrize("answer", ["refused", "empty"])
+def test_where_nothing_can_be_listed_the_table_is_enough(tmp_path: Path, answer: str) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Plain(MemoryFileSystem):
+        protocol = "plain"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return MemoryFileSystem._strip_protocol(path.removeprefix("plain://"))
+
+        def ls(self, path: str, **_: object) -> list:
+            if answer == "refused":
+                raise NotImplementedError
+            return []
+
+    fsspec.register_implementation("plain", Plain, clobber=True)
+    place = f"{uuid.uuid4().hex}/set"
+    write(f"memory://{place}", 9, scenes_per_shard=4, scratch=tmp_path)
+    data = Dataset.open(f"plain://{place}")
+    assert [sample.key for sample in data] == [f"s{n:04d}" for n in range(9)]
+    assert len(Dataset.open(f"plain://{place}/shards/000001.tar")) == 4
+    stores.at(f"memory://{place}").remove(records.record_name(2))
+    with pytest.raises(DatasetError, match=r"are not those that dataset.json lists"):
+        Dataset.open(f"plain://{place}")
+
+
+def test_no_bucket_is_made_of_a_mistyped_name(tmp_path: Path) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Buckets(MemoryFileSystem):
+        protocol = "cos"
+        store: dict = {}  # noqa: RUF012 - as its parent has it, which shares it between instances
+        pseudo_dirs = ["", "/mine"]  # noqa: RUF012
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return MemoryFileSystem._strip_protocol(path.removeprefix("cos://"))
+
+        def pipe_file(self, path: str, value: bytes, **options: object) -> None:
+            if "/" + path.strip("/").partition("/")[0] not in self.pseudo_dirs:
+                raise FileNotFoundError("The specified bucket does not exist")
+            super().pipe_file(path, value, **options)
+
+    fsspec.register_implementation("cos", Buckets, clobber=True)
+    stores.at("cos://mine/set").write("shards/a", [b"1"])
+    assert stores.at("cos://mine/set").read("shards/a") == b"1"
+    with pytest.raises(WorkError, match="bucket does not exist"):
+        stores.at("cos://mime/set").write("shards/a", [b"1"])
+    assert "/mime" not in Buckets.pseudo_dirs
+
+
+def test_small_files_go_straight_to_a_store(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [bytes([n]) * 300_000 for n in range(5)]
+    stores.at(url).write("large", iter(large))
+    assert stores.at(url).read("large") == b"".join(large)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda **_: pytest.fail("a temporary file"))
+    stores.at(url).write("small", iter([b"ab", b"c"]))
+    assert stores.at(url).read("small") == b"abc"
+    assert stores.at(url).size("small") == 3
+    assert stores.at(url.removesuffix("/set")).size("set") is None, "a folder is no file"
+
+
+def test_a_sample_of_a_new_shard_takes_two_requests(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    write(url, 8, scenes_per_shard=4, scratch=tmp_path)
+    data, calls = Dataset.open(url), []
+    for name in ("info", "cat_file", "ls"):
+        real = getattr(MemoryFileSystem, name)
+        monkeypatch.setattr(
+            MemoryFileSystem, name, lambda *a, _real=real, _name=name, **o: calls.append(_name) or _real(*a, **o)
+        )
+    assert data[5].key == "s0005"
+    assert calls == ["cat_file", "cat_file"]
+    assert data[6].key == "s0006"
+    assert len(calls) == 3
+    tar = records.tar_name(0)
+    stores.at(url).write(tar, [stores.at(url).read(tar)[:2000]])
+    with pytest.raises(DatasetError, match="has 2000 bytes, its record says"):
+        data[3]
+
+
+def test_counts_that_no_tar_can_hold_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "set", 4, scenes_per_shard=4)
+    store = stores.at(tmp_path / "set")
+    (record,) = records.read_records(store)
+    manifest = Manifest.read(store)
+    for samples, stated_bytes, message in (
+        (2**40, 2**51, "its record says"),
+        (record.bytes // 512, record.bytes, "which cannot be"),
+    ):
+        wrong = attrs.evolve(record, samples=samples, bytes=stated_bytes)
+        table = ShardTable.of([wrong], [(b"s0000", b"s0003")])
+        store.write(records.TABLE, [table.to_npz()])
+        attrs.evolve(manifest, summary=table.summary(table.to_npz())).write(store)
+        with pytest.raises(DatasetError, match=message):
+            Dataset.open(tmp_path / "set")

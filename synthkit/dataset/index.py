@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 import numpy as np
@@ -17,6 +17,7 @@ from synthkit.errors import DatasetError
 DIGEST_BYTES = 32
 
 _UNFIT_FOR_KEYS = set("./\\")
+_ARRAY_BYTES = 128  # what an array takes besides its values
 
 
 @attrs.frozen
@@ -79,22 +80,28 @@ class Index:
         """
         grouped: dict[str, dict[str, tuple[str, int, int]]] = {}
         for member in tar.scan(store, name):
-            folder, _, base = member.name.rpartition("/")
+            folder, slash, base = member.name.rpartition("/")
             stem, _, suffix = base.partition(".")
             if not stem or not suffix:
                 continue
-            key = f"{folder}/{stem}".replace("/", "_") if folder else stem
-            places = grouped.setdefault(key, {})
+            places = grouped.setdefault(folder + slash + stem, {})
             if suffix.lower() in places:
                 raise DatasetError(f"{store.where(name)}: member {member.name!r} comes twice")
             places[suffix.lower()] = (suffix.lower(), member.offset, member.size)
         kinds = {suffix for places in grouped.values() for suffix in places}
         if len(kinds) > MAX_SUFFIXES:
             raise DatasetError(f"{store.where(name)}: more than {MAX_SUFFIXES} different endings of names are refused")
-        if len(grouped) * max((len(key.encode()) for key in grouped), default=0) > MAX_TABLE_BYTES:
+        if len(grouped) * max((len(path.encode()) for path in grouped), default=0) > MAX_TABLE_BYTES:
             raise DatasetError(f"{store.where(name)}: its keys take too much memory; split the archive")
+        keys = _keys_of(grouped, store.where(name))
         nothing = bytes(DIGEST_BYTES)
-        return cls.of([Entry(key, -1, nothing, tuple(places.values())) for key, places in grouped.items()])
+        samples = zip(keys, grouped.values(), strict=True)
+        return cls.of([Entry(key, -1, nothing, tuple(places.values())) for key, places in samples])
+
+    @property
+    def table_bytes(self) -> int:
+        """How much memory it takes."""
+        return sum(getattr(self, field.name).nbytes + _ARRAY_BYTES for field in attrs.fields(Index))
 
     def entry(self, place: int) -> Entry:
         """Return one sample's entry, 0 <= place < len."""
@@ -168,3 +175,20 @@ class Index:
         suffixes = b"\n".join(self.suffixes.tolist()).decode().replace("\n", "")
         if not (keys.isprintable() and suffixes.isprintable()) or _UNFIT_FOR_KEYS & set(keys) or b"" in self.keys:
             raise ValueError("a key or suffix is no plain name")
+
+
+def _keys_of(paths: Iterable[str], where: str) -> list[str]:
+    """Return a key for each sample of a stranger's tar, given its path without its endings.
+
+    Raises:
+        DatasetError: when two paths would have the same key.
+    """
+    path_of: dict[str, str] = {}
+    for path in paths:
+        key = path.replace("/", "_").replace(".", "_")
+        other = path_of.setdefault(key, path)
+        if other != path:
+            raise DatasetError(
+                f"{where}: samples {other!r} and {path!r} would both have the key {key!r}; rename one of them"
+            )
+    return list(path_of)

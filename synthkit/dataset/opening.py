@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from synthkit.dataset.index import Index
 from synthkit.dataset.limits import MAX_TABLE_BYTES
 from synthkit.dataset.records import Manifest, ShardTable
 from synthkit.dataset.stores import Store
+from synthkit.dataset.tar import BLOCK_BYTES
 from synthkit.errors import DatasetError
 
 _CHUNK_BYTES = 1 << 22
+_MOST_READ_BYTES = 1 << 22  # of an index in one request; a larger one takes a second
+_MANY_SAMPLES = 1 << 16  # in one shard; what states more is measured at once
+_LEAST_SAMPLE_BYTES = 2 * BLOCK_BYTES  # a member's header and its data
 
 
 @attrs.frozen
@@ -43,24 +48,45 @@ def load_index(store: Store, shard: Shard) -> Index:
     Raises:
         DatasetError: when the index is damaged, or does not fit the tar and its record.
     """
-    where = store.where(shard.name)
-    size = store.size(shard.name)
-    if size is None:
-        raise DatasetError(f"{where}: cannot be read: there is no such file")
     if shard.number is None:
         return Index.scan(store, shard.name)
-    if size != shard.tar_bytes:
-        raise DatasetError(f"{where}: has {size} bytes, its record says {shard.tar_bytes}: it is damaged")
+    if not store.skip_bytes:  # where requests are dear, a tar of another size shows when it is read
+        check_size(store, shard)
     table = records.index_name(shard.number)
-    if store.size(table) is None:
+    data = _table_bytes(store, table)
+    if data is None:
+        check_size(store, shard)
         index = Index.scan(store, shard.name)
     else:
-        index = Index.from_npz(stores.read_whole(store, table, MAX_TABLE_BYTES), size, store.where(table))
+        index = Index.from_npz(data, shard.tar_bytes, store.where(table))
     if len(index) != shard.samples:
         raise DatasetError(
             f"{store.where(table)}: lists {len(index)} samples, the record says {shard.samples}: it is damaged"
         )
     return index
+
+
+def _table_bytes(store: Store, name: str) -> bytes | None:
+    """Return the bytes of a shard's index, None when there is none; where requests are dear, in one."""
+    if store.skip_bytes:
+        with contextlib.suppress(DatasetError):  # it may be missing
+            data = store.read_at(name, 0, _MOST_READ_BYTES)
+            if len(data) < _MOST_READ_BYTES:
+                return data
+    return None if store.size(name) is None else stores.read_whole(store, name, MAX_TABLE_BYTES)
+
+
+def check_size(store: Store, shard: Shard) -> None:
+    """Compare a tar with what its record states.
+
+    Raises:
+        DatasetError: when it is missing, or of another size.
+    """
+    where, size = store.where(shard.name), store.size(shard.name)
+    if size is None:
+        raise DatasetError(f"{where}: cannot be read: there is no such file")
+    if size != shard.tar_bytes:
+        raise DatasetError(f"{where}: has {size} bytes, its record says {shard.tar_bytes}: it is damaged")
 
 
 def own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list[Shard]:
@@ -71,8 +97,8 @@ def own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list
     """
     summary = manifest.summary
     if summary and summary.table_sha256 and not allow_unfinished:
-        shards = _tabled(ShardTable.read(store, summary.table_sha256))
-        present = records.committed_shards(store)
+        shards = _plausible(store, _tabled(ShardTable.read(store, summary.table_sha256)))
+        present = _present(store, shards)
         if present == [shard.number for shard in shards]:
             return shards
         raise _not_listed(store, len(present), summary.shards)
@@ -88,9 +114,40 @@ def own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list
     content = records.content_of(record.content_sha256 for record in listed)
     if summary and content != summary.content_sha256 and not allow_unfinished:
         raise _not_listed(store, len(listed), summary.shards)
-    return [
+    found = [
         Shard(records.tar_name(r.shard), r.shard, r.samples, r.bytes, len(r.skipped), r.content_sha256) for r in listed
     ]
+    return _plausible(store, found)
+
+
+def _plausible(store: Store, shards: list[Shard]) -> list[Shard]:
+    """Refuse counts that no tar there can hold: whoever walks over all positions would never end.
+
+    Raises:
+        DatasetError: naming the first such shard.
+    """
+    for shard in shards:
+        if shard.samples * _LEAST_SAMPLE_BYTES > shard.tar_bytes:
+            raise DatasetError(
+                f"{store.where(shard.name)}: its record states {shard.samples} samples in {shard.tar_bytes} bytes,"
+                " which cannot be"
+            )
+        if shard.samples > _MANY_SAMPLES:
+            check_size(store, shard)
+    return shards
+
+
+def _present(store: Store, shards: list[Shard]) -> list[int | None]:
+    """Return the numbers of the shards that are there; where nothing can be listed, the first and last vouch for all.
+
+    The table of all shards is checked by its hash, so a plain web server is enough.
+    """
+    with contextlib.suppress(DatasetError):
+        if found := records.committed_shards(store):
+            return list(found)
+    numbers = [shard.number for shard in shards]
+    ends = {number for number in (*numbers[:1], *numbers[-1:]) if number is not None}
+    return numbers if all(store.size(records.record_name(number)) is not None for number in ends) else []
 
 
 def _tabled(table: ShardTable) -> list[Shard]:
@@ -124,7 +181,7 @@ def foreign_tars(location: Path | str) -> tuple[Store, list[str]]:
     folder, _, name = str(location).rstrip("/").rpartition("/")
     if name.endswith(".tar"):
         parent = stores.at(folder) if stores.is_url(location) else stores.at(Path(location).parent)
-        if parent.size(name) is not None and name in parent.names():
+        if parent.size(name) is not None:  # not a folder of that name
             return parent, [name]
     store = stores.at(location)
     found = tars_in(store)
@@ -139,9 +196,10 @@ def foreign_tars(location: Path | str) -> tuple[Store, list[str]]:
     )
 
 
-def scanned(store: Store, name: str) -> Shard:
-    """Return a stranger's tar as a shard, its samples counted."""
-    return Shard(name, None, len(Index.scan(store, name)), store.size(name) or 0)
+def scanned(store: Store, name: str) -> tuple[Shard, Index]:
+    """Return a stranger's tar as a shard, its samples counted, and its index."""
+    index = Index.scan(store, name)
+    return Shard(name, None, len(index), store.size(name) or 0), index
 
 
 def sha256_of(store: Store, shard: Shard) -> str:

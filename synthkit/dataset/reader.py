@@ -7,14 +7,15 @@ import bisect
 import functools
 import itertools
 import operator
-from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from synthkit.dataset import codec, records, stores
+from synthkit.dataset.cache import Kept
 from synthkit.dataset.index import Entry, Index
-from synthkit.dataset.opening import Shard, foreign_tars, load_index, own_shards, scanned, sha256_of
+from synthkit.dataset.keytable import KeyTable
+from synthkit.dataset.opening import Shard, check_size, foreign_tars, load_index, own_shards, scanned, sha256_of
 from synthkit.dataset.records import Manifest, ShardRecord
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
@@ -23,7 +24,7 @@ from synthkit.sample import Sample, Skipped
 if TYPE_CHECKING:
     from synthkit.dataset.stream import Stream
 
-_LOADED_INDEXES = 64
+_KEPT_INDEX_BYTES = 1 << 26  # 64 samples take about 7 kB
 _CHUNK_BYTES = 1 << 22  # read at a time when all is read in order
 
 
@@ -44,6 +45,7 @@ class Dataset:
         shards: list[Shard],
         layers: Collection[str] | None,
         reopen: tuple[Any, ...],
+        indexes: Sequence[Index] = (),
     ) -> None:
         self.store = store
         self.manifest = manifest
@@ -51,8 +53,9 @@ class Dataset:
         self.shards = tuple(shards)
         self._reopen = reopen
         self._ends = list(itertools.accumulate(shard.samples for shard in shards))
-        self._indexes: OrderedDict[int, Index] = OrderedDict()
-        self._places: dict[bytes, int] | None = None
+        self._indexes: Kept[Index] = Kept(_KEPT_INDEX_BYTES)
+        for n, index in enumerate(indexes):
+            self._indexes.put(n, index, index.table_bytes)
 
     @classmethod
     def open(
@@ -67,16 +70,22 @@ class Dataset:
         Raises:
             DatasetError: when it is missing, empty, unfinished, or its records do not fit together.
         """
-        store = stores.at(location)
+        if isinstance(layers, str):
+            raise DatasetError(f"layers={layers!r}: expected a list of names: layers=[{layers!r}]")
+        store, indexes = stores.at(location), list[Index]()
         if store.size(records.MANIFEST) is not None:
             manifest = Manifest.read(store)
             shards = own_shards(store, manifest, allow_unfinished)
         else:
             store, names = foreign_tars(location)
-            manifest, shards = None, [scanned(store, name) for name in names]
+            manifest, shards = None, []
+            for name in names:
+                shard, index = scanned(store, name)
+                shards.append(shard)
+                indexes.append(index)
         if not any(shard.samples for shard in shards):
             raise DatasetError(f"{location}: holds no samples")
-        return cls(store, manifest, shards, layers, (location, layers, allow_unfinished))
+        return cls(store, manifest, shards, layers, (location, layers, allow_unfinished), indexes)
 
     @property
     def location(self) -> str:
@@ -98,8 +107,7 @@ class Dataset:
         return f"Dataset({self.location!r}, {len(self)} samples)"
 
     def __reduce__(self) -> Any:
-        location, layers, allow_unfinished = self._reopen
-        return functools.partial(Dataset.open, layers=layers, allow_unfinished=allow_unfinished), (location,)
+        return _reopened, (*self._reopen, self._likeness())
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -111,13 +119,12 @@ class Dataset:
             IndexError: beyond the end. DatasetError: when the sample is damaged, naming shard and key.
         """
         shard, entry = self._locate(index)
-        return codec.decode(entry.key, self._read(shard, entry), where=self.where(shard))
+        return self._decoded(shard, entry.key, self._read(shard, entry))
 
     def __iter__(self) -> Iterator[Sample]:
-        for shard, key, members in self._in_order():
-            yield codec.decode(key, members, where=self.where(shard))
+        return (self._decoded(*found) for found in self._in_order())
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """The identity of the content (of the tars' bytes, for a stranger's), stable across copies."""
         if self.manifest:
@@ -164,18 +171,25 @@ class Dataset:
         return self._locate(index)[1].key
 
     def position(self, key: str) -> int:
-        """Return where a key's sample is; indexes are read of those shards alone that may have it.
+        """Return where a key's sample is.
 
         Raises:
             DatasetError: when there is none.
         """
-        place = self._search(key.encode())
+        place = self.find(key)
         if place is None:
             raise DatasetError(f"{self.location}: has no sample {key!r}")
         return place
 
+    def find(self, key: str) -> int | None:
+        """Return where a key's sample is, None when there is none.
+
+        Indexes are read of those shards alone that may have it, or of all, once, when those would be many.
+        """
+        return self._keys.position(key)
+
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._search(key.encode()) is not None
+        return isinstance(key, str) and self.find(key) is not None
 
     def by_key(self, key: str) -> Sample:
         """Return a sample by key.
@@ -211,28 +225,48 @@ class Dataset:
         """
         found = self._indexes.get(shard)
         if found is None:
-            found = self._indexes[shard] = load_index(self.store, self.shards[shard])
-            if len(self._indexes) > _LOADED_INDEXES:
-                self._indexes.popitem(last=False)
+            try:
+                found = load_index(self.store, self.shards[shard])
+            except DatasetError as error:
+                raise self._explained(error) from None
+            self._indexes.put(shard, found, found.table_bytes)
         return found
 
     def _holes(self, shard: int) -> tuple[tuple[int, str, str], ...]:
         record = self.record(shard) if self.shards[shard].skipped else None
         return record.skipped if record else ()
 
-    def _search(self, key: bytes) -> int | None:
-        """Return the position of a key, or None."""
-        if any(shard.key_range is None for shard in self.shards):
-            if self._places is None:
-                self._places = {name.encode(): place for place, name in enumerate(self.keys())}
-            return self._places.get(key)
-        for n, shard in enumerate(self.shards):
-            assert shard.key_range is not None
-            if shard.key_range[0] <= key <= shard.key_range[1]:
-                found = (self.index(n).keys == key).nonzero()[0]
-                if len(found):
-                    return self._ends[n] - shard.samples + int(found[0])
-        return None
+    @functools.cached_property
+    def _keys(self) -> KeyTable:
+        return KeyTable(self.shards, self.index)
+
+    def _likeness(self) -> str:
+        """Return what another opening of the same files has too; a stranger's tars are not read for it."""
+        if self.manifest:
+            return self.fingerprint
+        return records.content_of(f"{shard.name} {shard.tar_bytes} {shard.samples}" for shard in self.shards)
+
+    def _explained(self, error: DatasetError) -> DatasetError:
+        """Return what to say of what seems damaged, but may have been healed or made anew."""
+        try:
+            changed = self.manifest is not None and Manifest.read(self.store).summary != self.manifest.summary
+        except DatasetError:
+            return error
+        return DatasetError(f"{self.location}: has changed since it was opened: open it again") if changed else error
+
+    def _decoded(self, shard: int, key: str, members: dict[str, bytes]) -> Sample:
+        try:
+            return codec.decode(key, members, where=self.where(shard))
+        except DatasetError as error:
+            raise self._explained(error) from None
+
+    def _cut_off(self, shard: int, key: str) -> DatasetError:
+        if self.shards[shard].number is not None:
+            try:
+                check_size(self.store, self.shards[shard])
+            except DatasetError as error:
+                return self._explained(error)
+        return self._explained(DatasetError(f"{self.where(shard)}: sample {key}: is cut off; see 'synthkit verify'"))
 
     def _locate(self, index: SupportsIndex) -> tuple[int, Entry]:
         position = operator.index(index)
@@ -251,7 +285,7 @@ class Dataset:
             start, (_, last, length) = run[0][1], run[-1]
             data = self.store.read_at(name, start, last + length - start)
             if len(data) < last + length - start:
-                raise DatasetError(f"{self.where(shard)}: sample {entry.key}: is cut off; see 'synthkit verify'")
+                raise self._cut_off(shard, entry.key)
             for suffix, offset, size in run:
                 found[suffix] = data if size == len(data) else data[offset - start : offset - start + size]
         return found
@@ -278,8 +312,15 @@ class Dataset:
                 start = begin
                 data = self.store.read_at(self.shards[n].name, begin, max(_CHUNK_BYTES, end - begin))
                 if len(data) < end - begin:
-                    raise DatasetError(f"{self.where(n)}: sample {entry.key}: is cut off; see 'synthkit verify'")
+                    raise self._cut_off(n, entry.key)
             yield n, entry.key, {suffix: data[o - start : o - start + size] for suffix, o, size in wanted}
+
+
+def _reopened(location: Path | str, layers: Collection[str] | None, allow_unfinished: bool, likeness: str) -> Dataset:
+    data = Dataset.open(location, layers=layers, allow_unfinished=allow_unfinished)
+    if data._likeness() != likeness:
+        raise DatasetError(f"{location}: is no longer the data set that was sent here: open it again")
+    return data
 
 
 def _runs(members: list[tuple[str, int, int]], skip_bytes: int) -> list[list[tuple[str, int, int]]]:

@@ -20,6 +20,7 @@ from synthkit.dataset.sidecars import SidecarSet
 from synthkit.dataset.tools.allotment import allot
 from synthkit.dataset.tools.filter import Conditions, filtered
 from synthkit.dataset.tools.merge import merge
+from synthkit.dataset.tools.repair import repair
 from synthkit.dataset.tools.split import connected, parse_parts, split
 from synthkit.dataset.tools.stats import stats
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
@@ -491,14 +492,7 @@ MISTAKES = {
     "no condition": (["filter", "{crowd}", "{out}"], "needs a condition"),
     "one set": (["merge", "{crowd}", "--out", "{out}"], "at least two"),
     "no set": (["merge", "{crowd}", "{crowd}x", "--out", "{out}"], "there is no such data set"),
-    "by two things of which one is none": (
-        ["split", "{crowd}", "--out", "{out}", "--by", "identity", "--by", "sample"],
-        "--by sample: ties nothing together",
-    ),
-    "into the set itself": (["filter", "{crowd}", "{crowd}", "--min-people", "1"], "which it is made from"),
     "parts inside the set": (["split", "{crowd}", "--out", "{crowd}", "--by", "sample"], "which it is made from"),
-    "merged inside one": (["merge", "{crowd}", "{crowd}", "--rename", "--out", "{crowd}/m"], "which it is made from"),
-    "filtered inside one": (["filter", "{crowd}", "{crowd}/shards/f", "--key", "*"], "which it is made from"),
 }
 
 
@@ -521,6 +515,35 @@ def test_the_command_splits_by_several_things(crowd, tmp_path):
     done = synthkit("split", str(crowd), "--out", out, "--by", "identity", "--by", "sequence", "--parts", "a=0.5,b=0.5")
     assert done.returncode == SynthkitError.exit_code
     assert "by identity and sequence there are 1 groups, the largest of 16 samples" in done.stderr
+
+
+@pytest.mark.parametrize("place", [".", "new", "shards/new"])
+def test_nothing_is_written_into_the_set_itself(crowd, divided, place):
+    before = files(crowd)
+    for attempt in (
+        lambda: filtered(crowd, crowd / place, Conditions(keys=("*",))),
+        lambda: merge([divided, crowd], crowd / place),
+        lambda: split(crowd, crowd / place, HALVES, ["sample"]),
+        lambda: split(crowd, crowd.parent, {crowd.name: 0.5, "rest": 0.5}, ["sample"]),
+    ):
+        with pytest.raises(DatasetError, match="which it is made from"):
+            attempt()
+    assert files(crowd) == before
+
+
+def test_a_repair_does_not_go_into_what_it_repairs(crowd):
+    before = files(crowd)
+    with pytest.raises(DatasetError, match="which it is made from"):
+        repair(crowd, crowd / "sound")
+    assert files(crowd) == before
+
+
+@pytest.mark.parametrize(
+    ("by", "message"), [([], "expected one of"), (["sample", "identity"], "ties nothing together")]
+)
+def test_what_nothing_can_be_split_by_is_refused(crowd, tmp_path, by, message):
+    with pytest.raises(ConfigError, match=message):
+        split(crowd, tmp_path / "out", HALVES, by)
 
 
 def test_nothing_is_written_into_another_set(crowd, divided):

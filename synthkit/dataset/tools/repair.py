@@ -15,6 +15,7 @@ from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.mending import mend
+from synthkit.dataset.tools.outputs import check_apart
 from synthkit.dataset.verify import Checked, check, opened
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError
@@ -59,6 +60,7 @@ def repair(path: Path | str, out: Path | str, *, progress: Progress = silent) ->
     data, general = opened(path)
     if os.path.realpath(out) == os.path.realpath(data.location):
         raise DatasetError(f"{out}: is the set itself; a repair is written elsewhere and never touches the original")
+    check_apart([data], out)
     found = _diagnose(data, general, progress)
     if len(found.lost) == found.places:
         raise DatasetError(f"{data.location}: nothing of it is sound")

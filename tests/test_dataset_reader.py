@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import pickle
@@ -12,12 +14,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from synthkit.dataset import Dataset, formats, records, verify
-from synthkit.dataset.index import Index
+from synthkit.dataset import Dataset, DatasetWriter, formats, keytable, reader, records, tar, verify
+from synthkit.dataset.index import Entry, Index
+from synthkit.dataset.keytable import KeyTable
+from synthkit.dataset.opening import Shard
 from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError
+from synthkit.sample import Sample, Skipped
 
 JOBS = Path(__file__).parent / "jobs"
 SCENES = 7
@@ -281,3 +289,153 @@ def test_the_index_and_a_scan_agree(made):
     scanned = Index.scan(LocalStore(made[0]), records.tar_name(0))
     for mine, theirs in zip(index.entries(), scanned.entries(), strict=True):
         assert (mine.key, mine.members) == (theirs.key, theirs.members)
+
+
+def small(out, keys, per_shard=2):
+    """A set of tiny images with these keys, in this order."""
+    with DatasetWriter(out, identity={"keys": keys}, scenes=len(keys), scenes_per_shard=per_shard) as writer:
+        for scene in writer.pending_scenes():
+            image = np.full((2, 2, 3), scene % 256, np.uint8)
+            writer.spool.put(scene, [Sample(keys[scene], image, people=())])
+            writer.finished(scene)
+        writer.finalise()
+    return Dataset.open(out)
+
+
+def hashed(count):
+    """Keys whose order is nobody's: each shard has them from all over."""
+    return [hashlib.sha256(b"%d" % n).hexdigest()[:12] for n in range(count)]
+
+
+def counted(monkeypatch):
+    """The indexes that are loaded from now on."""
+    loaded, real = [], reader.load_index
+    monkeypatch.setattr(reader, "load_index", lambda store, shard: loaded.append(shard.name) or real(store, shard))
+    return loaded
+
+
+def test_an_index_is_loaded_once_while_there_is_room(tmp_path, monkeypatch):
+    data, loaded = small(tmp_path / "set", [f"{n:03d}" for n in range(80)], per_shard=1), counted(monkeypatch)
+    for position in np.random.default_rng(0).integers(0, 80, 400).tolist():
+        assert data.key(position) == f"{position:03d}"
+    assert len(loaded) == len(set(loaded)) > 64
+    monkeypatch.setattr(reader, "_KEPT_INDEX_BYTES", 3 * data.index(0).table_bytes)
+    narrow = Dataset.open(tmp_path / "set")
+    loaded.clear()
+    for position in (0, 1, 2, 0, 1, 2, 3, 1, 2, 3, 0):
+        assert narrow.key(position) == f"{position:03d}"
+    assert [int(name[-7:-4]) for name in loaded] == [0, 1, 2, 3, 0], "the least recently used one goes"
+
+
+def test_a_strangers_tars_are_scanned_once(made, tmp_path, monkeypatch):
+    shutil.copy((made[0] / records.tar_name(0)), tmp_path / "b.tar")
+    shutil.copy((made[0] / records.tar_name(1)), tmp_path / "c.tar")
+    data, loaded = Dataset.open(tmp_path), counted(monkeypatch)
+    assert [data[n].key for n in range(12)] == [sample.key for sample in made[1][:12]]
+    assert data.by_key(made[1][7].key).meta == made[1][7].meta
+    assert loaded == []
+    before = data.fingerprint
+    monkeypatch.setattr(reader, "sha256_of", lambda *_: pytest.fail("hashed again"))
+    assert data.fingerprint == before
+
+
+@pytest.mark.parametrize("same_hash", [False, True])
+def test_keys_in_no_order_are_found_without_searching_shard_by_shard(tmp_path, monkeypatch, same_hash):
+    if same_hash:
+        monkeypatch.setattr(keytable, "hash", len, raising=False)
+    keys = hashed(60)
+    data, loaded = small(tmp_path / "set", keys), counted(monkeypatch)
+    assert [data.position(key) for key in keys] == list(range(60))
+    assert [key in data for key in ("0" * 12, "f" * 12, "x")] == [False, False, False]
+    assert len(loaded) == 30
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.text("abc", min_size=1, max_size=3), max_size=4), min_size=1, max_size=12),
+    st.booleans(),
+    st.booleans(),
+)
+def test_every_key_is_found_where_it_first_is(shards, ordered, ranged):
+    if ordered:
+        flat = iter(sorted(key for keys in shards for key in keys))
+        shards = [[next(flat) for _ in keys] for keys in shards]
+    stored = [sorted(key.encode() for key in keys) for keys in shards]
+    table = KeyTable(
+        [Shard(f"{n}.tar", n, len(keys), 0, key_range=(keys[0], keys[-1]) if ranged and keys else (b"", b""))
+         if ranged else Shard(f"{n}.tar", None, len(keys), 0) for n, keys in enumerate(stored)],
+        lambda n: Index.of([Entry(key.decode(), 0, bytes(32), ()) for key in stored[n]]),
+    )  # fmt: skip
+    flat_keys = [key.decode() for keys in stored for key in keys]
+    for key in {*flat_keys, "", "b", "cccc"}:
+        assert table.position(key) == (flat_keys.index(key) if key in flat_keys else None)
+
+
+@pytest.mark.parametrize("key", ["00000000_000\0", "\ud800", "", "00000000_000 "])
+def test_keys_that_cannot_be_stored_are_in_no_set(made, key):
+    data = Dataset.open(made[0])
+    assert key not in data
+    with pytest.raises(DatasetError, match="has no sample"):
+        data.by_key(key)
+
+
+def archive(path, names):
+    body = b"".join(tar.pack(name, data) for name, data in names.items())
+    path.write_bytes(body + tar.ending(len(body)))
+    return path
+
+
+def test_samples_of_different_folders_are_never_joined(tmp_path):
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (2, 2)).save(buffer, "png")
+    image = buffer.getvalue()
+    path = archive(tmp_path / "a.tar", {"a/b.png": image, "a_b.json": b"{}"})
+    with pytest.raises(DatasetError, match=r"a.tar: samples 'a/b' and 'a_b' would both have the key 'a_b'"):
+        Dataset.open(path)
+    path = archive(tmp_path / "b.tar", {"x.y/a.png": image, "x.y/b.png": image, "x/y/b.png": image, "c.png": image})
+    with pytest.raises(DatasetError, match=r"'x\.y/b' and 'x/y/b'"):
+        Dataset.open(path)
+    path = archive(tmp_path / "c.tar", {"x.y/a.png": image, "x.y/b.png": image})
+    assert [sample.key for sample in Dataset.open(path)] == ["x_y_a", "x_y_b"]
+
+
+def test_layers_are_a_list_of_names(made):
+    with pytest.raises(DatasetError, match=r"layers='instances': expected a list of names: layers=\['instances'\]"):
+        Dataset.open(made[0], layers="instances")
+
+
+def test_what_arrives_is_what_was_sent(tmp_path):
+    sent = pickle.dumps(small(tmp_path / "set", ["a", "b"]))
+    assert len(pickle.loads(sent)) == 2
+    shutil.rmtree(tmp_path / "set")
+    other = small(tmp_path / "set", ["a", "c"])
+    with pytest.raises(DatasetError, match="no longer the data set that was sent here") as caught:
+        pickle.loads(sent)
+    assert "\n" not in str(caught.value)
+    tar_of = tmp_path / "stranger.tar"
+    shutil.copy(tmp_path / "set" / records.tar_name(0), tar_of)
+    sent = pickle.dumps(Dataset.open(tar_of))
+    assert [sample.key for sample in pickle.loads(sent)] == list(other.keys())
+    tar_of.write_bytes(tar_of.read_bytes() + bytes(10240))
+    with pytest.raises(DatasetError, match="no longer the data set that was sent here"):
+        pickle.loads(sent)
+
+
+def test_a_set_that_was_healed_since_says_so(tmp_path):
+    def write(missing):
+        with DatasetWriter(tmp_path / "set", identity={}, scenes=4, scenes_per_shard=2) as writer:
+            for scene in writer.pending_scenes():
+                image = np.full((2, 2, 3), scene, np.uint8)
+                hole = Skipped(f"s{scene}", "later")
+                writer.spool.put(scene, [hole if scene in missing else Sample(f"s{scene}", image, people=())])
+                writer.finished(scene)
+            writer.finalise()
+
+    write({0, 2})
+    data, warm = Dataset.open(tmp_path / "set"), Dataset.open(tmp_path / "set")
+    assert warm.key(0) == "s1"
+    write(())
+    for opened in (data, warm):
+        with pytest.raises(DatasetError, match="has changed since it was opened: open it again"):
+            list(opened)
+    assert [sample.key for sample in Dataset.open(tmp_path / "set")] == ["s0", "s1", "s2", "s3"]

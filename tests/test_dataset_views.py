@@ -218,6 +218,34 @@ def test_sidecars_are_joined_by_key(data: Dataset, tmp_path: Path) -> None:
     assert [sample.key for sample in joined] == list(data.keys())
 
 
+def test_joined_samples_are_found_by_key_and_streamed(data: Dataset, tmp_path: Path, monkeypatch) -> None:
+    found = [Sidecar(f"s{n:03d}", meta={"score": n}) for n in (7, 2, 5)]
+    joined = Joined(data, [SidecarSet("faces", write(tmp_path / "side", found))])
+    assert list(joined.keys()) == list(data.keys())
+    assert "s005" in joined
+    assert "s999" not in joined
+    assert joined.by_key("s005").meta == {"faces": {"score": 5}}
+    with pytest.raises(DatasetError, match="has no sample 's999'"):
+        joined.by_key("s999")
+    stream = joined.stream(seed=3)
+    first = [next(stream) for _ in range(6)]
+    again = joined.stream(seed=3)
+    again.load_state_dict(json.loads(json.dumps(stream.state_dict())))
+    samples = [*first, *again]
+    assert [sample.key for sample in samples] == [sample.key for sample in data.stream(seed=3)]
+    assert {sample.key: sample.meta["faces"]["score"] for sample in samples if sample.meta} == {
+        "s007": 7,
+        "s002": 2,
+        "s005": 5,
+    }
+    with pytest.raises(DatasetError, match="another data"):
+        data.stream(seed=3).load_state_dict(stream.state_dict())
+    searched, real = [], Dataset.find
+    monkeypatch.setattr(Dataset, "find", lambda self, key: searched.append(key) or real(self, key))
+    assert joined[5].meta == {"faces": {"score": 5}}
+    assert searched == ["s005"]
+
+
 def test_sidecars_are_verified_as_what_they_are(tmp_path: Path) -> None:
     made = write(
         tmp_path / "side", [Sidecar(f"s{n:03d}", layers={"alpha": np.zeros((9, 9), np.uint8)}) for n in range(3)]

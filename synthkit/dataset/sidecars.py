@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, cast
 
 import attrs
 
@@ -14,6 +15,9 @@ from synthkit.dataset import codec
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample, Sidecar
+
+if TYPE_CHECKING:
+    from synthkit.dataset.stream import Stream
 
 
 class SidecarSet:
@@ -45,7 +49,19 @@ class SidecarSet:
         Raises:
             DatasetError: when there is none, or it is damaged.
         """
-        _, members = self.data.members(self.data.position(key))
+        return self._at(self.data.position(key))
+
+    def get(self, key: str) -> Sidecar | None:
+        """Return the sidecar of a sample, None when there is none.
+
+        Raises:
+            DatasetError: when it is damaged.
+        """
+        position = self.data.find(key)
+        return None if position is None else self._at(position)
+
+    def _at(self, position: int) -> Sidecar:
+        key, members = self.data.members(position)
         return codec.decode_sidecar(key, members, where=self.data.location)
 
 
@@ -66,6 +82,11 @@ class Joined:
         self.data, self.sidecars = data, tuple(sidecars)
 
     @property
+    def location(self) -> str:
+        """The path or URL of the samples."""
+        return self.data.location
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """The identity of the content of all the sets."""
         parts = [self.data.fingerprint, *(f"{side.name} {side.data.fingerprint}" for side in self.sidecars)]
@@ -85,11 +106,35 @@ class Joined:
         """
         return self._joined(self.data[index])
 
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of the samples in order."""
+        return self.data.keys()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.data
+
+    def by_key(self, key: str) -> Sample:
+        """Return a sample by key, with what is known of it.
+
+        Raises:
+            DatasetError: when there is none, or a sidecar does not fit it.
+        """
+        return self._joined(self.data.by_key(key))
+
+    def stream(
+        self, *, seed: int | None = None, epoch: int = 0, epochs: int | None = 1, rank: int = 0, world: int = 1
+    ) -> Stream:
+        """Return an iterator over the samples that can stop and go on anywhere; see ``Stream``."""
+        from synthkit.dataset.stream import Stream
+
+        data = cast("Dataset", self)  # a stream asks for nothing that joined sets lack
+        return Stream(data, seed=seed, epoch=epoch, epochs=epochs, rank=rank, world=world)
+
     def _joined(self, sample: Sample) -> Sample:
         for side in self.sidecars:
-            if sample.key not in side.data:
+            found = side.get(sample.key)
+            if found is None:
                 continue
-            found = side.by_key(sample.key)
             twice = sorted(sample.layers.keys() & found.layers.keys())
             if twice:
                 where = f"in the set and in sidecar {side.name!r}"

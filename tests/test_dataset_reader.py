@@ -343,11 +343,11 @@ def test_a_strangers_tars_are_scanned_once(made, tmp_path, monkeypatch):
 def test_keys_in_no_order_are_found_without_searching_shard_by_shard(tmp_path, monkeypatch, same_hash):
     if same_hash:
         monkeypatch.setattr(keytable, "hash", len, raising=False)
-    keys = hashed(60)
+    keys = hashed(150)
     data, loaded = small(tmp_path / "set", keys), counted(monkeypatch)
-    assert [data.position(key) for key in keys] == list(range(60))
+    assert [data.position(key) for key in keys] == list(range(150))
     assert [key in data for key in ("0" * 12, "f" * 12, "x")] == [False, False, False]
-    assert len(loaded) == 30
+    assert len(loaded) == 75
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit.camera import FisheyeCamera
-from synthkit.dataset import Dataset, DatasetWriter, verify
+from synthkit.dataset import Dataset, DatasetWriter, opening, verify
 from synthkit.dataset.codec import Encoded
+from synthkit.dataset.stores import LocalStore
 from synthkit.dataset.tools.repair import repair
 from synthkit.dataset.tools.truth import examine, tight_boxes
 from synthkit.errors import DatasetError
@@ -69,8 +70,9 @@ FAULTS = {
     "shared number": (lambda s: changed(s, 1, instance=1), "share an instance number"),
     "gap": (lambda s: changed(painted(s, slice(10, 20), slice(20, 25), 5), 1, instance=5), "expected 1 to 2"),
     "nobody's pixels": (lambda s: painted(s, 0, 0, 9), "[9], which are nobody's"),
-    "no pixels": (lambda s: painted(s, slice(10, 20), slice(20, 25), 0), "instance 2 has no pixels"),
+    "no pixels": (lambda s: painted(s, slice(2, 8), slice(3, 9), 0), "instance 1 has no pixels"),
     "box is not its mask's": (lambda s: changed(s, 0, box_xyxy_px=(3, 2, 9, 10.5)), "is not that of its pixels"),
+    "somebody else's box": (lambda s: changed(s, 1, box_xyxy_px=(1, 1, 9, 9)), "is not that of its pixels"),
     "another camera": (lambda s: evolve(s, camera=FisheyeCamera.equidistant(99, 99)), "the camera is of 99x99"),
 }
 
@@ -96,6 +98,76 @@ def test_what_real_sets_have_is_a_warning(tmp_path):
         "people[0]: the head at (-3.0, 4.0) lies outside the image of 32x24 pixels",
         "identity 'a-1' is 2 times in this image",
     ]
+
+
+def annotated(key="a"):
+    """Return what a sound converted set may hold: boxes that somebody drew, and masks that lie on each other."""
+    instances = np.zeros(SIZE, np.uint8)
+    instances[2:20, 2:8] = 1
+    instances[5:9, 5:12] = 2  # lies on the first one and on all of the third
+    people = [
+        Person(instance=1, identity="in part below", box_xyxy_px=(2, 2, 12, 20)),
+        Person(instance=2, identity="box drawn wide", box_xyxy_px=(3, 3, 14, 11), head_px=(8, 7)),
+        Person(instance=3, identity="all below", box_xyxy_px=(6, 5, 12, 9)),
+    ]
+    return Sample(key=key, image=np.zeros((*SIZE, 3), np.uint8), people=people, layers={"instances": instances})
+
+
+def test_annotations_need_not_be_those_of_the_pixels(tmp_path):
+    folder = write(tmp_path / "set", [annotated()])
+    report = verify.verify(folder)
+    assert report.problems == ()
+    assert [text.partition("sample a: ")[2] for text in report.warnings] == [
+        "people[0]: box (2.0, 2.0, 12.0, 20.0) is not that of its pixels in layer 'instances', (2.0, 2.0, 8.0, 20.0)",
+        "people[1]: box (3.0, 3.0, 14.0, 11.0) is not that of its pixels in layer 'instances', (5.0, 5.0, 12.0, 9.0)",
+        "people[2]: instance 3 has no pixels in layer 'instances'",
+    ]
+
+
+def test_a_repair_takes_nothing_away_for_a_warning(tmp_path):
+    """Also where the numbers of the same sample are put in order."""
+    folder = write(tmp_path / "set", [annotated("a"), painted(annotated("b"), 0, 0, 9)])
+    made = repair(folder, tmp_path / "good")
+    assert (made.copied, made.mended, made.dropped) == (1, 1, 0)
+    assert made.lines == ("b: layer 'instances' holds [9], which are nobody's",)
+    for sample in made.dataset:
+        assert sample.people == annotated().people
+        assert np.array_equal(sample.layers["instances"], annotated().layers["instances"])
+
+
+def test_a_changed_identity_is_told(tmp_path):
+    manifest = write(tmp_path / "set", [sound()]) / "dataset.json"
+    assert verify.verify(tmp_path / "set").problems == ()
+    manifest.write_text(manifest.read_text().replace('"what": "test"', '"what": "other"'))
+    (problem,) = verify.verify(tmp_path / "set").problems
+    assert f"{manifest}: its identity is not that of its fingerprint" in problem
+
+
+def test_files_that_are_not_listed_are_told(tmp_path):
+    """Whoever trains on shards/*.tar would see them."""
+    shards = write(tmp_path / "set", [sound()]) / "shards"
+    (shards / "000099.tar").write_bytes((shards / "000000.tar").read_bytes())
+    (shards / "notes.txt").write_text("mine")
+    problems = verify.verify(tmp_path / "set").problems
+    assert problems == (
+        f"{shards / '000099.tar'}: belongs to no shard of the set that has a commit record",
+        f"{shards / 'notes.txt'}: belongs to no shard of the set that has a commit record",
+    )
+    assert verify.verify(repair(tmp_path / "set", tmp_path / "good").dataset.location).problems == ()
+
+
+def test_an_index_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
+    folder = write(tmp_path / "set", [sound("a")])
+    tar = next(folder.rglob("*.tar"))
+    tar.write_bytes(tar.read_bytes()[:600])  # so that only the index tells where the samples are
+    table = next((folder / "shards").glob("*.npz"))
+    for module in (verify, opening):
+        monkeypatch.setattr(module, "MAX_TABLE_BYTES", table.stat().st_size - 1)
+    real = LocalStore.read
+    read = []
+    monkeypatch.setattr(LocalStore, "read", lambda store, name: read.append(name) or real(store, name))
+    assert any("cannot be found any more" in problem for problem in verify.verify(folder).problems)
+    assert f"shards/{table.name}" not in read
 
 
 @settings(max_examples=25, deadline=None)

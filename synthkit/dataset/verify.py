@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 
-from synthkit.dataset import codec, records, tar
+from synthkit.dataset import codec, description, records, stores, tar
 from synthkit.dataset.index import DIGEST_BYTES, Entry, Index
+from synthkit.dataset.limits import MAX_RECORD_BYTES, MAX_TABLE_BYTES
 from synthkit.dataset.opening import Shard
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.records import ShardRecord
@@ -85,6 +86,7 @@ def opened(path: Path | str) -> tuple[Dataset, list[str]]:
 
 def check(data: Dataset, *, progress: Progress = silent) -> Iterator[str | Checked | Skipped]:
     """Yield, in order, each sample as checked, each hole, and a line for what is wrong with a whole shard."""
+    yield from _set_problems(data)
     keys: dict[str, str] = {}
     for n in range(len(data.shards)):
         progress("verify", n, len(data.shards))
@@ -156,6 +158,24 @@ def _findings(place: _Place, keys: dict[str, str]) -> Iterator[str | Checked]:
         yield Checked(place.where, entry.key, entry.scene, members, tuple(faults))
 
 
+def _set_problems(data: Dataset) -> Iterator[str]:
+    """Yield what is wrong with the records of the whole set, and files that they do not list."""
+    if data.manifest is None:
+        return
+    store = data.store
+    stated = description.load(stores.read_whole(store, records.MANIFEST, MAX_RECORD_BYTES)).get("fingerprint")
+    if stated != data.manifest.fingerprint:
+        yield (
+            f"{store.where(records.MANIFEST)}: its identity is not that of its fingerprint"
+            f" ({str(stated)[:80]}, expected {data.manifest.fingerprint}): one of them was changed"
+        )
+    numbers = [shard.number for shard in data.shards if shard.number is not None]
+    listed = {name(n) for n in numbers for name in (records.tar_name, records.index_name, records.record_name)}
+    for name in (f"{records.SHARDS}/{file}" for file in store.names(records.SHARDS)):
+        if name not in listed:
+            yield f"{store.where(name)}: belongs to no shard of the set that has a commit record"
+
+
 def _record_problems(place: _Place) -> Iterator[str]:
     """Yield where a shard's bytes, its record and the table of all shards disagree."""
     record, shard = place.record, place.shard
@@ -179,7 +199,8 @@ def _salvaged_index(place: _Place) -> Index | None:
         return None
     table = records.index_name(shard.number)
     with contextlib.suppress(DatasetError):
-        return Index.from_npz(store.read(table), shard.tar_bytes, store.where(table))
+        data = stores.read_whole(store, table, MAX_TABLE_BYTES)
+        return Index.from_npz(data, shard.tar_bytes, store.where(table))
     return None
 
 

@@ -42,16 +42,7 @@ def check(segmentation: Any, size_px: tuple[int, int]) -> None:
 
 def decode(segmentation: Any, size_px: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Return the (H, W) mask of what ``check`` let pass."""
-    from pycocotools import mask as coco_mask
-
-    width, height = size_px
-    if isinstance(segmentation, list):
-        runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        runs = coco_mask.frPyObjects(dict(segmentation), height, width)
-    else:
-        runs = dict(segmentation)
-    return np.asarray(coco_mask.decode(runs)).view(np.bool_)
+    return _unpacked(_runs(segmentation, size_px))
 
 
 def paint(masks: Sequence[tuple[int, Any]], size_px: tuple[int, int]) -> Layer:
@@ -59,12 +50,33 @@ def paint(masks: Sequence[tuple[int, Any]], size_px: tuple[int, int]) -> Layer:
 
     Where masks overlap, which body is in front is not known, and the smaller one hides less.
     """
-    decoded = [(instance, decode(segmentation, size_px)) for instance, segmentation in masks]
-    highest = max((instance for instance, _ in decoded), default=0)
+    from pycocotools import mask as coco_mask
+
+    # Run lengths take little memory, masks a byte a pixel: one of them is unpacked at a time.
+    runs = [(instance, _runs(segmentation, size_px)) for instance, segmentation in masks]
+    highest = max((instance for instance, _ in runs), default=0)
     layer = np.zeros(size_px[::-1], np.uint8 if highest <= 255 else np.uint16, order="F")  # as the masks lie
-    for instance, mask in sorted(decoded, key=lambda item: -int(np.count_nonzero(item[1]))):
-        layer[mask] = instance
+    for instance, one in sorted(runs, key=lambda item: -int(coco_mask.area(item[1]))):
+        layer[_unpacked(one)] = instance
     return np.ascontiguousarray(layer)
+
+
+def _runs(segmentation: Any, size_px: tuple[int, int]) -> dict[str, Any]:
+    """Return what ``check`` let pass as compressed run lengths."""
+    from pycocotools import mask as coco_mask
+
+    width, height = size_px
+    if isinstance(segmentation, list):
+        return dict(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
+    if isinstance(segmentation["counts"], list):
+        return dict(coco_mask.frPyObjects(dict(segmentation), height, width))
+    return dict(segmentation)
+
+
+def _unpacked(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    from pycocotools import mask as coco_mask
+
+    return np.asarray(coco_mask.decode(runs)).view(np.bool_)
 
 
 def _check_polygon(polygon: Any, size_px: tuple[int, int]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from synthkit.dataset import codec, description
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.tools import copying
-from synthkit.dataset.tools.truth import DAMAGED, INSTANCES, Fault, examine
+from synthkit.dataset.tools.truth import DAMAGED, INSTANCES, Fault, examine, is_measured
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Sample
 
@@ -33,8 +33,9 @@ def mend(key: str, members: Mapping[str, bytes], faults: tuple[Fault, ...], *, w
     * A layer that cannot be read is dropped, as is a person, camera or other entry that cannot.
     * An annotation that cannot be true (a box off the image or not of its mask, a fraction above 1) is
       dropped; the person stays.
-    * Pixels that are nobody's become background, people without pixels lose their instance, boxes and
-      visible fraction, people who share a number lose it; numbers are made dense again.
+    * Pixels that are nobody's become background, people who share a number lose it, and those without
+      pixels whose pixels were counted lose their instance, boxes and visible fraction; numbers are made
+      dense again.
     * A sample whose image or whole description cannot be read, that is cut off, not what its digest
       says, or the second of its key, is dropped.
     """
@@ -128,7 +129,8 @@ def _renumbered(key: str, members: dict[str, bytes], table: dict[str, Any]) -> d
     sample = codec.decode(key, members, where="it")
     layer = sample.layers.get(INSTANCES)
     numbers = [person.instance for person in sample.people or ()]
-    present = set(numbers) if layer is None else set(np.unique(layer).tolist())
+    drawn = {person.instance for person in sample.people or () if not is_measured(person)}
+    present = set(numbers) if layer is None else set(np.unique(layer).tolist()) | drawn
     kept = [n for n in numbers if n is not None and n > 0 and numbers.count(n) == 1 and n in present]
     new = {old: place for place, old in enumerate(sorted(kept), 1)}
     for person, number in zip(table.get("people", ()), numbers, strict=True):

@@ -116,10 +116,23 @@ def _layer_faults(people: Sequence[Person], layer: Layer) -> Iterator[Fault]:
             continue
         tight, box = boxes.get(person.instance), person.box_xyxy_px
         if tight is None:
-            yield Fault(f"people[{i}]: instance {person.instance} has no pixels in layer 'instances'", (INSTANCES,))
+            text = f"people[{i}]: instance {person.instance} has no pixels in layer 'instances'"
+            yield Fault(text, (INSTANCES,), warning=not is_measured(person))
         elif box and max(abs(a - b) for a, b in zip(box, tight, strict=True)) > _MASK_TOLERANCE_PX:
             text = f"people[{i}]: box {box} is not that of its pixels in layer 'instances', {tight}"
-            yield Fault(text, ("people", i, "box_xyxy_px"))
+            yield Fault(text, ("people", i, "box_xyxy_px"), warning=not is_measured(person) and _meet(box, tight))
+
+
+def is_measured(person: Person) -> bool:
+    """Return whether a person's box and numbers come from the layers, as whoever counted its pixels wrote them.
+
+    Of others somebody drew the box, with or without hidden limbs, and another one lies on their mask.
+    """
+    return person.visible_fraction is not None
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return max(one[0], other[0]) < min(one[2], other[2]) and max(one[1], other[1]) < min(one[3], other[3])
 
 
 def _within(low: float, high: float, size: int) -> bool:

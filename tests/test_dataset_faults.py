@@ -498,6 +498,9 @@ def flaky():
         def put_file(self, *args, **kwargs):
             return self._failing(super().put_file, *args, **kwargs)
 
+        def pipe_file(self, *args, **kwargs):
+            return self._failing(super().pipe_file, *args, **kwargs)
+
         def rm_file(self, *args, **kwargs):
             return self._failing(super().rm_file, *args, **kwargs)
 

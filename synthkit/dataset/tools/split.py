@@ -113,8 +113,7 @@ def split(
             samples are to be split by, when a part would stay empty or lie in the set, or when ``out``
             holds something else.
     """
-    by = checked_by(by)
-    data = Dataset.open(source)
+    by, data = checked_by(by), Dataset.open(source)
     for name in shares:
         check_apart([data], below(out, name))
     places = copying.picks(data)
@@ -125,14 +124,13 @@ def split(
     members = _assigned(groups, keys, shares, seed)
     _check_filled(data, members, places, groups, by)
     asked = {"by": list(by), "seed": seed, "shares": dict(shares)}
-    counted = {
-        "groups": len(groups), "unknown": unknown, "places": {name: len(found) for name, found in members.items()},
-    }  # fmt: skip
+    counts = {name: len(found) for name, found in members.items()}
+    record = {**asked, "groups": len(groups), "unknown": unknown, "places": counts}
     made = {}
     for name in shares:
         identity = {"split": {"revision": _REVISION, **asked, "part": name}, "source": data.fingerprint}
         part = below(out, name)
-        notes = copying.inherited(data, part, split={**asked, **counted, "part": name})
+        notes = copying.inherited(data, part, split={**record, "part": name})
         made[name] = copying.copy(
             [Origin(data, split=split_name(name))], [places[n] for n in members[name]], part, identity=identity,
             notes=notes, verb=f"split {name}", workers=workers, progress=progress,

@@ -266,11 +266,12 @@ def convert(
         list[str] | None,
         typer.Option(help="Another class of IN that is people; may be repeated.", metavar="NAME"),
     ] = None,
+    allow_missing: AllowMissing = False,
 ) -> None:
     """Turn labelled images of another format into a data set, or a data set into another format."""
     from synthkit.dataset import formats
 
-    classes = person_class or ()
+    classes, skipped = person_class or (), 0
     with on_terminal() as terminal:
         if to is None:
             made = formats.convert(
@@ -278,6 +279,8 @@ def convert(
                 progress=terminal, tell=terminal.tell,
             )  # fmt: skip
             result = f"converted: {made.path} ({len(made)} samples)"
+            summary = made.manifest.summary if made.manifest else None
+            skipped = summary.skipped if summary else 0
         else:
             exported = formats.export(
                 source, out, to, form=form, max_size_px=max_size, every=every, person_classes=classes,
@@ -285,6 +288,7 @@ def convert(
             )  # fmt: skip
             result = f"exported: {exported.path} ({exported.images} images)"
     typer.echo(result)
+    _finish(skipped, allow_missing)
 
 
 @app.command()

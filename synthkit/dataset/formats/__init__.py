@@ -100,6 +100,8 @@ def convert(
 ) -> Dataset:
     """Turn a set of another format into a data set, or do the rest of an interrupted conversion.
 
+    Damaged samples are left out, and noted with the reason; the same call tries them once more.
+
     Args:
         source: its folder or file. out: where the data set goes. form: name of the format; None finds it out.
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
@@ -110,7 +112,7 @@ def convert(
 
     Raises:
         DatasetError: when the source is of no known format, or wrong, telling all that is wrong at
-            once; or when ``out`` holds something else.
+            once; when not one of its images can be read; or when ``out`` holds something else.
     """
     source = Path(source)
     chosen = detect(source, form)
@@ -143,7 +145,10 @@ def convert(
                     raise WorkError(f"{source}: image {outcome.task} cannot be converted: {outcome.reason}")
                 writer.finished(outcome.task)
                 progress("convert", writer.scenes_done, len(opened))
-        writer.finalise()
+        summary = writer.finalise()
+        if not summary.samples:
+            reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
+            raise DatasetError(f"{out}: not one sample could be converted: {reasons}")
     return Dataset.open(out)
 
 

@@ -36,8 +36,15 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def key(self, index: int) -> str:
+        """Return a sample's key, also where the sample itself is damaged."""
+
     def sample(self, index: int) -> Sample:
-        """Read and return one sample."""
+        """Read and return one sample.
+
+        Raises:
+            DatasetError: when it is damaged.
+        """
 
 
 @runtime_checkable

@@ -92,6 +92,10 @@ class CepdofSource:
     def __len__(self) -> int:
         return len(self._frames)
 
+    def key(self, index: int) -> str:
+        """Return a sample's key."""
+        return self._frames[index].key
+
     def sample(self, index: int) -> Sample:
         """Return one image with its people: rotated boxes, and identities where they are told apart.
 

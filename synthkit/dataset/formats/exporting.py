@@ -27,7 +27,7 @@ from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress
 
 RECORD = "synthkit.json"
-_SHOWN = 5
+_SHOWN, _MOST_DAMAGED = 5, 20
 
 
 @attrs.frozen
@@ -39,10 +39,15 @@ class Exported:
     remarks: tuple[str, ...]
 
 
+class _Damaged(DatasetError):
+    """The source is at fault, not the format."""
+
+
 class Export:
     """One export under way: the pictures to write, and the folder to write them to.
 
-    Iterating yields every picture once, in order, and reports progress. A format's ``write`` puts each
+    Iterating yields every picture once, in order, and reports progress; damaged ones are told together at
+    the end, as an error. A format's ``write`` puts each
     picture's files with ``put``, and what lists or describes the whole last.
     """
 
@@ -68,13 +73,22 @@ class Export:
 
     def __iter__(self) -> Iterator[Picture]:
         total, keys = len(self._pictures), set()
+        damaged: list[str] = []
         for index in range(total):
             self._progress("export", index, total)
-            picture = self._pictures[index]
+            try:
+                picture = self._pictures[index]
+            except DatasetError as error:
+                damaged.append(str(error))
+                continue
             if picture.key in keys:
                 raise DatasetError(f"{self.name}: key {picture.key!r} comes twice, and would be one file")
             keys.add(picture.key)
             yield picture
+        if damaged:
+            more = [f"... and {len(damaged) - _MOST_DAMAGED} more"] if damaged[_MOST_DAMAGED:] else []
+            first = f"{self.name}: {len(damaged)} of {total} images cannot be read:"
+            raise _Damaged("\n  ".join([first, *damaged[:_MOST_DAMAGED], *more]))
         self._progress("export", total, total)
 
     def put(self, name: str, data: bytes) -> None:
@@ -157,6 +171,8 @@ def export(
         job = Export(form, pictures, partial, progress)
         try:
             write(job)
+        except _Damaged:  # once it is mended, what has been written need not be written again
+            raise
         except DatasetError:  # such pictures cannot be written so, however often it is tried
             shutil.rmtree(partial, ignore_errors=True)
             raise

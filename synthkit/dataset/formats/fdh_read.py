@@ -84,13 +84,18 @@ class FdhSource:
         self.notes: Mapping[str, Any] = {
             "source": "FDH format",
             "folder": root.resolve().name,
-            "licence": "of each image by itself" if self._metadata else NOT_STATED,
+            "licence": NOT_STATED,  # of the whole; an image has its own, if the metadata say so
             "keypoints": "pixels" if self._pixels else "fractions",
             **({"embed_map": embedding} if embedding else {}),
         }
 
     def __len__(self) -> int:
         return self._ends[-1]
+
+    def key(self, index: int) -> str:
+        """Return a sample's key."""
+        _, part, within = self._place(index)
+        return part.key(within)
 
     def sample(self, index: int) -> Sample:
         """Return one crop with its person.
@@ -109,9 +114,14 @@ class FdhSource:
         return "png", self._members(index)[2]["image.png"]
 
     def _members(self, index: int) -> tuple[str | None, str, Mapping[str, bytes]]:
+        split, part, within = self._place(index)
+        return split, *part.members(within)
+
+    def _place(self, index: int) -> tuple[str | None, Dataset, int]:
+        """Return a sample's split, and its place in that split's tars."""
         place = bisect_right(self._ends, index)
         split, part = self._parts[place]
-        return split, *part.members(index - self._ends[place] + len(part))
+        return split, part, index - self._ends[place] + len(part)
 
     def _survey(self, problems: list[str]) -> Counter[str]:
         """Return how often each member comes; samples that come twice or lack what is needed are problems."""

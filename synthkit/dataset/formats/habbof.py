@@ -21,7 +21,7 @@ from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.bodies import DECIMALS, people_of
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, checked_rotated
-from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, key_of, keys_for
+from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, key_of, keys_for
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
 from synthkit.sample import Person
 
@@ -35,17 +35,23 @@ def recognises(folder: Path) -> bool:
     """Return whether text files beside images have lines of a class name and five numbers."""
     if not folder.is_dir():
         return False
-    for path in islice((path for place in ("*.txt", "*/*.txt") for path in folder.glob(place)), _LOOKED_AT):
-        try:
-            rows = lines(small_file(path))
-            if rows:
-                if len(rows[0][1]) != _FIELDS or _is_number(rows[0][1][0]):
-                    return False
-                numbers(rows[0][1][1:])
-                return True
-        except ValueError:
+    paths = (path for place in ("*.txt", "*/*.txt") for path in sorted(folder.glob(place)) if _image_beside(path))
+    return any(_holds_labels(path) for path in islice(paths, _LOOKED_AT))
+
+
+def _image_beside(path: Path) -> bool:
+    return any(path.with_suffix(suffix).is_file() for name in SUFFIXES for suffix in (name, name.upper()))
+
+
+def _holds_labels(path: Path) -> bool:
+    try:
+        rows = lines(small_file(path))
+        if not rows or len(rows[0][1]) != _FIELDS or _is_number(rows[0][1][0]):
             return False
-    return False
+        numbers(rows[0][1][1:])
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -174,6 +174,10 @@ class PhotoSource:
     def __len__(self) -> int:
         return len(self._frames)
 
+    def key(self, index: int) -> str:
+        """Return a sample's key."""
+        return self._frames[index].key
+
     def sample(self, index: int) -> Sample:
         """Return one image with its people.
 

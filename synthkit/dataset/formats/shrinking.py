@@ -43,6 +43,10 @@ class Shrunk:
     def __len__(self) -> int:
         return len(self._source)
 
+    def key(self, index: int) -> str:
+        """Return a sample's key."""
+        return self._source.key(index)
+
     def sample(self, index: int) -> Sample:
         """Return one sample, shrunk where it is larger."""
         return shrunk(self._source.sample(index), self._max_size_px)

@@ -36,6 +36,10 @@ class Thinned:
     def __len__(self) -> int:
         return -(-len(self._source) // self._every)
 
+    def key(self, index: int) -> str:
+        """Return a sample's key."""
+        return self._source.key(index * self._every)
+
     def sample(self, index: int) -> Sample:
         """Return one of the samples that are taken."""
         return self._source.sample(index * self._every)

@@ -103,6 +103,10 @@ class VideoSource:
     def __len__(self) -> int:
         return self._frames
 
+    def key(self, index: int) -> str:
+        """Return a sample's key."""
+        return f"{key_of(self._path.stem)}_{index:06d}"
+
     def sample(self, index: int) -> Sample:
         """Return one frame.
 
@@ -115,7 +119,7 @@ class VideoSource:
             image, time_s = self._decoder.read(index)
         name = key_of(self._path.stem)
         return Sample(
-            key=f"{name}_{index:06d}",
+            key=self.key(index),
             image=image,
             people=None,
             sequence=name,

@@ -23,8 +23,11 @@ _BOX_FIELDS, _CORNER_FIELDS = 5, 9
 
 
 def recognises(folder: Path) -> bool:
-    """Return whether there are class names, and label files whose first line has five fields, if any."""
-    return columns_of(folder) in (0, _BOX_FIELDS)
+    """Return whether there are class names, and label files of numbers, if any, but not of four corners.
+
+    Key points, polygons and results have other numbers of fields; reading tells what to do about them.
+    """
+    return columns_of(folder) not in (None, _CORNER_FIELDS)
 
 
 def recognises_corners(folder: Path) -> bool:

@@ -129,8 +129,7 @@ class _Reader:
 
     def _object(self, fields: list[str], size_px: tuple[int, int]) -> Person | Box | None:
         if len(fields) != self._columns:
-            hint = "; key points and polygons are not read" if len(fields) > self._columns else ""
-            raise ValueError(f"has {len(fields)} fields, expected {self._columns}{hint}")
+            raise ValueError(f"has {len(fields)} fields, expected {self._columns}{_hint(len(fields), self._columns)}")
         number, *values = numbers(fields)
         if number not in self._names:
             raise ValueError(f"class {number:g} is not among the {len(self._names)} names")
@@ -145,6 +144,15 @@ class _Reader:
         if kind == HEAD:
             return checked_box(_bounds(values, size_px), size_px, "a head's box")
         return Person(rotated_box=rotated)
+
+
+def _hint(fields: int, columns: int) -> str:
+    """Return what lines of another number of fields may be, and what to do about them."""
+    if fields == columns + 1:
+        return "; results with confidences are not read: cut the last field off"
+    if fields > columns:
+        return f"; key points and polygons are not read: keep the first {columns} fields of key points, or export boxes"
+    return ""
 
 
 def _upright(values: Sequence[float], size_px: tuple[int, int]) -> Box:

@@ -51,7 +51,8 @@ def write_atomically(path: Path, chunks: Iterable[bytes], *, durable: bool = Tru
 
     On any failure the temporary file is removed and the old file, if there was one, is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    # Processes of two machines that share a folder may have equal numbers.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}")
     with disk_errors(path):
         try:
             with temporary.open("wb") as file:
@@ -101,7 +102,9 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
 
     In a folder that may hold somebody else's files, give the ``name``.
     """
-    leftover = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.\d+{re.escape(TEMPORARY_SUFFIX)}")
+    leftover = re.compile(
+        rf"\.{'.+' if name is None else re.escape(name)}\.\d+(\.[0-9a-f]{{8}})?{re.escape(TEMPORARY_SUFFIX)}"
+    )
     with disk_errors(folder):
         for path in list(folder.iterdir()):
             if leftover.fullmatch(path.name):

@@ -131,7 +131,8 @@ class _Tasks:
                 with suppress(Exception):  # what is not to be reached any more is ended already
                     # By force: Ray 2.60 ends the driver when a task finishes while it is asked to stop.
                     self._ray.cancel(reference, force=True)
-            self._ray.kill(self._listener)
+            with suppress(Exception):  # gone with the head, or with the memory of its machine
+                self._ray.kill(self._listener)
 
     def _fill(self, tasks: Iterator[int]) -> bool:
         for task in itertools.islice(tasks, _IN_FLIGHT - len(self._running)):
@@ -142,7 +143,12 @@ class _Tasks:
     def _listen(self) -> None:
         if self._heard is None:
             return
-        for task, done in self._ray.get(self._listener.fresh.remote()).items():
+        try:
+            noted = self._ray.get(self._listener.fresh.remote())
+        except self._ray.exceptions.RayError:  # the work can go on without news of it
+            self._heard = None
+            return
+        for task, done in noted.items():
             self._heard(task, done)
 
     def _outcome(self, task: int, reference: Any) -> Done | Failed:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synthkit.dataset import storage, stores
+from synthkit.dataset import description, storage, stores
+from synthkit.dataset.limits import MAX_RECORD_BYTES
 from synthkit.errors import DatasetError
 
 
@@ -24,7 +25,7 @@ def claim(place: Path | str, name: str, work: Mapping[str, Any]) -> dict[str, An
             storage.clear_temporaries(store.folder, name)
     if store.size(name) is not None:
         try:
-            noted = json.loads(store.read(name))
+            noted = description.load(stores.read_whole(store, name, MAX_RECORD_BYTES))
             changed = sorted(key for key in work if noted.get(key) != json.loads(json.dumps(work[key])))
         except (ValueError, AttributeError):
             raise DatasetError(f"{store.where(name)}: is damaged; choose another folder") from None

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from synthkit import claims
 from synthkit.config import plain
 from synthkit.dataset import Dataset, DatasetWriter, records
 from synthkit.errors import DatasetError
-from synthkit.sample import Sample
+from synthkit.sample import Sample, Skipped
 
 
 def write(out: Path, scenes: int = 4, **changes) -> Dataset:
@@ -110,3 +111,47 @@ def test_each_shard_tells_its_environment(tmp_path):
     assert found["maker"] == "1.2"
     assert found["simplejpeg"] == metadata.version("simplejpeg")
     assert {"synthkit", "python", "platform", "numpy", "pillow", "jpeg", "zlib", "opencv"} < set(found)
+
+
+def test_unknown_keys_in_nested_tables_are_read(tmp_path):
+    write(tmp_path / "set")
+
+    def manifest(table):
+        table["summary"]["later"] = 1
+        table["codec"]["later"] = {"of": "a later version"}
+
+    rewritten(tmp_path / "set" / "dataset.json", manifest)
+    data = Dataset.open(tmp_path / "set")
+    assert len(data) == 4
+    assert data.manifest.codec_unknown == {"later": {"of": "a later version"}}
+    data.manifest.write(data.store)
+    assert json.loads((tmp_path / "set" / "dataset.json").read_text())["codec"]["later"] == {"of": "a later version"}
+    with pytest.raises(DatasetError, match=r"codec\.later: .*'a later version'.* there, None now"):
+        write(tmp_path / "set", scenes=6)  # this version cannot store samples that way
+
+
+def test_holes_of_which_a_later_version_says_more_are_read(tmp_path):
+    with DatasetWriter(tmp_path, identity={}, scenes=2) as writer:
+        for scene in range(2):
+            image = np.zeros((8, 8, 3), np.uint8)
+            writer.spool.put(scene, [Sample(key="a", image=image) if scene else Skipped("b", "failed")])
+            writer.finished(scene)
+        writer.finalise()
+    rewritten(tmp_path / "shards" / "000000.json", lambda table: table["skipped"][0].append({"later": True}))
+    assert Dataset.open(tmp_path).skipped == [("b", "failed")]
+
+
+@pytest.mark.parametrize("damage", [b"[" * 100_000, b'{"seed": NaN}', b"7", b"{"])
+def test_a_note_about_work_that_is_damaged_is_one_line(tmp_path, damage):
+    claims.claim(tmp_path, "work.json", {"seed": 1})
+    assert claims.claim(tmp_path, "work.json", {"seed": 1}) == {"seed": 1}
+    (tmp_path / "work.json").write_bytes(damage)
+    with pytest.raises(DatasetError, match=r"work\.json: is damaged; choose another folder"):
+        claims.claim(tmp_path, "work.json", {"seed": 1})
+
+
+def test_a_record_of_many_small_things_is_refused_unread(tmp_path):
+    write(tmp_path / "set")
+    (tmp_path / "set" / "dataset.json").write_bytes(b"[" + b"[]," * (3 << 20) + b"[]]")
+    with pytest.raises(DatasetError, match="more than 8388608 are refused"):
+        Dataset.open(tmp_path / "set")

@@ -11,13 +11,18 @@ import random
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, storage
+from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, codec, records, shards, storage
+from synthkit.dataset.layout import Completion, Layout
+from synthkit.dataset.spool import packed_scene
+from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError, WorkError
-from synthkit.sample import Skipped
+from synthkit.sample import Sample, Skipped
 
 JOBS = Path(__file__).parent / "jobs"
 
@@ -356,3 +361,163 @@ def test_killed_at_random_moments(work, tmp_path):
     subprocess.run(command, check=True)
     assert kills > 0
     assert tree(out) == tree(tmp_path / "calm")
+
+
+def one(key, value=0):
+    return Sample(key=key, image=np.full((8, 8, 3), value, np.uint8))
+
+
+def environments(out):
+    table = json.loads((out / "shards" / "000000.json").read_bytes())
+    return table["environment"]["gpu"], [other["gpu"] for other in table.get("other_environments", [])]
+
+
+def test_a_shard_tells_all_environments_that_took_part(work, tmp_path):
+    out = tmp_path / "a"
+    make(work, out, 1, environment={"gpu": "A"})
+    assert environments(out) == ("A", [])
+    make(work, out, 2, environment={"gpu": "B"})
+    assert environments(out) == ("B", ["A"])
+    make(work, out, 3, environment={"gpu": "A"})
+    assert environments(out) == ("A", ["B"])
+    with pytest.raises(DatasetError, match=r"gpu: 'B' there, 'A' now.*strict=true refuses"):
+        make(work, out, 4, environment={"gpu": "A"}, strict=True)
+    with writer(out, 4, environment={"gpu": "A"}) as opened:
+        assert "gpu: 'B' there, 'A' now" in opened.warnings[0]
+
+
+def test_an_opened_shard_keeps_its_environment_however_often_its_writer_is_killed(work, tmp_path):
+    out = tmp_path / "a"
+    make(work, out, 2, environment={"gpu": "A"})
+    with writer(out, 3, environment={"gpu": "B"}):  # opens the shard, and ends
+        pass
+    before = tree(out)
+    with pytest.raises(DatasetError, match="strict=true refuses"):
+        make(work, out, 3, environment={"gpu": "B"}, strict=True)
+    assert tree(out) == before
+    _, pending = make(work, out, 3, environment={"gpu": "C"})
+    assert pending == [2], "what was committed once is not made again"
+    assert environments(out) == ("C", ["A"])
+
+
+def test_processes_of_equal_number_do_not_write_one_temporary_file(tmp_path):
+    path = tmp_path / "000000.tar"
+
+    def slowly():
+        yield b"a" * 5
+        storage.write_atomically(path, [b"b" * 10])  # another machine's process, in the same shared folder
+        assert path.read_bytes() == b"b" * 10
+        yield b"a" * 5
+
+    storage.write_atomically(path, slowly())
+    assert path.read_bytes() == b"a" * 10
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_process_left_half_written_is_known_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda *_: os._exit(9))
+    child = os.fork()
+    if not child:
+        storage.write_atomically(tmp_path / "x.json", [b"x"])
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) == 1
+    storage.clear_temporaries(tmp_path, "y.json")
+    assert len(list(tmp_path.iterdir())) == 1
+    storage.clear_temporaries(tmp_path, "x.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_record_goes_before_its_tar_is_touched(work, tmp_path, whole):
+    """Who is killed while it publishes a shard once more leaves none that is listed and is another one."""
+    store = LocalStore(tmp_path / "whole")
+
+    def changing():
+        yield packed_scene(0, [codec.encode(one("other"), CodecConfig())])
+        assert store.size("shards/000000.tar") == len(whole["shards/000000.tar"])
+        assert store.size("shards/000000.json") is None
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shards.publish(store, 0, 0, changing(), {})
+    assert make(work, tmp_path / "whole")[1] == [0, 1, 2]
+    assert tree(tmp_path / "whole") == whole
+
+
+def test_long_reasons_are_cut_so_that_records_can_be_read_again(tmp_path):
+    reasons = ["x" * (20 << 20), *["\u00fc" * 2000] * 4000]
+    with DatasetWriter(tmp_path, identity={}, scenes=3, scenes_per_shard=2) as opened:
+        opened.spool.put(0, [one("made")])
+        opened.finished(0)
+        opened.spool.put(1, [Skipped("k", reasons[0])])
+        opened.finished(1)
+        opened.spool.put(2, [Skipped(f"m{n}", reason) for n, reason in enumerate(reasons)])
+        opened.finished(2)
+        opened.finalise()
+    first, *others = (reason for _, reason in Dataset.open(tmp_path).skipped)
+    assert first == "x" * 999 + "…"
+    assert len(others) == 4001
+    assert all(100 < len(reason) < 1000 and reason.endswith("…") for reason in others)
+
+
+def test_a_manifest_that_could_not_be_read_again_is_refused(tmp_path):
+    notes = {"sources": ["x" * 1000] * 10_000}
+    with pytest.raises(DatasetError, match=r"dataset\.json: would have \d+ bytes, more than the 8388608"):
+        writer(tmp_path / "a", notes=notes).__enter__()
+
+
+def test_a_key_twice_in_a_shard_is_refused_by_name(tmp_path):
+    with DatasetWriter(tmp_path, identity={}, scenes=2, scenes_per_shard=2) as opened:
+        opened.spool.put(0, [one("a"), one("twin")])
+        opened.finished(0)
+        opened.spool.put(1, [one("twin")])
+        with pytest.raises(DatasetError, match=r"000000\.tar: .* key 'twin' comes twice, in scenes 0 and 1"):
+            opened.finished(1)
+    assert not list(tmp_path.glob("shards/*"))
+
+
+def test_a_full_last_shard_by_bytes_is_not_opened_again(work, tmp_path):
+    size = 20_000
+    whole = tmp_path / "whole"
+    make(work, whole, 5, scenes_per_shard=None, shard_bytes=size)
+    record = json.loads((whole / "shards" / "000000.json").read_bytes())
+    scenes = record["scenes"]
+    assert 0 < scenes < 5
+    make(work, tmp_path / "a", scenes, scenes_per_shard=None, shard_bytes=size)
+    first = (tmp_path / "a" / "shards" / "000000.tar").stat().st_ino
+    with writer(tmp_path / "a", 5, scenes_per_shard=None, shard_bytes=size):
+        assert (tmp_path / "a" / "shards" / "000000.json").exists()
+    make(work, tmp_path / "a", 5, scenes_per_shard=None, shard_bytes=size)
+    assert (tmp_path / "a" / "shards" / "000000.tar").stat().st_ino == first
+    assert tree(tmp_path / "a") == tree(whole)
+
+
+@pytest.mark.parametrize("short", [1, 0])
+def test_whether_a_shard_by_bytes_is_full_does_not_depend_on_what_closes_its_tar(work, tmp_path, short):
+    """The archive's ending, of up to 11,263 bytes, is no part of what fills a shard."""
+    make(work, tmp_path / "probe", 1, scenes_per_shard=None, shard_bytes=1)
+    body = sum(len(spooled.body) for spooled in _scenes(tmp_path / "probe"))
+    layout = {"scenes_per_shard": None, "shard_bytes": body + short}
+    make(work, tmp_path / "a", 1, **layout)
+    _, pending = make(work, tmp_path / "a", 2, **layout)
+    make(work, tmp_path / "whole", 2, **layout)
+    assert pending == [1]
+    assert tree(tmp_path / "a") == tree(tmp_path / "whole")
+    assert len(list((tmp_path / "a" / "shards").glob("*.tar"))) == 2 - short
+
+
+def _scenes(out):
+    store = LocalStore(out)
+    return [scene for record in records.read_records(store) for scene in shards.scenes_of(store, record)]
+
+
+@pytest.mark.parametrize("rule", [{"scenes_per_shard": 100_000, "shard_bytes": None},
+                                  {"scenes_per_shard": None, "shard_bytes": 1 << 50}])  # fmt: skip
+def test_a_finished_scene_costs_the_same_in_a_large_shard(rule):
+    completion = Completion(Layout(scenes=100_000, **rule), ())
+    began = time.process_time()
+    found = []
+    for scene in range(100_000):
+        completion.add(scene, 1000)
+        found += completion.shards()
+    assert found == [(0, range(100_000))]
+    assert time.process_time() - began < 5, "it took 30 ms each"

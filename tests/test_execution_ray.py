@@ -23,7 +23,7 @@ from synthkit import pipeline
 from synthkit.cli.app import app
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, SynthkitError, WeightsError, WorkError
-from synthkit.execution import Local, RayCluster, cluster
+from synthkit.execution import JobSpec, Local, RayCluster, cluster
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.session import Session
@@ -124,12 +124,13 @@ def test_components_stay_warm_and_scenes_are_told_as_they_are_made(session, tmp_
     assert told == sorted(told)
 
 
-def test_a_grown_set_makes_the_new_shards_alone(session, tmp_path):
-    pipeline.render(session, moody(), tmp_path / "far", 8)
+@pytest.mark.parametrize(("scenes", "new"), [(4, ["0004", "0005"]), (3, ["0003", "0004", "0005"])])
+def test_a_grown_set_makes_the_new_scenes_alone(session, tmp_path, scenes, new):
+    pipeline.render(session, moody(), tmp_path / "far", 2 * scenes)
     pipeline.render(session, moody(notes=str(tmp_path)), tmp_path / "far", 12)
     pipeline.render(local(session), moody(), tmp_path / "near", 12)
     assert files(tmp_path / "far" / "shards") == files(tmp_path / "near" / "shards")
-    assert sorted(note.name[:4] for note in tmp_path.glob("0*")) == ["0004", "0005"]
+    assert sorted(note.name[:4] for note in tmp_path.glob("0*")) == new
 
 
 def test_a_plugins_mistake_is_a_hole_with_the_same_reason_everywhere(session, tmp_path):
@@ -148,11 +149,11 @@ def test_what_the_user_can_mend_names_the_machine(session, tmp_path):
         pipeline.render(session, moody(unusable=True), tmp_path / "other", 8)
 
 
-def test_a_scene_that_kills_its_process_costs_its_shard_alone(session, tmp_path, monkeypatch):
+def test_a_scene_that_kills_its_process_costs_itself_alone(session, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "RETRIES", 0)
     made = pipeline.render(session, moody(deadly=3), tmp_path / "out", 10)
-    assert made.skipped == 4
-    assert len(made.dataset) == 6
+    assert made.skipped == 2
+    assert len(made.dataset) == 8
     assert {reason for _, reason in made.dataset.skipped} == {"its Ray task died: WorkerCrashedError (1 attempts)"}
 
 
@@ -221,6 +222,35 @@ def test_a_machine_that_dies_in_the_middle_changes_nothing(session, two_nodes, t
         makers[scene].add(process)
     assert len(set().union(*makers.values())) == 2, "both nodes worked"
     assert any(len(processes) == 2 for processes in makers.values()), "what one began the other did"
+
+
+def test_who_listens_may_die(two_nodes):
+    """It takes the news along, not the work; nor is it an error when it is ended."""
+    import ray
+
+    job = JobSpec("trouble:Job", {"mode": "well"})
+    told = []
+    tasks = cluster._Tasks(ray, job, RayCluster()._options(), lambda *what: told.append(what))
+    ray.kill(tasks._listener)
+    assert [outcome.task for outcome in tasks.results(iter([1]))] == [1]
+
+
+def test_a_head_that_is_lost_is_no_traceback_of_the_listener(monkeypatch):
+    class Lost:
+        """As Ray when nothing is to be reached any more."""
+
+        def wait(self, *_, **__):
+            raise KeyboardInterrupt
+
+        def kill(self, _):
+            raise ConnectionError("Failed to connect to GCS")
+
+        cancel = kill
+
+    tasks = object.__new__(cluster._Tasks)
+    tasks._ray, tasks._running, tasks._listener = Lost(), {"reference": 1}, "listener"
+    with pytest.raises(KeyboardInterrupt):
+        next(tasks.results(iter([])))
 
 
 def test_without_ray_one_line_tells_the_extra(monkeypatch):

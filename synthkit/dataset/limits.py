@@ -22,8 +22,10 @@ MAX_JSON_DEPTH = 100
 """Tables and lists inside each other, in any JSON."""
 MAX_SAMPLE_JSON_BYTES = 1 << 24
 """The JSON of one sample."""
-MAX_RECORD_BYTES = 1 << 26
-"""``dataset.json``, or the commit record of a shard."""
+MAX_RECORD_BYTES = 1 << 23
+"""``dataset.json``, or the commit record of a shard; none larger is written."""
+MAX_REASON_CHARACTERS = 1000
+"""Why a sample could not be made; what is longer is cut when it is written."""
 MAX_TABLE_BYTES = 1 << 29
 """The index of a shard, or the table of all shards."""
 MAX_COUNT = 1 << 53

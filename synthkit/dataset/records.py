@@ -3,28 +3,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import platform
 import re
-import sys
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
-import PIL
-from PIL import features
 
-import synthkit
 from synthkit import config
 from synthkit.dataset import description, npz, stores
 from synthkit.dataset.codec import CodecConfig
+from synthkit.dataset.environments import environment as environment
 from synthkit.dataset.limits import MAX_COUNT, MAX_RECORD_BYTES, MAX_TABLE_BYTES
 from synthkit.dataset.stores import Store
 from synthkit.dataset.tar import BLOCK_BYTES
@@ -45,6 +38,10 @@ _CODEC_REVISION = 1  # raise it when the same sample is stored in other bytes
 
 def _mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(value))
+
+
+def _mappings(values: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(_mapping(value) for value in values)
 
 
 @attrs.frozen
@@ -72,7 +69,8 @@ class Manifest:
         scenes: how many there are to be. scenes_per_shard, shard_bytes: how many scenes, or else how many
             bytes at least, fill a shard; one of them is None. codec: how samples are stored.
         summary: what came of it; None while it is being made.
-        unknown: what a later version wrote besides; it is kept.
+        unknown, codec_unknown: what a later version wrote besides, in all and about the codec; it is kept, and
+            the latter is part of what the set is.
     """
 
     identity: Mapping[str, Any] = attrs.field(converter=_mapping, hash=False)
@@ -83,15 +81,25 @@ class Manifest:
     shard_bytes: int | None = None
     summary: Summary | None = None
     unknown: Mapping[str, Any] = attrs.field(factory=dict, converter=_mapping, hash=False)
+    codec_unknown: Mapping[str, Any] = attrs.field(factory=dict, converter=_mapping, hash=False)
 
     @property
     def fingerprint(self) -> str:
         """The identity of what is being made, whatever its count."""
         layout = self.scenes_per_shard if self.shard_bytes is None else {"shard_bytes": self.shard_bytes}
-        return config.fingerprint([self.identity, layout, config.plain(self.codec), _CODEC_REVISION])
+        return config.fingerprint([self.identity, layout, self.stored_codec, _CODEC_REVISION])
+
+    @property
+    def stored_codec(self) -> dict[str, Any]:
+        """How samples are stored, as plain values, with what a later version states of it."""
+        return {**self.codec_unknown, **config.plain(self.codec)}
 
     def write(self, store: Store) -> None:
-        """Write ``dataset.json`` whole."""
+        """Write ``dataset.json`` whole.
+
+        Raises:
+            DatasetError: when it is too large to be read again.
+        """
         table = {
             **self.unknown,
             "format": FORMAT,
@@ -99,8 +107,9 @@ class Manifest:
             "status": "finished" if self.summary else "building",
             "fingerprint": self.fingerprint,
             **_known(self),
+            "codec": self.stored_codec,
         }
-        store.write(MANIFEST, [pretty(table)])
+        _write_table(store, MANIFEST, table)
 
     @classmethod
     def read(cls, store: Store) -> Manifest:
@@ -119,15 +128,17 @@ class Manifest:
         try:
             summary = table.pop("summary")
             per_shard, shard_bytes = table.pop("scenes_per_shard"), table.pop("shard_bytes", None)
+            codec, codec_unknown = _split(CodecConfig, table.pop("codec"))
             return cls(
                 identity=table.pop("identity"),
                 notes=table.pop("notes"),
                 scenes=_count(table.pop("scenes")),
                 scenes_per_shard=None if per_shard is None else max(1, _count(per_shard)),
                 shard_bytes=None if shard_bytes is None else max(1, _count(shard_bytes)),
-                codec=config.structure(CodecConfig, table.pop("codec")),
+                codec=config.structure(CodecConfig, codec),
                 summary=None if summary is None else _summary(summary),
                 unknown=table,
+                codec_unknown=codec_unknown,
             )
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise DatasetError(f"{where}: is damaged: {error}") from None
@@ -141,7 +152,8 @@ class ShardRecord:
         first_scene, scenes: which scenes it holds. samples: how many came of them.
         bytes, sha256: of the tar. index_sha256: of its index. content_sha256: of the decoded samples' digests.
         skipped: (scene, key, reason) of the samples that could not be made.
-        environment: what it was made with. unknown: what a later version wrote besides; it is kept.
+        environment: what it was made with. other_environments: those of its scenes that were made in others.
+        unknown: what a later version wrote besides; it is kept.
     """
 
     shard: int
@@ -154,11 +166,24 @@ class ShardRecord:
     content_sha256: str
     skipped: tuple[tuple[int, str, str], ...]
     environment: Mapping[str, Any] = attrs.field(converter=_mapping, hash=False)
+    other_environments: tuple[Mapping[str, Any], ...] = attrs.field(default=(), converter=_mappings, hash=False)
     unknown: Mapping[str, Any] = attrs.field(factory=dict, converter=_mapping, hash=False)
 
+    @property
+    def environments(self) -> tuple[Mapping[str, Any], ...]:
+        """All environments that took part."""
+        return (self.environment, *self.other_environments)
+
     def write(self, store: Store) -> None:
-        """Write the record: from now on the shard is committed."""
-        store.write(record_name(self.shard), [pretty({**self.unknown, "schema": SCHEMA, **_known(self)})])
+        """Write the record: from now on the shard is committed.
+
+        Raises:
+            DatasetError: when it is too large to be read again.
+        """
+        known = _known(self)
+        if not self.other_environments:
+            del known["other_environments"]
+        _write_table(store, record_name(self.shard), {**self.unknown, "schema": SCHEMA, **known})
 
     @classmethod
     def read(cls, store: Store, shard: int) -> ShardRecord:
@@ -174,7 +199,8 @@ class ShardRecord:
             counts = ("shard", "first_scene", "scenes", "samples", "bytes")
             known: dict[str, Any] = {name: _count(table.pop(name)) for name in counts}
             known |= {name: _digest_text(table.pop(name)) for name in ("sha256", "index_sha256", "content_sha256")}
-            known["skipped"] = tuple(_hole(*one) for one in table.pop("skipped"))
+            known["skipped"] = tuple(_hole(*one[:3]) for one in table.pop("skipped"))
+            known["other_environments"] = table.pop("other_environments", ())
             record = cls(**known, environment=table.pop("environment"), unknown=table)
             if record.samples * BLOCK_BYTES > record.bytes:
                 raise ValueError(f"{record.samples} samples in {record.bytes} bytes")
@@ -324,7 +350,7 @@ def _hole(scene: Any, key: Any, reason: Any) -> tuple[int, str, str]:
 
 
 def _summary(table: Mapping[str, Any]) -> Summary:
-    summary = Summary(**table)
+    summary = Summary(**_split(Summary, table)[0])  # what a later version sums up besides would be out of date
     for value in (summary.shards, summary.samples, summary.skipped, summary.bytes):
         _count(value)
     for digest in (summary.content_sha256, summary.table_sha256):
@@ -334,47 +360,39 @@ def _summary(table: Mapping[str, Any]) -> Summary:
 
 
 def _known(thing: Manifest | ShardRecord) -> dict[str, Any]:
-    return {name: value for name, value in config.plain(thing).items() if name != "unknown"}
+    return {name: value for name, value in config.plain(thing).items() if not name.endswith("unknown")}
+
+
+def _split(cls: type[Any], table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what this version knows of a table, and the rest."""
+    if not isinstance(table, dict):
+        raise TypeError(f"{str(table)[:40]!r} is no table")
+    names = {field.name for field in attrs.fields(cls)}
+    known = {name: value for name, value in table.items() if name in names}
+    return known, {name: value for name, value in table.items() if name not in names}
 
 
 def _check_schema(stated: Any, where: str) -> None:
     if not isinstance(stated, int) or not 1 <= stated <= SCHEMA:
         raise DatasetError(
-            f"{where}: schema {str(stated)[:40]} is not known, expected at most {SCHEMA}; update synthkit"
+            f"{where}: schema {repr(stated)[:40]} is not known, expected at most {SCHEMA}; update synthkit"
         )
-
-
-def environment() -> dict[str, Any]:
-    """Return what decides about bytes besides configuration: interpreter, libraries, machine.
-
-    Nothing is imported for it: every writing of a set asks for it. What a stage's plugin uses besides
-    is added by whoever runs the stage.
-    """
-    return {
-        "synthkit": synthkit.__version__,
-        "python": platform.python_version(),
-        "platform": f"{sys.platform} {platform.machine()}",
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-        "jpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
-        "zlib": str(features.version("zlib") or zlib.ZLIB_RUNTIME_VERSION),
-        # They decode, resize and warp what refined and converted samples are made from.
-        "opencv": _installed("opencv-python-headless", "opencv-python"),
-        "simplejpeg": _installed("simplejpeg"),
-    }
-
-
-def _installed(*names: str) -> str:
-    for name in names:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            return metadata.version(name)
-    return "unknown"
 
 
 def pretty(table: Mapping[str, Any]) -> bytes:
     """Return a small file's JSON for people and machines: sorted, indented, UTF-8."""
     text = json.dumps(table, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode(errors="backslashreplace")  # a path's bytes that are no UTF-8 become JSON escapes
+
+
+def _write_table(store: Store, name: str, table: Mapping[str, Any]) -> None:
+    data = pretty(table)
+    if len(data) > MAX_RECORD_BYTES:
+        raise DatasetError(
+            f"{store.where(name)}: would have {len(data)} bytes, more than the {MAX_RECORD_BYTES} that are read again;"
+            " use smaller shards, shorter keys or fewer notes"
+        )
+    store.write(name, [data])
 
 
 def _read_table(store: Store, name: str) -> dict[str, Any]:

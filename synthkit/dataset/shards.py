@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from synthkit import config
 from synthkit.dataset import records, stores, tar
 from synthkit.dataset.index import Entry, Index
-from synthkit.dataset.limits import MAX_TABLE_BYTES
+from synthkit.dataset.limits import MAX_RECORD_BYTES, MAX_TABLE_BYTES
 from synthkit.dataset.records import ShardRecord
-from synthkit.dataset.spool import SpooledScene
+from synthkit.dataset.spool import SpooledScene, shortened
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
 
 _CHUNK_BYTES = 1 << 22
+_MAX_REASONS_CHARACTERS = MAX_RECORD_BYTES // 12  # a character may take six bytes; the rest is for the keys
 
 
 def publish(
@@ -26,16 +28,19 @@ def publish(
 ) -> ShardRecord:
     """Write a shard and commit it; only one scene is held in memory.
 
-    Until the record is there the shard does not count, so this may be stopped at any moment and done again.
+    Until the record is there the shard does not count, so this may be stopped at any moment and done again;
+    a record that is there is removed first, for the tar may not change under it.
 
     Args:
         scenes: all of the shard's, in order, without gaps from ``first_scene``.
 
     Raises:
-        DatasetError: when nothing can be written there. WorkError: when the disk is full or failed.
+        DatasetError: when nothing can be written there, or a key comes twice. WorkError: when the disk is full
+            or failed.
     """
     entries: list[Entry] = []
     skipped: list[tuple[int, str, str]] = []
+    origins: dict[str, Mapping[str, Any]] = {}
     digest, size, count = hashlib.sha256(), 0, 0
 
     def chunks() -> Iterator[bytes]:
@@ -43,16 +48,21 @@ def publish(
         for spooled in scenes:
             entries.extend(shifted(entry, size) for entry in spooled.entries)
             skipped.extend((spooled.scene, key, reason) for key, reason in spooled.skipped)
+            origins.update((config.fingerprint(origin), origin) for origin in spooled.origins)
             digest.update(spooled.body)
             size += len(spooled.body)
             count += 1
             yield spooled.body
+        _check_keys(entries, store.where(records.tar_name(shard)))
         end = tar.ending(size)
         digest.update(end)
         size += len(end)
         yield end
 
+    if store.size(records.record_name(shard)) is not None:
+        store.remove(records.record_name(shard))
     store.write(records.tar_name(shard), chunks())
+    origins.pop(config.fingerprint(environment), None)
     table = Index.of(entries).to_npz()
     store.write(records.index_name(shard), [table])
     record = ShardRecord(
@@ -64,15 +74,16 @@ def publish(
         sha256=digest.hexdigest(),
         index_sha256=hashlib.sha256(table).hexdigest(),
         content_sha256=hashlib.sha256(b"".join(entry.content for entry in entries)).hexdigest(),
-        skipped=tuple(skipped),
+        skipped=_fitting(skipped),
         environment=environment,
+        other_environments=tuple(origins[fingerprint] for fingerprint in sorted(origins)),
     )
     record.write(store)
     return record
 
 
 def scenes_of(store: Store, record: ShardRecord) -> Iterator[SpooledScene]:
-    """Yield a committed shard's scenes that have no holes, as they were before they were joined.
+    """Yield a committed shard's scenes that have no holes, as they were before they were joined, with origins.
 
     Raises:
         DatasetError: when the shard cannot be read, or is not what its record says.
@@ -86,12 +97,25 @@ def scenes_of(store: Store, record: ShardRecord) -> Iterator[SpooledScene]:
         if scene in holes:
             continue
         if not entries:  # nothing came of it, which is a result too
-            yield SpooledScene(scene, (), (), b"")
+            yield SpooledScene(scene, (), (), b"", record.environments)
             continue
         start = entries[0].members[0][1] - tar.BLOCK_BYTES
         _, offset, size = entries[-1].members[-1]
         body = store.read_at(records.tar_name(record.shard), start, offset + size + -size % tar.BLOCK_BYTES - start)
-        yield SpooledScene(scene, tuple(shifted(entry, -start) for entry in entries), (), body)
+        yield SpooledScene(scene, tuple(shifted(entry, -start) for entry in entries), (), body, record.environments)
+
+
+def body_bytes(store: Store, record: ShardRecord) -> int:
+    """Return how many bytes a committed shard's scenes take, without what closes the archive.
+
+    Raises:
+        DatasetError: when its index cannot be read, or is not what its record says.
+    """
+    index = read_index(store, record)
+    if not len(index.offset):
+        return 0
+    end = int(index.offset[-1] + index.size[-1])
+    return end + -end % tar.BLOCK_BYTES
 
 
 def read_index(store: Store, record: ShardRecord) -> Index:
@@ -105,6 +129,25 @@ def read_index(store: Store, record: ShardRecord) -> Index:
     if hashlib.sha256(data).hexdigest() != record.index_sha256:
         raise DatasetError(f"{store.where(name)}: its bytes are not those of its record; see 'synthkit verify'")
     return Index.from_npz(data, record.bytes, store.where(name))
+
+
+def _check_keys(entries: Sequence[Entry], where: str) -> None:
+    scenes: dict[str, int] = {}
+    for entry in entries:
+        if entry.key in scenes:
+            raise DatasetError(
+                f"{where}: cannot be written: the key {entry.key!r} comes twice, in scenes {scenes[entry.key]} and"
+                f" {entry.scene}; each sample of a data set needs a key of its own"
+            )
+        scenes[entry.key] = entry.scene
+
+
+def _fitting(skipped: Sequence[tuple[int, str, str]]) -> tuple[tuple[int, str, str], ...]:
+    """Return the holes with reasons so short that a record of them all can be read again."""
+    if sum(len(reason) for _, _, reason in skipped) <= _MAX_REASONS_CHARACTERS:
+        return tuple(skipped)
+    most = max(1, _MAX_REASONS_CHARACTERS // len(skipped))
+    return tuple((scene, key, shortened(reason, most)) for scene, key, reason in skipped)
 
 
 def _check_bytes(store: Store, record: ShardRecord) -> None:

@@ -18,22 +18,28 @@ from synthkit import config
 from synthkit.dataset import codec, description, storage, tar
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.index import DIGEST_BYTES, Entry
+from synthkit.dataset.limits import MAX_REASON_CHARACTERS
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample, Sidecar, Skipped
 
 
 @attrs.frozen
 class SpooledScene:
-    """A scene as spooled: its samples (offsets count from the scene's own beginning) and its holes."""
+    """A scene as spooled: its samples (offsets count from the scene's own beginning) and its holes.
+
+    ``origins`` are the environments in which it was made, or in which its shard was, where that need not be
+    the environment of whoever has it now.
+    """
 
     scene: int
     entries: tuple[Entry, ...]
     skipped: tuple[tuple[str, str], ...]
     body: bytes
+    origins: tuple[Mapping[str, Any], ...] = ()
 
 
 def packed_scene(scene: int, results: Iterable[Encoded | Skipped]) -> SpooledScene:
-    """Return a scene's results as they will lie in a shard.
+    """Return a scene's results as they will lie in a shard; a reason that is too long is cut.
 
     Raises:
         DatasetError: when a member's name is too long.
@@ -44,7 +50,7 @@ def packed_scene(scene: int, results: Iterable[Encoded | Skipped]) -> SpooledSce
     offset = 0
     for encoded in results:
         if isinstance(encoded, Skipped):
-            skipped.append((encoded.key, encoded.reason))
+            skipped.append((encoded.key, shortened(encoded.reason, MAX_REASON_CHARACTERS)))
             continue
         members = []
         for suffix, data in encoded.members:
@@ -55,13 +61,54 @@ def packed_scene(scene: int, results: Iterable[Encoded | Skipped]) -> SpooledSce
     return SpooledScene(scene, tuple(entries), tuple(skipped), b"".join(chunks))
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most so many characters (but one), which says where something was left out."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def to_bytes(scene: SpooledScene, environment: str) -> list[bytes]:
+    """Return a scene as its file, in pieces; ``environment``: fingerprint of that of the spool."""
+    header: dict[str, Any] = {
+        "scene": scene.scene,
+        "environment": environment,
+        "samples": [[entry.key, entry.content.hex(), entry.members] for entry in scene.entries],
+        "skipped": scene.skipped,
+    }
+    if scene.origins:
+        header["origins"] = [dict(origin) for origin in scene.origins]
+    text = description.dump(header) + b"\n"
+    return [_hash_line(text, scene.body), text, scene.body]
+
+
+def from_bytes(scene: int, data: bytes, environment: str) -> SpooledScene | None:
+    """Return the scene that ``to_bytes`` gave as bytes, or None when it is damaged or not that scene.
+
+    A scene of another environment is None too, save one that tells its origins.
+    """
+    stated, _, rest = data.partition(b"\n")
+    if stated + b"\n" != _hash_line(rest):
+        return None
+    text, _, body = rest.partition(b"\n")
+    try:
+        header = description.load(text)
+        origins = tuple(dict(origin) for origin in header.get("origins", ()))
+        if header["scene"] != scene or (header["environment"] != environment and not origins):
+            return None
+        entries = tuple(_entry(scene, len(body), *one) for one in header["samples"])
+        holes = tuple(Skipped(str(key), str(reason)) for key, reason in header["skipped"])
+        return SpooledScene(scene, entries, tuple((hole.key, hole.reason) for hole in holes), body, origins)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
+
+
 @attrs.frozen
 class SceneSpool:
     """Where worker processes leave finished scenes; travels between processes as ``to_plain()``.
 
     Args:
         folder: the spool. codec: how samples are stored.
-        environment: fingerprint of the environment; scenes of another one are not taken up again.
+        environment: fingerprint of the environment; scenes of another one are not taken up again, save
+            those that tell their origins.
     """
 
     folder: Path
@@ -104,36 +151,17 @@ class SceneSpool:
 
     def keep(self, scene: SpooledScene, *, durable: bool = False) -> None:
         """Write a scene's file. A torn one, after a power cut, is seen by its hash, so it need not be synced."""
-        header = {
-            "scene": scene.scene,
-            "environment": self.environment,
-            "samples": [[entry.key, entry.content.hex(), entry.members] for entry in scene.entries],
-            "skipped": scene.skipped,
-        }
-        text = description.dump(header) + b"\n"
-        chunks = [_hash_line(text, scene.body), text, scene.body]
-        storage.write_atomically(self._path(scene.scene), chunks, durable=durable)
+        storage.write_atomically(self._path(scene.scene), to_bytes(scene, self.environment), durable=durable)
 
     def read(self, scene: int) -> SpooledScene | None:
         """Return a scene, or None when it is missing, damaged, or of another environment."""
         try:
-            stated, _, rest = self._path(scene).read_bytes().partition(b"\n")
+            data = self._path(scene).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise DatasetError(f"{self._path(scene)}: cannot be read: {error.strerror}") from None
-        if stated + b"\n" != _hash_line(rest):
-            return None
-        text, _, body = rest.partition(b"\n")
-        try:
-            header = description.load(text)
-            if header["scene"] != scene or header["environment"] != self.environment:
-                return None
-            entries = tuple(_entry(scene, len(body), *one) for one in header["samples"])
-            holes = tuple(Skipped(str(key), str(reason)) for key, reason in header["skipped"])
-            return SpooledScene(scene, entries, tuple((hole.key, hole.reason) for hole in holes), body)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            return None
+        return from_bytes(scene, data, self.environment)
 
     def body_bytes(self, scene: int) -> int | None:
         """Return how many bytes a scene takes in its shard, None when it has no file; nothing is checked."""

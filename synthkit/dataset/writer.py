@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,10 +19,10 @@ from typing import Any, Self
 import attrs
 
 from synthkit import config
-from synthkit.dataset import description, records, shards, storage, stores
+from synthkit.dataset import description, records, shards, spool, storage, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.description import plain
-from synthkit.dataset.layout import Layout
+from synthkit.dataset.layout import Completion, Layout
 from synthkit.dataset.records import Manifest, ShardRecord, ShardTable, Summary
 from synthkit.dataset.spool import SceneSpool, SpooledScene
 from synthkit.dataset.stores import LocalStore, Store
@@ -45,7 +45,8 @@ class DatasetWriter:
             digests); the count is no part of it. notes: plain JSON besides (lineage, licences).
         scenes: how many scenes the set is to have. scenes_per_shard, codec: how they are stored.
         shard_bytes: fill shards with so many bytes instead of so many scenes.
-        environment: versions of what else decides about bytes, recorded with each shard.
+        environment: versions of what else decides about bytes, recorded with each shard, together with those
+            of its scenes that were made in another one.
         strict: refuse to go on in another environment than that of the committed shards.
         scratch: local folder for finished scenes that are not in a shard yet; needed for a URL.
 
@@ -85,7 +86,10 @@ class DatasetWriter:
         self._folder = _own_folder(self.store, scratch)
         self.spool = SceneSpool(self._folder / records.SPOOL, codec, config.fingerprint(self.environment))
         self._committed: dict[int, ShardRecord] = {}
-        self._spooled: dict[int, int] = {}  # scene → bytes
+        self._committed_scenes = 0
+        self._adopted: set[int] = set()
+        self._spooled: set[int] = set()
+        self._completion = Completion(self._layout, ())
         self._lock: storage.FolderLock | None = None
 
     def __enter__(self) -> Self:
@@ -109,28 +113,27 @@ class DatasetWriter:
     @property
     def scenes_done(self) -> int:
         """How many scenes are committed or spooled."""
-        return sum(record.scenes for record in self._committed.values()) + len(self._spooled)
+        return self._committed_scenes + len(self._spooled)
 
     def pending_scenes(self) -> list[int]:
         """Return the scenes that are still to be made, in order."""
-        done = set(self._spooled)
-        for record in self._committed.values():
-            done.update(range(record.first_scene, record.first_scene + record.scenes))
+        done = self._spooled.union(*(_scenes_in(record) for record in self._committed.values()))
         return [scene for scene in range(self.manifest.scenes) if scene not in done]
 
     def pending_shards(self) -> list[int]:
-        """Return the shards that are still to be made, in order; for those that are filled by count alone."""
+        """Return the shards of which no scene is done yet, in order; for those that are filled by count alone."""
         if self.manifest.scenes_per_shard is None:
             raise ValueError("where shards are filled by bytes, the scenes decide how many there are")
         count = -(-self.manifest.scenes // self.manifest.scenes_per_shard)
-        return [shard for shard in range(count) if shard not in self._committed]
+        begun = {self._layout.shard_of(scene) for scene in self._spooled}
+        return [shard for shard in range(count) if shard not in self._committed and shard not in begun]
 
     def scenes_of(self, shard: int) -> range:
         """Return which scenes make up a shard, where shards are filled by count."""
         return self._layout.scenes_of(shard)
 
     def adopt(self, shard: int) -> None:
-        """Note that a shard has been published, by whoever made all of its scenes; what is spooled of it goes.
+        """Note that a shard has been published, by whoever made all of its scenes.
 
         Raises:
             DatasetError: when its record cannot be read, or tells of another environment and ``strict``.
@@ -141,18 +144,31 @@ class DatasetWriter:
         if (record.first_scene, record.scenes) != (scenes.start, len(scenes)):
             raise WorkError(f"{self.store.where(records.record_name(shard))}: is of another data set; run again")
         if not self.warnings:
-            self._check_environment([record])
-        self._committed[shard] = record
-        for scene in scenes:
-            if self._spooled.pop(scene, None) is not None:
-                self.spool.drop(scene)
+            self._check_environments(record.environments)
+        self._commit(record)
+        self._adopted.add(shard)
+
+    def receive(self, scene: int, data: bytes) -> None:
+        """Take a scene that another machine made, as the file of a spool with its origins, and note it as finished.
+
+        Raises:
+            DatasetError: when it was made in another environment and ``strict``. WorkError: when it is damaged.
+        """
+        spooled = spool.from_bytes(scene, data, self.spool.environment)
+        if spooled is None:
+            raise WorkError(f"{self.store.location}: scene {scene} was damaged on its way; run the same again")
+        if not self.warnings:
+            self._check_environments(spooled.origins)
+        others = tuple(origin for origin in spooled.origins if dict(origin) != self.environment)
+        self.spool.keep(attrs.evolve(spooled, origins=others))
+        self.finished(scene)
 
     def finished(self, scene: int) -> None:
         """Note that a scene has been put in the spool; commits its shard when that was the last of it."""
         size = self.spool.body_bytes(scene)
         if size is None:
             raise WorkError(f"{self.store.location}: scene {scene} is not in the spool")
-        self._spooled[scene] = size
+        self._note_spooled(scene, size)
         self._commit_complete()
 
     def finalise(self) -> Summary:
@@ -166,6 +182,7 @@ class DatasetWriter:
             raise WorkError(f"{self.store.location}: {len(pending)} of {self.manifest.scenes} scenes are not made yet")
         listed = [self._committed[shard] for shard in sorted(self._committed)]
         _check_tars(self.store, listed)
+        self._check_adopted()
         if self.manifest.summary is None:
             table = ShardTable.of(listed, [self._key_range(record) for record in listed])
             data = table.to_npz()
@@ -192,9 +209,12 @@ class DatasetWriter:
             self._check_same(found)
             self.manifest = attrs.evolve(self.manifest, unknown=found.unknown)
         listed = records.read_records(self.store) if found else []
-        self._check_environment(listed)
-        reopened = self._layout.reopened(listed)
-        self._committed = {r.shard: r for r in listed if r not in reopened}
+        self._check_found(listed)
+        reopened = self._layout.reopened(listed, lambda record: shards.body_bytes(self.store, record))
+        for record in listed:
+            if record not in reopened:
+                self._commit(record)
+        self._completion = Completion(self._layout, list(self._committed.values()))
         if found is None or reopened or self.pending_scenes() or not found.summary:
             self.manifest.write(self.store)
         else:
@@ -213,13 +233,15 @@ class DatasetWriter:
 
     def _take_up_spool(self) -> None:
         """Believe the spooled scenes that are whole, belong here and have no holes; commit what they complete."""
-        done = {scene for r in self._committed.values() for scene in range(r.first_scene, r.first_scene + r.scenes)}
+        done = {scene for record in self._committed.values() for scene in _scenes_in(record)}
         for scene in self.spool.scenes():
             spooled = self.spool.read(scene)
             if spooled is None or spooled.skipped or scene in done or scene >= self.manifest.scenes:
                 self.spool.drop(scene)
-            else:
-                self._spooled[scene] = len(spooled.body)
+                continue
+            if not self.warnings:
+                self._check_environments(spooled.origins)
+            self._note_spooled(scene, len(spooled.body))
         self._commit_complete()
 
     def _check_same(self, found: Manifest) -> None:
@@ -235,9 +257,16 @@ class DatasetWriter:
                 " for; it can grow but not shrink: choose another folder"
             )
 
-    def _check_environment(self, listed: list[ShardRecord]) -> None:
-        for record in listed:
-            changes = _differences(dict(record.environment), self.environment)
+    def _check_found(self, listed: list[ShardRecord]) -> None:
+        """Compare the environments of all that is there with this one, before anything is touched."""
+        self._check_environments(environment for record in listed for environment in record.environments)
+        if self.strict:  # a shard may have been open when its writer was killed
+            left = (self.spool.read(scene) for scene in self.spool.scenes())
+            self._check_environments(origin for spooled in left if spooled for origin in spooled.origins)
+
+    def _check_environments(self, found: Iterable[Mapping[str, Any]]) -> None:
+        for environment in found:
+            changes = _differences(dict(environment), self.environment)
             if changes:
                 text = f"{self.store.location}: some shards were made in another environment ({'; '.join(changes)})"
                 if self.strict:
@@ -252,13 +281,27 @@ class DatasetWriter:
         self.store.remove(records.record_name(record.shard))
 
     def _commit_complete(self) -> None:
-        for shard, scenes in self._layout.complete(self._committed, self._spooled):
+        for shard, scenes in self._completion.shards():
             spooled = (self._spooled_scene(scene) for scene in scenes)
-            record = shards.publish(self.store, shard, scenes.start, spooled, self.environment)
-            self._committed[shard] = record
+            self._commit(shards.publish(self.store, shard, scenes.start, spooled, self.environment))
             for scene in scenes:
-                del self._spooled[scene]
+                self._spooled.discard(scene)
                 self.spool.drop(scene)
+
+    def _note_spooled(self, scene: int, size: int) -> None:
+        self._spooled.add(scene)
+        self._completion.add(scene, size)
+
+    def _commit(self, record: ShardRecord) -> None:
+        self._committed[record.shard] = record
+        self._committed_scenes += record.scenes
+
+    def _check_adopted(self) -> None:
+        """Refuse shards that a machine thought dead published once more after they had been adopted."""
+        for shard in sorted(self._adopted):
+            name = records.record_name(shard)
+            if self.store.size(name) is None or ShardRecord.read(self.store, shard) != self._committed[shard]:
+                raise WorkError(f"{self.store.where(name)}: was written by two machines; run the same again")
 
     def _key_range(self, record: ShardRecord) -> tuple[bytes, bytes]:
         keys = shards.read_index(self.store, record).keys.tolist()
@@ -281,6 +324,10 @@ class DatasetWriter:
             self.spool.drop(scene)
             raise WorkError(f"{self.store.location}: scene {scene} was damaged on the disk; run the same again")
         return spooled
+
+
+def _scenes_in(record: ShardRecord) -> range:
+    return range(record.first_scene, record.first_scene + record.scenes)
 
 
 def _own_folder(store: Store, scratch: Path | None) -> Path:
@@ -322,7 +369,7 @@ def _plain(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _identifying(manifest: Manifest) -> dict[str, Any]:
-    layout = {"codec": config.plain(manifest.codec), "scenes_per_shard": manifest.scenes_per_shard}
+    layout = {"codec": manifest.stored_codec, "scenes_per_shard": manifest.scenes_per_shard}
     layout |= {} if manifest.shard_bytes is None else {"shard_bytes": manifest.shard_bytes}
     return {**manifest.identity, **layout}
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filling a data set with scenes: one by one where workers share this machine's disk, else in whole shards."""
+"""Filling a data set with scenes: one by one where workers share this machine's disk, else in whole shards
+where nothing of them is there yet."""
 
 from __future__ import annotations
 
+import base64
 import secrets
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +20,8 @@ import attrs
 
 from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, storage, stores
 from synthkit.dataset.layout import Layout
-from synthkit.dataset.records import Manifest
-from synthkit.dataset.spool import SpooledScene
+from synthkit.dataset.records import Manifest, ShardRecord
+from synthkit.dataset.spool import SpooledScene, to_bytes
 from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Executor, Failed, JobSpec, run
 from synthkit.execution.jobs import Job, steps
@@ -60,6 +62,7 @@ def fill(
 def _by_scene(
     writer: DatasetWriter, job: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
 ) -> None:
+    """Have all scenes made into the writer's own spool."""
     progress(writer.scenes_done)
     spooling = _spooling_in(job, writer.spool)
     with closing(run(spooling, writer.pending_scenes(), executor)) as outcomes:
@@ -73,33 +76,35 @@ def _by_scene(
 def _by_shard(
     writer: DatasetWriter, job: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
 ) -> None:
-    pending = {shard: writer.scenes_of(shard) for shard in writer.pending_shards()}
+    """Have shards made whole where nothing of them is there; then, scene by scene, what is missing of the others
+    and of those that could not be made whole, so that nothing finished is made again or lost to its neighbours."""
+    pending = set(writer.pending_shards())
     going: dict[int, int] = {}
-
-    def tell() -> None:
-        missing = sum(len(scenes) for scenes in pending.values())
-        progress(writer.manifest.scenes - missing + sum(going.values()))
 
     def heard(shard: int, scenes: int) -> None:
         if shard in pending:  # news may be late
             going[shard] = scenes
-            tell()
+            progress(writer.scenes_done + sum(going.values()))
 
-    tell()
-    with closing(run(_shard_job(writer, job), list(pending), executor, heard=heard)) as outcomes:
+    progress(writer.scenes_done)
+    with closing(run(_elsewhere(ShardJob, writer, job), sorted(pending), executor, heard=heard)) as outcomes:
         for outcome in outcomes:
-            scenes = pending.pop(outcome.task)
+            pending.discard(outcome.task)
             going.pop(outcome.task, None)
-            if isinstance(outcome, Failed):
-                for scene in scenes:
-                    writer.spool.put(scene, failed(scene, outcome.reason))
-                    writer.finished(scene)
-            else:
+            if not isinstance(outcome, Failed):
                 writer.adopt(outcome.task)
-            tell()
+                progress(writer.scenes_done + sum(going.values()))
+    with closing(run(_elsewhere(SceneJob, writer, job), writer.pending_scenes(), executor)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                writer.spool.put(outcome.task, failed(outcome.task, outcome.reason))
+                writer.finished(outcome.task)
+            else:
+                writer.receive(outcome.task, base64.b64decode(outcome.result))
+            progress(writer.scenes_done)
 
 
-def _shard_job(writer: DatasetWriter, job: JobSpec) -> JobSpec:
+def _elsewhere(kind: type[_Elsewhere], writer: DatasetWriter, job: JobSpec) -> JobSpec:
     location = writer.store.location
     arguments = {
         "target": job.target,
@@ -110,15 +115,15 @@ def _shard_job(writer: DatasetWriter, job: JobSpec) -> JobSpec:
         "environment": writer.environment,
         "strict": writer.strict,
     }
-    return JobSpec(f"{__name__}:ShardJob", arguments)
+    return JobSpec(f"{__name__}:{kind.__name__}", arguments)
 
 
 def _spooling_in(job: JobSpec, spool: SceneSpool) -> JobSpec:
     return attrs.evolve(job, arguments={**job.arguments, "spool": spool.to_plain()})
 
 
-class ShardJob:
-    """Task n makes all scenes of shard n and publishes it, on whatever machine this is.
+class _Elsewhere:
+    """Makes scenes in a spool of its own, on whatever machine this is.
 
     Args:
         target, arguments: the job that makes scenes, without its spool.
@@ -157,16 +162,6 @@ class ShardJob:
     ) -> None:
         self._entered.close()
 
-    def __call__(self, shard: int) -> int:
-        """Make and publish a shard; return how many samples it holds."""
-        scenes = self._layout.scenes_of(shard)
-        with self._spool_folder():
-            for done, scene in enumerate(scenes, 1):
-                self._job(scene)
-                steps.get()(done)
-            record = shards.publish(self._store, shard, scenes.start, self._spooled(scenes), self._environment)
-        return record.samples
-
     @contextmanager
     def _spool_folder(self) -> Iterator[None]:
         """Have the folder of the spool for one shard, locked; what killed processes left of theirs goes."""
@@ -200,12 +195,50 @@ class ShardJob:
             )
         return manifest
 
-    def _spooled(self, scenes: range) -> Generator[SpooledScene, None, None]:
-        for scene in scenes:
-            spooled = self._spool.read(scene)
-            if spooled is None:
-                raise WorkError(f"{self._spool.folder}: scene {scene} was damaged on the disk; run the same again")
-            yield spooled
+    def _spooled(self, scene: int) -> SpooledScene:
+        spooled = self._spool.read(scene)
+        if spooled is None:
+            raise WorkError(f"{self._spool.folder}: scene {scene} was damaged on the disk; run the same again")
+        return spooled
+
+
+class ShardJob(_Elsewhere):
+    """Task n makes all scenes of shard n and publishes it."""
+
+    def __call__(self, shard: int) -> int:
+        """Make and publish a shard; return how many samples it holds."""
+        scenes = self._layout.scenes_of(shard)
+        published = self._published(shard, scenes)
+        if published is not None:
+            return published.samples
+        with self._spool_folder():
+            for done, scene in enumerate(scenes, 1):
+                self._job(scene)
+                steps.get()(done)
+            record = self._published(shard, scenes) or shards.publish(
+                self._store, shard, scenes.start, map(self._spooled, scenes), self._environment
+            )
+        return record.samples
+
+    def _published(self, shard: int, scenes: range) -> ShardRecord | None:
+        """Return the record of a shard that was published whole: by a task that died before it could tell, or that
+        was only thought dead. On some devices another copy has other bytes, and may be in use already."""
+        if self._store.size(records.record_name(shard)) is None:
+            return None
+        record = ShardRecord.read(self._store, shard)
+        same = (record.first_scene, record.scenes, record.skipped) == (scenes.start, len(scenes), ())
+        return record if same and self._store.size(records.tar_name(shard)) == record.bytes else None
+
+
+class SceneJob(_Elsewhere):
+    """Task n makes scene n and hands its bytes over."""
+
+    def __call__(self, scene: int) -> str:
+        """Make a scene; return the file of its spool, which tells this machine's environment, in base64."""
+        with self._spool_folder():
+            self._job(scene)
+            spooled = attrs.evolve(self._spooled(scene), origins=(self._environment,))
+        return base64.b64encode(b"".join(to_bytes(spooled, self._spool.environment))).decode()
 
 
 def _clear_abandoned(parent: Path) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -15,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit import config
-from synthkit.dataset import description, npz, stores
+from synthkit.dataset import npz, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.environments import environment as environment
-from synthkit.dataset.limits import MAX_COUNT, MAX_RECORD_BYTES, MAX_TABLE_BYTES
+from synthkit.dataset.limits import MAX_COUNT, MAX_TABLE_BYTES
+from synthkit.dataset.small_files import pretty as pretty
+from synthkit.dataset.small_files import read_table, write_table
 from synthkit.dataset.stores import Store
 from synthkit.dataset.tar import BLOCK_BYTES
 from synthkit.errors import ConfigError, DatasetError
@@ -109,7 +110,7 @@ class Manifest:
             **_known(self),
             "codec": self.stored_codec,
         }
-        _write_table(store, MANIFEST, table)
+        write_table(store, MANIFEST, table)
 
     @classmethod
     def read(cls, store: Store) -> Manifest:
@@ -119,7 +120,7 @@ class Manifest:
             DatasetError: when it is damaged, a stranger's, or of a newer version.
         """
         where = store.where(MANIFEST)
-        table = _read_table(store, MANIFEST)
+        table = read_table(store, MANIFEST)
         if table.pop("format", None) != FORMAT:
             raise DatasetError(f"{where}: is not a synthkit data set's")
         _check_schema(table.pop("schema", None), where)
@@ -183,7 +184,7 @@ class ShardRecord:
         known = _known(self)
         if not self.other_environments:
             del known["other_environments"]
-        _write_table(store, record_name(self.shard), {**self.unknown, "schema": SCHEMA, **known})
+        write_table(store, record_name(self.shard), {**self.unknown, "schema": SCHEMA, **known})
 
     @classmethod
     def read(cls, store: Store, shard: int) -> ShardRecord:
@@ -193,7 +194,7 @@ class ShardRecord:
             DatasetError: when it is damaged, another shard's, or of a newer version.
         """
         where = store.where(record_name(shard))
-        table = _read_table(store, record_name(shard))
+        table = read_table(store, record_name(shard))
         _check_schema(table.pop("schema", None), where)
         try:
             counts = ("shard", "first_scene", "scenes", "samples", "bytes")
@@ -377,29 +378,3 @@ def _check_schema(stated: Any, where: str) -> None:
         raise DatasetError(
             f"{where}: schema {repr(stated)[:40]} is not known, expected at most {SCHEMA}; update synthkit"
         )
-
-
-def pretty(table: Mapping[str, Any]) -> bytes:
-    """Return a small file's JSON for people and machines: sorted, indented, UTF-8."""
-    text = json.dumps(table, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode(errors="backslashreplace")  # a path's bytes that are no UTF-8 become JSON escapes
-
-
-def _write_table(store: Store, name: str, table: Mapping[str, Any]) -> None:
-    data = pretty(table)
-    if len(data) > MAX_RECORD_BYTES:
-        raise DatasetError(
-            f"{store.where(name)}: would have {len(data)} bytes, more than the {MAX_RECORD_BYTES} that are read again;"
-            " use smaller shards, shorter keys or fewer notes"
-        )
-    store.write(name, [data])
-
-
-def _read_table(store: Store, name: str) -> dict[str, Any]:
-    try:
-        table = description.load(stores.read_whole(store, name, MAX_RECORD_BYTES))
-    except ValueError as error:
-        raise DatasetError(f"{store.where(name)}: is not JSON: {error}") from None
-    if not isinstance(table, dict):
-        raise DatasetError(f"{store.where(name)}: holds no table")
-    return table

@@ -299,9 +299,12 @@ class DatasetWriter:
     def _check_adopted(self) -> None:
         """Refuse shards that a machine thought dead published once more after they had been adopted."""
         for shard in sorted(self._adopted):
-            name = records.record_name(shard)
-            if self.store.size(name) is None or ShardRecord.read(self.store, shard) != self._committed[shard]:
-                raise WorkError(f"{self.store.where(name)}: was written by two machines; run the same again")
+            found = None
+            with contextlib.suppress(DatasetError):  # it may be gone
+                found = ShardRecord.read(self.store, shard)
+            if found != self._committed[shard]:
+                where = self.store.where(records.record_name(shard))
+                raise WorkError(f"{where}: was written by two machines; run the same again")
 
     def _key_range(self, record: ShardRecord) -> tuple[bytes, bytes]:
         keys = shards.read_index(self.store, record).keys.tolist()

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from synthkit.dataset.formats.base import told
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import CROWDS, clipped, count_dropped, is_crowd
+from synthkit.dataset.formats.labels import CROWDS, centred_inside, clipped, count_dropped, is_crowd
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.sample import Person, RotatedBox
 
@@ -91,6 +91,6 @@ def _box(export: Export, person: Person, size_px: tuple[int, int]) -> RotatedBox
     if box is None:
         return None
     rounded = RotatedBox.normalized(*(round(value, DECIMALS) + 0.0 for value in box.as_tuple()))
-    inside = 0 <= rounded.cx <= size_px[0] and 0 <= rounded.cy <= size_px[1]
+    inside = centred_inside(rounded.cx, rounded.cy, size_px)
     fits = rounded.w > 0 and math.hypot(rounded.w, rounded.h) <= 2 * math.hypot(*size_px)
     return rounded if inside and fits else None

@@ -23,7 +23,9 @@ from PIL import Image
 
 from synthkit.dataset import description
 from synthkit.dataset.formats.base import Format, is_finite, told
-from synthkit.dataset.formats.cepdof_write import write
+from synthkit.dataset.formats.cepdof_write import NO_VIDEO, write
+from synthkit.dataset.formats.exporting import RECORD
+from synthkit.dataset.formats.labels import centred_inside
 from synthkit.dataset.formats.photos import eight_bits
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
@@ -41,7 +43,7 @@ class _Frame:
     key: str
     path: Path
     name: str
-    sequence: str
+    sequence: str | None
     frame: int | None
     size_px: tuple[int, int]
     people: tuple[Person, ...]
@@ -205,14 +207,15 @@ def _frame(folder: Path, video: str, entry: Any) -> _Frame:
     if stated != size:
         raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, the labels say {stated[0]}x{stated[1]}")
     name = str(entry["id"])
-    stem = name if name.startswith(video) else f"{video}_{name}"
+    own = (folder / RECORD).is_file() or name.startswith(video) or video == NO_VIDEO
+    stem = name if own else f"{video}_{name}"
     key = re.sub(r"[^\w-]", "_", stem)
     number = _FRAME.search(name)
     return _Frame(
         key=key,
         path=path,
         name=path.relative_to(folder).as_posix(),
-        sequence=video,
+        sequence=None if video == NO_VIDEO else video,
         frame=int(number[1]) if number else None,
         size_px=size,
         people=(),
@@ -237,7 +240,7 @@ def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
     width, height = frame.size_px
     if w <= 0 or h <= 0:
         raise ValueError(f"bbox has the size {w:g}x{h:g}, expected more than 0")
-    if not (0 <= cx <= width and 0 <= cy <= height):
+    if not centred_inside(cx, cy, frame.size_px):
         raise ValueError(f"bbox around ({cx:g}, {cy:g}) lies outside the image of {width}x{height} pixels")
     if math.hypot(w, h) > 2 * math.hypot(width, height):
         raise ValueError(f"bbox of {w:g}x{h:g} pixels is larger than the image of {width}x{height}")
@@ -245,7 +248,7 @@ def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
         raise ValueError(f"category_id is {entry['category_id']!r}, expected {_PERSON_CATEGORY} (person)")
     person = entry.get("person_id")
     return Person(
-        identity=None if person is None else f"{frame.sequence}/{person}",
+        identity=None if person is None else f"{frame.sequence}/{person}" if frame.sequence else str(person),
         rotated_box=RotatedBox.normalized(cx, cy, w, h, degrees),
         attributes={"iscrowd": True} if entry.get("iscrowd") else {},
     )

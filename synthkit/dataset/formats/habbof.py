@@ -20,12 +20,13 @@ from pathlib import Path, PurePosixPath
 from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.bodies import DECIMALS, people_of
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, checked_rotated
+from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, centred_inside, checked_rotated
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, key_of, keys_for
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
 from synthkit.sample import Person
 
 _FIELDS = 6
+_NO_VIDEOS = (".", "images")
 _LOOKED_AT = 500
 _FRAME = re.compile(r"(\d{1,15})$")
 _ASSUMED = "angles are taken as degrees clockwise, as in CEPDOF"
@@ -110,7 +111,7 @@ class _Reader:
             return None
         known: dict[str, str | int] = {}
         video = PurePosixPath(photo.name).parent.as_posix()
-        if video != ".":
+        if video not in _NO_VIDEOS:
             known["sequence"] = video
         number = _FRAME.search(path.stem)
         if number:
@@ -146,7 +147,7 @@ class _Reader:
         box = checked_rotated(numbers(fields[1:]), size_px, "box")
         if box.w <= 0:
             raise ValueError(f"box has the size {box.w:g}x{box.h:g}, expected more than 0")
-        if not (0 <= box.cx <= size_px[0] and 0 <= box.cy <= size_px[1]):
+        if not centred_inside(box.cx, box.cy, size_px):
             raise ValueError(
                 f"box around ({box.cx:g}, {box.cy:g}) lies outside the image of {size_px[0]}x{size_px[1]} pixels"
             )

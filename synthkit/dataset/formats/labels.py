@@ -17,6 +17,7 @@ from synthkit.sample import Box, Person, RotatedBox
 
 PERSON, HEAD = "person", "head"
 CROWDS = "crowds, which would be taken for one person each"
+EDGE_TOLERANCE_PX = 0.51  # beyond the image: half a pixel is a matter of where pixels are counted from
 MAX_OBJECTS = 10_000
 """More in one image are taken for damage."""
 
@@ -140,6 +141,12 @@ def checked_rotated(values: Any, size_px: tuple[int, int], what: str) -> Rotated
     if w <= h and -90 <= degrees < 90:  # in the convention already: no digit is to change
         return RotatedBox(cx, cy, w, h, degrees)
     return RotatedBox.normalized(cx, cy, w, h, degrees)
+
+
+def centred_inside(cx: float, cy: float, size_px: tuple[int, int]) -> bool:
+    """Return whether a box's centre lies in an image, or less than a pixel beside it."""
+    near = EDGE_TOLERANCE_PX
+    return -near <= cx <= size_px[0] + near and -near <= cy <= size_px[1] + near
 
 
 def is_crowd(person: Person) -> bool:

@@ -7,6 +7,7 @@
 * A set in which a 0 occurs cannot count from 1; its numbers are taken for edges as ours.
 * Heads are objects of the class ``head`` after their person, as detectors want them; a person's own part
   ``head``, of VOC's layout task, is read too.
+* roLabelImg's ``robndbox`` (cx, cy, w, h, angle in radians, clockwise) is read as a rotated box.
 * Documents with a DTD are refused.
 """
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from synthkit.dataset.formats.base import told
-from synthkit.dataset.formats.labels import HEAD, MAX_OBJECTS, Classes, checked_box, with_heads
+from synthkit.dataset.formats.labels import (
+    HEAD,
+    MAX_OBJECTS,
+    Classes,
+    centred_inside,
+    checked_box,
+    checked_rotated,
+    hull,
+    with_heads,
+)
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, below, keys_for
 from synthkit.dataset.formats.splits import listed_splits, split_of
 from synthkit.dataset.formats.texts import images_below, numbers, small_file
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 _PATTERNS = ("Annotations/*.xml", "annotations/*.xml", "*/Annotations/*.xml", "*.xml", "*/*.xml")
 _FOLDER = "annotations"
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+_ROTATED = ("cx", "cy", "w", "h", "angle")
 _FLAGS = ("truncated", "difficult")
 _FROM_ZERO = "coordinates count from 0 here, not from 1 as in VOC: they are taken for edges of pixels"
 
@@ -40,10 +51,11 @@ def label_files(folder: Path) -> list[Path]:
 
 @attrs.frozen
 class _Object:
-    """An object as listed: xmin, ymin, xmax, ymax."""
+    """An object as listed: xmin, ymin, xmax, ymax; or roLabelImg's cx, cy, w, h and radians."""
 
     role: str
-    edges: tuple[float, ...]
+    edges: tuple[float, ...] | None
+    rotated: tuple[float, ...] | None
     head: tuple[float, ...] | None
     attributes: dict[str, Any]
 
@@ -176,7 +188,11 @@ def _object(node: Element, kind: str) -> _Object:
     if pose and pose.lower() != "unspecified":
         attributes["pose"] = pose
     parts = [part for part in node.findall("part") if (part.findtext("name") or "").strip().lower() == HEAD]
-    return _Object(kind, _edges(node), _edges(parts[0]) if parts else None, attributes)
+    rotated = node.find("robndbox")
+    if rotated is not None and node.find("bndbox") is None:
+        values = tuple(numbers([_text(rotated, name) for name in _ROTATED]))
+        return _Object(kind, None, values, _edges(parts[0]) if parts else None, attributes)
+    return _Object(kind, _edges(node), None, _edges(parts[0]) if parts else None, attributes)
 
 
 def _edges(node: Element) -> tuple[float, ...]:
@@ -202,6 +218,10 @@ def _entries(labels: _Labels, first: int) -> list[Person | Box]:
     entries: list[Person | Box] = []
     for i, one in enumerate(labels.objects):
         try:
+            if one.rotated is not None:
+                entries.append(_rotated(one, labels.photo.size_px))
+                continue
+            assert one.edges is not None
             box = _box(one.edges, first, labels.photo.size_px)
             if one.role == HEAD:
                 entries.append(box)
@@ -211,6 +231,16 @@ def _entries(labels: _Labels, first: int) -> list[Person | Box]:
             raise ValueError(f"person or head {i + 1}: {error}") from None
         entries.append(Person(box_xyxy_px=box, head_box_xyxy_px=head, attributes=one.attributes))
     return entries
+
+
+def _rotated(one: _Object, size_px: tuple[int, int]) -> Person | Box:
+    """Return a person with a rotated box, or the upright box around a head's; edges of pixels, clockwise radians."""
+    assert one.rotated is not None
+    cx, cy, w, h, radians = one.rotated
+    box = checked_rotated((cx, cy, w, h, math.degrees(radians)), size_px, "robndbox")
+    if box.w <= 0 or not centred_inside(cx, cy, size_px):
+        raise ValueError(f"robndbox of {w:g}x{h:g} around ({cx:g}, {cy:g}) has no size or lies outside the image")
+    return hull(box) if one.role == HEAD else Person(rotated_box=box, attributes=one.attributes)
 
 
 def _box(edges: tuple[float, ...], first: int, size_px: tuple[int, int]) -> Box:

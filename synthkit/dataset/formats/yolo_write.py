@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.labels import CROWDS, clipped, count_dropped, is_crowd, upright_box
+from synthkit.dataset.formats.labels import CROWDS, centred_inside, clipped, count_dropped, is_crowd, upright_box
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.splits import TEST, TRAIN, VAL, stated_split, validation_remark
 from synthkit.sample import Box, Person, RotatedBox
@@ -98,7 +98,7 @@ def _corners(export: Export, person: Person, size_px: tuple[int, int]) -> Sequen
         export.remark(_UPRIGHT)
         cut = clipped(person.box_xyxy_px, size_px)
         box = None if cut is None else _turned(cut)
-    if box is None or box.w <= 0 or not (0 <= box.cx <= size_px[0] and 0 <= box.cy <= size_px[1]):
+    if box is None or box.w <= 0 or not centred_inside(box.cx, box.cy, size_px):
         return None
     return [float(value) for value in (box.corners_px() / size_px).reshape(-1)]
 

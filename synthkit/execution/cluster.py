@@ -120,8 +120,7 @@ class _Tasks:
 
     def results(self, tasks: Iterator[int]) -> Generator[Done | Failed, None, None]:
         try:
-            while self._fill(tasks):
-                finished, _ = self._ray.wait(list(self._running), timeout=_POLL_S)
+            while (finished := self._wait(tasks)) is not None:
                 self._listen()
                 for reference in finished:
                     task = self._running.pop(reference)
@@ -133,6 +132,17 @@ class _Tasks:
                     self._ray.cancel(reference, force=True)
             with suppress(Exception):  # gone with the head, or with the memory of its machine
                 self._ray.kill(self._listener)
+
+    def _wait(self, tasks: Iterator[int]) -> list[Any] | None:
+        """Keep the cluster busy and return what finished in a while; None when all has."""
+        try:
+            if not self._fill(tasks):
+                return None
+            return list(self._ray.wait(list(self._running), timeout=_POLL_S)[0])
+        except self._ray.exceptions.RayError as error:
+            raise WorkError(
+                f"the Ray cluster is lost: {_last_line(error)}; what is finished is kept: run the same again"
+            ) from None
 
     def _fill(self, tasks: Iterator[int]) -> bool:
         for task in itertools.islice(tasks, _IN_FLIGHT - len(self._running)):

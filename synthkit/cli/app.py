@@ -76,6 +76,8 @@ Backgrounds = Annotated[
     typer.Option(help="Folder of photos of the empty room. [default: a procedural room]", metavar="DIR"),
 ]
 Checkpoint = Annotated[Path | None, typer.Option(help="Trained weights of the component.", metavar="FILE")]
+# A constant, as --help would be slow if it had to load the formats; a test compares.
+_FORMATS = "coco, cepdof, voc, kitti, yolo, yolo-obb, habbof, market1501, fdh, video, images"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -250,13 +252,18 @@ def export(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A data set, or images and labels of another format.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN", help="A data set (or its URL, with --to), or images and labels of another format."
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="Where the result goes.")],
     form: Annotated[
-        str | None, typer.Option("--format", help="What IN holds. [default: found out]", metavar="NAME")
+        str | None, typer.Option("--format", help=f"What IN holds: {_FORMATS}. [default: found out]", metavar="NAME")
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", help="Format to write. [default: a data set]", metavar="NAME")
+        str | None, typer.Option("--to", help=f"Format to write: {_FORMATS}. [default: a data set]", metavar="NAME")
     ] = None,
     max_size: Annotated[
         int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
@@ -266,6 +273,9 @@ def convert(
         list[str] | None,
         typer.Option(help="Another class of IN that is people; may be repeated.", metavar="NAME"),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Worker processes, without --to; the result never depends on it.")
+    ] = 1,
     allow_missing: AllowMissing = False,
 ) -> None:
     """Turn labelled images of another format into a data set, or a data set into another format."""
@@ -276,7 +286,7 @@ def convert(
         if to is None:
             made = formats.convert(
                 source, out, form=form, max_size_px=max_size, every=every, person_classes=classes,
-                progress=terminal, tell=terminal.tell,
+                workers=workers if workers > 1 else 0, progress=terminal, tell=terminal.tell,
             )  # fmt: skip
             result = f"converted: {made.path} ({len(made)} samples)"
             summary = made.manifest.summary if made.manifest else None

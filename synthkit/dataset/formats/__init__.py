@@ -87,8 +87,8 @@ def find(source: Path, name: str | None = None) -> Format:
 
 
 def convert(
-    source: Path,
-    out: Path,
+    source: Path | str,
+    out: Path | str,
     *,
     form: str | None = None,
     max_size_px: int | None = None,
@@ -114,7 +114,9 @@ def convert(
         DatasetError: when the source is of no known format, or wrong, telling all that is wrong at
             once; when not one of its images can be read; or when ``out`` holds something else.
     """
-    source = Path(source)
+    if stores.is_url(source):
+        raise DatasetError(f"{source}: only data sets are read from URLs; name a format to write it in (--to)")
+    source, out = Path(source), Path(out)
     chosen = detect(source, form)
     if chosen is None:
         raise DatasetError(f"{source}: is a data set already; name a format to write it in (--to)")
@@ -153,8 +155,8 @@ def convert(
 
 
 def export(
-    source: Path,
-    out: Path,
+    source: Path | str,
+    out: Path | str,
     to: str,
     *,
     form: str | None = None,
@@ -170,20 +172,21 @@ def export(
     of quality 95.
 
     Args:
-        source: the set. out: where the export goes. to: name of the format to write. The rest as in
-            ``convert``; a data set's own images are not shrunk.
+        source: the set; a data set may be at a URL. out: where the export goes. to: name of the format to
+            write. The rest as in ``convert``; a data set's own images are not shrunk.
 
     Raises:
         DatasetError: when one of the formats is not known or the source is wrong; or when ``out`` holds
             something else, which is left as it is.
     """
-    source, out = Path(source), Path(out)
     target = FORMATS.get(to)
     if target is None or target.write is None:
         writable = [form.name for form in FORMATS.values() if form.write]
         what = f"only read; written are {', '.join(writable)}" if target else f"not known{nearest(to, writable)}"
         raise DatasetError(f"format {to!r} is {what}")
-    chosen = detect(source, form)
+    if stores.is_url(source) and form is not None:
+        raise DatasetError(f"{source}: only data sets are read from URLs; omit --format")
+    chosen = None if stores.is_url(source) else detect(Path(source), form)
     pictures: Pictures
     if chosen is None:
         if max_size_px is not None or every != 1 or person_classes:
@@ -194,12 +197,10 @@ def export(
             tell(f"{source}: synthkit (a data set)")
         pictures = DatasetPictures(source)
     else:
-        pictures = SourcePictures(
-            source.resolve().name, chosen.name, _opened(source, chosen, max_size_px, every, person_classes, tell)
-        )
-    made = exporting.export(
-        target.name, target.write, pictures, out, {"max_size_px": max_size_px, **_named(person_classes)}, progress
-    )
+        opened = _opened(Path(source), chosen, max_size_px, every, person_classes, tell)
+        pictures = SourcePictures(Path(source).resolve().name, chosen.name, opened)
+    identity = {"max_size_px": max_size_px, **_named(person_classes)}
+    made = exporting.export(target.name, target.write, pictures, Path(out), identity, progress)
     if tell:
         for line in made.remarks:
             tell(line)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from synthkit.camera import FisheyeCamera
-from synthkit.dataset import codec, description, images
+from synthkit.dataset import codec, description, images, stores
 from synthkit.dataset.formats import originals
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
@@ -71,10 +71,11 @@ class Pictures(Protocol):
 class DatasetPictures:
     """The samples of a data set."""
 
-    def __init__(self, path: Path) -> None:
-        self._dataset = Dataset.open(path, layers=LAYERS)
+    def __init__(self, location: Path | str) -> None:
+        self._dataset = Dataset.open(location, layers=LAYERS)
         manifest = self._dataset.manifest
-        self.name = path.resolve().name
+        at_url = stores.is_url(location)
+        self.name = str(location).rstrip("/").rpartition("/")[2] if at_url else Path(location).resolve().name
         self.identity: Mapping[str, Any] = {"dataset": self._dataset.fingerprint}
         self.notes: Mapping[str, Any] = {} if manifest is None else manifest.notes
 
@@ -88,7 +89,7 @@ class DatasetPictures:
             DatasetError: when the sample is damaged.
         """
         key, members = self._dataset.members(index)
-        where = f"{self._dataset.path}: sample {key}"
+        where = f"{self._dataset.location}: sample {key}"
         suffix = next((s for s in codec.IMAGE_SUFFIXES if s in members), None)
         if suffix is None:
             raise DatasetError(f"{where} has no image")

@@ -241,8 +241,13 @@ class ComponentSpec:
 
 
 def sample_key(scene: int, index: int = 0) -> str:
-    """Return the key of a rendered sample: scene and place in it, sortable as text."""
+    """Return the key of a rendered sample: scene and place in it; by ``key_order`` they sort as they were made."""
     return f"{scene:08d}_{index:03d}"
+
+
+def key_order(key: str) -> tuple[int, str]:
+    """Return by what keys of one scene are sorted: numbers that outgrow their zeros stay in order."""
+    return len(key), key
 
 
 def empty_detections(key: str) -> Detections:

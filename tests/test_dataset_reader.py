@@ -25,6 +25,7 @@ from synthkit.dataset.keytable import KeyTable
 from synthkit.dataset.opening import Shard
 from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError
+from synthkit.interfaces import sample_key
 from synthkit.sample import Sample, Skipped
 
 JOBS = Path(__file__).parent / "jobs"
@@ -439,3 +440,24 @@ def test_a_set_that_was_healed_since_says_so(tmp_path):
         with pytest.raises(DatasetError, match="has changed since it was opened: open it again"):
             list(opened)
     assert [sample.key for sample in Dataset.open(tmp_path / "set")] == ["s0", "s1", "s2", "s3"]
+
+
+def test_the_places_of_a_long_scene_stay_when_a_hole_heals(tmp_path):
+    """A scene of more than a thousand frames: ``_1000`` comes after ``_999``."""
+    pixels = np.zeros((1, 1, 3), np.uint8)
+
+    def write(hole):
+        with DatasetWriter(tmp_path / "set", identity={}, scenes=1) as writer:
+            results = [Sample(sample_key(0, n), pixels) for n in range(1002)]
+            if hole:
+                results[1000] = Skipped(sample_key(0, 1000), "later")
+            writer.spool.put(0, results)
+            writer.finished(0)
+            writer.finalise()
+        return Dataset.open(tmp_path / "set")
+
+    slots = write(hole=True).slots()
+    assert slots[999] == 999
+    assert slots[1000] == Skipped(sample_key(0, 1000), "later")
+    assert slots[1001] == 1000
+    assert write(hole=False).slots() == list(range(1002))

@@ -19,6 +19,7 @@ from synthkit.dataset.opening import Shard, check_size, foreign_tars, load_index
 from synthkit.dataset.records import Manifest, ShardRecord
 from synthkit.dataset.stores import Store
 from synthkit.errors import DatasetError
+from synthkit.interfaces import key_order
 from synthkit.sample import Sample, Skipped
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Dataset:
             entries = enumerate(self.index(n).entries(), start)
             found: list[tuple[int, str, int | Skipped]] = [(e.scene, e.key, place) for place, e in entries]
             found += [(scene, key, Skipped(key, reason)) for scene, key, reason in self._holes(n)]
-            places += [place for _, _, place in sorted(found, key=lambda item: item[:2])]
+            places += [place for _, _, place in sorted(found, key=lambda item: (item[0], key_order(item[1])))]
         return places
 
     def keys(self) -> Iterator[str]:

@@ -19,7 +19,7 @@ from synthkit.dataset.reader import Dataset
 from synthkit.dataset.records import ShardRecord
 from synthkit.dataset.tools.truth import DAMAGED, Fault, examine
 from synthkit.errors import DatasetError
-from synthkit.interfaces import Progress, silent
+from synthkit.interfaces import Progress, key_order, silent
 from synthkit.sample import Sample, Sidecar, Skipped
 
 _CHUNK_BYTES = 1 << 22
@@ -127,12 +127,13 @@ def _with_holes(
     findings: Iterator[str | Checked], holes: tuple[tuple[int, str, str], ...]
 ) -> Iterator[str | Checked | Skipped]:
     """Put the holes of a shard back between its samples, which keep their order."""
-    left = collections.deque(sorted(holes))
+    left = collections.deque(sorted((scene, key_order(key), reason) for scene, key, reason in holes))
     for found in findings:
-        while left and isinstance(found, Checked) and left[0][:2] < (found.scene, found.key):
-            yield Skipped(*left.popleft()[1:])
+        while left and isinstance(found, Checked) and left[0][:2] < (found.scene, key_order(found.key)):
+            _, (_, key), reason = left.popleft()
+            yield Skipped(key, reason)
         yield found
-    yield from (Skipped(key, reason) for _, key, reason in left)
+    yield from (Skipped(key, reason) for _, (_, key), reason in left)
 
 
 def _findings(place: _Place, keys: dict[str, str]) -> Iterator[str | Checked]:

@@ -123,7 +123,9 @@ def test_licences_are_carried_and_never_invented(tmp_path):
         tmp_path / "set", {"1": members(), "2": members(), "3": members()}, {"1": ENTRY, "2": {"author": "x"}}
     )
     told = []
-    one, two, three = formats.convert(source, tmp_path / "out", tell=told.append)
+    data = formats.convert(source, tmp_path / "out", tell=told.append)
+    assert data.manifest.notes["licence"] == "not stated", "of the whole; an image has its own"
+    one, two, three = data
     assert one.meta["licence"] == ENTRY["license"]
     assert one.meta["licence_url"] == ENTRY["license_url"]
     assert one.meta["fdh"] == {**ENTRY, "unixtime_crawled": "1637341702.1145487"}, "no digit is lost"

@@ -10,17 +10,16 @@ that does not rest on a record. Of folders that records name, only the last part
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.metadata.known import Known, Plain
+from synthkit.dataset.notes import without_folders
 
 _MOST_REASONS = 20
 _LABELLING = ("renderer", "detector")  # kinds of stages that make labels
-_FOLDERS = re.compile(r"(?<![\w/\\:.])(?:~|[A-Za-z]:|\.\.?)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
 _TOLD_OF_STAGES = ("revision", "config_sha256", "checkpoint_sha256", "seed", "config")
 
 
@@ -94,7 +93,7 @@ def _raw_data(known: Known) -> list[str]:
 def _missing(known: Known) -> str:
     if not known.skipped:
         return ""
-    reasons = [f"{_without_folders(reason)} ({count})" for reason, count in known.skipped.most_common(_MOST_REASONS)]
+    reasons = [f"{without_folders(reason)} ({count})" for reason, count in known.skipped.most_common(_MOST_REASONS)]
     return f"{known.skipped.total()} samples could not be made: {'; '.join(sorted(reasons))}"
 
 
@@ -111,7 +110,7 @@ def _preprocessing(known: Known) -> list[str]:
     largest = identity.get("max_size_px")
     if largest:
         lines.append(f"Images were shrunk to at most {largest} pixels a side.")
-    lines += [f"{what}: {_json(_without_folders(notes[what]))}" for what in ("filter", "split") if what in notes]
+    lines += [f"{what}: {_json(without_folders(notes[what]))}" for what in ("filter", "split") if what in notes]
     repair = notes.get("repair")
     if isinstance(repair, Mapping):
         lines.append(
@@ -193,23 +192,9 @@ def _parent(parent: Plain) -> dict[str, Any]:
 
 
 def _property(name: str, value: Any) -> dict[str, Any]:
-    told = _without_folders(value)
+    told = without_folders(value)
     plain = isinstance(told, str | int) and not isinstance(told, bool)
     return {"@type": "sc:PropertyValue", "sc:name": name, "sc:value": told if plain else _json(told)}
-
-
-def _without_folders(value: Any) -> Any:
-    """Return plain values with paths cut to their last part: where things were on a machine is nobody's business."""
-    if isinstance(value, Mapping):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_folders(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    for path in (PurePosixPath(value), PureWindowsPath(value)):
-        if path.is_absolute() or value.startswith("~"):
-            return path.name
-    return _FOLDERS.sub("", value)
 
 
 def _json(value: Any) -> str:

@@ -62,7 +62,7 @@ def packed_scene(scene: int, results: Iterable[Encoded | Skipped]) -> SpooledSce
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text of at most so many characters (but one), which says where something was left out."""
+    """Return a text of at most so many characters; a mark at its end says that something was left out."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

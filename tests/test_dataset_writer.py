@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import random
@@ -16,8 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, codec, records, shards, storage
+from synthkit.dataset.hashing import HashAside
 from synthkit.dataset.layout import Completion, Layout
 from synthkit.dataset.spool import packed_scene
 from synthkit.dataset.stores import LocalStore
@@ -521,3 +525,18 @@ def test_a_finished_scene_costs_the_same_in_a_large_shard(rule):
         found += completion.shards()
     assert found == [(0, range(100_000))]
     assert time.process_time() - began < 5, "it took 30 ms each"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 3_000_000), max_size=6), st.integers(0, 255))
+def test_hashing_aside_is_hashing(sizes, value):
+    expected = hashlib.sha256()
+    with HashAside() as digest:
+        for size in sizes:
+            piece = bytes([value]) * size
+            digest.update(piece)
+            expected.update(piece)
+        assert digest.hexdigest() == expected.hexdigest()
+        digest.update(b"and more")
+        expected.update(b"and more")
+        assert digest.hexdigest() == expected.hexdigest()

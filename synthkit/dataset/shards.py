@@ -12,6 +12,7 @@ import attrs
 
 from synthkit import config
 from synthkit.dataset import records, stores, tar
+from synthkit.dataset.hashing import HashAside
 from synthkit.dataset.index import Entry, Index
 from synthkit.dataset.limits import MAX_RECORD_BYTES, MAX_TABLE_BYTES
 from synthkit.dataset.records import ShardRecord
@@ -26,7 +27,7 @@ _MAX_REASONS_CHARACTERS = MAX_RECORD_BYTES // 12  # a character may take six byt
 def publish(
     store: Store, shard: int, first_scene: int, scenes: Iterable[SpooledScene], environment: Mapping[str, Any]
 ) -> ShardRecord:
-    """Write a shard and commit it; only one scene is held in memory.
+    """Write a shard and commit it; no more is held in memory than the scene in hand and two megabytes.
 
     Until the record is there the shard does not count, so this may be stopped at any moment and done again;
     a record that is there is removed first, for the tar may not change under it.
@@ -41,9 +42,9 @@ def publish(
     entries: list[Entry] = []
     skipped: list[tuple[int, str, str]] = []
     origins: dict[str, Mapping[str, Any]] = {}
-    digest, size, count = hashlib.sha256(), 0, 0
+    size, count = 0, 0
 
-    def chunks() -> Iterator[bytes]:
+    def chunks(digest: HashAside) -> Iterator[bytes]:
         nonlocal size, count
         for spooled in scenes:
             entries.extend(shifted(entry, size) for entry in spooled.entries)
@@ -61,7 +62,9 @@ def publish(
 
     if store.size(records.record_name(shard)) is not None:
         store.remove(records.record_name(shard))
-    store.write(records.tar_name(shard), chunks())
+    with HashAside() as digest:
+        store.write(records.tar_name(shard), chunks(digest))
+        sha256 = digest.hexdigest()
     origins.pop(config.fingerprint(environment), None)
     table = Index.of(entries).to_npz()
     store.write(records.index_name(shard), [table])
@@ -71,7 +74,7 @@ def publish(
         scenes=count,
         samples=len(entries),
         bytes=size,
-        sha256=digest.hexdigest(),
+        sha256=sha256,
         index_sha256=hashlib.sha256(table).hexdigest(),
         content_sha256=hashlib.sha256(b"".join(entry.content for entry in entries)).hexdigest(),
         skipped=_fitting(skipped),

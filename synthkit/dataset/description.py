@@ -111,7 +111,7 @@ def check_depth(value: Any, text: bytes) -> None:
 
 
 def _depth(text: npt.NDArray[np.uint8]) -> int:
-    """Return how deep JSON without escapes is nested: ten times as fast as going through the values."""
+    """Return how deep JSON without escapes is nested; faster than going through the values."""
     inside = np.bitwise_xor.accumulate(text == ord('"')).view(np.int8)
     folded = text | 0x20  # [ and { become {, ] and } become }
     steps = (folded == ord("{")).view(np.int8) - (folded == ord("}")).view(np.int8)

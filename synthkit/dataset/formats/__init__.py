@@ -128,7 +128,7 @@ def convert(
         notes={**opened.notes, "remarks": list(opened.remarks)},
         scenes=len(opened),
         scenes_per_shard=_SCENES_PER_SHARD,
-        codec=CodecConfig(image_format="jpg"),  # photos come as JPEG, and are tenfold as PNG
+        codec=CodecConfig(image_format="jpg"),  # photos come as JPEG, and are larger as PNG
     )
     with writer:
         arguments = {

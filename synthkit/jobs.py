@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,7 +59,7 @@ def _absolute(value: Any) -> Any:
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
-class _Job:
+class _Job(ABC):
     """A component and a spool, entered once per process.
 
     Args:
@@ -114,13 +115,13 @@ class _Job:
             results = [Skipped(key, reason_of(error)) for key in self.keys(scene)]
         return self.spool.put(scene, results)
 
+    @abstractmethod
     def results(self, scene: int) -> Sequence[Sample | Skipped]:
         """Return what comes of a scene."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keys(self, scene: int) -> list[str]:
         """Return the keys of what should come of a scene."""
-        raise NotImplementedError
 
 
 class RenderJob(_Job):

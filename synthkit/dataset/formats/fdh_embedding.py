@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.dataset.formats.texts import small_file
 from synthkit.errors import DatasetError
 
 NAME = "embed_map.torch"
@@ -26,7 +27,7 @@ def sha256_of(path: Path) -> str:
         DatasetError: when it cannot be read, or is too large to be one.
     """
     try:
-        return hashlib.sha256(_data(path)).hexdigest()
+        return hashlib.sha256(small_file(path, _MAX_BYTES, f"{VERTICES}x{CHANNELS} numbers")).hexdigest()
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from None
 
@@ -52,21 +53,10 @@ def load_embed_map(path: Path) -> npt.NDArray[np.float32]:
         DatasetError: when it is no such file, or torch is not installed.
     """
     try:
-        _data(path)
+        small_file(path, _MAX_BYTES, f"{VERTICES}x{CHANNELS} numbers")
         return _loaded(path)
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from None
-
-
-def _data(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise ValueError(f"is larger than {_MAX_BYTES} bytes, too large for {VERTICES}x{CHANNELS} numbers")
-    return data
 
 
 def _loaded(path: Path) -> npt.NDArray[np.float32]:

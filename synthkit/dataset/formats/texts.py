@@ -12,11 +12,11 @@ from synthkit.dataset.formats.photos import SUFFIXES
 _MAX_BYTES = 4_000_000
 
 
-def small_file(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
-    """Return a label file's bytes.
+def small_file(path: Path, max_bytes: int = _MAX_BYTES, what: str = "labels") -> bytes:
+    """Return the bytes of a file of labels, or of ``what`` else cannot be large.
 
     Raises:
-        ValueError: when it cannot be read, or is too large to be one image's labels.
+        ValueError: when it cannot be read, or is too large to be that.
     """
     try:
         with path.open("rb") as file:
@@ -24,7 +24,7 @@ def small_file(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     if len(data) > max_bytes:
-        raise ValueError(f"is larger than {max_bytes} bytes, too large for labels")
+        raise ValueError(f"is larger than {max_bytes} bytes, too large for {what}")
     return data
 
 

@@ -220,15 +220,21 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def describe(cls: type[Any]) -> list[tuple[str, str, Any, str]]:
-    """Return (name, type, default, help) of every setting of a config class, for listings and docs."""
+    """Return (name, type, default, help) of every setting of a config class, for listings and docs.
+
+    The settings of a table follow one another under its name: ``people.sitting``.
+    """
     hints = typing.get_type_hints(cls)
     rows = []
     for field in attrs.fields(cls):
-        default = field.default
+        default, hint = field.default, hints[field.name]
+        if isinstance(hint, type) and attrs.has(hint):
+            rows += [(f"{field.name}.{name}", *rest) for name, *rest in describe(hint)]
+            continue
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
         shown = "required" if default is attrs.NOTHING else plain(default)
-        rows.append((field.name, _type_name(hints[field.name]), shown, field.metadata.get("help", "")))
+        rows.append((field.name, _type_name(hint), shown, field.metadata.get("help", "")))
     return rows
 
 
@@ -354,7 +360,7 @@ def _type_name(hint: Any) -> str:
         return "one of " + ", ".join(map(str, args))
     if origin is tuple:
         inner = [_type_name(arg) for arg in args if arg is not Ellipsis]
-        return f"a list of {inner[0]}" if Ellipsis in args else f"[{', '.join(inner)}]"
+        return f"a list, each {inner[0]}" if Ellipsis in args else f"[{', '.join(inner)}]"
     target = _without_none(hint)
     if target is not hint:
         return f"{_type_name(target)} or none"

@@ -163,3 +163,8 @@ def test_every_setting_is_described():
     assert rows["plate"][0] == "a path or none"
     assert rows["people"][1] == [0, 3]
     assert config.describe(Required)[0][2] == "required"
+
+
+def test_settings_of_tables_are_described_under_their_names():
+    names = [name for name, *_ in config.describe(Camera)]
+    assert names[3:6] == ["lens.fov", "lens.kind", "plate"]

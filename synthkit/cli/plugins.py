@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -48,8 +49,18 @@ def plugins_show(name: Annotated[str, typer.Argument(help="A component's name.")
         typer.echo(f"needs {', '.join(sorted(part.needs)) or 'nothing'};"
                    f" provides {', '.join(sorted(part.provides)) or 'nothing'}")  # fmt: skip
         for setting, kind, default, help_text in settings.describe(part.config):
-            shown = settings.plain(part.defaults.get(setting, default))
+            shown = settings.plain(_preset(part.defaults, setting, default))
             typer.echo(f"  {setting} = {json.dumps(shown)}\n      {help_text} ({kind})")
+
+
+def _preset(defaults: Mapping[str, Any], setting: str, default: Any) -> Any:
+    """Return what a preset has for a setting such as ``people.sitting``, or the setting's own default."""
+    value: Any = defaults
+    for part in setting.split("."):
+        if part not in value:
+            return default
+        value = value[part]
+    return value
 
 
 def _listing(registry: Any) -> dict[str, Any]:

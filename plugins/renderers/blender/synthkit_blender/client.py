@@ -240,7 +240,7 @@ class _Process:
         with selectors.DefaultSelector() as selector:
             selector.register(handle, event)
             if left <= 0 or not selector.select(left):
-                raise FrameFailed("the worker took longer than timeout_s allows")
+                raise FrameFailed("the worker took longer than worker.timeout_s allows")
 
     def _ending(self) -> str:
         try:

@@ -82,12 +82,12 @@ class Stage:
     empty_chairs: bool
 
 
-def populate(stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, exposure_s: float) -> Crowd:
+def populate(stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, shutter_s: float) -> Crowd:
     """Place people and chairs; where no room is found, there are fewer of them."""
     counts = seeds.stream("counts")
     sitting = int(counts.integers(config.sitting[0], config.sitting[1] + 1))
     standing = int(counts.integers(config.standing[0], config.standing[1] + 1))
-    director = _Director(stage, config, source, exposure_s)
+    director = _Director(stage, config, source, shutter_s)
     for n in range(sitting):
         director.seat(seeds.child("sitting", n))
     for n in range(standing):
@@ -162,8 +162,8 @@ class _Sitter:
 class _Director:
     """Gives people their places one after the other."""
 
-    def __init__(self, stage: Stage, config: PeopleConfig, source: PeopleSource, exposure_s: float) -> None:
-        self._stage, self._config, self._source, self._exposure_s = stage, config, source, exposure_s
+    def __init__(self, stage: Stage, config: PeopleConfig, source: PeopleSource, shutter_s: float) -> None:
+        self._stage, self._config, self._source, self._shutter_s = stage, config, source, shutter_s
         self._ranges = person_ranges(config)
         self._seats_left = list(stage.seats)
         self.figures: list[Figure] = []
@@ -244,7 +244,7 @@ class _Director:
 
     def _add(self, body: PosedPerson, pose: Pose2D, chair: Placed | None, seeds: Seeds) -> None:
         rng = seeds.stream("motion")
-        path_m = SPEED_M_S[body.posture] * self._exposure_s / SHUTTER_FRAMES
+        path_m = SPEED_M_S[body.posture] * self._shutter_s / SHUTTER_FRAMES
         heading = pose.yaw_rad if body.posture == "walking" else float(rng.uniform(-math.pi, math.pi))
         motion = (math.sin(heading) * path_m, -math.cos(heading) * path_m, 0.0)
         identity = f"{seeds.integer('identity'):016x}"

@@ -11,13 +11,11 @@ from synthkit_blender.config import BlenderConfig
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 2
+REVISION = 3
 
 DUSK = {
-    "room_style": "warm",
-    "window_share": [0.0, 0.15],
-    "ambient_share": [0.15, 0.25],
-    "light_kelvin": [2700.0, 3400.0],
+    "room": {"style": "warm"},
+    "light": {"window_share": [0.0, 0.15], "ambient_share": [0.15, 0.25], "kelvin": [2700.0, 3400.0]},
     "sensor": {
         "exposure_ev": [-0.5, 0.0],
         "white_balance": [0.15, 0.4],

@@ -48,7 +48,7 @@ class BlenderRenderer:
         people: PeopleSource | None = None,
     ) -> None:  # fmt: skip
         self._config, self._runtime = config, runtime
-        self._client = WorkerClient(config.python, config.timeout_s, config.recycle_after)
+        self._client = WorkerClient(config.worker.python, config.worker.timeout_s, config.worker.recycle_after)
         self._people = people
         self._plates: Plates | None = None
         self.timings: dict[str, float] = {}
@@ -88,7 +88,7 @@ class BlenderRenderer:
         drawn = sample_scene(self._config, source, seeds)
         clock.stamp("scene")
         quality = request.Quality(
-            self._config.light_paths, self._config.denoise, self._config.motion_blur, self._runtime.threads,
+            self._config.light_paths, self._config.denoise, self._runtime.threads,
             seeds.integer("noise") % 2**31,
         )  # fmt: skip
         try:
@@ -108,7 +108,7 @@ class BlenderRenderer:
     def _passes(self) -> tuple[request.Pass, ...]:
         if self._plates is not None:
             return request.PEOPLE, request.SHADED, request.UNSHADED
-        return (request.ROOM, request.EMPTY_ROOM) if self._config.background else (request.ROOM,)
+        return (request.ROOM, request.EMPTY_ROOM) if "background" in self._config.layers else (request.ROOM,)
 
     def _sample(self, key: str, scene: int, drawn: Scene, reply: Reply, seeds: Seeds, clock: _Clock) -> Sample:
         main = reply.passes["people" if self._plates is not None else "room"]
@@ -134,17 +134,17 @@ class BlenderRenderer:
         config, rng = self._config, seeds.stream("sensor noise")
         sensor = Sensor.sample(config.sensor, seeds.stream("sensor"))
         if self._plates is not None:
-            number = scene // config.scenes_per_background
+            number = scene // config.plates.scenes_per_background
             plate = self._plates.read(number)
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
             image = composite(people, shaded, unshaded, plate, sensor.exposure_ev, drawn.camera)
             name = self._plates.paths[number % len(self._plates.paths)].name
-            return image, plate if config.background else None, {"background": name}
+            return image, plate if "background" in config.layers else None, {"background": name}
         color = reply.passes["room"]["color"][..., :3]
         gain = metered_gain(color, image_circle(drawn.camera)[0])
         image = develop(color, gain, sensor, drawn.camera, rng)
         background = None
-        if config.background:
+        if "background" in config.layers:
             background = develop(reply.passes["empty"]["color"][..., :3], gain, sensor, drawn.camera, rng)
         return image, background, {"exposure_ev": round(sensor.exposure_ev, 3)}
 
@@ -152,9 +152,9 @@ class BlenderRenderer:
         self, truth: Truth, depth_m: NDArray[np.float32], background: NDArray[np.uint8] | None, drawn: Scene
     ) -> dict[str, NDArray[Any]]:
         layers: dict[str, NDArray[Any]] = {"instances": truth.instances}
-        if self._config.depth:
+        if "depth" in self._config.layers:
             layers["depth"] = plain_depth(depth_m, image_circle(drawn.camera)[0])
-        if self._config.alpha:
+        if "alpha" in self._config.layers:
             layers["alpha"] = np.rint(truth.coverage * 255).astype(np.uint8)
         if background is not None:
             layers["background"] = background

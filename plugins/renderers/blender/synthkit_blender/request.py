@@ -46,7 +46,6 @@ class Quality:
 
     samples: int
     denoise: bool
-    motion_blur: bool
     threads: int
     seed: int
     shutter_frames: float = SHUTTER_FRAMES
@@ -63,11 +62,10 @@ def render_request(scene: Scene, passes: tuple[Pass, ...], quality: Quality) -> 
     """Return the header and the arrays of a request; bodies and surfaces in common are sent once."""
     packing = _Packing()
     motions = {figure.name: _visible_motion_m(figure, scene.camera) for figure in scene.figures}
-    quality = attrs.evolve(quality, motion_blur=quality.motion_blur and any(map(any, motions.values())))
     header = {
         "type": "render",
         "camera": _camera(scene.camera),
-        "settings": attrs.asdict(quality),
+        "settings": {**attrs.asdict(quality), "motion_blur": any(map(any, motions.values()))},
         "world": {"color": list(scene.sky[0]), "strength": scene.sky[1]},
         "lights": [_lamp(lamp) for lamp in scene.lamps],
         "owners": [{"name": name, "motion_m": list(motion)} for name, motion in motions.items()],

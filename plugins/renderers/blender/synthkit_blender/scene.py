@@ -10,7 +10,7 @@ import numpy as np
 
 from synthkit.camera import FisheyeCamera
 from synthkit.seeds import Seeds
-from synthkit_blender.config import BlenderConfig
+from synthkit_blender.config import BlenderConfig, PlatesConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
 from synthkit_blender.geometry import Matrix, Mesh, polygon, turned_x
 from synthkit_blender.optics import ceiling_camera
@@ -72,32 +72,31 @@ class Scene:
 def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds) -> Scene:
     """Draw a scene: in a room of its own, or on the floor of a plate when backgrounds are configured."""
     camera = _camera(config, seeds.stream("camera"))
-    exposure_s = _uniform(seeds.stream("exposure"), config.exposure_s) if config.motion_blur else 0.0
+    shutter_s = _uniform(seeds.stream("exposure"), config.sensor.shutter_s)
     if config.backgrounds is not None:
-        return _plate_scene(config, source, seeds, camera, exposure_s)
-    return _room_scene(config, source, seeds, camera, exposure_s)
+        return _plate_scene(config, source, seeds, camera, shutter_s)
+    return _room_scene(config, source, seeds, camera, shutter_s)
 
 
 def _camera(config: BlenderConfig, rng: np.random.Generator) -> FisheyeCamera:
-    height, yaw, equisolid = (
-        _uniform(rng, limits) for limits in (config.camera_height_m, config.camera_yaw_degrees, config.lens_equisolid)
-    )
+    place = config.camera
+    height, yaw, equisolid = (_uniform(rng, limits) for limits in (place.height_m, place.yaw_degrees, place.equisolid))
     if config.backgrounds is not None:
         yaw = 0.0  # the plate's floor is given in the image's axes
-    return ceiling_camera(config.width_px, config.height_px, config.fov_degrees, equisolid, height, yaw)
+    return ceiling_camera(config.width_px, config.height_px, place.fov_degrees, equisolid, height, yaw)
 
 
 def _room_scene(
-    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, exposure_s: float
+    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, shutter_s: float
 ) -> Scene:
     height_m = float(camera.world_from_camera[2, 3])
     plan = _plan(config, seeds.stream("room"), height_m)
     room = furnish(plan, seeds.child("room"))
     stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, _reach_m(camera), empty_chairs=True)
-    crowd = populate(stage, config.people, source, seeds.child("people"), exposure_s)
+    crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
     rng = seeds.stream("light")
     kelvin, window, ambient = (
-        _uniform(rng, limits) for limits in (config.light_kelvin, config.window_share, config.ambient_share)
+        _uniform(rng, limits) for limits in (config.light.kelvin, config.light.window_share, config.light.ambient_share)
     )
     window = window if room.windows else 0.0
     watts = WATTS_PER_M2 * plan.length_m * plan.width_m
@@ -114,26 +113,26 @@ def _room_scene(
 
 def _plan(config: BlenderConfig, rng: np.random.Generator, height_m: float) -> RoomPlan:
     styles, layouts = sorted(PALETTES), ("meeting", "office", "seminar")
-    style = styles[int(rng.integers(len(styles)))] if config.room_style == "any" else config.room_style
-    layout = layouts[int(rng.integers(3))] if config.room_layout == "any" else config.room_layout
-    length, width = _uniform(rng, config.room_length_m), _uniform(rng, config.room_width_m)
+    style = styles[int(rng.integers(len(styles)))] if config.room.style == "any" else config.room.style
+    layout = layouts[int(rng.integers(3))] if config.room.layout == "any" else config.room.layout
+    length, width = _uniform(rng, config.room.length_m), _uniform(rng, config.room.width_m)
     centre = tuple(float(v) for v in rng.uniform(-0.14, 0.14, 2) * (length, width))
     return RoomPlan(length, width, height_m + 0.02, (centre[0], centre[1]), style, layout)
 
 
 def _plate_scene(
-    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, exposure_s: float
+    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, shutter_s: float
 ) -> Scene:
-    area = plate_area(config)
+    area = plate_area(config.plates)
     decor = plate_decor(seeds)
     office = bool(seeds.stream("chairs").random() < 0.4)
     floor = Floor(area)
-    for outline in config.obstacles_m:
+    for outline in config.plates.obstacles_m:
         floor.take(np.array(outline, np.float64))
     stage = Stage(floor, (), decor, office, _reach_m(camera), empty_chairs=False)
-    crowd = populate(stage, config.people, source, seeds.child("people"), exposure_s)
+    crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
     rng = seeds.stream("light")
-    kelvin, ambient = _uniform(rng, config.light_kelvin), _uniform(rng, config.ambient_share)
+    kelvin, ambient = _uniform(rng, config.light.kelvin), _uniform(rng, config.light.ambient_share)
     low, high = area.min(axis=0), area.max(axis=0)
     length, width = (float(v) for v in high - low)
     x, y = (float(v) for v in (low + high) / 2)
@@ -145,7 +144,7 @@ def _plate_scene(
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
 
 
-def plate_area(config: BlenderConfig) -> Floats:
+def plate_area(config: PlatesConfig) -> Floats:
     """Return the free floor of a plate: its configured corners, or a circle of 32."""
     if config.floor_polygon_m:
         return np.array(config.floor_polygon_m, np.float64)

@@ -61,7 +61,7 @@ def test_projection_meets_rendered_spheres(client):
         for place, d in zip(places, distances, strict=True)
     ]
     scene = Scene(camera, tuple(things), (), ((0.0, 0.0, 0.0), 0.0), (), {})
-    reply = client.render(*render_request(scene, (ROOM,), Quality(128, False, False, 1, 3)))
+    reply = client.render(*render_request(scene, (ROOM,), Quality(128, False, 1, 3)))
     light = reply.passes["room"]["color"][..., 0]
     y, x = np.mgrid[0:180, 0:240] + 0.5
     expected, valid = camera.project(places)
@@ -75,7 +75,7 @@ def test_projection_meets_rendered_spheres(client):
 
 
 def test_truth_sits_on_people(tiny_renderer):
-    with tiny_renderer(width_px=160, height_px=120, depth=True, alpha=True, background=True) as renderer:
+    with tiny_renderer(width_px=160, height_px=120, layers=["depth", "alpha", "background"]) as renderer:
         sample = render(renderer, 1)
         assert set(renderer.timings) >= {"people", "scene", "worker", "worker.render_room", "truth", "develop"}
     instances = sample.layers["instances"]
@@ -102,13 +102,13 @@ def test_truth_sits_on_people(tiny_renderer):
     assert not sample.image[0, 0].any()
 
 
-def truth_of(client, figure: Figure, *things: Thing, blur: bool = False) -> Truth:
+def truth_of(client, figure: Figure, *things: Thing) -> Truth:
     camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
     parts = tuple((Mesh(part.vertices_m, part.faces), of_person(part.material)) for part in figure.body.parts)
     rest_m = np.concatenate([part.rest_m for part in figure.body.parts])
     body = Thing(parts, figure.pose.matrix, "people", figure.name, rest_m)
     scene = Scene(camera, (*things, body), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
-    main = client.render(*render_request(scene, (ROOM,), Quality(32, False, blur, 1, 3))).passes["room"]
+    main = client.render(*render_request(scene, (ROOM,), Quality(32, False, 1, 3))).passes["room"]
     return annotate((figure,), camera, main["ids"], main["coverage"], main["depth"], 3)
 
 
@@ -128,7 +128,7 @@ def test_the_visible_fraction_is_what_nothing_hides(client, mannequins):
 def test_moving_people_are_annotated_where_they_are_half_way(client, mannequins):
     body = mannequins.person(Seeds(1), "walking", None, table=None)
     still, moving = (Figure(1, "00", body, Pose2D(1.0, 0.0), motion) for motion in ((0, 0, 0), (0, 0.6, 0)))
-    truths = [truth_of(client, figure, blur=True) for figure in (still, moving)]
+    truths = [truth_of(client, figure) for figure in (still, moving)]
     y = np.arange(180) + 0.5
     means, spreads = [], []
     for truth in truths:
@@ -177,7 +177,7 @@ def test_history_does_not_matter_and_a_killed_worker_is_replaced(tiny_renderer, 
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    with tiny_renderer(recycle_after=2, samples=8) as renderer:
+    with tiny_renderer(worker={"recycle_after": 2}, samples=8) as renderer:
         before = render(renderer, 3)
         render(renderer, 4)
         first_pid = renderer.client.pid
@@ -200,7 +200,7 @@ def test_history_does_not_matter_and_a_killed_worker_is_replaced(tiny_renderer, 
 
 
 def test_a_frame_that_takes_too_long_is_skipped(tiny_renderer):
-    with tiny_renderer(timeout_s=0.05) as renderer:
+    with tiny_renderer(worker={"timeout_s": 0.05}) as renderer:
         skipped = render(renderer, 0)
     assert isinstance(skipped, Skipped)
     assert "timeout_s" in skipped.reason
@@ -210,7 +210,7 @@ def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
     plates = tmp_path / "plates"
     plates.mkdir()
     Image.fromarray(np.full((90, 120, 3), 170, np.uint8)).save(plates / "room.png")
-    settings = {"backgrounds": str(plates), "background": True, "alpha": True, "samples": 8}
+    settings = {"backgrounds": str(plates), "layers": ["background", "alpha"], "samples": 8}
     with tiny_renderer(width_px=120, height_px=90, **settings) as renderer:
         sample = render(renderer, 6)
     assert sample.meta["background"] == "room.png"

@@ -94,7 +94,7 @@ def test_heads_lie_within_the_image_circle(scene, mannequins):
 
 
 def test_equal_seeds_give_equal_requests(mannequins):
-    quality = Quality(4, True, True, 1, 9)
+    quality = Quality(4, True, 1, 9)
     first, second = (
         render_request(sample_scene(BlenderConfig(), mannequins, Seeds(5).child(3)), (ROOM,), quality) for _ in range(2)
     )
@@ -113,7 +113,7 @@ def test_counts_follow_the_settings(mannequins):
 
 def test_obstacles_of_a_plate_stay_clear(mannequins, tmp_path):
     table = [[-2.0, -0.6], [2.0, -0.6], [2.0, 0.6], [-2.0, 0.6]]
-    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "obstacles_m": [table]})
+    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "plates": {"obstacles_m": [table]}})
     for seed in range(5):
         for figure in sample_scene(config, mannequins, Seeds(seed)).figures:
             assert not overlap(hull(figure.world(figure.body.surface_vertices_m)), np.array(table))
@@ -121,19 +121,19 @@ def test_obstacles_of_a_plate_stay_clear(mannequins, tmp_path):
 
 def test_lamps_hang_over_the_floor_of_a_plate(mannequins, tmp_path):
     corners = [[1.0, -2.0], [7.0, -2.0], [7.0, 2.0], [1.0, 2.0]]
-    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "floor_polygon_m": corners})
+    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "plates": {"floor_polygon_m": corners}})
     for seed in range(3):
         for lamp in sample_scene(config, mannequins, Seeds(seed)).lamps:
             assert inside(lamp.matrix[None, :2, 3], np.array(corners))
 
 
 def test_motion_too_small_to_show_is_not_rendered(mannequins):
-    quality = Quality(4, True, True, 1, 9)
-    for posture, exposure_s, moves in (("sitting", 0.03, False), ("walking", 0.03, True), ("walking", 0.001, False)):
+    quality = Quality(4, True, 1, 9)
+    for posture, shutter_s, moves in (("sitting", 0.03, False), ("walking", 0.03, True), ("walking", 0.001, False)):
         people = {"sitting": [1, 1], "standing": [0, 0]}
         if posture == "walking":
             people = {"sitting": [0, 0], "standing": [1, 1], "walking_share": 1.0}
-        config = structure(BlenderConfig, {"people": people, "exposure_s": [exposure_s, exposure_s]})
+        config = structure(BlenderConfig, {"people": people, "sensor": {"shutter_s": [shutter_s, shutter_s]}})
         header, _ = render_request(sample_scene(config, mannequins, Seeds(2)), (ROOM,), quality)
         assert [any(owner["motion_m"]) for owner in header["owners"]] == [moves]
         assert header["settings"]["motion_blur"] is moves
@@ -207,10 +207,13 @@ def test_poses_turn_counter_clockwise():
         ({"samples": 0}, "renderer.samples"),
         ({"people": {"sitting": [3, 1]}}, "renderer.people.sitting"),
         ({"sensor": {"noise": [0.1, 0.0]}}, "renderer.sensor.noise"),
-        ({"room_style": "gothic"}, "renderer.room_style"),
-        ({"floor_polygon_m": [[0, 0], [0, 1], [1, 0]]}, "renderer.floor_polygon_m"),
-        ({"floor_polygon_m": PENTAGRAM}, "renderer.floor_polygon_m"),
-        ({"obstacles_m": [[]]}, "renderer.obstacles_m"),
+        ({"room": {"style": "gothic"}}, "renderer.room.style"),
+        ({"plates": {"floor_polygon_m": [[0, 0], [0, 1], [1, 0]]}}, "renderer.plates.floor_polygon_m"),
+        ({"plates": {"floor_polygon_m": PENTAGRAM}}, "renderer.plates.floor_polygon_m"),
+        ({"plates": {"obstacles_m": [[]]}}, "renderer.plates.obstacles_m"),
+        ({"layers": ["depht"]}, "renderer.layers"),
+        ({"layers": ["alpha", "alpha"]}, "renderer.layers"),
+        ({"camera": {"height_m": [1.0, 2.0]}}, "renderer.camera.height_m"),
         ({"widht_px": 3}, "renderer.widht_px"),
     ],
 )
@@ -230,4 +233,4 @@ def test_large_images_need_fewer_light_paths_a_pixel(options, paths):
 
 def test_depth_over_plates_is_refused():
     with pytest.raises(ConfigError, match="depth"):
-        structure(BlenderConfig, {"depth": True, "backgrounds": "somewhere"})
+        structure(BlenderConfig, {"layers": ["depth"], "backgrounds": "somewhere"})

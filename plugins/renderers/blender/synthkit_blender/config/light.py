@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the light."""
+
+from __future__ import annotations
+
+import attrs
+
+from synthkit.config import setting
+from synthkit_blender.config.limits import Range, within
+
+
+@attrs.frozen
+class LightConfig:
+    """Where the light comes from."""
+
+    window_share: Range = setting((0.0, 0.5), help="rooms: share that comes in by windows", validator=within(0, 0.9))
+    ambient_share: Range = setting((0.12, 0.3), help="share that comes from everywhere", validator=within(0, 1))
+    kelvin: Range = setting((3200.0, 6500.0), help="colour temperature of lamps", validator=within(2000, 10000))

@@ -219,6 +219,16 @@ def test_a_licence_is_given_when_the_records_have_one_for_everything(tmp_path, n
     assert ("--license" in told.remarks[0]) == (expected is None)
 
 
+def test_a_licence_with_an_address_is_given_by_it(tmp_path):
+    stated = [("Attribution", "http://example.org/by/4.0/"), ("CC0-1.0", ""), ("By letter", "see the letter")]
+    samples = [sample(n, meta={"licence": name, "licence_url": url}) for n, (name, url) in enumerate(stated)]
+    data = write(tmp_path / "set", samples, CONVERTED)
+    describe(data.path)
+    found = table(data)
+    assert found["license"] == ["By letter", "CC0-1.0", "http://example.org/by/4.0/"]
+    assert "1 of 3 images state the licence CC0-1.0" in found["rai:dataCollectionRawData"]
+
+
 def test_how_images_are_stored_is_told_as_far_as_it_is_known(tmp_path):
     codec = CodecConfig(image_format="jpg", jpeg_quality=90)
     copied = write(tmp_path / "copied", [sample(0)], codec=codec)

@@ -216,12 +216,94 @@ def test_strangers_sets_in_the_usual_layouts(tmp_path, layout):
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[20:60, 10:40] = 1
     assert np.array_equal(first.layers["instances"], expected)
-    assert first.meta["licence"] == "Attribution (http://example.org/by)"
+    assert first.meta["licence"] == "Attribution"
+    assert first.meta["licence_url"] == "http://example.org/by"
     assert second.meta["licence"] == "not stated"
     assert first.meta["split"] == "val"
     assert second.people[0].attributes == {"iscrowd": True}
     assert (second.layers["instances"] == 1).sum() == 160
     assert (second.layers["instances"][:, :2] == 1).all(), "run lengths go down the columns"
+
+
+ORIGIN = {
+    "coco_url": "http://images.example.org/a.jpg",
+    "flickr_url": "http://farm1.example.org/a_z.jpg",
+    "date_captured": "2013-11-14 17:02:52",
+    "photographer": "Å. Person",
+}
+INFO = {"description": "Rooms", "url": "http://example.org", "version": "1.0", "year": 2026, "contributor": "A group"}
+
+
+def attributed(table):
+    """Add who made the images, and under which of three licences."""
+    table["info"] = INFO
+    table["licenses"] = [
+        {"id": 4, "name": "Attribution", "url": "http://example.org/by"},
+        {"id": 0, "name": "", "url": "http://example.org/other"},
+        {"id": 7, "name": "", "url": ""},
+    ]
+    table["images"][0] |= ORIGIN
+    table["images"][1]["license"] = 0
+
+
+def attribution(folder):
+    """Return what label files say of whose the images are, by image."""
+    table = json.loads(next(folder.glob("annotations/*.json")).read_text())
+    licences = {entry["id"]: entry for entry in table["licenses"]}
+    own = ("id", "file_name", "width", "height", "synthkit")
+    images = {
+        Path(entry["file_name"]).stem: {key: value for key, value in entry.items() if key not in own}
+        | {"license": licences.get(entry.get("license"))}
+        for entry in table["images"]
+    }
+    return table["info"], images
+
+
+@pytest.mark.parametrize("through_a_data_set", [True, False])
+def test_attribution_survives(tmp_path, through_a_data_set):
+    source = foreign(tmp_path / "set", attributed)
+    middle = formats.convert(source, tmp_path / "data").path if through_a_data_set else source
+    first = formats.export(middle, tmp_path / "first", "coco").path
+    again = formats.export(formats.convert(first, tmp_path / "data2").path, tmp_path / "again", "coco").path
+    info, images = attribution(source)
+    images["b"]["license"] = {"id": 0, "name": "http://example.org/other", "url": "http://example.org/other"}
+    for made in (first, again):
+        assert attribution(made) == (info, images)
+
+
+def test_what_is_changed_in_cocos_own_fields_is_believed(tmp_path):
+    made = formats.export(foreign(tmp_path / "set", attributed), tmp_path / "first", "coco").path
+    labels = next(made.glob("annotations/*.json"))
+    table = json.loads(labels.read_text())
+    del table["images"][0]["license"], table["images"][0]["flickr_url"]
+    table["licenses"][1]["name"] = "Another"
+    labels.write_text(json.dumps(table))
+    opened = formats.find(made).open(made)
+    assert "licence_url" not in opened.sample(0).meta
+    assert opened.sample(0).meta["licence"] == "not stated"
+    assert "flickr_url" not in opened.sample(0).meta["coco"]
+    assert opened.sample(1).meta["licence"] == "Another"
+
+
+def test_licences_of_parts_are_none_of_the_whole(tmp_path):
+    made, _ = one(tmp_path, meta={"licences": {"bodies": "CC0-1.0", "hair": "MIT"}})
+    meta = formats.find(made.path).open(made.path).sample(0).meta
+    assert meta["licences"] == {"bodies": "CC0-1.0", "hair": "MIT"}
+    assert meta["licence"] == "not stated"
+
+
+def test_two_licences_with_one_number_stay_two(tmp_path):
+    licences = [("A", "http://example.org/a"), ("B", "http://example.org/b"), ("A", "http://example.org/a")]
+    samples = [
+        Sample(
+            key=f"i{n}", image=image(n), people=(), meta={"licence": name, "licence_url": url, "coco": {"license": 3}}
+        )
+        for n, (name, url) in enumerate(licences)
+    ]
+    made = formats.export(written(tmp_path / "data", samples), tmp_path / "coco", "coco").path
+    table = json.loads((made / LABELS).read_text())
+    assert [entry["license"] for entry in table["images"]] == [3, 1, 3]
+    assert [(entry["id"], entry["name"]) for entry in table["licenses"]] == [(3, "A"), (1, "B")]
 
 
 def test_key_points_replace_the_same_set_without_them(tmp_path):
@@ -383,6 +465,19 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
+
+
+@given(st.dictionaries(st.sampled_from(["license", "coco_url", "id", "synthkit", "x"]), JSON, max_size=4), JSON, JSON)
+@settings(max_examples=100, deadline=None)
+def test_any_attribution_is_carried_or_passed_over(fields, listed, info):
+    from synthkit.dataset.formats import coco_origin
+
+    known = coco_origin.licences([listed, {"id": 1, "name": "A", "url": info}])
+    meta = coco_origin.joined({"scene": 1}, coco_origin.origin(fields, known))
+    licence, carried, rest = coco_origin.parted(meta)
+    assert rest == {"scene": 1}
+    assert coco_origin.joined(rest, coco_origin.origin({**carried, "license": fields.get("license")}, known)) == meta
+    assert (licence is None) == ("licence" not in meta)
 
 
 def places(table, path=()):

@@ -12,8 +12,9 @@ from typing import Any
 import attrs
 
 from synthkit.dataset import description
-from synthkit.dataset.formats import coco_points, masks
+from synthkit.dataset.formats import coco_origin, coco_points, masks
 from synthkit.dataset.formats.base import is_finite, told
+from synthkit.dataset.formats.coco_origin import is_id
 from synthkit.dataset.formats.exporting import RECORD
 from synthkit.dataset.formats.labels import (
     HEAD,
@@ -60,8 +61,9 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     digest = hashlib.sha256()
     frames: list[Frame] = []
     listed: dict[Path, Path] = {}
+    infos: list[Any] = []
     for path in files:
-        labels = _Labels(folder, path, problems, remarks, classes)
+        labels = _Labels(folder, path, problems, remarks, classes, infos)
         for frame in labels.frames(digest):
             first = listed.setdefault(frame.photo.path, path)
             if first != path:
@@ -75,7 +77,8 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     own = [frame.key for frame in frames]
     keys = own if all(own) and len(set(own)) == len(own) else keys_for([frame.photo.name for frame in frames])
     frames = [attrs.evolve(frame, key=key) for frame, key in zip(frames, keys, strict=True)]
-    return PhotoSource("coco", folder, frames, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
+    notes = coco_origin.noted(infos)
+    return PhotoSource("coco", folder, frames, digest.hexdigest(), notes, [*remarks, *classes.remarks()])
 
 
 @attrs.frozen
@@ -88,9 +91,11 @@ class _Category:
 class _Labels:
     """One label file."""
 
-    def __init__(self, folder: Path, path: Path, problems: list[str], remarks: list[str], classes: Classes) -> None:
+    def __init__(
+        self, folder: Path, path: Path, problems: list[str], remarks: list[str], classes: Classes, infos: list[Any]
+    ) -> None:
         self._folder, self._path = folder, path
-        self._problems, self._remarks, self._classes = problems, remarks, classes
+        self._problems, self._remarks, self._classes, self._infos = problems, remarks, classes, infos
         name = path.stem
         for task in TASKS:
             name = name.removeprefix(task)
@@ -103,7 +108,8 @@ class _Labels:
         if table is None:
             return
         categories = self._categories(table["categories"])
-        licences = _licences(table.get("licenses"))
+        licences = coco_origin.licences(table.get("licenses"))
+        self._infos.append(table.get("info"))
         found: dict[str, dict[str, Any]] = {}
         photos: dict[str, Photo] = {}
         for i, entry in enumerate(table["images"]):
@@ -151,7 +157,7 @@ class _Labels:
         categories: dict[Any, _Category] = {}
         for i, entry in enumerate(entries):
             where = f"{self._path}: categories[{i}]"
-            if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not _is_id(entry.get("id")):
+            if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not is_id(entry.get("id")):
                 self._problems.append(f"{where}: expected an id and a name, got {str(entry)[:80]}")
                 continue
             if entry["id"] in categories:
@@ -165,7 +171,7 @@ class _Labels:
         return categories
 
     def _photo(self, entry: Any) -> tuple[str, Photo]:
-        if not isinstance(entry, dict) or not _is_id(entry.get("id")):
+        if not isinstance(entry, dict) or not is_id(entry.get("id")):
             raise ValueError(f"expected an id and a file_name, got {str(entry)[:80]}")
         relative = below(entry.get("file_name"))
         for place in self._places:
@@ -208,7 +214,7 @@ class _Labels:
         if name not in listed:
             raise ValueError(f"image_id {name[:80]} is not among the images")
         number = entry.get("category_id")
-        category = categories.get(number) if _is_id(number) else None
+        category = categories.get(number) if is_id(number) else None
         if category is None:
             raise ValueError(f"category_id {number!r:.80} is not among the categories")
         if self._classes.met(category.name) is None:
@@ -217,27 +223,26 @@ class _Labels:
 
 
 def _frame(
-    entry: Mapping[str, Any], photo: Photo, bodies: list[tuple[Person | Box, Any]], licences: Mapping[Any, str],
-    split: str | None, known: bool,
+    entry: Mapping[str, Any], photo: Photo, bodies: list[tuple[Person | Box, Any]],
+    licences: Mapping[int | str, coco_origin.Licence], split: str | None, known: bool,
 ) -> Frame:  # fmt: skip
     if len(bodies) > MAX_OBJECTS:
         raise ValueError(f"{len(bodies)} objects are in one image, more than {MAX_OBJECTS} are refused")
     extra = entry.get("synthkit")
     sample: dict[str, Any] = {}
     meta: dict[str, Any] = {"split": split} if split else {**split_of(photo.name)}
-    number = entry.get("license")
-    if _is_id(number) and number in licences:
-        meta["licence"] = licences[number]
+    origin = coco_origin.origin(entry, licences)
     key = ""
     if isinstance(extra, dict):
         sample = description.from_json(description.dump({"schema": description.SCHEMA, **extra, "people": None}))
         sample.pop("people")
-        meta = sample.pop("meta")  # licence and split as the data set had them
+        meta = sample.pop("meta")  # the split as the data set had it
         known = known and not ("people" in extra and not bodies)
         key = photo.path.stem
     objects, painted = _numbered(bodies)
     layers = partial(_layers, painted, photo.size_px) if painted else _no_layers
-    return Frame(key, photo, tuple(with_heads(objects)) if known else None, layers, sample, meta)
+    people = tuple(with_heads(objects)) if known else None
+    return Frame(key, photo, people, layers, sample, coco_origin.joined(meta, origin))
 
 
 def _no_layers() -> Mapping[str, Layer]:
@@ -333,22 +338,6 @@ def _keypoints(flat: Any, names: tuple[str, ...], extra: Any) -> dict[str, Any]:
     return points
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
-
-
 def _id(value: Any) -> str:
     """Return an id as text; files disagree on whether ids are numbers."""
-    return str(value) if _is_id(value) else repr(value)
-
-
-def _licences(entries: Any) -> dict[Any, str]:
-    """Return the names of licences by id, with addresses where they have some."""
-    found: dict[Any, str] = {}
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get("name"), str):
-            address = entry.get("url")
-            found[entry["id"]] = (
-                f"{entry['name']} ({address})" if isinstance(address, str) and address else entry["name"]
-            )
-    return found
+    return str(value) if is_id(value) else repr(value)

@@ -16,10 +16,9 @@ from typing import IO, Any
 import numpy as np
 
 from synthkit.dataset import description
-from synthkit.dataset.formats import coco_points, masks
+from synthkit.dataset.formats import coco_origin, coco_points, masks
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import HULLS, clipped, hull
-from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.splits import stated_split
 from synthkit.errors import DatasetError
@@ -59,22 +58,23 @@ class _Table:
 
     def __init__(self, export: Export, images: IO[bytes], annotations: IO[bytes]) -> None:
         self._export, self._images, self._annotations = export, images, annotations
-        self._licences: dict[str, int] = {}
+        self._licences = coco_origin.Numbers()
         self._image_id = self._annotation_id = 0
         self._heads = self._points = False
 
     def add(self, picture: Picture) -> None:
         self._image_id += 1
-        table = _described(picture)
-        entry = {
+        licence, fields, meta = coco_origin.parted(picture.meta)
+        table = _described(picture, meta)
+        entry: dict[str, Any] = {
+            **fields,
             "id": self._image_id,
             "file_name": f"{picture.key}.{picture.suffix}",
             "width": picture.size_px[0],
             "height": picture.size_px[1],
         }
-        licence = _licence(picture.meta)
         if licence is not None:
-            entry["license"] = self._licences.setdefault(licence, len(self._licences) + 1)
+            entry["license"] = self._licences.of(licence)
         extra = {key: value for key, value in table.items() if key not in ("schema", "people")}
         if picture.people is None:
             extra["people"] = None
@@ -130,8 +130,8 @@ class _Table:
         categories = [person]
         if self._heads:
             categories.append({"id": HEAD_ID, "name": "head", "supercategory": "person"})
-        licences = [{"id": number, "name": name, "url": ""} for name, number in self._licences.items()]
-        head = {"info": {"description": self._export.name}, "licenses": licences, "categories": categories}
+        info = coco_origin.info(self._export.notes, self._export.name)
+        head = {"info": info, "licenses": self._licences.table(), "categories": categories}
         yield json.dumps(head)[:-1].encode() + b',\n"images": [\n'
         self._images.seek(0)
         yield from _joined(self._images)
@@ -157,8 +157,12 @@ def _joined(lines: IO[bytes] | Iterator[bytes]) -> Iterator[bytes]:
     yield b"\n"
 
 
-def _described(picture: Picture) -> dict[str, Any]:
-    """Return everything but image and layers as the data set describes it: rounded, with unknown keys."""
+def _described(picture: Picture, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything but image and layers as the data set describes it: rounded, with unknown keys.
+
+    Args:
+        meta: what of the picture's has no field of its own.
+    """
     sample = Sample(
         key=picture.key,
         image=np.zeros((1, 1, 3), np.uint8),
@@ -167,17 +171,9 @@ def _described(picture: Picture) -> dict[str, Any]:
         sequence=picture.sequence,
         frame=picture.frame,
         time_s=picture.time_s,
-        meta=picture.meta,
+        meta=meta,
     )
     return dict(description.load(description.to_json(sample)))
-
-
-def _licence(meta: Mapping[str, Any]) -> str | None:
-    """Return what the sample says about its licence, None where it says nothing."""
-    stated = meta.get("licence", meta.get("licences"))
-    if isinstance(stated, Mapping):
-        stated = "; ".join(f"{part}: {text}" for part, text in sorted(stated.items()))
-    return stated if isinstance(stated, str) and stated not in ("", NOT_STATED) else None
 
 
 def _points(extra: dict[str, Any], size_px: tuple[int, int]) -> dict[str, Any]:

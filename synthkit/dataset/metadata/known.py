@@ -12,6 +12,7 @@ import attrs
 from synthkit.dataset import codec, description
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.index import Entry
+from synthkit.dataset.metadata.statement import is_address
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.records import Manifest, ShardRecord
 from synthkit.dataset.tools.survey import BACKGROUND
@@ -27,7 +28,8 @@ class Samples:
 
     Args:
         images: how many have an image, by suffix. layers: how many have a layer, by suffix (``NAME.png``).
-        key_lengths: of all keys, in characters. licences: samples by the licence they state.
+        key_lengths: of all keys, in characters. licences: samples by the licence they state, by its address
+            where they have one.
         ingredients: ``WHAT: LICENCE`` of what went into samples. formats: samples by the format they were
             converted from; labelled: those of which people, or that nobody is there, are stated.
         backgrounds: samples with a photo of a room behind the people.
@@ -52,9 +54,9 @@ class Samples:
                 self.images[suffix] += 1
             elif suffix != codec.JSON_SUFFIX:
                 self.layers[suffix] += 1
-        licence = meta.get("licence")
+        licence, address = meta.get("licence"), meta.get("licence_url")
         if isinstance(licence, str) and licence != NOT_STATED:
-            self.licences[licence] += 1
+            self.licences[address if isinstance(address, str) and is_address(address) else licence] += 1
         parts = meta.get("licences")
         if isinstance(parts, Mapping):
             self.ingredients.update(f"{what}: {terms}" for what, terms in parts.items())

@@ -81,6 +81,10 @@ def _raw_data(known: Known) -> list[str]:
         folder = f" from {told['folder']!r}" if "folder" in told else ""
         licence = told.get("licence", NOT_STATED)
         lines.append(f"{told['source']}{folder}, licence: {licence}")
+    total = len(known.data)
+    lines += [
+        f"{count} of {total} images state the licence {one}" for one, count in sorted(known.samples.licences.items())
+    ]
     if known.samples.backgrounds:
         count = known.samples.backgrounds.total()
         lines.append(

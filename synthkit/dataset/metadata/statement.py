@@ -41,9 +41,9 @@ class Statement:
 
     def __attrs_post_init__(self) -> None:
         problems = []
-        if self.license is not None and not (_is_url(self.license) or _SPDX_ID.fullmatch(self.license)):
+        if self.license is not None and not (is_address(self.license) or _SPDX_ID.fullmatch(self.license)):
             problems.append(f"--license {self.license!r}: expected an address or an SPDX identifier, as CC-BY-4.0")
-        if self.url is not None and not _is_url(self.url):
+        if self.url is not None and not is_address(self.url):
             problems.append(f"--url {self.url!r}: expected an address that begins with https:// or http://")
         if self.date is not None and not _is_date(self.date):
             problems.append(f"--date {self.date!r}: expected a day, as 2026-01-31")
@@ -70,27 +70,28 @@ class Statement:
         return {key: value for key, value in stated.items() if value is not None}
 
 
+def is_address(text: str) -> bool:
+    """Return whether a text is an address of the web."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text
+
+
 def is_base(text: str) -> bool:
     """Return whether a text is an address that names of files can be put behind."""
-    return _is_url(text) and not set(text) & set("?#")
+    return is_address(text) and not set(text) & set("?#")
 
 
 def _license(text: str) -> str:
-    return text if _is_url(text) else f"https://spdx.org/licenses/{text}.html"
+    return text if is_address(text) else f"https://spdx.org/licenses/{text}.html"
 
 
 def _creator(name: str) -> dict[str, str]:
     if name.startswith(_ORGANISATION):
         return {"@type": "sc:Organization", "name": name.removeprefix(_ORGANISATION)}
     return {"@type": "sc:Person", "name": name}
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text
 
 
 def _is_date(text: str) -> bool:

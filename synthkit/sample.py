@@ -31,13 +31,18 @@ Box = tuple[float, float, float, float]
 LAYER_DTYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "instances": ("uint8", "uint16"),  # 0 is no person, n is Person.instance
-        "depth": ("float32",),  # metres along the ray
+        "amodal": ("uint8", "uint16", "uint32", "uint64"),  # bit n - 1: instance n is there, hidden or not
+        "depth": ("float32",),  # metres along the ray, 0 where there is none
+        "normals": ("uint8",),  # (H, W, 3): 128 + 127 n of the unit normal in camera axes, 0 0 0 where there is none
         "surface": ("int32",),  # vertex of the MPFB base mesh, -1 where there is none
         "background": ("uint8",),  # (H, W, 3) sRGB, the scene without its people
         "alpha": ("uint8",),  # coverage by people, 255 = fully covered
     }
 )
 """Layers the kit knows, and the dtypes each may have. Others are carried as they are."""
+
+SCENERY, FRAME = "furniture", "frame"
+"""What may hide a person, besides other people: things, and the rim of what the sensor shows."""
 
 _T = TypeVar("_T")
 
@@ -82,6 +87,13 @@ def _box(values: Any) -> Box | None:
 def _check_box(_: Any, attribute: attrs.Attribute[Any], box: Box | None) -> None:
     if box is not None and (box[2] < box[0] or box[3] < box[1]):
         raise ValueError(f"{attribute.name} must be (left, top, right, bottom), got {box}")
+
+
+def _occluder(value: int | str | None) -> int | str | None:
+    number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if value is not None and not number and value not in (SCENERY, FRAME):
+        raise ValueError(f"an occluder is an instance number, {SCENERY!r} or {FRAME!r}, got {value!r}")
+    return value
 
 
 @attrs.frozen
@@ -140,8 +152,14 @@ class Person:
         instance: this person's value in the ``instances`` layer, dense from 1.
         identity: a name that is stable across images.
         head_px: centre of the head (x, y); head_box_xyxy_px: the box of the whole head, hidden parts too.
-        box_xyxy_px: the box of the visible pixels. rotated_box: the tightest rotated box of the same.
-        keypoints: by name. visible_fraction: visible over all pixels of the person, 0..1.
+        box_xyxy_px: the box of the visible pixels. rotated_box: the tightest rotated box of the same (that of
+            least area, as in CEPDOF). radial_box: the tightest rotated box of the same whose middle axis points
+            at the nadir, as in HABBOF. full_box_xyxy_px: the box of all pixels, seen or not; it may reach
+            beyond the image.
+        keypoints: by name. floor_m: the point of the floor, in world axes, where the person stands or sits.
+        visible_fraction: visible over all pixels of the person, 0..1; those beyond the image count as hidden.
+        occluder: what hides most of what is hidden: the instance of another person, "furniture", or "frame"
+            for the rim of the image.
         attributes: plain JSON values.
     """
 
@@ -151,8 +169,12 @@ class Person:
     head_box_xyxy_px: Box | None = attrs.field(default=None, converter=_box, validator=_check_box)
     box_xyxy_px: Box | None = attrs.field(default=None, converter=_box, validator=_check_box)
     rotated_box: RotatedBox | None = None
+    radial_box: RotatedBox | None = None
+    full_box_xyxy_px: Box | None = attrs.field(default=None, converter=_box, validator=_check_box)
+    floor_m: tuple[float, float, float] | None = attrs.field(default=None, converter=_world_point)
     keypoints: Mapping[str, Keypoint] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
     visible_fraction: float | None = None
+    occluder: int | str | None = attrs.field(default=None, converter=_occluder)
     attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
 
 

@@ -49,7 +49,11 @@ people = st.builds(
     box_xyxy_px=st.none() | boxes(),
     rotated_box=st.none() | st.builds(RotatedBox.normalized, numbers, numbers, sizes, sizes, st.floats(-180, 180)),
     keypoints=st.dictionaries(texts, keypoints, max_size=2),
+    radial_box=st.none() | st.builds(RotatedBox.normalized, numbers, numbers, sizes, sizes, st.floats(-180, 180)),
+    full_box_xyxy_px=st.none() | boxes(),
+    floor_m=st.none() | st.tuples(numbers, numbers, numbers),
     visible_fraction=st.none() | st.floats(0, 1),
+    occluder=st.none() | st.integers(1, 300) | st.sampled_from(["furniture", "frame"]),
     attributes=tables,
 )
 cameras = st.builds(
@@ -70,6 +74,7 @@ def samples(draw):
     if draw(st.booleans()):
         layers["depth"] = random.normal(size=(height, width)).astype(np.float32)
     if draw(st.booleans()):
+        layers["amodal"] = random.integers(0, 2**20, (height, width), np.uint32)
         layers["surface"] = random.integers(-1, 20000, (height, width), np.int32)
         layers["flow_x2"] = random.integers(-9, 9, (height, width, 2)).astype(">i2")
     if draw(st.booleans()):
@@ -114,16 +119,18 @@ def test_round_trip(sample):
 
 def assert_close(mine, yours):
     assert (mine.instance, mine.identity) == (yours.instance, yours.identity)
-    for name in ("head_px", "head_box_xyxy_px", "box_xyxy_px"):
+    assert mine.occluder == yours.occluder
+    for name in ("head_px", "head_box_xyxy_px", "box_xyxy_px", "full_box_xyxy_px", "floor_m"):
         first, second = getattr(mine, name), getattr(yours, name)
         assert (first is None) == (second is None)
         if first is not None:
             np.testing.assert_allclose(first, second, atol=0.00051)
-    if mine.rotated_box:
-        box = yours.rotated_box
-        np.testing.assert_allclose(mine.rotated_box.as_tuple()[:4], box.as_tuple()[:4], atol=0.00051)
-        assert -90 <= box.degrees < 90
-        assert abs((mine.rotated_box.degrees - box.degrees + 90) % 180 - 90) < 1e-4
+    for before, box in ((mine.rotated_box, yours.rotated_box), (mine.radial_box, yours.radial_box)):
+        assert (before is None) == (box is None)
+        if before is not None:
+            np.testing.assert_allclose(before.as_tuple()[:4], box.as_tuple()[:4], atol=0.00051)
+            assert -90 <= box.degrees < 90
+            assert abs((before.degrees - box.degrees + 90) % 180 - 90) < 1e-4
     assert mine.keypoints.keys() == yours.keypoints.keys()
     for name, point in mine.keypoints.items():
         assert point.visible is yours.keypoints[name].visible

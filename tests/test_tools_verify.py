@@ -46,7 +46,24 @@ def changed(sample, number, **changes):
 def painted(sample, rows, columns, value):
     layer = np.array(sample.layers["instances"])
     layer[rows, columns] = value
-    return evolve(sample, layers={"instances": layer})
+    return layered(sample, "instances", layer)
+
+
+def layered(sample, name, layer):
+    return evolve(sample, layers={**sample.layers, name: layer})
+
+
+def all_layers(sample):
+    """Return a sound sample with every layer that is checked."""
+    instances = sample.layers["instances"]
+    amodal = np.where(instances > 0, 1 << np.maximum(instances, 1) - 1, 0).astype(np.uint8)
+    amodal[6:12, 3:9] |= 1  # hidden in part
+    normals = np.zeros((*SIZE, 3), np.uint8)
+    normals[:, 3:] = 128, 128, 1
+    normals[5:, 3:] = 128 + round(127 * 0.6), 128, 128 - round(127 * 0.8)
+    surface = np.where(instances > 0, 19157, -1).astype(np.int32)
+    layers = {"amodal": amodal, "surface": surface, "normals": normals, "depth": np.ones(SIZE, np.float32)}
+    return evolve(sample, layers={**sample.layers, **layers})
 
 
 def write(folder, results, **options):
@@ -73,12 +90,24 @@ FAULTS = {
     "no pixels": (lambda s: painted(s, slice(2, 8), slice(3, 9), 0), "instance 1 has no pixels"),
     "box is not its mask's": (lambda s: changed(s, 0, box_xyxy_px=(3, 2, 9, 10.5)), "is not that of its pixels"),
     "somebody else's box": (lambda s: changed(s, 1, box_xyxy_px=(1, 1, 9, 9)), "is not that of its pixels"),
+    "radial box off it": (lambda s: changed(s, 1, radial_box=RotatedBox(99, 3, 1, 2, 0)), "radial box"),
+    "full box without the rest": (lambda s: changed(s, 0, full_box_xyxy_px=(3, 2, 9, 6)), "does not hold that of"),
+    "hidden by nobody": (lambda s: changed(s, 2, occluder=3), "is hidden by instance 3"),
+    "hidden by itself": (lambda s: changed(s, 1, occluder=2), "is hidden by instance 2"),
+    "amodal without the seen": (lambda s: layered(s, "amodal", np.full(SIZE, 1, np.uint8)), "lacks 50 pixels"),
+    "amodal in colour": (lambda s: layered(s, "amodal", np.zeros((*SIZE, 3), np.uint8)), "expected height and width"),
+    "surface of nobody": (lambda s: layered(s, "surface", np.full(SIZE, 7, np.int32)), "pixels that are nobody's"),
+    "surface off the mesh": (lambda s: layered(s, "surface", np.full(SIZE, 19158, np.int32)), "expected -1 to 19157"),
+    "normals": (lambda s: layered(s, "normals", np.full((*SIZE, 3), 230, np.uint8)), "768 directions"),
+    "depth": (lambda s: layered(s, "depth", np.full(SIZE, np.nan, np.float32)), "768 pixels"),
     "another camera": (lambda s: evolve(s, camera=FisheyeCamera.equidistant(99, 99)), "the camera is of 99x99"),
 }
 
 
 def test_nothing_is_wrong_with_what_is_sound():
     assert faults(sound()) == faults(sound(), warning=True) == []
+    whole = changed(all_layers(sound()), 0, full_box_xyxy_px=(3, -2, 9, 12), occluder=2)
+    assert faults(whole) == faults(whole, warning=True) == []
     assert faults(changed(sound(), 0, box_xyxy_px=(3.9, 2, 9, 7.1))) == [], "within a pixel"
 
 
@@ -214,6 +243,17 @@ def test_what_is_left_after_a_repair(tmp_path):
     layer = Dataset.open(tmp_path / "good")[0].layers["instances"]
     assert set(np.unique(layer)) == {0, 1}
     assert (layer[10:20, 20:25] == 1).all()
+
+
+def test_whole_masks_and_occluders_are_renumbered_with_the_people(tmp_path):
+    gone = painted(all_layers(sound()), slice(2, 8), slice(3, 9), 0)
+    surface = np.where(gone.layers["instances"] > 0, 5, -1).astype(np.int32)
+    gone = layered(changed(changed(gone, 1, occluder=1), 2, occluder=2), "surface", surface)
+    repair(write(tmp_path / "bad", [gone]), tmp_path / "good")
+    mended = Dataset.open(tmp_path / "good")[0]
+    assert [person.occluder for person in mended.people] == [None, None, 1]
+    assert np.array_equal(mended.layers["amodal"], mended.layers["instances"])
+    assert verify.verify(tmp_path / "good").problems == ()
 
 
 def damaged(folder, position, suffix, data):

@@ -39,16 +39,20 @@ def write(folder, results):
 def full(key="full", identity="me"):
     instances = np.zeros((60, 80), np.uint8)
     instances[10:30, 20:40] = 1
+    amodal = instances.copy()
+    amodal[30:36, 20:40] = 1
     person = Person(
         instance=1, identity=identity, box_xyxy_px=(20, 10, 40, 30), rotated_box=RotatedBox(30, 20, 20, 20, 0),
-        head_px=(30, 14), head_box_xyxy_px=(26, 10, 34, 18), visible_fraction=0.75,
+        radial_box=RotatedBox(30, 20, 20, 28, 45), full_box_xyxy_px=(20, 10, 40, 36), floor_m=(-0.5, 1.25, 0),
+        occluder="furniture", head_px=(30, 14), head_box_xyxy_px=(26, 10, 34, 18), visible_fraction=0.75,
         keypoints={"nose": Keypoint(30, 13, True), "left_eye": Keypoint(31, 12, False)},
         attributes={"posture": "sitting", "clothes": ["hat", "coat"]},
     )  # fmt: skip
     camera = FisheyeCamera.equidistant(80, 60, world_from_camera=looking_down(2.5))
     image = np.full((60, 80, 3), 90, np.uint8)
-    return Sample(key=key, image=image, people=[person, Person()], camera=camera, layers={"instances": instances},
-                  sequence="clip", meta={"background": "hall.jpg"})  # fmt: skip
+    return Sample(key=key, image=image, people=[person, Person()], camera=camera,
+                  layers={"instances": instances, "amodal": amodal}, sequence="clip",
+                  meta={"background": "hall.jpg"})  # fmt: skip
 
 
 def empty(key="empty"):
@@ -78,6 +82,9 @@ def test_everything_known_is_in_the_page(tmp_path):
         (40, 10),
         (40, 30),
     ]
+    assert (person["full"], person["floor"], person["hider"]) == ([20, 10, 40, 36], [-0.5, 1.25, 0], "furniture")
+    assert len(person["radial"]) == 8
+    assert person["whole"].startswith("M")
     assert person["head"] == [30, 14]
     assert person["headBox"] == [26, 10, 34, 18]
     assert person["points"] == {"nose": [30, 13, True], "left_eye": [31, 12, False]}
@@ -154,9 +161,18 @@ def test_a_browser_shows_it(tmp_path):
     assert not re.search(r"<img[^>]*onerror", done.stdout)
     assert done.stdout.count('class="card"') == 4
     assert "4 shown" in done.stdout
-    for part in ("o-box", "o-rotated", "o-head", "o-points", "o-mask t0"):
+    for part in ("o-box", "o-full", "o-rotated", "o-radial", "o-head", "o-points", "o-mask t0", "o-whole t0"):
         assert f'class="{part}"' in done.stdout
-    for label in ("Masks", "Boxes", "Rotated boxes", "Heads", "Key points"):
+    for label in (
+        "Masks",
+        "Whole masks",
+        "Boxes",
+        "Full boxes",
+        "Rotated boxes",
+        "Radial boxes",
+        "Heads",
+        "Key points",
+    ):
         assert f"</i>{label}</label>" in done.stdout
 
 
@@ -165,7 +181,7 @@ def test_outlines_run_along_the_pixels_edges():
     layer[10:30, 20:40] = 3
     layer[15:20, 25:30] = 0
     layer[50, 70] = 3
-    path = outline(layer, 3)
+    path = outline(layer == 3)
     drawn = np.zeros((600, 800), bool)
     for part in path.split("Z")[:-1]:
         corners = [tuple(10 * float(v) for v in place.split(",")) for place in part[1:].split(" ")]
@@ -174,7 +190,7 @@ def test_outlines_run_along_the_pixels_edges():
         drawn ^= np.asarray(canvas)
     expected = (layer == 3).repeat(10, axis=0).repeat(10, axis=1)
     assert (drawn != expected).sum() < 0.12 * expected.sum()
-    assert outline(layer, 9) == ""
+    assert outline(layer == 9) == ""
 
 
 def test_only_html_is_written(tmp_path):
@@ -218,7 +234,7 @@ def test_the_numbers(tmp_path):
     assert (found.heads, found.keypoints, found.masks) == (2, 2, 2)
     assert (found.identities, found.images_per_identity.high, found.unnamed) == (1, 2, 2)
     assert found.image_sizes_px == {"80x60": 3, "40x40": 1}
-    assert found.layers == {"instances": 2}
+    assert found.layers == {"instances": 2, "amodal": 2}
     assert (found.sequences, found.backgrounds, found.cameras, found.unknown_camera) == (1, 1, 1, 2)
     assert found.camera_height_m.median == 2.5
     # The box's middle (30, 20) lies 10 px left of and 10 px above the centre: up-left, sector 7 of 30 degrees.

@@ -181,6 +181,10 @@ def _person_table(person: Person, where: str) -> dict[str, Any]:
             "head_box_xyxy_px": _rounded(person.head_box_xyxy_px, PIXEL_DECIMALS),
             "box_xyxy_px": _rounded(person.box_xyxy_px, PIXEL_DECIMALS),
             "rotated_box": _rotated_table(person.rotated_box),
+            "radial_box": _rotated_table(person.radial_box),
+            "full_box_xyxy_px": _rounded(person.full_box_xyxy_px, PIXEL_DECIMALS),
+            "floor_m": _rounded(person.floor_m, METRE_DECIMALS),
+            "occluder": plain(person.occluder, f"{where}.occluder"),
         }
     )
     if person.visible_fraction is not None:
@@ -200,6 +204,10 @@ def _rotated_table(box: RotatedBox | None) -> list[float] | None:
     if degrees >= 90:  # rounding must not leave the half-open range
         degrees -= 180
     return [_round(v, PIXEL_DECIMALS) for v in box.as_tuple()[:4]] + [degrees]
+
+
+def _rotated(values: Any) -> RotatedBox | None:
+    return None if values is None else RotatedBox(*_list(values))
 
 
 def _keypoint_table(point: Keypoint) -> dict[str, Any]:
@@ -270,16 +278,19 @@ def _person(table: dict[str, Any]) -> Person:
     attributes = dict(_table(table.get("attributes", {})))
     if unknown:
         attributes[UNKNOWN] = unknown
-    rotated = table.get("rotated_box")
     return Person(
         instance=_typed(table.get("instance"), int),
         identity=_typed(table.get("identity"), str),
         head_px=table.get("head_px"),
         head_box_xyxy_px=table.get("head_box_xyxy_px"),
         box_xyxy_px=table.get("box_xyxy_px"),
-        rotated_box=None if rotated is None else RotatedBox(*_list(rotated)),
+        rotated_box=_rotated(table.get("rotated_box")),
+        radial_box=_rotated(table.get("radial_box")),
+        full_box_xyxy_px=table.get("full_box_xyxy_px"),
+        floor_m=table.get("floor_m"),
         keypoints=points,
         visible_fraction=_number(table.get("visible_fraction")),
+        occluder=table.get("occluder"),
         attributes=attributes,
     )
 

@@ -30,8 +30,12 @@ _FIELDS: Mapping[str, str] = {
     "head_box_xyxy_px": "head boxes",
     "box_xyxy_px": "upright boxes",
     "rotated_box": "rotated boxes",
+    "radial_box": "boxes along the radius",
+    "full_box_xyxy_px": "boxes of hidden parts too",
+    "floor_m": "places on the floor",
     "keypoints": "key points",
     "visible_fraction": "visible fractions",
+    "occluder": "occluders",
     "attributes": "attributes",
     "instance": "masks",
 }

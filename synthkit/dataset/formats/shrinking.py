@@ -81,19 +81,20 @@ def _nearest(layer: Layer, size: tuple[int, int]) -> Layer:
 
 
 def _person(person: Person, scale: float) -> Person:
-    box = person.rotated_box
     return attrs.evolve(
         person,
         head_px=None if person.head_px is None else [value * scale for value in person.head_px],
         head_box_xyxy_px=_box(person.head_box_xyxy_px, scale),
         box_xyxy_px=_box(person.box_xyxy_px, scale),
-        rotated_box=None if box is None else _rotated(box, scale),
+        full_box_xyxy_px=_box(person.full_box_xyxy_px, scale),
+        rotated_box=_rotated(person.rotated_box, scale),
+        radial_box=_rotated(person.radial_box, scale),
         keypoints={name: _point(point, scale) for name, point in person.keypoints.items()},
     )
 
 
-def _rotated(box: RotatedBox, scale: float) -> RotatedBox:
-    return RotatedBox(box.cx * scale, box.cy * scale, box.w * scale, box.h * scale, box.degrees)
+def _rotated(box: RotatedBox | None, scale: float) -> RotatedBox | None:
+    return box and RotatedBox(box.cx * scale, box.cy * scale, box.w * scale, box.h * scale, box.degrees)
 
 
 def _box(box: Box | None, scale: float) -> list[float] | None:

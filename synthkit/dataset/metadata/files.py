@@ -27,16 +27,19 @@ _DESCRIPTIONS = "descriptions"
 _KEY = {"regex": r"^([^.]+)\."}
 _ABOUT_DESCRIPTIONS = (
     "What is known about each sample, as JSON: people[] with box_xyxy_px (left, top, right, bottom edges in"
-    " pixels from the image's top left corner), rotated_box (cx, cy, w, h in pixels, degrees clockwise), head_px,"
-    " keypoints (x_px, y_px), instance (value in the layer 'instances') and identity; camera; meta (sources,"
+    " pixels from the image's top left corner), full_box_xyxy_px (hidden parts too), rotated_box and radial_box (cx,"
+    " cy, w, h in pixels, degrees clockwise), head_px, keypoints (x_px, y_px, world_m), floor_m (metres), instance"
+    " (value in the layer 'instances'), visible_fraction, occluder and identity; camera; meta (sources,"
     " licences). What is not known is left out."
 )
 _ABOUT_LAYERS = {
     "instances": "0 where there is nobody, n where the person with 'instance' n is seen.",
     "background": "The picture without its people.",
     "alpha": "Coverage by people, 255 where covered fully.",
-    "depth": "Metres along the ray, float32.",
-    "surface": "Vertex of the body mesh, -1 where there is none, int32.",
+    "amodal": "Bit n - 1 is set where the person with 'instance' n is, seen or hidden.",
+    "depth": "Metres along the ray, 0 where there is none, float32.",
+    "normals": "128 + 127 n for the unit normal n in camera axes (x right, y down, z away), 0 0 0 where there is none.",
+    "surface": "Vertex of the MPFB base mesh, -1 where there is none, int32.",
 }
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from synthkit.dataset import codec, description
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.tools import copying
+from synthkit.dataset.tools.layers import AMODAL
 from synthkit.dataset.tools.truth import DAMAGED, INSTANCES, Fault, examine, is_measured
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Sample
 
+_OF_PIXELS = ("instance", "box_xyxy_px", "rotated_box", "radial_box", "visible_fraction", "occluder")
 _ROUNDS = 3  # what was taken away may lay bare another fault
 
 
@@ -135,22 +137,32 @@ def _renumbered(key: str, members: dict[str, bytes], table: dict[str, Any]) -> d
     new = {old: place for place, old in enumerate(sorted(kept), 1)}
     for person, number in zip(table.get("people", ()), numbers, strict=True):
         if number is not None and number not in new:
-            for name in ("instance", "box_xyxy_px", "rotated_box", "visible_fraction"):
+            for name in _OF_PIXELS:
                 if name == "instance" or numbers.count(number) == 1:
                     person.pop(name, None)
         elif number is not None:
             person["instance"] = new[number]
+        if isinstance(person.get("occluder"), int):
+            person["occluder"] = new.get(person["occluder"])
+            if person["occluder"] is None:
+                del person["occluder"]
     left = members | {codec.JSON_SUFFIX: description.dump(table)}
-    if layer is None:
-        return left
-    relabelled = np.zeros_like(layer)
-    for old, number in new.items():
-        relabelled[layer == old] = number
-    return _with_layer(left, sample, relabelled)
+    if layer is not None:
+        relabelled = np.zeros_like(layer)
+        for old, number in new.items():
+            relabelled[layer == old] = number
+        left = _with_layer(left, sample, INSTANCES, relabelled)
+    planes = sample.layers.get(AMODAL)
+    if planes is not None:
+        one, moved = planes.dtype.type(1), np.zeros_like(planes)
+        for old, number in new.items():
+            moved |= (planes >> planes.dtype.type(old - 1) & one) << planes.dtype.type(number - 1)
+        left = _with_layer(left, sample, AMODAL, moved)
+    return left
 
 
-def _with_layer(members: dict[str, bytes], sample: Sample, layer: Layer) -> dict[str, bytes]:
-    bare = Sample(key=sample.key, image=np.zeros((*layer.shape, 3), np.uint8), layers={INSTANCES: layer})
-    new = {suffix: data for suffix, data in codec.encode(bare, CodecConfig()).members if suffix.startswith(INSTANCES)}
-    left = {suffix: data for suffix, data in members.items() if suffix.rpartition(".")[0] != INSTANCES}
+def _with_layer(members: dict[str, bytes], sample: Sample, name: str, layer: Layer) -> dict[str, bytes]:
+    bare = Sample(key=sample.key, image=np.zeros((*layer.shape, 3), np.uint8), layers={name: layer})
+    new = {suffix: data for suffix, data in codec.encode(bare, CodecConfig()).members if suffix.startswith(f"{name}.")}
+    left = {suffix: data for suffix, data in members.items() if suffix.rpartition(".")[0] != name}
     return left | new

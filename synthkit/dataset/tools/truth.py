@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import numpy as np
 
-from synthkit.sample import Box, Layer, Person, Sample
+from synthkit.dataset.tools import layers
+from synthkit.sample import Box, Layer, Person, RotatedBox, Sample
 
 INSTANCES = "instances"
 DAMAGED = ("members",)
@@ -45,6 +46,9 @@ def examine(sample: Sample) -> Iterator[Fault]:
     layer = sample.layers.get(INSTANCES)
     if layer is not None and sample.people is not None:
         yield from _layer_faults(people, layer)
+    counted = any(map(is_measured, people))
+    for name, text in layers.faults(sample, counted=counted):
+        yield Fault(f"layer {name!r} {text}", ("layers", name))
     width, height = sample.size_px
     if sample.camera and (sample.camera.width_px, sample.camera.height_px) != (width, height):
         text = f"the camera is of {sample.camera.width_px}x{sample.camera.height_px} pixels, the image {width}x{height}"
@@ -82,10 +86,14 @@ def _person_faults(i: int, person: Person, size_px: tuple[int, int]) -> Iterator
     if box and not (_within(box[0], box[2], width) and _within(box[1], box[3], height)):
         yield Fault(f"people[{i}]: box {box} reaches outside the image of {width}x{height} pixels",
                     ("people", i, "box_xyxy_px"))  # fmt: skip
-    turned = person.rotated_box
-    if turned and not (_within(turned.cx, turned.cx, width) and _within(turned.cy, turned.cy, height)):
-        yield Fault(f"people[{i}]: rotated box {turned.as_tuple()} lies outside the image of {width}x{height} pixels",
-                    ("people", i, "rotated_box"))  # fmt: skip
+    for name, turned in (("rotated_box", person.rotated_box), ("radial_box", person.radial_box)):
+        if turned and not _centred(turned, size_px):
+            text = f"{name.replace('_', ' ')} {turned.as_tuple()} lies outside the image of {width}x{height} pixels"
+            yield Fault(f"people[{i}]: {text}", ("people", i, name))
+    full = person.full_box_xyxy_px
+    if box and full and not _holds(full, box):
+        text = f"people[{i}]: the box of all pixels, {full}, does not hold that of the visible ones, {box}"
+        yield Fault(text, ("people", i, "full_box_xyxy_px"), warning=not is_measured(person))
     if person.visible_fraction is not None and not 0 <= person.visible_fraction <= 1:
         yield Fault(f"people[{i}]: visible_fraction is {person.visible_fraction}, expected 0 to 1",
                     ("people", i, "visible_fraction"))  # fmt: skip
@@ -94,8 +102,23 @@ def _person_faults(i: int, person: Person, size_px: tuple[int, int]) -> Iterator
         yield Fault(f"people[{i}]: the head at {head} lies outside the image of {width}x{height} pixels", warning=True)
 
 
+def _centred(box: RotatedBox, size_px: tuple[int, int]) -> bool:
+    return _within(box.cx, box.cx, size_px[0]) and _within(box.cy, box.cy, size_px[1])
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    reach = max(outer[0] - inner[0], outer[1] - inner[1], inner[2] - outer[2], inner[3] - outer[3])
+    return reach <= _MASK_TOLERANCE_PX
+
+
 def _number_faults(people: Sequence[Person]) -> Iterator[Fault]:
     numbers = [person.instance for person in people if person.instance is not None]
+    for i, person in enumerate(people):
+        hider = person.occluder
+        if isinstance(hider, int) and (hider not in numbers or hider == person.instance):
+            yield Fault(
+                f"people[{i}]: is hidden by instance {hider}, which is no other person", ("people", i, "occluder")
+            )
     if len(set(numbers)) < len(numbers):
         yield Fault(f"two people share an instance number: {numbers}", (INSTANCES,))
     elif sorted(numbers) != list(range(1, len(numbers) + 1)):

@@ -3,8 +3,11 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const overlays = [
   { name: "mask", label: "Masks", key: "m", has: (p) => p.mask, on: true },
+  { name: "whole", label: "Whole masks", key: "w", has: (p) => p.whole, on: false },
   { name: "box", label: "Boxes", key: "b", has: (p) => p.box, on: false },
+  { name: "full", label: "Full boxes", key: "f", has: (p) => p.full, on: false },
   { name: "rotated", label: "Rotated boxes", key: "r", has: (p) => p.rotated, on: true },
+  { name: "radial", label: "Radial boxes", key: "a", has: (p) => p.radial, on: false },
   { name: "head", label: "Heads", key: "h", has: (p) => p.head || p.headBox, on: true },
   { name: "points", label: "Key points", key: "k", has: (p) => p.points, on: false },
 ].filter((overlay) => data.samples.some((sample) => (sample.people || []).some((person) => overlay.has(person))));
@@ -52,7 +55,10 @@ function skeleton(points, radius) {
 function drawn(person, number, radius) {
   const group = shape("g", { "data-person": number });
   if (person.mask) group.append(shape("path", { d: person.mask, class: `o-mask t${number % 6}` }));
+  if (person.whole) group.append(shape("path", { d: person.whole, class: `o-whole t${number % 6}` }));
+  if (person.full) group.append(rectangle(person.full, "o-full"));
   if (person.box) group.append(rectangle(person.box, "o-box"));
+  if (person.radial) group.append(shape("polygon", { points: person.radial.join(" "), class: "o-radial" }));
   if (person.rotated) group.append(shape("polygon", { points: person.rotated.join(" "), class: "o-rotated" }));
   if (person.headBox) group.append(rectangle(person.headBox, "o-head"));
   else if (person.head) group.append(shape("circle", { cx: person.head[0], cy: person.head[1], r: 2.5 * radius, class: "o-head" }));
@@ -130,12 +136,14 @@ function who(person, number) {
   const facts = [];
   if (person.instance !== undefined) facts.push(`instance ${person.instance}`);
   if (person.visible !== undefined) facts.push(`${Math.round(100 * person.visible)} % visible`);
+  if (person.hider !== undefined) facts.push(`hidden by ${Number.isInteger(person.hider) ? `instance ${person.hider}` : `the ${person.hider}`}`);
   if (person.box) facts.push(`${Math.round(person.box[2] - person.box[0])}×${Math.round(person.box[3] - person.box[1])} px`);
   else if (person.rotated) {
     const [x, y] = person.rotated;
     const side = (n) => Math.round(Math.hypot(person.rotated[n] - x, person.rotated[n + 1] - y));
     facts.push(`rotated box ${side(2)}×${side(6)} px`);
   }
+  if (person.floor) facts.push(`at ${person.floor[0].toFixed(2)}, ${person.floor[1].toFixed(2)} m`);
   const attributes = Object.entries(person.attributes || {}).map(([key, value]) => `${key.replaceAll("_", " ")}: ${value}`);
   const made = element("div", { class: "who" }, element("b", {}, name));
   if (facts.length) made.append(element("p", {}, facts.join(", ")));

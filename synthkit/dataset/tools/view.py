@@ -19,12 +19,13 @@ import synthkit
 from synthkit.config import setting
 from synthkit.dataset import codec, description, storage
 from synthkit.dataset.reader import Dataset
+from synthkit.dataset.tools.layers import AMODAL
 from synthkit.dataset.tools.outputs import check_file
 from synthkit.dataset.tools.truth import INSTANCES
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import Progress, silent
 from synthkit.report.drawing import encode
-from synthkit.sample import Layer, Person, Sample
+from synthkit.sample import Layer, Person, RotatedBox, Sample
 from synthkit.seeds import Seeds
 
 _GENERATOR = '<meta name="generator" content="synthkit view">'  # known by it, a page may be written anew
@@ -32,6 +33,7 @@ _HEAD_BYTES = 4096  # of a page: its generator is named in them
 _DECIMALS = 1
 _QUALITY = 84
 _SIDES = ("left", "right")
+_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 SKELETON: Sequence[tuple[str, str]] = (
     *((f"{side}_{a}", f"{side}_{b}") for side in _SIDES for a, b in _LIMBS),
@@ -40,8 +42,15 @@ SKELETON: Sequence[tuple[str, str]] = (
     *((f"{side}_eye", f"{side}_ear") for side in _SIDES),
     ("left_shoulder", "right_shoulder"),
     ("left_hip", "right_hip"),
+    ("pelvis", "lower_spine"),
+    ("lower_spine", "spine"),
+    ("spine", "chest"),
+    ("chest", "neck"),
+    *((f"{side}_ankle", f"{side}_{toe}") for side in _SIDES for toe in ("heel", "big_toe", "small_toe")),
+    *((f"{side}_wrist", f"{side}_{finger}1") for side in _SIDES for finger in _FINGERS),
+    *((f"{side}_{finger}{n}", f"{side}_{finger}{n + 1}") for side in _SIDES for finger in _FINGERS for n in (1, 2, 3)),
 )
-"""Which named points are joined by a line, after COCO's seventeen."""
+"""Which named points are joined by a line: COCO's seventeen, spine, feet and hands (named as in COCO-WholeBody)."""
 
 
 @attrs.frozen
@@ -71,7 +80,7 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
         import jinja2
     except ImportError:
         raise SynthkitError("the gallery needs jinja2: pip install 'synthkit-core[report]'") from None
-    data = Dataset.open(path, layers=(INSTANCES,))
+    data = Dataset.open(path, layers=(INSTANCES, AMODAL))
     if not set(codec.IMAGE_SUFFIXES) & data.members(0)[1].keys():
         raise DatasetError(
             f"{data.location}: has no images to show: it is a set of sidecars; view the set it belongs to"
@@ -118,7 +127,6 @@ def _item(sample: Sample, size_px: int) -> dict[str, Any]:
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-    layer = sample.layers.get(INSTANCES)
     source = base64.b64encode(encode(picture, quality=_QUALITY)).decode()
     return {
         "key": sample.key,
@@ -126,35 +134,44 @@ def _item(sample: Sample, size_px: int) -> dict[str, Any]:
         "source": f"data:image/jpeg;base64,{source}",
         "place": [str(part) for part in (sample.sequence, sample.frame) if part is not None],
         "meta": _texts(sample.meta),
-        "people": None if sample.people is None else [_person(person, layer) for person in sample.people],
+        "people": None if sample.people is None else [_person(person, sample.layers) for person in sample.people],
     }
 
 
-def _person(person: Person, layer: Layer | None) -> dict[str, Any]:
-    turned, head = person.rotated_box, person.head_px
+def _person(person: Person, layers: Mapping[str, Layer]) -> dict[str, Any]:
+    number, layer, planes = person.instance, layers.get(INSTANCES), layers.get(AMODAL)
     table = {
         "instance": person.instance,
         "identity": person.identity,
         "visible": person.visible_fraction,
+        "hider": person.occluder,
+        "floor": None if person.floor_m is None else [round(value, 2) + 0.0 for value in person.floor_m],
         "box": _rounded(person.box_xyxy_px),
-        "rotated": None if turned is None else _rounded(turned.corners_px().ravel().tolist()),
-        "head": _rounded(head),
+        "full": _rounded(person.full_box_xyxy_px),
+        "rotated": _corners(person.rotated_box),
+        "radial": _corners(person.radial_box),
+        "head": _rounded(person.head_px),
         "headBox": _rounded(person.head_box_xyxy_px),
         "points": {
             name: [*(_rounded((point.x_px, point.y_px)) or ()), point.visible is not False]
             for name, point in person.keypoints.items()
         },
-        "mask": "" if layer is None or person.instance is None else outline(layer, person.instance),
+        "mask": "" if layer is None or number is None else outline(layer == number),
+        "whole": "" if planes is None or number is None else outline(planes >> planes.dtype.type(number - 1) & 1 == 1),
         "attributes": _texts(person.attributes),
     }
     return {key: value for key, value in table.items() if value not in (None, "", {})}
 
 
-def outline(layer: Layer, instance: int) -> str:
-    """Return the outlines of an instance's pixels as the data of an SVG path, holes too."""
-    if layer.ndim != 2:
+def _corners(box: RotatedBox | None) -> list[float] | None:
+    return None if box is None else _rounded(box.corners_px().ravel().tolist())
+
+
+def outline(pixels: Layer) -> str:
+    """Return the outlines of a mask (H, W) as the data of an SVG path, holes too."""
+    if pixels.ndim != 2:
         return ""
-    mask = (layer == instance).astype(np.uint8)
+    mask = pixels.astype(np.uint8)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return ""

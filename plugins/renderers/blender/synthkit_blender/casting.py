@@ -1,36 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a scene's people come from: the body library, asked for poses that fit the place."""
+"""Who a scene's people are, and what they wear and do there: the body library, asked for poses that fit the place."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import attrs
 
 from synthkit.seeds import Seeds
-from synthkit_blender.people import BodyLibrary, PersonRanges, PosedPerson, PoseSpec, sample_person, sample_pose
+from synthkit_blender.config import PeopleConfig
+from synthkit_blender.people import (
+    BodyLibrary,
+    PersonRanges,
+    PersonSpec,
+    PosedPerson,
+    PoseSpec,
+    sample_identity,
+    sample_outfit,
+    sample_pose,
+)
 from synthkit_blender.people.poses import pose_goals
 
 POSE_REDRAWS = 24
 
 
 class Casting:
-    """Draws people and builds them with a body library."""
+    """Draws people and builds them with a body library.
 
-    def __init__(self, library: BodyLibrary) -> None:
-        self._library = library
+    An identity is a hexadecimal number, the seed of body, skin, hair and face: with the same ranges it is the same
+    person in any scene, run and data set.
 
-    def person(self, seeds: Seeds, posture: str, ranges: PersonRanges, *, table: bool | None) -> PosedPerson:
-        """Return a person of a posture.
+    Args:
+        library: builds them.
+        config: says whether people come from a pool, and whether an identity keeps its clothes.
+        seeds: the run's, of which the pool is drawn.
+    """
+
+    def __init__(self, library: BodyLibrary, config: PeopleConfig, seeds: Seeds) -> None:
+        self._library, self._config = library, config
+        self._pool = tuple(_named(seeds, n) for n in range(config.identities)) if config.identities else ()
+
+    def identity(self, seeds: Seeds, taken: Collection[str]) -> str:
+        """Return an identity that is not taken: anybody, or one of the pool."""
+        if not self._pool:
+            return _named(seeds, 0)
+        order = seeds.stream("identity").permutation(len(self._pool)).tolist()
+        return next(self._pool[n] for n in order if self._pool[n] not in taken)
+
+    def person(
+        self, seeds: Seeds, identity: str, posture: str, ranges: PersonRanges, *, table: bool | None
+    ) -> PosedPerson:
+        """Return somebody in a posture.
 
         Args:
             table: True for hands on a table, False for none there, None for either. After ``POSE_REDRAWS``
                 draws in vain the last one stays.
         """
-        spec = sample_person(seeds, posture, ranges)
+        own = Seeds(int(identity, 16))
+        who = sample_identity(own, ranges)
+        clothes = sample_outfit(own if self._config.wardrobe == "identity" else seeds, who, ranges)
+        spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges))
         for n in range(POSE_REDRAWS):
             if table is None or uses_table(spec.pose) == table:
                 break
             spec = attrs.evolve(spec, pose=sample_pose(seeds.child("pose again", n), posture, ranges))
         return self._library.build(spec)
+
+
+def _named(seeds: Seeds, number: int) -> str:
+    return f"{seeds.integer('identity', number):016x}"
 
 
 def uses_table(pose: PoseSpec) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import attrs
@@ -31,8 +31,13 @@ SHUTTER_FRAMES = 0.5  # how much of a frame the shutter is open
 class PeopleSource(Protocol):
     """Draws and builds people."""
 
-    def person(self, seeds: Seeds, posture: str, ranges: PersonRanges, *, table: bool | None) -> PosedPerson:
-        """Return a person of a posture; ``table``: with hands on a table, without, or either way."""
+    def identity(self, seeds: Seeds, taken: Collection[str]) -> str:
+        """Return who somebody is: the same text is the same person everywhere."""
+
+    def person(
+        self, seeds: Seeds, identity: str, posture: str, ranges: PersonRanges, *, table: bool | None
+    ) -> PosedPerson:
+        """Return somebody in a posture; ``table``: with hands on a table, without, or either way."""
 
 
 @attrs.frozen(eq=False)
@@ -133,8 +138,8 @@ def _free(points_m: NDArray[Any], solids_m: Floats) -> bool:
 class _Sitter:
     """A sitting person on the way from seat to seat; what every seat asks for is worked out once."""
 
-    def __init__(self, body: PosedPerson, chair: Callable[[ChairFit], Piece]) -> None:
-        self.body = body
+    def __init__(self, body: PosedPerson, identity: str, chair: Callable[[ChairFit], Piece]) -> None:
+        self.body, self.identity = body, identity
         self.outline_m = hull(body.surface_vertices_m)
         self._points_m = np.asarray(body.surface_vertices_m, np.float64)
         self._make_chair = chair
@@ -166,6 +171,7 @@ class _Director:
         self._stage, self._config, self._source, self._shutter_s = stage, config, source, shutter_s
         self._ranges = person_ranges(config)
         self._seats_left = list(stage.seats)
+        self._taken: list[str] = []
         self.figures: list[Figure] = []
 
     def seat(self, seeds: Seeds) -> None:
@@ -173,25 +179,31 @@ class _Director:
         rng = seeds.stream("place")
         seen = [s for s in self._seats_left if math.hypot(s.edge.x_m, s.edge.y_m) < self._stage.reach_m - 0.5]
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
-        body = self._source.person(seeds, "sitting", self._ranges, table=None if at_table else False)
+        body, identity = self._person(seeds, "sitting", table=None if at_table else False)
         if at_table:
-            sitter = _Sitter(body, self._chair)
+            sitter = _Sitter(body, identity, self._chair)
             for i in rng.permutation(len(seen))[:SEAT_TRIES]:
                 if self._sit_at(seen[int(i)], sitter, seeds, rng):
                     break
         else:
-            self._sit_free(body, seeds, rng)
+            self._sit_free(body, identity, seeds, rng)
 
     def stand(self, seeds: Seeds) -> None:
         """Place one person on their feet."""
         rng = seeds.stream("place")
         posture = "walking" if rng.random() < self._config.walking_share else "standing"
-        body = self._source.person(seeds, posture, self._ranges, table=None)
+        body, identity = self._person(seeds, posture, table=None)
         outline = hull(body.surface_vertices_m)
         pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, reach_m=self._stage.reach_m)
         if pose is not None:
             self._stage.floor.take(pose.outline(outline))
-            self._add(body, pose, None, seeds)
+            self._add(body, identity, pose, None, seeds)
+
+    def _person(self, seeds: Seeds, posture: str, *, table: bool | None) -> tuple[PosedPerson, str]:
+        """Return somebody who is not in the scene yet, and their identity."""
+        identity = self._source.identity(seeds, self._taken)
+        self._taken.append(identity)
+        return self._source.person(seeds, identity, posture, self._ranges, table=table), identity
 
     def empty_chairs(self, rng: np.random.Generator) -> list[Placed]:
         """Return chairs at most of the seats nobody took."""
@@ -228,26 +240,25 @@ class _Director:
         self._stage.floor.take(outline)
         self._stage.floor.take(placed.outline_m)
         self._seats_left = [other for other in self._seats_left if other is not seat]
-        self._add(sitter.body, pose, placed, seeds)
+        self._add(sitter.body, sitter.identity, pose, placed, seeds)
         return True
 
-    def _sit_free(self, body: PosedPerson, seeds: Seeds, rng: np.random.Generator) -> None:
+    def _sit_free(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
         chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
         outline = hull(np.concatenate([body.surface_vertices_m[:, :2], chair.outline_m.astype(np.float32)]))
         pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, reach_m=self._stage.reach_m)
         if pose is not None:
             self._stage.floor.take(pose.outline(outline))
-            self._add(body, pose, Placed(chair, pose, group="chairs"), seeds)
+            self._add(body, identity, pose, Placed(chair, pose, group="chairs"), seeds)
 
     def _chair(self, fit: ChairFit) -> Piece:
         return (office_chair if self._stage.office_chairs else meeting_chair)(self._stage.decor, fit)
 
-    def _add(self, body: PosedPerson, pose: Pose2D, chair: Placed | None, seeds: Seeds) -> None:
+    def _add(self, body: PosedPerson, identity: str, pose: Pose2D, chair: Placed | None, seeds: Seeds) -> None:
         rng = seeds.stream("motion")
         path_m = SPEED_M_S[body.posture] * self._shutter_s / SHUTTER_FRAMES
         heading = pose.yaw_rad if body.posture == "walking" else float(rng.uniform(-math.pi, math.pi))
         motion = (math.sin(heading) * path_m, -math.cos(heading) * path_m, 0.0)
-        identity = f"{seeds.integer('identity'):016x}"
         self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair))
 
 

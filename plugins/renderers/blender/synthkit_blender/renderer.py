@@ -62,7 +62,8 @@ class BlenderRenderer:
         if self._config.backgrounds is not None:
             self._plates = Plates.open(self._config.backgrounds, self._config.width_px, self._config.height_px)
         if self._people is None:
-            self._people = Casting(BodyLibrary(self._runtime.cache_dir / "blender-people"))
+            library = BodyLibrary(self._runtime.cache_dir / "blender-people")
+            self._people = Casting(library, self._config.people, self._runtime.seeds)
         return self
 
     def __exit__(
@@ -184,6 +185,10 @@ class _Clock:
 class _Timed:
     def __init__(self, source: PeopleSource, clock: _Clock) -> None:
         self._source, self._clock = source, clock
+
+    def identity(self, *arguments: Any) -> str:
+        """Pass on to the source."""
+        return self._source.identity(*arguments)
 
     def person(self, *arguments: Any, **options: Any) -> Any:
         """Pass on to the source, and time it."""

@@ -22,7 +22,10 @@ TINY = {"width_px": 96, "height_px": 72, "samples": 2, "min_visible_px": 3}
 class Mannequins:
     """People of ellipsoids, of several sizes."""
 
-    def person(self, seeds, posture, ranges, *, table):
+    def identity(self, seeds, taken):
+        return f"{seeds.integer('identity'):016x}"
+
+    def person(self, seeds, identity, posture, ranges, *, table):
         rng = seeds.stream("mannequin")
         size = float(rng.uniform(0.85, 1.15))
         if posture == "sitting":

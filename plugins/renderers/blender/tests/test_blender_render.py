@@ -113,7 +113,7 @@ def truth_of(client, figure: Figure, *things: Thing) -> Truth:
 
 
 def test_the_visible_fraction_is_what_nothing_hides(client, mannequins):
-    figure = Figure(1, "00", mannequins.person(Seeds(1), "standing", None, table=None), Pose2D(1.5, 0.0))
+    figure = Figure(1, "00", mannequins.person(Seeds(1), "00", "standing", None, table=None), Pose2D(1.5, 0.0))
     (free,) = truth_of(client, figure).people
     assert free.visible_fraction > 0.97
     # A wall whose end is right under the line of sight hides one side of the body.
@@ -126,7 +126,7 @@ def test_the_visible_fraction_is_what_nothing_hides(client, mannequins):
 
 
 def test_moving_people_are_annotated_where_they_are_half_way(client, mannequins):
-    body = mannequins.person(Seeds(1), "walking", None, table=None)
+    body = mannequins.person(Seeds(1), "00", "walking", None, table=None)
     still, moving = (Figure(1, "00", body, Pose2D(1.0, 0.0), motion) for motion in ((0, 0, 0), (0, 0.6, 0)))
     truths = [truth_of(client, figure) for figure in (still, moving)]
     y = np.arange(180) + 0.5

@@ -206,6 +206,7 @@ def test_poses_turn_counter_clockwise():
     [
         ({"samples": 0}, "renderer.samples"),
         ({"people": {"sitting": [3, 1]}}, "renderer.people.sitting"),
+        ({"people": {"identities": 8}}, "renderer.people.*at least as many"),
         ({"sensor": {"noise": [0.1, 0.0]}}, "renderer.sensor.noise"),
         ({"room": {"style": "gothic"}}, "renderer.room.style"),
         ({"plates": {"floor_polygon_m": [[0, 0], [0, 1], [1, 0]]}}, "renderer.plates.floor_polygon_m"),

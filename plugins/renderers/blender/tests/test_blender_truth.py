@@ -89,7 +89,7 @@ def test_a_frame_without_people_has_empty_truth():
 def test_people_end_where_the_image_circle_does(mannequins):
     camera = ceiling_camera(96, 72, 90, 0, 2.7, 0)
     circle, _ = image_circle(camera)
-    body = mannequins.person(Seeds(1), "standing", None, table=None)
+    body = mannequins.person(Seeds(1), "00", "standing", None, table=None)
     figure = Figure(1, "00", body, Pose2D(2.2, 0.0))
     on_rim = silhouette(figure, camera)
     assert on_rim.any(), "the person stands across the rim"

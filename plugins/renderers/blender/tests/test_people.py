@@ -18,7 +18,6 @@ from synthkit_blender.people import (
     pose_names,
     sample_identity,
     sample_outfit,
-    sample_person,
     sample_pose,
 )
 
@@ -34,6 +33,11 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def library(cache_dir: Path) -> BodyLibrary:
     return BodyLibrary(cache_dir)
+
+
+def sample_person(seeds: Seeds, posture: str, ranges: PersonRanges) -> PersonSpec:
+    identity = sample_identity(seeds, ranges)
+    return PersonSpec(identity, sample_outfit(seeds, identity, ranges), sample_pose(seeds, posture, ranges))
 
 
 def person_in(posture: str, name: str, number: int = 0) -> PersonSpec:

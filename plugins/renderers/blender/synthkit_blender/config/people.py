@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from synthkit.config import between, setting
@@ -19,4 +21,19 @@ class PeopleConfig:
     age_years: Range = setting((18.0, 80.0), help="ages", validator=within(18, 90))
     female_share: float = setting(0.5, help="share of women", validator=between(0, 1))
     pattern_share: float = setting(0.3, help="share of garments with a pattern", validator=between(0, 1))
+    identities: int | None = setting(
+        None,
+        help="draw everybody from this many people, who come again in other scenes; none is new people each time",
+        validator=attrs.validators.optional(between(1, 1_000_000)),
+    )
+    wardrobe: Literal["identity", "scene"] = setting(
+        "identity", help="whether the people of identities keep their clothes, or are dressed anew in each scene"
+    )
     pose_amount: float = setting(1.0, help="how far poses stray from the library's", validator=between(0, 2))
+
+    def __attrs_post_init__(self) -> None:
+        most = self.sitting[1] + self.standing[1]
+        if self.identities is not None and self.identities < most:
+            raise ValueError(
+                f"identities is {self.identities}, but a scene may hold {most} people; set at least as many"
+            )

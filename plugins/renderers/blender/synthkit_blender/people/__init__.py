@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from synthkit_blender.people.library import BodyLibrary
 from synthkit_blender.people.poses import POSTURES, pose_names
-from synthkit_blender.people.sampling import sample_identity, sample_outfit, sample_person, sample_pose
+from synthkit_blender.people.sampling import sample_identity, sample_outfit, sample_pose
 from synthkit_blender.people.types import (
     GarmentSpec,
     IdentitySpec,
@@ -33,6 +33,5 @@ __all__ = [
     "pose_names",
     "sample_identity",
     "sample_outfit",
-    "sample_person",
     "sample_pose",
 ]

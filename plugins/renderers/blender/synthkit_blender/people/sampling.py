@@ -16,7 +16,6 @@ from synthkit_blender.people.types import (
     IdentitySpec,
     OutfitSpec,
     PersonRanges,
-    PersonSpec,
     PoseSpec,
     Rgb,
 )
@@ -32,16 +31,6 @@ SHIRTS = ("shirt", "rolled_shirt", "blouse")
 PATTERNS = {"stripes": 38, "checks": 28, "dots": 10, "noise": 24}
 ROUGH_CLOTH = {"sweater": 0.95, "cardigan": 0.95}
 RANDOM = np.random.Generator
-
-
-def sample_person(seeds: Seeds, posture: str, ranges: PersonRanges) -> PersonSpec:
-    """Draw a person in a posture ("sitting", "standing" or "walking").
-
-    Identity, outfit and pose come from independent streams of `seeds`; to rebuild an identity in another pose or
-    other clothes, draw the parts by `sample_identity`, `sample_outfit` and `sample_pose` from seeds of their own.
-    """
-    identity = sample_identity(seeds, ranges)
-    return PersonSpec(identity, sample_outfit(seeds, identity, ranges), sample_pose(seeds, posture, ranges))
 
 
 def choose(rng: RANDOM, weights: Mapping[str, float]) -> str:

@@ -17,12 +17,13 @@ from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
 from synthkit_blender import request
 from synthkit_blender.casting import Casting
-from synthkit_blender.client import FrameFailed, Reply, WorkerClient
+from synthkit_blender.client import Reply, WorkerClient
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.plates import Plates
+from synthkit_blender.process import FrameFailed
 from synthkit_blender.scene import Scene, sample_scene
 from synthkit_blender.truth import Truth, annotate, plain_depth
 
@@ -48,7 +49,7 @@ class BlenderRenderer:
         people: PeopleSource | None = None,
     ) -> None:  # fmt: skip
         self._config, self._runtime = config, runtime
-        self._client = WorkerClient(config.worker.python, config.worker.timeout_s, config.worker.recycle_after)
+        self._client = WorkerClient(config.worker)
         self._people = people
         self._plates: Plates | None = None
         self.timings: dict[str, float] = {}
@@ -90,7 +91,7 @@ class BlenderRenderer:
         clock.stamp("scene")
         quality = request.Quality(
             self._config.light_paths, self._config.denoise, self._runtime.threads,
-            seeds.integer("noise") % 2**31,
+            seeds.integer("noise") % 2**31, self._config.device,
         )  # fmt: skip
         try:
             reply = self._client.render(*request.render_request(drawn, self._passes(), quality))

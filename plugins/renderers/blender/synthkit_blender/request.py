@@ -48,6 +48,7 @@ class Quality:
     denoise: bool
     threads: int
     seed: int
+    device: str = "cpu"
     shutter_frames: float = SHUTTER_FRAMES
 
 

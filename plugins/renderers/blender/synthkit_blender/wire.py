@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages between the renderer and its worker: a JSON header and raw arrays, never code.
+"""Messages between the renderer and its worker: JSON headers and raw arrays, never code.
 
-Layout: magic (4 bytes), header length (uint32), body length (uint64), little-endian; the header, UTF-8 JSON with
-an ``arrays`` list of (dtype, shape); then the arrays' bytes, C order, in that order.
+Layout: magic (4 bytes), header length (uint32), body length (uint64), little-endian; the header, UTF-8 JSON, in
+requests with an ``arrays`` list of (dtype, shape); then the arrays' bytes, C order, in that order. Replies have no
+body: what was rendered lies in files.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,38 +42,28 @@ def encode(header: Mapping[str, Any], arrays: Sequence[Array]) -> list[bytes]:
     return [PREFIX.pack(MAGIC, len(text), sum(map(len, bodies))), text, *bodies]
 
 
-def lengths(prefix: bytes) -> tuple[int, int]:
-    """Return the header's and the body's length.
+def header_length(prefix: bytes) -> int:
+    """Return how long a reply's header is.
 
     Raises:
-        ProtocolError: when the prefix is not a message's.
+        ProtocolError: when the prefix is not a reply's.
     """
     magic, header, body = PREFIX.unpack(prefix)
-    if magic != MAGIC:
+    if magic != MAGIC or body:
         raise ProtocolError(f"expected a message, got {prefix[:16]!r}")
-    return header, body
+    return int(header)
 
 
-def decode(text: bytes, body: bytes) -> tuple[dict[str, Any], list[Array]]:
-    """Return a message's header and its read-only arrays.
+def decode(text: bytes) -> dict[str, Any]:
+    """Return a reply's header.
 
     Raises:
-        ProtocolError: when header and body do not fit.
+        ProtocolError: when it is no JSON object.
     """
     try:
         header = json.loads(text)
-        table = [(str(dtype), tuple(int(n) for n in shape)) for dtype, shape in header.pop("arrays")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ProtocolError(f"a malformed header: {error}") from None
-    arrays = []
-    start = 0
-    for dtype, shape in table:
-        if dtype not in DTYPES or any(n < 0 for n in shape):
-            raise ProtocolError(f"an array of {dtype} {shape}")
-        count = math.prod(shape)
-        end = start + count * np.dtype(dtype).itemsize
-        if end > len(body):
-            raise ProtocolError("a body shorter than its header says")
-        arrays.append(np.frombuffer(body, dtype, count, start).reshape(shape))
-        start = end
-    return header, arrays
+    if not isinstance(header, dict):
+        raise ProtocolError(f"a header that is a {type(header).__name__}")
+    return header

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import signal
@@ -12,15 +13,19 @@ import tempfile
 import textwrap
 import threading
 import time
+import venv
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from synthkit.errors import WorkError
 from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
 from synthkit_blender.client import WorkerClient
+from synthkit_blender.config import WorkerConfig
 from synthkit_blender.crowd import Figure
 from synthkit_blender.geometry import Mesh, box, ellipsoid
 from synthkit_blender.optics import ceiling_camera
@@ -44,7 +49,7 @@ def seen(sample: Sample):
 
 @pytest.fixture(scope="module")
 def client():
-    with WorkerClient(None, 120, 500) as client:
+    with WorkerClient(WorkerConfig(timeout_s=120)) as client:
         yield client
 
 
@@ -165,6 +170,41 @@ def test_real_people_give_the_same_bytes_in_fresh_processes(tmp_path):
     assert first == second
 
 
+@pytest.fixture
+def other_python(tmp_path):
+    """Return another virtual environment's Python: it has bpy and the worker, and nothing of synthkit."""
+    bpy, worker = (Path(importlib.util.find_spec(name).origin) for name in ("bpy", "synthkit_blender_worker"))
+    venv.create(tmp_path / "other", symlinks=True)
+    (site,) = (tmp_path / "other").glob("lib/python*/site-packages")
+    for folder in (bpy.parent, bpy.parent.parent / "numpy", bpy.parent.parent / "numpy.libs"):
+        if folder.exists():
+            (site / folder.name).symlink_to(folder)
+    (site / worker.parent.name).symlink_to(worker.parent)
+    return tmp_path / "other" / "bin" / "python"
+
+
+def test_a_worker_of_another_environment_gives_the_same_image(tiny_renderer, other_python, tmp_path, monkeypatch):
+    lacking = subprocess.run([other_python, "-I", "-c", "import synthkit"], capture_output=True, check=False)
+    assert b"No module named 'synthkit'" in lacking.stderr
+    # Worker processes of the core are told where its modules are, those of another Python's library among them.
+    (tmp_path / "re.py").write_text("raise AssertionError('SRE module mismatch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with tiny_renderer(worker={"python": str(other_python)}) as there:
+        theirs = render(there, 3)
+    monkeypatch.undo()
+    with tiny_renderer() as here:
+        ours = render(here, 3)
+    assert np.array_equal(ours.image, theirs.image)
+    assert ours.people == theirs.people
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told(tiny_renderer):
+    with tiny_renderer(device="gpu") as renderer, pytest.raises(WorkError, match=r"no GPU.*renderer\.device=cpu"):
+        render(renderer, 3)
+
+
 def kill_while_rendering(pid: int, folder) -> None:
     """Kill a process once its frame's own folder is there, which is as long as it renders."""
     deadline = time.monotonic() + 60
@@ -232,7 +272,8 @@ def test_no_worker_survives_its_parent():
     code = """
         import os, sys
         from synthkit_blender.client import WorkerClient
-        client = WorkerClient(None, 60, 5)
+        from synthkit_blender.config import WorkerConfig
+        client = WorkerClient(WorkerConfig())
         client._running()
         print(client.pid, flush=True)
         sys.stdin.read()

@@ -20,38 +20,25 @@ def test_both_ends_understand_each_other():
     assert header == {"type": "render", "n": 1}
     assert all(np.array_equal(a, b) for a, b in zip(arrays, received, strict=True))
     back = io.BytesIO()
-    worker_wire.write_message(back, {"type": "frames"}, arrays)
-    assert back.getvalue()[:4] == wire.MAGIC
-    head, body = wire.lengths(back.getvalue()[: wire.PREFIX.size])
-    rest = back.getvalue()[wire.PREFIX.size :]
-    header, received = wire.decode(rest[:head], rest[head : head + body])
-    assert header == {"type": "frames"}
-    assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(arrays, received, strict=True))
+    worker_wire.write_message(back, {"type": "frames"})
+    answer = back.getvalue()
+    assert wire.header_length(answer[: wire.PREFIX.size]) == len(answer) - wire.PREFIX.size
+    assert wire.decode(answer[wire.PREFIX.size :]) == {"type": "frames"}
 
 
 def test_the_end_of_the_stream_is_no_message():
     assert worker_wire.read_message(io.BytesIO(b"")) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "body"),
-    [
-        (b"{}", b""),
-        (b"not json", b""),
-        (b'{"arrays": [["object", [1]]]}', b"12345678"),
-        (b'{"arrays": [["float32", [5]]]}', b"1234"),
-        (b'{"arrays": [["float32", [-1]]]}', b"1234"),
-        (b"[]", b""),
-    ],
-)
-def test_nonsense_is_refused(text, body):
+@pytest.mark.parametrize("text", [b"not json", b"[]", b"\xff"])
+def test_nonsense_is_refused(text):
     with pytest.raises(wire.ProtocolError):
-        wire.decode(text, body)
+        wire.decode(text)
 
 
 def test_prints_of_native_code_are_no_message():
     with pytest.raises(wire.ProtocolError, match="expected a message"):
-        wire.lengths(b"Fra:1 Mem:10M, Time:00:01"[: wire.PREFIX.size])
+        wire.header_length(b"Fra:1 Mem:10M, Time:00:01"[: wire.PREFIX.size])
     with pytest.raises(worker_wire.BadMessageError):
         worker_wire.read_message(io.BytesIO(b"Fra:1 Mem:10M, Time:00:01"))
 

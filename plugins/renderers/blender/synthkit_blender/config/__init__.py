@@ -49,6 +49,9 @@ class BlenderConfig:
         validator=attrs.validators.optional(between(1, 4096)),
     )
     denoise: bool = setting(True, help="whether to denoise (Open Image Denoise)")
+    device: Literal["cpu", "gpu"] = setting(
+        "cpu", help="what Cycles renders on; gpu is all GPUs that it can use, whose images are not the same bytes"
+    )
     backgrounds: Path | None = setting(
         None,
         help="folder of plates: photos of an empty room by the sensor, whose circle touches their shorter sides; "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes this a good child: its own pipe, quiet native code, and death with its parent."""
+"""What makes this a good child: death with its parent, and a word on its memory."""
 
 from __future__ import annotations
 
@@ -7,28 +7,16 @@ import ctypes
 import os
 import signal
 import sys
-from typing import BinaryIO
 
 PR_SET_PDEATHSIG = 1
 
 
-def private_pipe() -> tuple[BinaryIO, BinaryIO]:
-    """Return (requests, replies) and turn stdin and stdout away, for native code prints to them."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return requests, replies
-
-
-def die_with_parent(parent_pid: int | None) -> None:
+def die_with_parent(parent_pid: int) -> None:
     """Ask the kernel to end this process with its parent (Linux; elsewhere the pipe's end does it)."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent_pid is not None and os.getppid() != parent_pid:
+    if os.getppid() != parent_pid:
         os._exit(0)  # the parent was gone before the request reached the kernel
 
 

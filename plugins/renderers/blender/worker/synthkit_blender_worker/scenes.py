@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix  # type: ignore[import-not-found]  # comes with bpy, untyped
 
+from synthkit_blender_worker.devices import use_device
 from synthkit_blender_worker.surfaces import REST_ATTRIBUTE, SurfaceFactory
 from synthkit_blender_worker.wire import Array
 
@@ -103,7 +104,7 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     render.image_settings.color_depth = "32"
     render.image_settings.exr_codec = "NONE"
     scene.view_settings.view_transform = "Standard"
-    cycles.device = "CPU"
+    use_device(scene, settings["device"])
     cycles.samples, cycles.seed = int(settings["samples"]), int(settings["seed"])
     cycles.use_adaptive_sampling = cycles.use_auto_tile = False
     # A handful of lamps: a light tree costs more than it saves. After one real bounce light counts as ambient.

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's end of the pipe: messages of a JSON header and raw arrays (layout in ``read_message``)."""
+"""The worker's end of the pipe: requests are a JSON header and raw arrays, replies a header alone."""
 
 from __future__ import annotations
 
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -55,12 +55,9 @@ def read_message(stream: BinaryIO) -> tuple[dict[str, Any], list[Array]] | None:
     return header, arrays
 
 
-def write_message(stream: BinaryIO, header: Mapping[str, Any], arrays: Sequence[Array] = ()) -> None:
-    """Write one message and flush it."""
-    table = [[array.dtype.name, list(array.shape)] for array in arrays]
-    text = json.dumps({**header, "arrays": table}).encode()
-    stream.write(PREFIX.pack(MAGIC, len(text), sum(array.nbytes for array in arrays)))
+def write_message(stream: BinaryIO, header: Mapping[str, Any]) -> None:
+    """Write one message without arrays, and flush it."""
+    text = json.dumps(header).encode()
+    stream.write(PREFIX.pack(MAGIC, len(text), 0))
     stream.write(text)
-    for array in arrays:
-        stream.write(np.ascontiguousarray(array).data)
     stream.flush()

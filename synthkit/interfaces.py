@@ -49,6 +49,7 @@ class Component:
         demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
             (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
+        preview: a renderer's settings for ``synthkit preview``: all that it can show, quickly.
     """
 
     kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
@@ -63,6 +64,7 @@ class Component:
     trainable: bool = False
     demo_checkpoint: str | None = None
     demo: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    preview: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
 
     def load(self) -> Any:
         """Import and return the target class."""

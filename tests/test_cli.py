@@ -40,7 +40,19 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("build", "render", "fit", "refine", "demo", "convert", "train", "evaluate", "export", "verify"):
+    for command in (
+        "build",
+        "render",
+        "preview",
+        "fit",
+        "refine",
+        "demo",
+        "convert",
+        "train",
+        "evaluate",
+        "export",
+        "verify",
+    ):
         assert command in done.stdout
 
 

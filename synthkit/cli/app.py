@@ -151,6 +151,25 @@ def render(
 
 
 @app.command()
+def preview(
+    renderer: RendererName = None,
+    scene: Annotated[int, typer.Option(min=0, help="Which scene of the run that would be rendered.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture.", metavar="FILE")] = Path("preview.png"),
+    backgrounds: Backgrounds = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    seed: Seed = None,
+) -> None:
+    """Show one scene with its truth and all layers in one picture, in seconds."""
+    from synthkit.preview import preview as show
+
+    plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
+    with _session(plan) as session:
+        shown = show(session, plan.components["renderer"], scene, out)
+    typer.echo(f"preview: {shown.path} (sample {shown.key}, {shown.people} people in sight, {shown.seconds:.1f} s)")
+
+
+@app.command()
 def fit(
     source: Annotated[str, typer.Option(help="Data set to be refined, such as rendered samples.", metavar="IN")],
     target: Annotated[str, typer.Option(help="Data set it shall look like, such as real samples.", metavar="IN")],

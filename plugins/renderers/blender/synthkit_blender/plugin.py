@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
-from synthkit_blender.config import BlenderConfig
+from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
@@ -27,6 +28,7 @@ DUSK = {
         "blur_px": [0.4, 0.8],
     },
 }
+PREVIEW = {"layers": list(get_args(Layer))}
 
 
 @hookimpl
@@ -42,6 +44,7 @@ def synthkit_components() -> Iterable[Component]:
             revision=REVISION,
             provides=PROVIDES,
             demo={"source": {}},
+            preview=PREVIEW,
         ),
         Component(
             kind="renderer",
@@ -53,5 +56,6 @@ def synthkit_components() -> Iterable[Component]:
             defaults=DUSK,
             provides=PROVIDES,
             demo={"target": {}},
+            preview=PREVIEW,
         ),
     ]

@@ -16,12 +16,15 @@ from synthkit_blender.config import PeopleConfig
 from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids, meeting_chair, office_chair, rectangle
 from synthkit_blender.people.types import PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, hull, overlap
+from synthkit_blender.plates.space import SeatPlace, Solid
 from synthkit_blender.room import Seat
 from synthkit_blender.surfaces import Decor
 
 PERSON_GAP_M = 0.04
 SEAT_TRIES = 6
 FREE_SEAT_SHARE = 0.15
+SEAT_LIFT_M = 0.07  # how much higher or lower than a body's own a seat may be: its feet hang or are drawn in by that
+SEAT_BACK_M = (0.0, 0.05, 0.1)  # tried one after the other
 EMPTY_CHAIR_SHARE = 0.8
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)
 SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2}
@@ -77,7 +80,14 @@ class Crowd:
 
 @attrs.frozen(eq=False)
 class Stage:
-    """Where people may be: the free floor, seats at tables, and how far from the camera's foot they are seen."""
+    """Where people may be.
+
+    Args:
+        floor: what of it is free. seats: at tables, for chairs to stand at.
+        reach_m: how far from the camera's foot people are seen. empty_chairs: whether the seats left get a chair.
+        places: seats that are there already. solids: what sitters on them may not reach into.
+        furniture_m: outlines of the solids among what of the floor is taken, (N, 2) each.
+    """
 
     floor: Floor
     seats: tuple[Seat, ...]
@@ -85,6 +95,9 @@ class Stage:
     office_chairs: bool
     reach_m: float
     empty_chairs: bool
+    places: tuple[SeatPlace, ...] = ()
+    solids: tuple[Solid, ...] = ()
+    furniture_m: tuple[Floats, ...] = ()
 
 
 def populate(stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, shutter_s: float) -> Crowd:
@@ -172,10 +185,14 @@ class _Director:
         self._ranges = person_ranges(config)
         self._seats_left = list(stage.seats)
         self._taken: list[str] = []
+        self._places_left = list(stage.places)
         self.figures: list[Figure] = []
 
     def seat(self, seeds: Seeds) -> None:
-        """Seat one person, at a table where there is a seat."""
+        """Seat one person: on a seat that is there, at a table where there is a seat, or anywhere."""
+        if self._places_left:
+            self._sit_down(seeds)
+            return
         rng = seeds.stream("place")
         seen = [s for s in self._seats_left if math.hypot(s.edge.x_m, s.edge.y_m) < self._stage.reach_m - 0.5]
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
@@ -242,6 +259,33 @@ class _Director:
         self._seats_left = [other for other in self._seats_left if other is not seat]
         self._add(sitter.body, sitter.identity, pose, placed, seeds)
         return True
+
+    def _sit_down(self, seeds: Seeds) -> None:
+        """Seat one person on one of the seats that are there, unless they would meet somebody or something."""
+        rng = seeds.stream("place")
+        body, identity = self._person(seeds, "sitting", table=None)
+        outline, low_m = hull(body.surface_vertices_m), body.seat_height_m or ChairFit().seat_m
+        for i in rng.permutation(len(self._places_left)):
+            place = self._places_left[int(i)]
+            pose = self._pose_on(place, body, outline, place.height_m - low_m)
+            if pose is not None:
+                self._stage.floor.take(pose.outline(outline))
+                self._places_left = [other for other in self._places_left if other is not place]
+                self._add(body, identity, pose, None, seeds)
+                return
+
+    def _pose_on(self, place: SeatPlace, body: PosedPerson, outline_m: Floats, lift_m: float) -> Pose2D | None:
+        """Return where on a seat a body has room, a little back from the table at need, or None."""
+        if abs(lift_m) > SEAT_LIFT_M:
+            return None
+        for back_m in SEAT_BACK_M:
+            x, y = place.pose.outline(np.array([[0.0, back_m]]))[0].tolist()
+            pose = Pose2D(x, y, place.pose.yaw_rad, lift_m)
+            if self._stage.floor.fits(pose.outline(outline_m), PERSON_GAP_M, besides=self._stage.furniture_m):
+                points = pose.points(np.asarray(body.surface_vertices_m, np.float64))
+                if not any(solid.holds(points).any() for solid in self._stage.solids if solid.kind != "seat"):
+                    return pose
+        return None
 
     def _sit_free(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
         chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))

@@ -14,6 +14,8 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthkit_blender.polygons import triangles
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 Matrix = NDArray[np.float64]
@@ -79,6 +81,21 @@ def box(size_x_m: float, size_y_m: float, size_z_m: float) -> Mesh:
 def quad(corners_m: ArrayLike) -> Mesh:
     """Return one four-cornered face; counter-clockwise corners face the viewer."""
     return Mesh(np.asarray(corners_m, np.float32).reshape(4, 3), np.array([[0, 1, 2, 3]], np.int32))
+
+
+def prism(outline_m: ArrayLike, low_m: float, high_m: float) -> Mesh:
+    """Return an upright prism over a simple outline (N, 2), convex or not, given counter-clockwise."""
+    outline = np.asarray(outline_m, np.float64)
+    count = len(outline)
+    levels = [np.column_stack([outline, np.full(count, z)]) for z in (low_m, high_m)]
+    around = np.arange(count)
+    following = (around + 1) % count
+    sides = np.column_stack([around, following, following + count, around + count])
+    lid = triangles(outline)[:, [0, 1, 2, 2]]
+    bottom = lid[:, [2, 1, 0, 0]]
+    return Mesh(
+        np.concatenate(levels).astype(np.float32), np.concatenate([sides, bottom, lid + count]).astype(np.int32)
+    )
 
 
 def polygon(outline_m: ArrayLike, z_m: float = 0.0) -> Mesh:

@@ -26,17 +26,16 @@ def lens(fov_degrees: float, equisolid: float, radius_px: float) -> tuple[float,
     return tuple(float(c) / radius_px**n for n, c in enumerate(fitted, start=1))
 
 
-def ceiling_camera(width_px: int, height_px: int, fov_degrees: float, equisolid: float, height_m: float,
-                   yaw_degrees: float) -> FisheyeCamera:  # fmt: skip
-    """Return a camera over the origin that looks straight down; its circle touches the image's shorter sides."""
-    radius_px = min(width_px, height_px) / 2
+def ceiling_camera(
+    width_px: int, height_px: int, fov_degrees: float, equisolid: float, height_m: float, yaw_degrees: float,
+    circle_px: tuple[float, float, float] | None = None,
+) -> FisheyeCamera:  # fmt: skip
+    """Return a camera over the origin that looks straight down.
+
+    Args:
+        circle_px: centre and radius of its image circle; None for one that touches the image's shorter sides.
+    """
+    cx, cy, radius_px = circle_px or (width_px / 2, height_px / 2, min(width_px, height_px) / 2)
     coefficients = lens(fov_degrees, equisolid, radius_px)
-    return FisheyeCamera(
-        width_px,
-        height_px,
-        width_px / 2,
-        height_px / 2,
-        coefficients,
-        math.radians(fov_degrees) / 2,
-        looking_down(height_m, yaw_degrees=yaw_degrees),
-    )
+    pose = looking_down(height_m, yaw_degrees=yaw_degrees)
+    return FisheyeCamera(width_px, height_px, cx, cy, coefficients, math.radians(fov_degrees) / 2, pose)

@@ -19,16 +19,17 @@ Floats = NDArray[np.float64]
 
 @attrs.frozen
 class Pose2D:
-    """A place on the floor in metres and a turn, counter-clockwise seen from above."""
+    """A place in metres, ``z_m`` over the floor, and a turn, counter-clockwise seen from above."""
 
     x_m: float
     y_m: float
     yaw_rad: float = 0.0
+    z_m: float = 0.0
 
     @property
     def matrix(self) -> Matrix:
         """The (4, 4) transform from the local frame to the world."""
-        return turned_z(self.yaw_rad, self.x_m, self.y_m)
+        return turned_z(self.yaw_rad, self.x_m, self.y_m, self.z_m)
 
     def outline(self, outline_m: Floats) -> Floats:
         """Return a local outline (N, 2) in the world."""

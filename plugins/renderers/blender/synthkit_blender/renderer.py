@@ -5,26 +5,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from synthkit.checkpoint import Checkpoint
+from synthkit.errors import DatasetError
 from synthkit.interfaces import Runtime, sample_key
 from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
 from synthkit_blender import request
 from synthkit_blender.casting import Casting
 from synthkit_blender.client import Reply, WorkerClient
-from synthkit_blender.config import BlenderConfig
+from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
 from synthkit_blender.people import BodyLibrary
-from synthkit_blender.plates import Plates
+from synthkit_blender.plates import Plate, Plates
 from synthkit_blender.process import FrameFailed
-from synthkit_blender.scene import Scene, sample_scene
+from synthkit_blender.scene import Scene, plate_camera, plate_space, sample_scene
 from synthkit_blender.truth import Truth, annotate, plain_depth
 
 LICENCES = {"bodies": "CC0-1.0 (MakeHuman / MPFB)"}
@@ -61,7 +64,7 @@ class BlenderRenderer:
             DatasetError: for plates that cannot be read. PeopleDataError: when the body data is missing.
         """
         if self._config.backgrounds is not None:
-            self._plates = Plates.open(self._config.backgrounds, self._config.width_px, self._config.height_px)
+            self._plates = self._checked(self._config.backgrounds)
         if self._people is None:
             library = BodyLibrary(self._runtime.cache_dir / "blender-people")
             self._people = Casting(library, self._config.people, self._runtime.seeds)
@@ -87,7 +90,7 @@ class BlenderRenderer:
         clock = _Clock()
         assert self._people is not None, "the renderer must be entered first"
         source = _Timed(self._people, clock)
-        drawn = sample_scene(self._config, source, seeds)
+        drawn = sample_scene(self._config, source, seeds, self._plate(scene))
         clock.stamp("scene")
         quality = request.Quality(
             self._config.light_paths, self._config.denoise, self._runtime.threads,
@@ -106,6 +109,24 @@ class BlenderRenderer:
             "resident_mb": reply.resident_mb,
         }
         yield sample
+
+    def _checked(self, folder: Path) -> Plates:
+        """Return the plates of a folder; what was noted is looked at through both ends of what cameras may be."""
+        plates = Plates.open(folder, self._config.width_px, self._config.height_px)
+        problems: dict[str, None] = {}
+        for end in (0, 1):
+            config = attrs.evolve(self._config, camera=_end_of_ranges(self._config.camera, end))
+            for plate in plates.plates:
+                try:
+                    plate_space(config, plate, plate_camera(config, plate, Seeds(0)))
+                except DatasetError as error:
+                    problems |= dict.fromkeys(str(error).splitlines())
+        if problems:
+            raise DatasetError("\n".join(problems))
+        return plates
+
+    def _plate(self, scene: int) -> Plate | None:
+        return None if self._plates is None else self._plates[scene // self._config.plates.scenes_per_background]
 
     def _passes(self) -> tuple[request.Pass, ...]:
         if self._plates is not None:
@@ -135,13 +156,11 @@ class BlenderRenderer:
         """Return the image, the same without people where wanted, and what to note about them."""
         config, rng = self._config, seeds.stream("sensor noise")
         sensor = Sensor.sample(config.sensor, seeds.stream("sensor"))
-        if self._plates is not None:
-            number = scene // config.plates.scenes_per_background
-            plate = self._plates.read(number)
+        if (plate := self._plate(scene)) is not None:
+            below = plate.read()
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
-            image = composite(people, shaded, unshaded, plate, sensor.exposure_ev, drawn.camera)
-            name = self._plates.paths[number % len(self._plates.paths)].name
-            return image, plate if "background" in config.layers else None, {"background": name}
+            image = composite(people, shaded, unshaded, below, sensor.exposure_ev, drawn.camera)
+            return image, below if "background" in config.layers else None, {"background": plate.path.name}
         color = reply.passes["room"]["color"][..., :3]
         gain = metered_gain(color, image_circle(drawn.camera)[0])
         image = develop(color, gain, sensor, drawn.camera, rng)
@@ -161,6 +180,13 @@ class BlenderRenderer:
         if background is not None:
             layers["background"] = background
         return layers
+
+
+def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
+    """Return a camera's settings with each (low, high) drawn at one end."""
+    values = {field.name: getattr(config, field.name) for field in attrs.fields(CameraConfig)}
+    ends: dict[str, Any] = {name: (v[end], v[end]) for name, v in values.items() if isinstance(v, tuple)}
+    return attrs.evolve(config, **ends)
 
 
 class _Clock:

@@ -29,6 +29,7 @@ class Pass:
     Args:
         scale: of the image's size. hidden: groups that are not there at all.
         unseen: groups the camera does not see, though they cast shadows and send light.
+        holdout: groups that are seen as holes: they hide what is behind them, and nothing is there.
         transparent: whether nothing is see-through, not sky. truth: whether depth and coverage are wanted.
     """
 
@@ -36,6 +37,7 @@ class Pass:
     scale: float = 1.0
     hidden: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    holdout: tuple[str, ...] = ()
     transparent: bool = False
     truth: bool = False
 
@@ -54,7 +56,7 @@ class Quality:
 
 ROOM = Pass("room", truth=True)
 EMPTY_ROOM = Pass("empty", hidden=("people",))
-PEOPLE = Pass("people", unseen=("floor",), transparent=True, truth=True)
+PEOPLE = Pass("people", holdout=("plate",), transparent=True, truth=True)
 SHADED = Pass("shaded", scale=0.5, unseen=("people", "chairs"), transparent=True)
 UNSHADED = Pass("unshaded", scale=0.5, hidden=("people", "chairs"), transparent=True)
 

@@ -9,13 +9,17 @@ import attrs
 import numpy as np
 
 from synthkit.camera import FisheyeCamera
+from synthkit.errors import DatasetError
 from synthkit.seeds import Seeds
-from synthkit_blender.config import BlenderConfig, PlatesConfig
+from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
-from synthkit_blender.geometry import Matrix, Mesh, polygon, turned_x
+from synthkit_blender.geometry import Matrix, Mesh, turned_x
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.people.types import FloatArray
-from synthkit_blender.placement import Floats, Floor, Placed
+from synthkit_blender.placement import Floats, Placed
+from synthkit_blender.plates import Plate
+from synthkit_blender.plates.space import Space, space_of
+from synthkit_blender.polygons import holds
 from synthkit_blender.room import Room, RoomPlan, furnish, plate_decor
 from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
 
@@ -24,7 +28,7 @@ HEAD_M = 1.7
 WATTS_PER_M2 = 12.0
 PANEL_CLEARANCE_M = 0.9
 DAYLIGHT: Rgb = (0.9, 0.96, 1.0)
-PLATE_FLOOR = Surface((0.4, 0.4, 0.4), roughness=0.9, specular=0.1)
+PLATE_SURFACE = Surface((0.4, 0.4, 0.4), roughness=0.9, specular=0.1)
 
 
 @attrs.frozen(eq=False)
@@ -69,21 +73,49 @@ class Scene:
     meta: dict[str, object]
 
 
-def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds) -> Scene:
-    """Draw a scene: in a room of its own, or on the floor of a plate when backgrounds are configured."""
-    camera = _camera(config, seeds.stream("camera"))
+def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds, plate: Plate | None = None) -> Scene:
+    """Draw a scene: in a room of its own, or in that of a plate.
+
+    Raises:
+        DatasetError: when what was noted about the plate cannot be so through its camera.
+    """
     shutter_s = _uniform(seeds.stream("exposure"), config.sensor.shutter_s)
-    if config.backgrounds is not None:
-        return _plate_scene(config, source, seeds, camera, shutter_s)
-    return _room_scene(config, source, seeds, camera, shutter_s)
+    if plate is not None:
+        camera = plate_camera(config, plate, seeds)
+        return _plate_scene(config, source, seeds, camera, shutter_s, plate_space(config, plate, camera))
+    return _room_scene(config, source, seeds, _camera(config, seeds.stream("camera")), shutter_s)
 
 
 def _camera(config: BlenderConfig, rng: np.random.Generator) -> FisheyeCamera:
     place = config.camera
     height, yaw, equisolid = (_uniform(rng, limits) for limits in (place.height_m, place.yaw_degrees, place.equisolid))
-    if config.backgrounds is not None:
-        yaw = 0.0  # the plate's floor is given in the image's axes
     return ceiling_camera(config.width_px, config.height_px, place.fov_degrees, equisolid, height, yaw)
+
+
+def plate_camera(config: BlenderConfig, plate: Plate, seeds: Seeds) -> FisheyeCamera:
+    """Return the camera that took a plate, over axes x right and y up in it; what is not known of it is drawn."""
+    rng, place, known = seeds.stream("camera"), config.camera, plate.seen.camera
+    height, _, equisolid = (_uniform(rng, limits) for limits in (place.height_m, place.yaw_degrees, place.equisolid))
+    return ceiling_camera(
+        *plate.image_px,
+        place.fov_degrees if known.fov_degrees is None else known.fov_degrees,
+        equisolid if known.equisolid is None else known.equisolid,
+        height if known.height_m is None else known.height_m,
+        0.0,
+        known.circle_px,
+    )
+
+
+def plate_space(config: BlenderConfig, plate: Plate, camera: FisheyeCamera) -> Space:
+    """Return the room in a plate as its camera sees it.
+
+    Raises:
+        DatasetError: when what was noted about the plate cannot be so through the camera.
+    """
+    try:
+        return space_of(plate.seen, camera, config.plates.floor_radius_m)
+    except ValueError as error:
+        raise DatasetError("\n".join(f"background {plate.path}: {line}" for line in str(error).splitlines())) from None
 
 
 def _room_scene(
@@ -121,35 +153,27 @@ def _plan(config: BlenderConfig, rng: np.random.Generator, height_m: float) -> R
 
 
 def _plate_scene(
-    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, shutter_s: float
+    config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, shutter_s: float, space: Space
 ) -> Scene:
-    area = plate_area(config.plates)
     decor = plate_decor(seeds)
     office = bool(seeds.stream("chairs").random() < 0.4)
-    floor = Floor(area)
-    for outline in config.plates.obstacles_m:
-        floor.take(np.array(outline, np.float64))
-    stage = Stage(floor, (), decor, office, _reach_m(camera), empty_chairs=False)
+    floor, furniture_m = space.free_floor()
+    stage = Stage(
+        floor, (), decor, office, _reach_m(camera), empty_chairs=False, places=space.seats, solids=space.solids,
+        furniture_m=furniture_m,
+    )  # fmt: skip
     crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
     rng = seeds.stream("light")
     kelvin, ambient = _uniform(rng, config.light.kelvin), _uniform(rng, config.light.ambient_share)
-    low, high = area.min(axis=0), area.max(axis=0)
+    low, high = space.floor_m.min(axis=0), space.floor_m.max(axis=0)
     length, width = (float(v) for v in high - low)
     x, y = (float(v) for v in (low + high) / 2)
-    plan = RoomPlan(length, width, float(camera.world_from_camera[2, 3]) + 0.3, (x, y), "", "")
-    lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng)
-    things = [Thing(((polygon(area), PLATE_FLOOR),), np.eye(4), "floor")]
+    plan = RoomPlan(length, width, max(float(camera.world_from_camera[2, 3]), space.ceiling_m) + 0.3, (x, y), "", "")
+    lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng, space.floor_m)
+    things = [Thing(tuple((mesh, PLATE_SURFACE) for mesh in space.meshes), np.eye(4), "plate")]
     things += _placed_things(crowd.chairs) + _people_things(crowd.figures)
     meta: dict[str, object] = {"light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
-
-
-def plate_area(config: PlatesConfig) -> Floats:
-    """Return the free floor of a plate: its configured corners, or a circle of 32."""
-    if config.floor_polygon_m:
-        return np.array(config.floor_polygon_m, np.float64)
-    angles = np.arange(32) * (2 * math.pi / 32)
-    return np.column_stack([np.cos(angles), np.sin(angles)]) * config.floor_radius_m
 
 
 def _reach_m(camera: FisheyeCamera) -> float:
@@ -195,8 +219,13 @@ class _Body:
         return thing.holds(self.points_m[near]) > 0
 
 
-def _panels(plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generator) -> list[Lamp]:
-    """Return a grid of ceiling panels, none right beside the camera: light from there hides shadows."""
+def _panels(
+    plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generator, floor_m: Floats | None = None
+) -> list[Lamp]:
+    """Return a grid of ceiling panels, none right beside the camera: light from there hides shadows.
+
+    With the outline of a floor (N, 2), those that would not hang over it are left out, unless none would be left.
+    """
     columns, rows = max(2, round(plan.length_m / 2.4)), max(1, round(plan.width_m / 2.4))
     size = ((0.6, 0.6), (1.2, 0.3), (0.3, 1.2), (0.25, 0.25))[int(rng.integers(4))]
     cx, cy = plan.centre_m
@@ -205,6 +234,8 @@ def _panels(plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generato
         for i in range(columns)
         for j in range(rows)
     ]
+    if floor_m is not None:
+        spots = [spot for spot in spots if holds(floor_m, spot)] or spots
     clear = [spot for spot in spots if math.hypot(*spot) > PANEL_CLEARANCE_M]
     lit = [spot for spot in clear if rng.random() < 0.85]
     lit = lit or clear or [max(spots, key=lambda spot: math.hypot(*spot))]

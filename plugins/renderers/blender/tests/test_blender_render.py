@@ -27,13 +27,13 @@ from synthkit.seeds import Seeds
 from synthkit_blender.client import WorkerClient
 from synthkit_blender.config import WorkerConfig
 from synthkit_blender.crowd import Figure
-from synthkit_blender.geometry import Mesh, box, ellipsoid
+from synthkit_blender.geometry import Mesh, box, ellipsoid, prism
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Pose2D
-from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.scene import Scene, Thing
+from synthkit_blender.request import PEOPLE, ROOM, SHADED, UNSHADED, Quality, render_request
+from synthkit_blender.scene import Scene, Thing, sample_scene
 from synthkit_blender.surfaces import Surface, of_person
-from synthkit_blender.truth import Truth, annotate
+from synthkit_blender.truth import Truth, annotate, silhouette
 
 pytestmark = pytest.mark.blender
 
@@ -265,6 +265,64 @@ def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
     assert (sample.image[instances > 0].astype(int) != 170).any(axis=-1).mean() > 0.8
     free = nobody & (radius < 30)
     assert sample.image[free].min() < 165, "shadows fall on the floor"
+
+
+def box_in_sight(camera, low, high) -> np.ndarray:
+    """Return (H, W) which pixels' rays meet an upright box from below the camera: ray against slabs, no mesh."""
+    y, x = np.mgrid[0 : camera.height_px, 0 : camera.width_px] + 0.5
+    rays, valid = camera.unproject(np.stack([x, y], axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_low, to_high = ((np.array(face) - camera.world_from_camera[:3, 3]) / rays for face in (low, high))
+    enter, leave = np.minimum(to_low, to_high).max(axis=-1), np.maximum(to_low, to_high).min(axis=-1)
+    return valid & (enter < leave) & (leave > 0)
+
+
+def test_furniture_of_a_plate_hides_exactly_what_is_behind_it(client, mannequins):
+    camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
+    figure = Figure(1, "00", mannequins.person(Seeds(1), "00", "standing", None, table=None), Pose2D(2.0, 0.3))
+    low, high = (1.2, -0.5, 0.0), (1.5, 0.35, 1.05)
+    box_m = prism([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2])
+    parts = tuple((Mesh(part.vertices_m, part.faces), of_person(part.material)) for part in figure.body.parts)
+    rest_m = np.concatenate([part.rest_m for part in figure.body.parts])
+    things = (
+        Thing(((box_m, Surface((0.5, 0.5, 0.5))),), np.eye(4), "plate"),
+        Thing(parts, figure.pose.matrix, "people", figure.name, rest_m),
+    )
+    scene = Scene(camera, things, (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
+    main = client.render(*render_request(scene, (PEOPLE,), Quality(64, False, 1, 3))).passes["people"]
+    truth = annotate((figure,), camera, main["ids"], main["coverage"], main["depth"], 3)
+    whole, hidden = silhouette(figure, camera), box_in_sight(camera, low, high)
+    expected, found = whole & ~hidden, truth.instances > 0
+    assert 0.2 < (whole & hidden).sum() / whole.sum() < 0.8
+    edge = cv2.morphologyEx(expected.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    assert (expected != found)[~edge].sum() == 0
+    assert abs(int(expected.sum()) - int(found.sum())) < 0.03 * expected.sum()
+    assert truth.people[0].visible_fraction == pytest.approx(expected.sum() / whole.sum(), abs=0.03)
+    # Where the box hides the person, and where nobody is, the photo shows.
+    assert not main["color"][..., 3][hidden & ~edge].any()
+
+
+def test_shadows_end_at_the_walls_of_a_plate(tiny_renderer, mannequins, tmp_path):
+    shades = {}
+    for walls in (True, False):
+        plates = tmp_path / str(walls)
+        plates.mkdir()
+        Image.fromarray(np.full((120, 120, 3), 170, np.uint8)).save(plates / "room.png")
+        (plates / "plates.toml").write_text(f"""
+            floor_px = [[36, 36], [84, 36], [84, 84], [36, 84]]
+            walls = {str(walls).lower()}
+            camera = {{fov_degrees = 180, height_m = 2.7, equisolid = 0}}
+            """)
+        with tiny_renderer(width_px=120, height_px=120, backgrounds=str(plates), samples=16) as renderer:
+            drawn = sample_scene(renderer._config, mannequins, Seeds(4), renderer._plates[0])
+            passes = (PEOPLE, SHADED, UNSHADED)
+            reply = renderer.client.render(*render_request(drawn, passes, Quality(16, True, 1, 3)))
+        light = reply.passes["unshaded"]["color"][..., :3].max(axis=-1)
+        shades[walls] = light
+        assert light[30, 30] > 0.01, "the floor is lit"
+    # Ten pixels of the half-size image beyond the floor's edge: a wall catches shadows there, or nothing is known.
+    assert shades[True][30, 8] > 0.01
+    assert shades[False][30, 8] == 0
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

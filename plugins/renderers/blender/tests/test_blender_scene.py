@@ -18,13 +18,13 @@ from synthkit_blender.crowd import Stage, populate
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
 from synthkit_blender.plugin import synthkit_components
+from synthkit_blender.polygons import holds
 from synthkit_blender.request import ROOM, Quality, render_request
 from synthkit_blender.room import RoomPlan, furnish
 from synthkit_blender.scene import _panels, sample_scene
 
 LAYOUTS = ("meeting", "office", "seminar")
 STYLES = ("modern", "warm", "institutional")
-PENTAGRAM = [[float(np.cos(0.8 * np.pi * n)), float(np.sin(0.8 * np.pi * n))] for n in range(5)]
 coordinates = st.floats(-3, 3, allow_nan=False)
 outlines = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8, unique=True)
 
@@ -111,20 +111,11 @@ def test_counts_follow_the_settings(mannequins):
     assert max(len(scene.figures) for scene in drawn) == 2
 
 
-def test_obstacles_of_a_plate_stay_clear(mannequins, tmp_path):
-    table = [[-2.0, -0.6], [2.0, -0.6], [2.0, 0.6], [-2.0, 0.6]]
-    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "plates": {"obstacles_m": [table]}})
-    for seed in range(5):
-        for figure in sample_scene(config, mannequins, Seeds(seed)).figures:
-            assert not overlap(hull(figure.world(figure.body.surface_vertices_m)), np.array(table))
-
-
-def test_lamps_hang_over_the_floor_of_a_plate(mannequins, tmp_path):
-    corners = [[1.0, -2.0], [7.0, -2.0], [7.0, 2.0], [1.0, 2.0]]
-    config = structure(BlenderConfig, {"backgrounds": str(tmp_path), "plates": {"floor_polygon_m": corners}})
-    for seed in range(3):
-        for lamp in sample_scene(config, mannequins, Seeds(seed)).lamps:
-            assert inside(lamp.matrix[None, :2, 3], np.array(corners))
+def test_lamps_hang_over_the_floor_of_a_plate():
+    floor = np.array([[-3, -3], [3, -3], [3, 0], [0, 0], [0, 3], [-3, 3.0]])
+    lamps = _panels(RoomPlan(6.0, 6.0, 2.9, (0.0, 0.0), "", ""), 4000.0, 100.0, np.random.default_rng(2), floor)
+    assert lamps
+    assert all(holds(floor, lamp.matrix[:2, 3]) for lamp in lamps)
 
 
 def test_motion_too_small_to_show_is_not_rendered(mannequins):
@@ -209,9 +200,6 @@ def test_poses_turn_counter_clockwise():
         ({"people": {"identities": 8}}, "renderer.people.*at least as many"),
         ({"sensor": {"noise": [0.1, 0.0]}}, "renderer.sensor.noise"),
         ({"room": {"style": "gothic"}}, "renderer.room.style"),
-        ({"plates": {"floor_polygon_m": [[0, 0], [0, 1], [1, 0]]}}, "renderer.plates.floor_polygon_m"),
-        ({"plates": {"floor_polygon_m": PENTAGRAM}}, "renderer.plates.floor_polygon_m"),
-        ({"plates": {"obstacles_m": [[]]}}, "renderer.plates.obstacles_m"),
         ({"layers": ["depht"]}, "renderer.layers"),
         ({"layers": ["alpha", "alpha"]}, "renderer.layers"),
         ({"camera": {"height_m": [1.0, 2.0]}}, "renderer.camera.height_m"),

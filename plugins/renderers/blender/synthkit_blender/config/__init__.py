@@ -54,8 +54,8 @@ class BlenderConfig:
     )
     backgrounds: Path | None = setting(
         None,
-        help="folder of plates: photos of an empty room by the sensor, whose circle touches their shorter sides; "
-        "set camera.fov_degrees, camera.height_m and camera.equisolid to the sensor's",
+        help="folder of plates: photos of an empty room by the sensor, with a plates.toml of what is known about "
+        "its lens, the floor and the furniture",
         decides="content",
     )
     layers: tuple[Layer, ...] = setting(

@@ -74,6 +74,7 @@ def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Grou
         for thing in things:
             thing.hide_render = group in settings["hidden"]
             thing.visible_camera = group not in settings["unseen"]
+            thing.is_holdout = group in settings["holdout"]
     layer = scene.view_layers[0]
     layer.use_pass_z = layer.use_pass_cryptomatte_asset = bool(settings["truth"])
     layer.pass_cryptomatte_depth = 6

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder's plates: photos of an empty room with what was noted about them, checked before any work starts."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import attrs
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from synthkit.dataset.images import MAX_PIXELS
+from synthkit.errors import ConfigError, DatasetError
+from synthkit_blender.plates.circle import find_circle
+from synthkit_blender.plates.notes import FILE, FolderNotes, PhotoNotes, Point
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+CIRCLE_TOLERANCE = 0.01  # of the image circle's diameter
+DEEP_MODES = ("I", "F")  # 16 or 32 bits a pixel: which value is white is not known
+SIDEWAYS = frozenset({5, 6, 7, 8})
+PROBLEMS_TOLD = 5
+SEARCHED_PX = 1024  # the longer side, about, of what the image circle is looked for in
+
+Circle = tuple[float, float, float]
+
+
+@attrs.frozen
+class Framing:
+    """Where a photo lies in an image: image pixels are ``scale`` times the photo's, plus ``left`` and ``top``."""
+
+    scale: float
+    left_px: float
+    top_px: float
+
+    @classmethod
+    def around(cls, circle: Circle, photo_px: tuple[int, int], image_px: tuple[int, int]) -> Framing:
+        """Return the framing in which what the photo shows of its image circle fills the image, centred."""
+        cx, cy, radius = circle
+        low = max(0.0, cx - radius), max(0.0, cy - radius)
+        high = min(float(photo_px[0]), cx + radius), min(float(photo_px[1]), cy + radius)
+        scale = min(image_px[n] / max(high[n] - low[n], 1.0) for n in (0, 1))
+        left, top = (image_px[n] / 2 - scale * (low[n] + high[n]) / 2 for n in (0, 1))
+        return cls(scale, left, top)
+
+    def point(self, point: Point) -> Point:
+        """Return a point of the photo in the image."""
+        return self.scale * point[0] + self.left_px, self.scale * point[1] + self.top_px
+
+    def circle(self, circle: Circle) -> Circle:
+        """Return a circle of the photo in the image."""
+        return *self.point(circle[:2]), self.scale * circle[2]
+
+    def notes(self, notes: PhotoNotes, image_px: tuple[int, int]) -> PhotoNotes:
+        """Return notes in pixels of the photo as notes in pixels of the image."""
+        return notes.moved(self.scale, (self.left_px, self.top_px), image_px)
+
+    def warped(self, pixels: NDArray[np.uint8], image_px: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the photo (h, w, 3) in an image of a size, black where it shows nothing."""
+        shrunk = min(1.0, self.scale)
+        if shrunk < 1:  # averaged over each pixel's area first, then moved by the rest of a pixel
+            size = [max(1, round(side * shrunk)) for side in pixels.shape[1::-1]]
+            by = size[0] / pixels.shape[1], size[1] / pixels.shape[0]
+            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        else:
+            by = (1.0, 1.0)
+        scale = self.scale / by[0], self.scale / by[1]
+        # OpenCV counts from the centre of the first pixel.
+        matrix = np.array([[scale[0], 0, self.left_px + (scale[0] - 1) / 2],
+                           [0, scale[1], self.top_px + (scale[1] - 1) / 2]])  # fmt: skip
+        if np.allclose(matrix, np.round(matrix), atol=1e-6):
+            method = cv2.INTER_NEAREST
+        else:
+            method = cv2.INTER_LINEAR if shrunk < 1 else cv2.INTER_CUBIC
+        moved = cv2.warpAffine(pixels, matrix, image_px, flags=method, borderMode=cv2.BORDER_REPLICATE)
+        inside = cv2.warpAffine(np.full(pixels.shape[:2], 255, np.uint8), matrix, image_px, flags=cv2.INTER_LINEAR)
+        return np.where(inside[..., None] > 127, moved, np.uint8(0))
+
+
+@attrs.frozen
+class Plate:
+    """A photo for images of one size.
+
+    Args:
+        notes: in pixels of the photo. circle_px: its image circle in these.
+    """
+
+    path: Path
+    photo_px: tuple[int, int]
+    circle_px: Circle
+    notes: PhotoNotes
+    image_px: tuple[int, int]
+
+    @property
+    def framing(self) -> Framing:
+        """Where it lies in the image."""
+        return Framing.around(self.circle_px, self.photo_px, self.image_px)
+
+    @property
+    def seen(self) -> PhotoNotes:
+        """What was noted about it, in pixels of the image, the image circle among it."""
+        notes = attrs.evolve(self.notes, camera=attrs.evolve(self.notes.camera, circle_px=self.circle_px))
+        return self.framing.notes(notes, self.image_px)
+
+    def read(self) -> NDArray[np.uint8]:
+        """Return it as (H, W, 3) sRGB in the image.
+
+        Raises:
+            DatasetError: when it can no longer be read.
+        """
+        try:
+            return self.framing.warped(read_photo(self.path), self.image_px)
+        except DAMAGE as error:
+            raise DatasetError(f"background {self.path}: cannot be read: {error}") from None
+
+
+@attrs.frozen
+class Plates:
+    """The plates of a folder in the order of their names, for images of one size."""
+
+    plates: tuple[Plate, ...]
+
+    @classmethod
+    def open(cls, folder: Path, width_px: int, height_px: int) -> Plates:
+        """List a folder's images, and decode each once to know that it can be used; tell what is only guessed.
+
+        Raises:
+            DatasetError: when there is no such folder, no image in it, or a file that is no image, or whose image
+                circle cannot fill that of a (width_px, height_px) image. All that are wrong are named.
+            ConfigError: when something in the folder's notes is wrong.
+        """
+        paths = photo_paths(folder)
+        notes = FolderNotes.read(folder, [path.name for path in paths])
+        opened = [_opened(path, notes, (width_px, height_px)) for path in paths]
+        problems = [one for one in opened if isinstance(one, str)]
+        if problems:
+            more = len(problems) - PROBLEMS_TOLD
+            rest = [f"and {more} more of the {len(paths)} files in {folder}"] if more > 0 else []
+            raise DatasetError("\n".join([*problems[:PROBLEMS_TOLD], *rest]))
+        plates = tuple(one for one in opened if isinstance(one, Plate))
+        _warn_of_guesses(folder, plates)
+        return cls(plates)
+
+    def __getitem__(self, index: int) -> Plate:
+        """Return plate ``index``, modulo their number."""
+        return self.plates[index % len(self.plates)]
+
+
+def photo_paths(folder: Path) -> tuple[Path, ...]:
+    """Return a folder's images by name.
+
+    Raises:
+        DatasetError: when there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"backgrounds {folder}: is not a folder; expected a folder of photos of the empty room")
+    paths = tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES))
+    if not paths:
+        raise DatasetError(f"backgrounds {folder}: holds no image; expected {', '.join(sorted(SUFFIXES))} files")
+    return paths
+
+
+def read_photo(path: Path) -> NDArray[np.uint8]:
+    """Return a photo (h, w, 3), upright; raises one of ``DAMAGE``."""
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def photo_circle(path: Path, photo_px: tuple[int, int]) -> tuple[Circle, bool]:
+    """Return a photo's image circle, and whether it was found; if not, it is taken to touch the shorter sides."""
+    with Image.open(path) as image:
+        image.draft("RGB", (SEARCHED_PX, SEARCHED_PX))  # a JPEG is read smaller, and faster
+        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    shrink = max(pixels.shape[:2]) / (2 * SEARCHED_PX)
+    if shrink > 1:
+        size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    found = find_circle(pixels)
+    if found is None:
+        return (photo_px[0] / 2, photo_px[1] / 2, min(photo_px) / 2), False
+    scale = photo_px[0] / pixels.shape[1]
+    return (found[0] * scale, found[1] * scale, found[2] * scale), True
+
+
+def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int]) -> Plate | str:
+    """Return a plate, or what is wrong with it."""
+    size = _size(path)
+    if isinstance(size, str):
+        return size
+    try:
+        own = notes.of_photo(path.name, size)
+    except ConfigError as error:
+        return f"background {path}: {error}"
+    try:
+        circle = own.camera.circle_px or photo_circle(path, size)[0]
+    except DAMAGE as error:
+        return f"background {path}: is not an image that can be read ({error})"
+    plate = Plate(path, size, circle, own, image_px)
+    return _misfit(plate) or plate
+
+
+def _size(path: Path) -> tuple[int, int] | str:
+    """Return a photo's upright size, or what is wrong with it; all of it is read."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size[::-1] if image.getexif().get(0x0112) in SIDEWAYS else image.size
+            if width * height > MAX_PIXELS:
+                return f"background {path}: has {width}x{height} pixels, more than {MAX_PIXELS} are refused"
+            if image.mode.split(";")[0] in DEEP_MODES:
+                return f"background {path}: has {image.mode} pixels; expected 8 bits a channel: convert it"
+            image.draft("RGB", (1, 1))  # a JPEG is read to its end all the same, and eight times as fast
+            image.load()
+    except DAMAGE as error:
+        reason = f"is not an image that can be read ({error}); replace it or take it out of the folder"
+        return f"background {path}: {reason}"
+    return width, height
+
+
+def _misfit(plate: Plate) -> str | None:
+    """Return why a plate would leave some of the image circle black: where the photo does not show all of it."""
+    framing, (cx, cy, radius) = plate.framing, plate.framing.circle(plate.circle_px)
+    for side, centre, start in ((0, cx, framing.left_px), (1, cy, framing.top_px)):
+        end = start + framing.scale * plate.photo_px[side]
+        low, high = max(0.0, centre - radius), min(float(plate.image_px[side]), centre + radius)
+        if max(start - low, high - end) > 2 * CIRCLE_TOLERANCE * radius:
+            break
+    else:
+        return None
+    x, y, r = plate.circle_px
+    shown = [min(size, c + r) - max(0.0, c - r) for size, c in zip(plate.photo_px, (x, y), strict=True)]
+    scale = min(wanted / has for wanted, has in zip(plate.image_px, shown, strict=True))
+    fitting = [max(16, round(side * scale)) for side in shown]
+    has, image = ("x".join(map(str, size)) for size in (plate.photo_px, plate.image_px))
+    return (
+        f"background {plate.path}: its {has} pixels show {shown[0]:.0f}x{shown[1]:.0f} of its image circle of radius "
+        f"{r:.0f}, which leaves an image of {image} black in places where people may be; "
+        f"set width_px={fitting[0]} and height_px={fitting[1]}, or right the circle in {FILE}"
+    )
+
+
+def _warn_of_guesses(folder: Path, plates: tuple[Plate, ...]) -> None:
+    bare = [plate.path.name for plate in plates if not plate.notes.is_annotated]
+    cameras = {plate.path.name: plate.notes.camera for plate in plates}
+    unknown = [name for name, camera in cameras.items() if camera.height_m is None or camera.fov_degrees is None]
+    lacks = []
+    if bare:
+        lacks.append("the floor and the furniture (people may stand in tables, and nothing hides them)")
+    if unknown:
+        lacks.append("the camera (its lens and height are drawn from the settings)")
+    if lacks:
+        count = len({*bare, *unknown})
+        logging.getLogger("synthkit").warning(
+            "backgrounds %s: %d of %d photos lack notes on %s; write them to %s (docs/rendering.md)",
+            folder, count, len(plates), " and ".join(lacks), folder / FILE,
+        )  # fmt: skip

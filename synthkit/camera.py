@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 _NEWTON_STEPS = 30
 _ARRIVED_RAD = 1e-14  # below 1e-11 px
 _FIT_POINTS = 512
+_FIT_ROUNDS = 60
+MISFIT_PX = 0.1
+"""How far a calibration may be from the camera that stands for it."""
 
 
 def _identity() -> Floats:
@@ -45,13 +48,14 @@ class FisheyeCamera:
     """A radially symmetric lens: the angle from the axis is a polynomial of the radius in pixels.
 
     theta(r) = c1 r + c2 r^2 + c3 r^3 + c4 r^4, increasing from the image centre to ``max_theta_rad``.
-    Equidistant, equisolid and Kannala-Brandt lenses are all of this form to sub-pixel accuracy, and it
-    is the form Blender's Cycles renders exactly.
+    It is the form Blender's Cycles renders exactly. Equidistant lenses are of this form; in an image circle of
+    1000 px and 180 degrees equisolid and stereographic lenses come within 0.12 px of it, and most Kannala-Brandt
+    calibrations within 0.2 px, but some only within a few (see ``quartic``).
 
     Args:
         width_px, height_px: image size.
-        cx_px, cy_px: where the axis meets the image; for a ceiling camera the nadir when it looks
-            straight down.
+        cx_px, cy_px: where the axis meets the image, which may be outside it; for a ceiling camera the nadir
+            when it looks straight down.
         theta_coefficients: (c1, c2, c3, c4), radians per pixel to the power.
         max_theta_rad: half the field of view; beyond it the image is black.
         world_from_camera: (4, 4) rigid transform, metres.
@@ -101,33 +105,43 @@ class FisheyeCamera:
         distortion: Sequence[float],
         max_theta_rad: float,
         *,
+        misfit_px: float = MISFIT_PX,
         world_from_camera: Any = None,
     ) -> FisheyeCamera:
         """Fit a ``cv2.fisheye`` calibration, r = f (theta + k1 theta^3 + ... + k4 theta^9).
 
         Args:
-            matrix: (3, 3) K without skew and with fx equal to fy within 1 % (pixels are square).
+            matrix: (3, 3) K without skew; pixels are taken to be square, with the mean of fx and fy.
             distortion: k1..k4.
             max_theta_rad: the largest angle the calibration covers.
+            misfit_px: how far a point may be projected from where the calibration says.
 
         Raises:
-            ValueError: for other pixels, or when the polynomial misses the calibration by over half a pixel.
+            ValueError: when radii do not grow up to ``max_theta_rad``, or the camera misses the calibration by more
+                than ``misfit_px``.
         """
         k = np.asarray(matrix, dtype=np.float64)
-        fx, fy = k[0, 0], k[1, 1]
-        if abs(fx / fy - 1) > 0.01 or abs(k[0, 1]) > 1e-6 * fx:
-            raise ValueError(f"the fisheye needs square pixels without skew, got fx {fx}, fy {fy}, skew {k[0, 1]}")
+        fx, fy = float(k[0, 0]), float(k[1, 1])
+        if min(fx, fy) <= 0 or abs(k[0, 1]) > 1e-6 * fx:
+            raise ValueError(f"the fisheye needs positive fx and fy and no skew, got {fx}, {fy} and {k[0, 1]}")
         theta = np.linspace(0, max_theta_rad, _FIT_POINTS)
-        radius = (fx + fy) / 2 * _kannala_brandt(theta, distortion)
-        design = np.stack([radius**n for n in (1, 2, 3, 4)], axis=1)
-        scale = np.abs(design).max(axis=0)
-        coefficients = np.linalg.lstsq(design / scale, theta, rcond=None)[0] / scale
+        curve = kannala_brandt(theta, distortion)
+        if (np.diff(curve) <= 0).any():
+            turns = math.degrees(float(theta[int((np.diff(curve) <= 0).argmax())]))
+            raise ValueError(f"the calibration's radius stops growing at {turns:.1f} degrees; lower max_theta_rad")
+        radius = (fx + fy) / 2 * curve
         pose = np.eye(4) if world_from_camera is None else world_from_camera
-        # The fitted curve may end a hair before max_theta_rad is reached at the calibration's radius.
-        camera = cls(width_px, height_px, k[0, 2] + 0.5, k[1, 2] + 0.5, coefficients, max_theta_rad, pose)
-        worst_px = float(np.abs(camera.radius_px(theta) - radius).max())
-        if worst_px > 0.5:
-            raise ValueError(f"a quartic misses this calibration by {worst_px:.2f} px; lower max_theta_rad")
+        coefficients = quartic(radius, theta)
+        try:
+            camera = cls(width_px, height_px, k[0, 2] + 0.5, k[1, 2] + 0.5, coefficients, max_theta_rad, pose)
+        except ValueError as error:
+            raise ValueError(f"no quartic follows this calibration: {error}") from None
+        bent, stretched = float(np.abs(camera.radius_px(theta) - radius).max()), float(abs(fx - fy) / 2 * curve[-1])
+        if bent + stretched > misfit_px:
+            raise ValueError(
+                f"misses this calibration by up to {bent + stretched:.2f} px, more than {misfit_px}: {bent:.2f} px by"
+                f" the quartic, {stretched:.2f} px because fx is not fy; a lower max_theta_rad or a smaller image helps"
+            )
         return camera
 
     @property
@@ -209,20 +223,58 @@ class FisheyeCamera:
         return np.asarray(c1 + radius_px * (2 * c2 + radius_px * (3 * c3 + radius_px * 4 * c4)))
 
 
-def _kannala_brandt(theta: Floats, distortion: Sequence[float]) -> Floats:
+def quartic(radius_px: Floats, theta_rad: Floats) -> tuple[float, ...]:
+    """Return (c1, c2, c3, c4) of the theta(r) that is nowhere far from a lens, in pixels; its last point is exact.
+
+    Lawson's iteration (C. L. Lawson, "Contributions to the theory of linear least maximum approximation", 1961):
+    least squares, each point's weight multiplied by its error again and again, tend to the least maximum.
+
+    Args:
+        radius_px, theta_rad: (N,) radii and angles of the lens, both increasing from 0.
+    """
+    share = radius_px / radius_px[-1]
+    slope = np.gradient(theta_rad, radius_px)  # turns an error of the angle into one in pixels
+    powers = np.stack([share**n - share**4 for n in (1, 2, 3)], axis=1) / slope[:, None]
+    wanted = (theta_rad - theta_rad[-1] * share**4) / slope
+    weights = np.full(len(share), 1 / len(share))
+    best, least = np.zeros(3), math.inf
+    for _ in range(_FIT_ROUNDS):
+        root = np.sqrt(weights)
+        found = np.linalg.lstsq(powers * root[:, None], wanted * root, rcond=None)[0]
+        error = np.abs(powers @ found - wanted)
+        worst = float(error.max())
+        if worst < least:
+            best, least = found, worst
+        if worst < 1e-9:
+            break
+        weights = weights * (error + 1e-3 * worst)
+        weights /= weights.sum()
+    coefficients = (*best, theta_rad[-1] - best.sum())
+    return tuple(float(c) / float(radius_px[-1]) ** n for n, c in enumerate(coefficients, start=1))
+
+
+def kannala_brandt(theta: Floats, distortion: Sequence[float]) -> Floats:
+    """Return r / f for angles (Kannala and Brandt 2006, equation 6, as ``cv2.fisheye`` has it)."""
     square = theta**2
     k1, k2, k3, k4 = distortion
     return np.asarray(theta * (1 + square * (k1 + square * (k2 + square * (k3 + square * k4)))))
 
 
-def looking_down(height_m: float, *, x_m: float = 0.0, y_m: float = 0.0, yaw_degrees: float = 0.0) -> Floats:
-    """Return world_from_camera for a ceiling camera at ``height_m`` looking straight down.
+def looking_down(
+    height_m: float, *, x_m: float = 0.0, y_m: float = 0.0, yaw_degrees: float = 0.0, tilt_degrees: float = 0.0,
+    roll_degrees: float = 0.0,
+) -> Floats:  # fmt: skip
+    """Return world_from_camera for a ceiling camera at ``height_m`` looking straight down, or nearly.
 
     At yaw 0 the image's right is world +x and its top is world +y; a positive yaw turns the camera
-    clockwise as seen from above.
+    clockwise as seen from above. A positive tilt then leans the axis towards what was at the image's top, and a
+    positive roll towards what is at its right.
     """
-    yaw = math.radians(yaw_degrees)
+    yaw, tilt, roll = (math.radians(degrees) for degrees in (yaw_degrees, tilt_degrees, roll_degrees))
     c, s = math.cos(yaw), math.sin(yaw)
     # Columns: the camera's x (image right), y (image down) and z (into the room) in world axes.
     pose = np.array([[c, -s, 0, x_m], [-s, -c, 0, y_m], [0, 0, -1, height_m], [0, 0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]])
+    about_y = np.array([[math.cos(roll), 0, math.sin(roll)], [0, 1, 0], [-math.sin(roll), 0, math.cos(roll)]])
+    pose[:3, :3] = pose[:3, :3] @ about_x @ about_y
     return pose

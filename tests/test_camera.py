@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.camera import FisheyeCamera, looking_down
+from synthkit.camera import FisheyeCamera, looking_down, quartic
 
 POSE = looking_down(2.7, x_m=0.5, y_m=-1.0, yaw_degrees=25)
 
@@ -73,6 +73,17 @@ def test_yaw_turns_the_camera_clockwise_seen_from_above():
     np.testing.assert_allclose(same, ahead, atol=1e-9)
 
 
+def test_tilt_leans_to_the_top_and_roll_to_the_right():
+    pose = looking_down(3.0, tilt_degrees=10)
+    np.testing.assert_allclose(pose[:3, 2], (0, np.sin(np.radians(10)), -np.cos(np.radians(10))), atol=1e-12)
+    np.testing.assert_allclose(pose[:3, 0], (1, 0, 0), atol=1e-12)
+    pose = looking_down(3.0, roll_degrees=10)
+    np.testing.assert_allclose(pose[:3, 2], (np.sin(np.radians(10)), 0, -np.cos(np.radians(10))), atol=1e-12)
+    both = looking_down(3.0, yaw_degrees=40, tilt_degrees=20, roll_degrees=-30)[:3, :3]
+    np.testing.assert_allclose(both @ both.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(both) == pytest.approx(1)
+
+
 def test_behind_the_field_of_view_is_not_valid():
     camera = FisheyeCamera.equidistant(100, 100, 160.0, world_from_camera=looking_down(3.0))
     pixels, valid = camera.project([[0, 0, 5.0], [9.0, 0, 2.9], [1.0, 0, 0]])
@@ -92,7 +103,36 @@ def test_agrees_with_opencv():
     ours, valid = camera.project(points)
     theta = np.arctan2(np.hypot(points[:, 0], points[:, 1]), points[:, 2])
     assert (valid == (theta <= 1.4)).all()
-    np.testing.assert_allclose(ours[valid] - 0.5, theirs[:, 0][valid], atol=0.5)
+    np.testing.assert_allclose(ours[valid] - 0.5, theirs[:, 0][valid], atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("fx", "distortion", "message"),
+    [
+        (310.0, [-0.0047, 0.0396, -0.0371, 0.0062], r"up to \d\.\d\d px, more than 0\.1: \d\.\d\d px by the quartic"),
+        (313.0, [0.0, 0.0, 0.0, 0.0], r"2\.\d\d px because fx is not fy"),
+        (310.0, [-0.3, 0.0, 0.0, 0.0], r"stops growing at 60\.\d degrees"),
+        (-310.0, [0.0, 0.0, 0.0, 0.0], "positive fx"),
+    ],
+)
+def test_calibrations_that_cannot_be_met_are_refused(fx, distortion, message):
+    matrix = np.array([[fx, 0, 319.5], [0, 310.0, 241.0], [0, 0, 1]])
+    with pytest.raises(ValueError, match=message):
+        FisheyeCamera.from_opencv(640, 480, matrix, distortion, max_theta_rad=1.5)
+
+
+@given(st.floats(0.5, 1.9), st.floats(0.2, 0.5))
+@settings(max_examples=30, deadline=None)
+def test_the_quartic_errs_evenly_and_never_more_than_least_squares(half_rad, k):
+    theta = np.linspace(0, half_rad, 400)
+    radius = 500 * np.sin(k * theta) / np.sin(k * half_rad)
+    camera = FisheyeCamera(1000, 1000, 500, 500, quartic(radius, theta), half_rad)
+    powers = np.stack([(radius / 500) ** n for n in (1, 2, 3, 4)], axis=1)
+    squares = np.linalg.lstsq(powers, theta, rcond=None)[0] / 500.0 ** np.arange(1, 5)
+    other = FisheyeCamera(1000, 1000, 500, 500, squares, half_rad * (1 + 1e-9))
+    worst, least_squares = (np.abs(one.radius_px(theta) - radius).max() for one in (camera, other))
+    assert camera.max_radius_px == pytest.approx(500, abs=1e-6)
+    assert worst <= least_squares + 1e-6
 
 
 def test_to_opencv_and_back():

@@ -15,13 +15,14 @@ from synthkit.seeds import Seeds
 from synthkit_blender.config import PeopleConfig
 from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids, meeting_chair, office_chair, rectangle
 from synthkit_blender.people.types import PersonRanges, PosedPerson
-from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, hull, overlap
+from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
 from synthkit_blender.plates.space import SeatPlace, Solid
 from synthkit_blender.room import Seat
 from synthkit_blender.surfaces import Decor
 
 PERSON_GAP_M = 0.04
 SEAT_TRIES = 6
+SEAT_DEPTH_M = 0.5
 FREE_SEAT_SHARE = 0.15
 SEAT_LIFT_M = 0.07  # how much higher or lower than a body's own a seat may be: its feet hang or are drawn in by that
 SEAT_BACK_M = (0.0, 0.05, 0.1)  # tried one after the other
@@ -84,7 +85,7 @@ class Stage:
 
     Args:
         floor: what of it is free. seats: at tables, for chairs to stand at.
-        reach_m: how far from the camera's foot people are seen. empty_chairs: whether the seats left get a chair.
+        sees: whether the camera sees people well at a place. empty_chairs: whether the seats left get a chair.
         places: seats that are there already. solids: what sitters on them may not reach into.
         furniture_m: outlines of the solids among what of the floor is taken, (N, 2) each.
     """
@@ -93,7 +94,7 @@ class Stage:
     seats: tuple[Seat, ...]
     decor: Decor
     office_chairs: bool
-    reach_m: float
+    sees: Sight
     empty_chairs: bool
     places: tuple[SeatPlace, ...] = ()
     solids: tuple[Solid, ...] = ()
@@ -137,6 +138,12 @@ def fitted(body: PosedPerson, arms: bool) -> ChairFit:
     back_y = float((above[:, 1] - (above[:, 2] - seat_m - 0.15) * math.tan(lean)).max()) + 0.008
     fit = ChairFit(seat_m - 0.006, back_y, lean, arms)
     return fit if not arms or _free(points, arm_solids(fit)) else attrs.evolve(fit, arms=False)
+
+
+def _outwards(x_m: float, y_m: float) -> tuple[float, float]:
+    """Return the place behind a seat, away from the point below the camera, where its sitter's head may be."""
+    factor = 1 + SEAT_DEPTH_M / max(math.hypot(x_m, y_m), 1e-6)
+    return x_m * factor, y_m * factor
 
 
 def _rearmost(points_m: NDArray[Any], z_m: float) -> float:
@@ -194,7 +201,7 @@ class _Director:
             self._sit_down(seeds)
             return
         rng = seeds.stream("place")
-        seen = [s for s in self._seats_left if math.hypot(s.edge.x_m, s.edge.y_m) < self._stage.reach_m - 0.5]
+        seen = [s for s in self._seats_left if self._stage.sees(*_outwards(s.edge.x_m, s.edge.y_m))]
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
         body, identity = self._person(seeds, "sitting", table=None if at_table else False)
         if at_table:
@@ -211,7 +218,7 @@ class _Director:
         posture = "walking" if rng.random() < self._config.walking_share else "standing"
         body, identity = self._person(seeds, posture, table=None)
         outline = hull(body.surface_vertices_m)
-        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, reach_m=self._stage.reach_m)
+        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, seen=self._stage.sees)
         if pose is not None:
             self._stage.floor.take(pose.outline(outline))
             self._add(body, identity, pose, None, seeds)
@@ -290,7 +297,7 @@ class _Director:
     def _sit_free(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
         chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
         outline = hull(np.concatenate([body.surface_vertices_m[:, :2], chair.outline_m.astype(np.float32)]))
-        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, reach_m=self._stage.reach_m)
+        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, seen=self._stage.sees)
         if pose is not None:
             self._stage.floor.take(pose.outline(outline))
             self._add(body, identity, pose, Placed(chair, pose, group="chairs"), seeds)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -15,6 +16,7 @@ from synthkit_blender.furniture import Piece
 from synthkit_blender.geometry import Matrix, turned_z
 
 Floats = NDArray[np.float64]
+Sight = Callable[[float, float], bool]  # of a place (x, y) in metres
 
 
 @attrs.frozen
@@ -104,6 +106,11 @@ def inside(outline: Floats, area: Floats, margin_m: float = 0.0) -> bool:
     return bool((depth >= margin_m).all())
 
 
+def anywhere(_: float, __: float) -> bool:
+    """Tell of every place that it will do."""
+    return True
+
+
 @attrs.frozen(eq=False)
 class _Taken:
     """An outline on the floor and the box around it."""
@@ -151,13 +158,13 @@ class Floor:
         self._taken = [other for other in self._taken if other.outline_m is not outline_m]
 
     def find(self, outline_m: Floats, rng: np.random.Generator, *, gap_m: float = 0.05, tries: int = 60,
-             reach_m: float = math.inf, yaws: tuple[float, ...] | None = None) -> Pose2D | None:  # fmt: skip
-        """Return a random free pose for a local outline, within ``reach_m`` of the origin, or None."""
+             seen: Sight = anywhere, yaws: tuple[float, ...] | None = None) -> Pose2D | None:  # fmt: skip
+        """Return a random free pose for a local outline, where ``seen`` has it, or None."""
         low, high = self.area_m.min(axis=0), self.area_m.max(axis=0)
         for _ in range(tries):
             x, y = (float(v) for v in rng.uniform(low, high))
             yaw = float(rng.uniform(-math.pi, math.pi)) if yaws is None else yaws[int(rng.integers(len(yaws)))]
             pose = Pose2D(x, y, yaw)
-            if math.hypot(x, y) <= reach_m and self.fits(pose.outline(outline_m), gap_m):
+            if seen(x, y) and self.fits(pose.outline(outline_m), gap_m):
                 return pose
         return None

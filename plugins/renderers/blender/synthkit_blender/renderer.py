@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import DatasetError
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Runtime, sample_key
 from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
@@ -24,6 +24,7 @@ from synthkit_blender.client import Reply, WorkerClient
 from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
+from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.plates import Plate, Plates
 from synthkit_blender.process import FrameFailed
@@ -58,13 +59,16 @@ class BlenderRenderer:
         self.timings: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        """Check the plates and load the bodies; the worker starts with the first frame.
+        """Check lens and plates, and load the bodies; the worker starts with the first frame.
 
         Raises:
-            DatasetError: for plates that cannot be read. PeopleDataError: when the body data is missing.
+            ConfigError: for a lens that cannot be rendered. DatasetError: for plates that cannot be read.
+            PeopleDataError: when the body data is missing.
         """
         if self._config.backgrounds is not None:
             self._plates = self._checked(self._config.backgrounds)
+        else:
+            check_lens(self._config.camera, self._config.width_px, self._config.height_px)
         if self._people is None:
             library = BodyLibrary(self._runtime.cache_dir / "blender-people")
             self._people = Casting(library, self._config.people, self._runtime.seeds)
@@ -112,14 +116,14 @@ class BlenderRenderer:
 
     def _checked(self, folder: Path) -> Plates:
         """Return the plates of a folder; what was noted is looked at through both ends of what cameras may be."""
-        plates = Plates.open(folder, self._config.width_px, self._config.height_px)
+        plates = Plates.open(folder, self._config.width_px, self._config.height_px, self._config.camera)
         problems: dict[str, None] = {}
         for end in (0, 1):
             config = attrs.evolve(self._config, camera=_end_of_ranges(self._config.camera, end))
             for plate in plates.plates:
                 try:
                     plate_space(config, plate, plate_camera(config, plate, Seeds(0)))
-                except DatasetError as error:
+                except (ConfigError, DatasetError) as error:
                     problems |= dict.fromkeys(str(error).splitlines())
         if problems:
             raise DatasetError("\n".join(problems))
@@ -185,6 +189,7 @@ class BlenderRenderer:
 def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
     """Return a camera's settings with each (low, high) drawn at one end."""
     values = {field.name: getattr(config, field.name) for field in attrs.fields(CameraConfig)}
+    del values["lens_polynomial"]
     ends: dict[str, Any] = {name: (v[end], v[end]) for name, v in values.items() if isinstance(v, tuple)}
     return attrs.evolve(config, **ends)
 

@@ -122,6 +122,7 @@ def _camera(camera: FisheyeCamera) -> dict[str, Any]:
     return {
         "width_px": camera.width_px,
         "height_px": camera.height_px,
+        "center_px": [camera.cx_px, camera.cy_px],
         "theta_coefficients": list(camera.theta_coefficients),
         "rendered_theta_rad": _rendered_theta_rad(camera),
         "region_px": list(_region_px(camera)),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 import numpy as np
@@ -14,17 +15,18 @@ from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
 from synthkit_blender.geometry import Matrix, Mesh, turned_x
-from synthkit_blender.optics import ceiling_camera
+from synthkit_blender.optics import draw_camera, well_seen
 from synthkit_blender.people.types import FloatArray
-from synthkit_blender.placement import Floats, Placed
+from synthkit_blender.placement import Floats, Placed, Sight
 from synthkit_blender.plates import Plate
 from synthkit_blender.plates.space import Space, space_of
 from synthkit_blender.polygons import holds
 from synthkit_blender.room import Room, RoomPlan, furnish, plate_decor
 from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
 
-MAX_HEAD_THETA_RAD = math.radians(80)
+KNOWN_OF_PLATES = ("height_m", "fov_degrees", "equisolid", "tilt_degrees", "roll_degrees")
 HEAD_M = 1.7
+REACH_M = 4.5  # people farther from below the camera are too small
 WATTS_PER_M2 = 12.0
 PANEL_CLEARANCE_M = 0.9
 DAYLIGHT: Rgb = (0.9, 0.96, 1.0)
@@ -83,27 +85,21 @@ def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds, plat
     if plate is not None:
         camera = plate_camera(config, plate, seeds)
         return _plate_scene(config, source, seeds, camera, shutter_s, plate_space(config, plate, camera))
-    return _room_scene(config, source, seeds, _camera(config, seeds.stream("camera")), shutter_s)
-
-
-def _camera(config: BlenderConfig, rng: np.random.Generator) -> FisheyeCamera:
-    place = config.camera
-    height, yaw, equisolid = (_uniform(rng, limits) for limits in (place.height_m, place.yaw_degrees, place.equisolid))
-    return ceiling_camera(config.width_px, config.height_px, place.fov_degrees, equisolid, height, yaw)
+    camera = draw_camera(config.camera, config.width_px, config.height_px, seeds.stream("camera"))
+    return _room_scene(config, source, seeds, camera, shutter_s)
 
 
 def plate_camera(config: BlenderConfig, plate: Plate, seeds: Seeds) -> FisheyeCamera:
     """Return the camera that took a plate, over axes x right and y up in it; what is not known of it is drawn."""
-    rng, place, known = seeds.stream("camera"), config.camera, plate.seen.camera
-    height, _, equisolid = (_uniform(rng, limits) for limits in (place.height_m, place.yaw_degrees, place.equisolid))
-    return ceiling_camera(
-        *plate.image_px,
-        place.fov_degrees if known.fov_degrees is None else known.fov_degrees,
-        equisolid if known.equisolid is None else known.equisolid,
-        height if known.height_m is None else known.height_m,
-        0.0,
-        known.circle_px,
-    )
+    known = plate.seen.camera
+    ranges: dict[str, Any] = {
+        name: (value, value) for name in KNOWN_OF_PLATES if (value := getattr(known, name)) is not None
+    }
+    place = attrs.evolve(config.camera, yaw_degrees=(0.0, 0.0), **ranges)
+    if known.equisolid is not None:
+        place = attrs.evolve(place, lens="mixed", lens_polynomial=())
+    rng, (width, height) = seeds.stream("camera"), plate.image_px
+    return draw_camera(place, width, height, rng, circle_px=known.circle_px, calibration=plate.seen_lens)
 
 
 def plate_space(config: BlenderConfig, plate: Plate, camera: FisheyeCamera) -> Space:
@@ -124,7 +120,7 @@ def _room_scene(
     height_m = float(camera.world_from_camera[2, 3])
     plan = _plan(config, seeds.stream("room"), height_m)
     room = furnish(plan, seeds.child("room"))
-    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, _reach_m(camera), empty_chairs=True)
+    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, _sight(camera), empty_chairs=True)
     crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
     rng = seeds.stream("light")
     kelvin, window, ambient = (
@@ -159,7 +155,7 @@ def _plate_scene(
     office = bool(seeds.stream("chairs").random() < 0.4)
     floor, furniture_m = space.free_floor()
     stage = Stage(
-        floor, (), decor, office, _reach_m(camera), empty_chairs=False, places=space.seats, solids=space.solids,
+        floor, (), decor, office, _sight(camera), empty_chairs=False, places=space.seats, solids=space.solids,
         furniture_m=furniture_m,
     )  # fmt: skip
     crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
@@ -176,11 +172,13 @@ def _plate_scene(
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
 
 
-def _reach_m(camera: FisheyeCamera) -> float:
-    """Return how far from the point below the camera a standing person's head is still well in view."""
-    below = float(camera.world_from_camera[2, 3]) - HEAD_M
-    theta = min(MAX_HEAD_THETA_RAD, camera.max_theta_rad * 0.92)
-    return min(below * math.tan(theta), 4.5)
+def _sight(camera: FisheyeCamera) -> Sight:
+    """Return the function that tells of a place (x, y) whether a standing person's head is well in view there."""
+
+    def sees(x_m: float, y_m: float) -> bool:
+        return math.hypot(x_m, y_m) <= REACH_M and well_seen(camera, (x_m, y_m, HEAD_M))
+
+    return sees
 
 
 def _placed_things(placed: tuple[Placed, ...]) -> list[Thing]:

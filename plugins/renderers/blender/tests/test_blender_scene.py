@@ -46,6 +46,10 @@ def test_overlap_agrees_with_points_in_both_outlines(first, second):
     assert overlap(a, a)
 
 
+def near(x_m: float, y_m: float) -> bool:
+    return bool(np.hypot(x_m, y_m) < 4)
+
+
 def plan(seed: int, layout: str) -> RoomPlan:
     return RoomPlan(7.0, 5.5, 2.9, (0.4, -0.3), STYLES[seed % 3], layout)
 
@@ -56,7 +60,7 @@ def test_nobody_and_nothing_overlaps(mannequins, seed, layout):
     seeds = Seeds(seed)
     room = furnish(plan(seed, layout), seeds)
     furniture = [thing for thing in room.placed if len(thing.piece.solids_m) and thing.group == "furniture"]
-    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, 4.0, empty_chairs=True)
+    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, near, empty_chairs=True)
     people = structure(BlenderConfig, {"people": {"sitting": [3, 5], "standing": [2, 4]}}).people
     crowd = populate(stage, people, mannequins, seeds, 0.02)
     bodies = [figure.world(figure.body.surface_vertices_m) for figure in crowd.figures]
@@ -79,7 +83,7 @@ def test_nobody_and_nothing_overlaps(mannequins, seed, layout):
 def test_a_crowd_too_large_for_the_floor_is_smaller(mannequins):
     floor = Floor(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1.0]]))
     room = furnish(plan(1, "meeting"), Seeds(1))
-    stage = Stage(floor, (), room.decor, True, 4.0, empty_chairs=False)
+    stage = Stage(floor, (), room.decor, True, near, empty_chairs=False)
     config = structure(BlenderConfig, {"people": {"sitting": [20, 20], "standing": [20, 20]}}).people
     crowd = populate(stage, config, mannequins, Seeds(3), 0.0)
     assert 1 <= len(crowd.figures) < 40

@@ -17,6 +17,7 @@ import attrs
 from synthkit import config
 from synthkit.config import between, setting
 from synthkit.errors import ConfigError
+from synthkit_blender.config.camera import FOVS_DEGREES, HEIGHTS_M, LEANS_DEGREES
 from synthkit_blender.polygons import crossing
 
 FILE = "plates.toml"
@@ -60,14 +61,23 @@ class PhotoCamera:
         validator=attrs.validators.optional(_circle),
     )  # fmt: skip
     fov_degrees: float | None = setting(
-        None, help="field of view across the image circle", validator=attrs.validators.optional(between(30, 220))
+        None, help="field of view across the image circle", validator=attrs.validators.optional(between(*FOVS_DEGREES))
     )
     equisolid: float | None = setting(
-        None, help="0 equidistant lens, 1 equisolid", validator=attrs.validators.optional(between(0, 1))
-    )
+        None, help="1 equisolid lens, 0 equidistant, -1 stereographic, or between",
+        validator=attrs.validators.optional(between(-1, 1)),
+    )  # fmt: skip
     height_m: float | None = setting(
-        None, help="height over the floor", validator=attrs.validators.optional(between(1.5, 15))
+        None, help="height over the floor", validator=attrs.validators.optional(between(*HEIGHTS_M))
     )
+    tilt_degrees: float | None = setting(
+        None, help="how far its axis leans from straight down to the photo's top",
+        validator=attrs.validators.optional(between(*LEANS_DEGREES)),
+    )  # fmt: skip
+    roll_degrees: float | None = setting(
+        None, help="how far its axis leans from straight down to the photo's right",
+        validator=attrs.validators.optional(between(*LEANS_DEGREES)),
+    )  # fmt: skip
 
 
 @attrs.frozen

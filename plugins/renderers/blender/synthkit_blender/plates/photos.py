@@ -14,6 +14,8 @@ from PIL import Image, ImageOps
 
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import ConfigError, DatasetError
+from synthkit_blender.calibration import Calibration
+from synthkit_blender.config import CameraConfig
 from synthkit_blender.plates.circle import find_circle
 from synthkit_blender.plates.notes import FILE, FolderNotes, PhotoNotes, Point
 
@@ -85,7 +87,7 @@ class Plate:
     """A photo for images of one size.
 
     Args:
-        notes: in pixels of the photo. circle_px: its image circle in these.
+        notes: in pixels of the photo. circle_px: its image circle in these. lens: its calibration in these.
     """
 
     path: Path
@@ -93,6 +95,7 @@ class Plate:
     circle_px: Circle
     notes: PhotoNotes
     image_px: tuple[int, int]
+    lens: Calibration | None = None
 
     @property
     def framing(self) -> Framing:
@@ -104,6 +107,12 @@ class Plate:
         """What was noted about it, in pixels of the image, the image circle among it."""
         notes = attrs.evolve(self.notes, camera=attrs.evolve(self.notes.camera, circle_px=self.circle_px))
         return self.framing.notes(notes, self.image_px)
+
+    @property
+    def seen_lens(self) -> Calibration | None:
+        """Its calibration in pixels of the image."""
+        framing = self.framing
+        return self.lens and self.lens.moved(framing.scale, (framing.left_px, framing.top_px), self.image_px)
 
     def read(self) -> NDArray[np.uint8]:
         """Return it as (H, W, 3) sRGB in the image.
@@ -124,24 +133,28 @@ class Plates:
     plates: tuple[Plate, ...]
 
     @classmethod
-    def open(cls, folder: Path, width_px: int, height_px: int) -> Plates:
+    def open(cls, folder: Path, width_px: int, height_px: int, camera: CameraConfig | None = None) -> Plates:
         """List a folder's images, and decode each once to know that it can be used; tell what is only guessed.
+
+        Args:
+            camera: the settings of the camera, whose calibration tells the image circles where there is one.
 
         Raises:
             DatasetError: when there is no such folder, no image in it, or a file that is no image, or whose image
                 circle cannot fill that of a (width_px, height_px) image. All that are wrong are named.
-            ConfigError: when something in the folder's notes is wrong.
+            ConfigError: when something in the folder's notes is wrong, or the calibration cannot be read.
         """
         paths = photo_paths(folder)
         notes = FolderNotes.read(folder, [path.name for path in paths])
-        opened = [_opened(path, notes, (width_px, height_px)) for path in paths]
+        known = camera or CameraConfig()
+        opened = [_opened(path, notes, (width_px, height_px), known) for path in paths]
         problems = [one for one in opened if isinstance(one, str)]
         if problems:
             more = len(problems) - PROBLEMS_TOLD
             rest = [f"and {more} more of the {len(paths)} files in {folder}"] if more > 0 else []
             raise DatasetError("\n".join([*problems[:PROBLEMS_TOLD], *rest]))
         plates = tuple(one for one in opened if isinstance(one, Plate))
-        _warn_of_guesses(folder, plates)
+        _warn_of_guesses(folder, plates, known)
         return cls(plates)
 
     def __getitem__(self, index: int) -> Plate:
@@ -185,7 +198,7 @@ def photo_circle(path: Path, photo_px: tuple[int, int]) -> tuple[Circle, bool]:
     return (found[0] * scale, found[1] * scale, found[2] * scale), True
 
 
-def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int]) -> Plate | str:
+def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: CameraConfig) -> Plate | str:
     """Return a plate, or what is wrong with it."""
     size = _size(path)
     if isinstance(size, str):
@@ -194,11 +207,18 @@ def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int]) -> Plate 
         own = notes.of_photo(path.name, size)
     except ConfigError as error:
         return f"background {path}: {error}"
+    lens = None
     try:
-        circle = own.camera.circle_px or photo_circle(path, size)[0]
+        if camera.calibration is None:
+            circle = own.camera.circle_px or photo_circle(path, size)[0]
+        else:
+            lens = Calibration.read(camera.calibration).of_size(size)
+            circle = lens.circle(own.camera.fov_degrees or (camera.fov_degrees and camera.fov_degrees[1]))
+    except ConfigError as error:
+        return f"background {path}: {error}"
     except DAMAGE as error:
         return f"background {path}: is not an image that can be read ({error})"
-    plate = Plate(path, size, circle, own, image_px)
+    plate = Plate(path, size, circle, own, image_px, lens)
     return _misfit(plate) or plate
 
 
@@ -241,10 +261,15 @@ def _misfit(plate: Plate) -> str | None:
     )
 
 
-def _warn_of_guesses(folder: Path, plates: tuple[Plate, ...]) -> None:
+def _warn_of_guesses(folder: Path, plates: tuple[Plate, ...], settings: CameraConfig) -> None:
     bare = [plate.path.name for plate in plates if not plate.notes.is_annotated]
     cameras = {plate.path.name: plate.notes.camera for plate in plates}
-    unknown = [name for name, camera in cameras.items() if camera.height_m is None or camera.fov_degrees is None]
+    lens, height = settings.calibration is not None, settings.height_m[0] == settings.height_m[1]
+    unknown = [
+        name
+        for name, camera in cameras.items()
+        if (camera.height_m is None and not height) or (camera.fov_degrees is None and not lens)
+    ]
     lacks = []
     if bare:
         lacks.append("the floor and the furniture (people may stand in tables, and nothing hides them)")

@@ -129,6 +129,9 @@ def _camera(scene: Any, spec: dict[str, Any]) -> None:
     data.fisheye_fov = 2 * spec["rendered_theta_rad"]
     data.sensor_fit = "AUTO"
     data.sensor_width = PIXEL_MM * max(spec["width_px"], spec["height_px"])
+    # The axis in the middle of the image, moved by these shares of its width and height.
+    data.shift_x = 0.5 - spec["center_px"][0] / spec["width_px"]
+    data.shift_y = spec["center_px"][1] / spec["height_px"] - 0.5
     data.fisheye_polynomial_k0 = 0.0
     for power, coefficient in enumerate(spec["theta_coefficients"], start=1):
         setattr(data, f"fisheye_polynomial_k{power}", -coefficient / PIXEL_MM**power)

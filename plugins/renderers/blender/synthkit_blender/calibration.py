@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration files of ``cv2.fisheye``, as OpenCV's storage and others write them: YAML, XML or JSON.
+
+None of them can make anything run: YAML is read by its safe loader without anchors, XML without entities.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import defusedxml
+import numpy as np
+import yaml
+from defusedxml import ElementTree
+from numpy.typing import NDArray
+
+from synthkit.camera import FisheyeCamera, kannala_brandt
+from synthkit.errors import ConfigError
+
+Floats = NDArray[np.float64]
+MAX_BYTES = 1 << 20
+SHAPE_TOLERANCE = 0.005  # by how much an image's sides may differ from the calibrated ones', scaled
+MATRIX = ("cameramatrix", "k", "intrinsicmatrix", "mtx")
+DISTORTION = ("distortioncoefficients", "d", "distcoeffs", "distortion", "dist")
+WIDTH, HEIGHT, SIZE = ("imagewidth", "width"), ("imageheight", "height"), ("imagesize", "size", "dim")
+OTHER_MODELS = ("plumb_bob", "rational_polynomial", "radtan", "pinhole")
+USUAL_HALF_FOV_RAD = math.pi / 2
+WIDEST_RAD = math.radians(110)
+
+
+@attrs.frozen(eq=False)
+class Calibration:
+    """A lens as ``cv2.fisheye.calibrate`` found it, of images of one size.
+
+    Args:
+        matrix: (3, 3) K in pixels, counted as OpenCV does. distortion: k1..k4.
+    """
+
+    path: Path
+    width_px: float
+    height_px: float
+    matrix: Floats
+    distortion: tuple[float, float, float, float]
+
+    @classmethod
+    def read(cls, path: Path) -> Calibration:
+        """Read a file.
+
+        Raises:
+            ConfigError: saying what is wrong with it.
+        """
+        try:
+            table = {_plain_name(str(key)): value for key, value in _table(path).items()}
+            model = str(table.get("distortionmodel", "fisheye")).lower()
+            if model in OTHER_MODELS:
+                raise ValueError(f"its distortion model is {model!r}; expected one by cv2.fisheye.calibrate")
+            matrix = _numbers(_found(table, MATRIX, "camera_matrix"), "the camera matrix", 9).reshape(3, 3)
+            distortion = _numbers(_found(table, DISTORTION, "distortion_coefficients"), "the distortion", 4)
+            return cls(path, *_size(table), matrix, tuple(distortion.tolist()))
+        except OSError as error:
+            raise ConfigError([f"camera.calibration: {path}: cannot be read: {error.strerror}"]) from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigError([f"camera.calibration: {path}: {error}"]) from None
+
+    def fitted(self, width_px: int, height_px: int) -> Calibration:
+        """Return the calibration of its images scaled to fit into a size and centred in it."""
+        scale = min(width_px / self.width_px, height_px / self.height_px)
+        margin = (width_px - self.width_px * scale) / 2, (height_px - self.height_px * scale) / 2
+        return self.moved(scale, margin, (width_px, height_px))
+
+    def of_size(self, size_px: tuple[int, int]) -> Calibration:
+        """Return the calibration of the same images in another size.
+
+        Raises:
+            ConfigError: for another shape.
+        """
+        scale = math.sqrt(size_px[0] * size_px[1] / (self.width_px * self.height_px))
+        own = self.width_px, self.height_px
+        if any(abs(a * scale - b) > max(1.0, SHAPE_TOLERANCE * b) for a, b in zip(own, size_px, strict=True)):
+            was, now = (f"{width:g}x{height:g}" for width, height in (own, size_px))
+            text = f"is of images of {was}, and this one is {now}: another shape"
+            raise ConfigError([f"camera.calibration: {self.path}: {text}"])
+        return self.moved(scale, (0.0, 0.0), size_px)
+
+    def moved(self, scale: float, shift_px: tuple[float, float], size_px: tuple[int, int]) -> Calibration:
+        """Return the calibration in other pixels: ``scale`` times these plus a shift, of images of a size."""
+        matrix = self.matrix * scale
+        # OpenCV counts from the centre of the first pixel, scaling goes from its corner.
+        matrix[:2, 2] = (self.matrix[:2, 2] + 0.5) * scale - 0.5 + shift_px
+        matrix[2, 2] = 1.0
+        return Calibration(self.path, *size_px, matrix, self.distortion)
+
+    def circle(self, fov_degrees: float | None) -> tuple[float, float, float]:
+        """Return the centre and the radius of the image circle in pixels, from the image's corner."""
+        theta = self.usual_half_rad() if fov_degrees is None else math.radians(fov_degrees) / 2
+        curve = kannala_brandt(np.array([theta]), self.distortion)
+        (fx, _, cx), (_, fy, cy) = self.matrix[0].tolist(), self.matrix[1].tolist()
+        return cx + 0.5, cy + 0.5, (fx + fy) / 2 * float(curve[0])
+
+    def camera(self, half_rad: float | None, misfit_px: float, world_from_camera: Floats) -> FisheyeCamera:
+        """Return the camera that is this lens up to ``misfit_px``.
+
+        Args:
+            half_rad: half the field of view; None for ``usual_half_rad``.
+
+        Raises:
+            ConfigError: when no rendered lens comes so near.
+        """
+        size = int(self.width_px), int(self.height_px)
+        theta = half_rad or self.usual_half_rad()
+        try:
+            return FisheyeCamera.from_opencv(
+                *size, self.matrix, self.distortion, theta, misfit_px=misfit_px, world_from_camera=world_from_camera
+            )
+        except ValueError as error:
+            text = str(error).replace("max_theta_rad", "camera.fov_degrees")
+            hint = "" if "misses" not in text else ", and so does a larger camera.misfit_px"
+            raise ConfigError([f"camera.calibration: {self.path}: {text}{hint}"]) from None
+
+    def usual_half_rad(self) -> float:
+        """Return 90 degrees, or the angle at the image's farthest corner, or where radii all but stop to grow."""
+        theta = np.linspace(0, WIDEST_RAD, 1101)
+        curve = kannala_brandt(theta, self.distortion)
+        grows = np.append(np.diff(curve) > 0, True)
+        limit = len(theta) - 1 if grows.all() else int(grows.argmin()) * 19 // 20
+        (fx, _, cx), (_, fy, cy) = self.matrix[0].tolist(), self.matrix[1].tolist()
+        corner = math.hypot(max(cx + 0.5, self.width_px - cx - 0.5) / fx, max(cy + 0.5, self.height_px - cy - 0.5) / fy)
+        return float(min(USUAL_HALF_FOV_RAD, theta[limit], np.interp(corner, curve[: limit + 1], theta[: limit + 1])))
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which takes OpenCV's matrices as the tables they are."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse what could grow without bound."""
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("has YAML aliases, which no calibration needs")
+        return super().compose_node(parent, index)
+
+
+def _matrix_table(loader: yaml.SafeLoader, node: yaml.Node) -> dict[Any, Any]:
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError("has an opencv-matrix that is no table")
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix_table)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    kinds: dict[str, Callable[[str], Any]] = {
+        ".yml": _from_yaml,
+        ".yaml": _from_yaml,
+        ".xml": _from_xml,
+        ".json": json.loads,
+    }
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"is of no known kind; expected {', '.join(kinds)}")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"has more than {MAX_BYTES} bytes; a calibration has a few hundred")
+    table = kind(data.decode())
+    if not isinstance(table, dict):
+        raise ValueError("holds no table of names and values")
+    return table
+
+
+def _from_yaml(text: str) -> Any:
+    # OpenCV's first line, %YAML:1.0, is no directive of YAML.
+    text = re.sub(r"\A%YAML:1\.\d\s*\n(---)?", "", text)
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _from_xml(text: str) -> Any:
+    try:
+        root = ElementTree.fromstring(text, forbid_dtd=True)
+    except (ElementTree.ParseError, defusedxml.DefusedXmlException) as error:
+        raise ValueError(f"is not XML: {error}") from None
+    return {child.tag: _from_element(child) for child in root}
+
+
+def _from_element(element: Any) -> Any:
+    if len(element):
+        return {child.tag: child.text for child in element}
+    return element.text
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _found(table: dict[str, Any], names: tuple[str, ...], meant: str) -> Any:
+    for name in names:
+        if name in table:
+            return table[name]
+    raise ValueError(f"has no {meant}; it holds {', '.join(sorted(table)) or 'nothing'}")
+
+
+def _size(table: dict[str, Any]) -> tuple[float, float]:
+    pair = next((table[name] for name in SIZE if name in table), None)
+    if pair is None:
+        pair = [_found(table, WIDTH, "image_width"), _found(table, HEIGHT, "image_height")]
+    width, height = _numbers(pair, "the image size", 2).tolist()
+    if min(width, height) < 1:
+        raise ValueError(f"the image size must be positive, got {width:g}x{height:g}")
+    return width, height
+
+
+def _numbers(value: Any, what: str, count: int) -> Floats:
+    """Return numbers from nested lists, a text with blanks between them, or a matrix of OpenCV's."""
+    if isinstance(value, dict):
+        value = value.get("data")
+    if isinstance(value, str):
+        value = value.split()
+    try:
+        numbers = np.array(value, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be {count} numbers, got {str(value)[:80]}") from None
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        hint = "; cv2.calibrateCamera's five are of another model" if what == "the distortion" else ""
+        raise ValueError(f"{what} must be {count} finite numbers, got {len(numbers)}{hint}")
+    return numbers

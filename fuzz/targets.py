@@ -21,7 +21,8 @@ import numpy as np
 
 from synthkit.dataset import CodecConfig, Dataset, codec, description, images, records, tar
 from synthkit.dataset.index import DIGEST_BYTES, Index
-from synthkit.dataset.records import Manifest, ShardRecord, ShardTable
+from synthkit.dataset.records import Manifest, ShardRecord
+from synthkit.dataset.shard_table import ShardTable
 from synthkit.dataset.spool import SceneSpool
 from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError

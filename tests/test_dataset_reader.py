@@ -11,18 +11,21 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import attrs
 import numpy as np
 import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.dataset import Dataset, DatasetWriter, formats, keytable, reader, records, tar, verify
+from synthkit.dataset import Dataset, DatasetWriter, formats, reader, records, tar, twins, verify
 from synthkit.dataset.index import Entry, Index
 from synthkit.dataset.keytable import KeyTable
 from synthkit.dataset.opening import Shard
+from synthkit.dataset.shard_table import ShardTable
 from synthkit.dataset.stores import LocalStore
 from synthkit.errors import DatasetError
 from synthkit.interfaces import sample_key
@@ -177,7 +180,7 @@ def test_what_is_no_data_set_is_one_line(copy, harm, message):
         (lambda d: (d / records.tar_name(0)).unlink(), "000000.tar: cannot be read"),
         (lambda d: (d / records.tar_name(0)).write_bytes(b"short"), "its record says"),
         (lambda d: (d / records.index_name(0)).write_bytes(b"bad"), "is damaged"),
-        (lambda d: shutil.copy((d / records.index_name(2)), (d / records.index_name(0))), "lists 2 samples"),
+        (lambda d: shutil.copy((d / records.index_name(2)), (d / records.index_name(0))), "not those of its record"),
     ],
 )
 def test_damage_to_a_shard_is_met_when_it_is_read(copy, harm, message):
@@ -186,6 +189,54 @@ def test_damage_to_a_shard_is_met_when_it_is_read(copy, harm, message):
     assert data[8].key == "00000004_000"
     with pytest.raises(DatasetError, match=message):
         data[0]
+
+
+def swap(one, other):
+    one_bytes, other_bytes = one.read_bytes(), other.read_bytes()
+    one.write_bytes(other_bytes)
+    other.write_bytes(one_bytes)
+
+
+def test_shards_that_were_swapped_are_never_taken_for_one_another(copy):
+    """Their tars have the same size, and each member lies at the same place as one of the other's may."""
+    tars, indexes = ([copy / name(n) for n in (0, 1)] for name in (records.tar_name, records.index_name))
+    swap(*tars)
+    for position in (0, 6):
+        with pytest.raises(DatasetError, match=r"does not have 0000000._00..* where its index says"):
+            Dataset.open(copy)[position]
+    swap(*indexes)
+    for position in (0, 6):
+        with pytest.raises(DatasetError, match="its bytes are not those of its record"):
+            Dataset.open(copy)[position]
+    swap(*(copy / records.record_name(n) for n in (0, 1)))
+    with pytest.raises(DatasetError, match="its bytes are not those of its record"):
+        Dataset.open(copy)[0]
+    with pytest.raises(DatasetError, match="states that it is of shard"):
+        Dataset.open(copy, allow_unfinished=True)
+
+
+def test_a_tar_of_another_writing_of_its_shard_is_told(tmp_path):
+    """A machine that was thought dead, on another device, has written it once more and then died."""
+    small(tmp_path / "set", ["a", "b"])
+    path = tmp_path / "set" / records.tar_name(0)
+    members = dict(tar_members(path))
+    archive(path, members | {"b.json": members["b.json"] + b" "})
+    with pytest.raises(DatasetError, match=r"does not have b\.json where its index says"):
+        Dataset.open(tmp_path / "set")[0]
+
+
+def test_sets_whose_table_has_no_hashes_of_indexes_are_read(copy, made):
+    store = LocalStore(copy)
+    manifest = Dataset.open(copy).manifest
+    table = ShardTable.read(store, manifest.summary.table_sha256)
+    data = attrs.evolve(table, index_sha256=None).to_npz()
+    store.write(records.TABLE, [data])
+    attrs.evolve(manifest, summary=table.summary(data)).write(store)
+    assert b"index_sha256" not in data
+    assert [sample.key for sample in Dataset.open(copy)] == [sample.key for sample in made[1]]
+    shutil.copy(copy / records.index_name(2), copy / records.index_name(0))
+    with pytest.raises(DatasetError, match="lists 2 samples"):
+        Dataset.open(copy)[0]
 
 
 def test_verifying_a_sound_set(made):
@@ -343,7 +394,7 @@ def test_a_strangers_tars_are_scanned_once(made, tmp_path, monkeypatch):
 @pytest.mark.parametrize("same_hash", [False, True])
 def test_keys_in_no_order_are_found_without_searching_shard_by_shard(tmp_path, monkeypatch, same_hash):
     if same_hash:
-        monkeypatch.setattr(keytable, "hash", len, raising=False)
+        monkeypatch.setattr(twins, "hash", len, raising=False)
     keys = hashed(150)
     data, loaded = small(tmp_path / "set", keys), counted(monkeypatch)
     assert [data.position(key) for key in keys] == list(range(150))
@@ -357,7 +408,7 @@ def test_keys_in_no_order_are_found_without_searching_shard_by_shard(tmp_path, m
     st.booleans(),
     st.booleans(),
 )
-def test_every_key_is_found_where_it_first_is(shards, ordered, ranged):
+def test_every_key_is_found_wherever_it_is(shards, ordered, ranged):
     if ordered:
         flat = iter(sorted(key for keys in shards for key in keys))
         shards = [[next(flat) for _ in keys] for keys in shards]
@@ -369,7 +420,26 @@ def test_every_key_is_found_where_it_first_is(shards, ordered, ranged):
     )  # fmt: skip
     flat_keys = [key.decode() for keys in stored for key in keys]
     for key in {*flat_keys, "", "b", "cccc"}:
-        assert table.position(key) == (flat_keys.index(key) if key in flat_keys else None)
+        assert table.positions(key) == [place for place, one in enumerate(flat_keys) if one == key]
+
+
+def test_of_two_samples_with_one_key_none_is_served_in_silence(tmp_path, made):
+    """Strangers number their samples anew in each tar; all are read, but not by key."""
+    for name in ("a.tar", "b.tar"):
+        shutil.copy(made[0] / records.tar_name(0), tmp_path / name)
+    archive(tmp_path / "c.tar", dict(tar_members(made[0] / records.tar_name(1))))
+    data = Dataset.open(tmp_path)
+    assert len(list(data)) == len(data) == 18
+    key = made[1][2].key
+    for look in (data.by_key, data.position, data.find, data.__contains__):
+        with pytest.raises(DatasetError, match=f"2 samples have the key '{key}' .in .*a.tar, .*b.tar"):
+            look(key)
+    assert data.by_key(made[1][7].key).meta == made[1][7].meta
+
+
+def tar_members(path):
+    with tarfile.open(path) as opened:
+        return [(member.name, opened.extractfile(member).read()) for member in opened]
 
 
 @pytest.mark.parametrize("key", ["00000000_000\0", "\ud800", "", "00000000_000 "])

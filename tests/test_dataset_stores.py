@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from synthkit.dataset import Dataset, DatasetWriter, records, stores, verify
-from synthkit.dataset.records import Manifest, ShardTable
+from synthkit.dataset.records import Manifest
+from synthkit.dataset.shard_table import ShardTable
 from synthkit.errors import DatasetError, WorkError
 from synthkit.sample import Sample, Skipped
 

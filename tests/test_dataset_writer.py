@@ -20,11 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, codec, records, shards, storage
+from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, codec, records, shards, storage, twins
 from synthkit.dataset.hashing import HashAside
+from synthkit.dataset.index import Entry, Index
 from synthkit.dataset.layout import Completion, Layout
 from synthkit.dataset.spool import packed_scene
 from synthkit.dataset.stores import LocalStore
+from synthkit.dataset.twins import UniqueKeys
 from synthkit.errors import DatasetError, WorkError
 from synthkit.sample import Sample, Skipped
 
@@ -431,20 +433,66 @@ def test_what_a_killed_process_left_half_written_is_known_by_its_name(tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_record_goes_before_its_tar_is_touched(work, tmp_path, whole):
+def test_a_record_goes_before_its_tar_is_touched(work, tmp_path, whole, monkeypatch):
     """Who is killed while it publishes a shard once more leaves none that is listed and is another one."""
     store = LocalStore(tmp_path / "whole")
+    real = Path.replace
 
-    def changing():
+    def killed(path, target):
+        if target.suffix == ".tar":
+            assert store.size("shards/000000.json") is None
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shards.publish(store, 0, 0, [packed_scene(0, [codec.encode(one("other"), CodecConfig())])], {})
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(JOBS)
+    assert store.size("shards/000000.tar") == len(whole["shards/000000.tar"])
+    assert make(work, tmp_path / "whole")[1] == [0, 1, 2]
+    assert tree(tmp_path / "whole") == whole
+
+
+def test_scenes_that_end_in_an_error_touch_no_shard(tmp_path, whole):
+    def failing():
         yield packed_scene(0, [codec.encode(one("other"), CodecConfig())])
-        assert store.size("shards/000000.tar") == len(whole["shards/000000.tar"])
-        assert store.size("shards/000000.json") is None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        shards.publish(store, 0, 0, changing(), {})
-    assert make(work, tmp_path / "whole")[1] == [0, 1, 2]
+        shards.publish(LocalStore(tmp_path / "whole"), 0, 0, failing(), {})
     assert tree(tmp_path / "whole") == whole
+
+
+def test_a_shard_that_was_published_once_more_after_the_end_is_told_and_mends(work, tmp_path, whole):
+    """A machine that was thought dead came back: with other pixels, as on another device."""
+    out = tmp_path / "whole"
+    record = records.ShardRecord.read(LocalStore(out), 0)
+    other = [packed_scene(n, [codec.encode(one(f"{n:08d}_000", 9), CodecConfig())]) for n in range(3)]
+    shards.publish(LocalStore(out), 0, 0, other, record.environment)
+    late = tree(out)
+    with pytest.raises(DatasetError, match=r"000000\.tar: has \d+ bytes, its record says"):
+        Dataset.open(out)[0]
+    (out / "shards" / "000000.tar").write_bytes(whole["shards/000000.tar"])
+    with pytest.raises(DatasetError, match=r"000000\.idx\.npz: is damaged, or of another shard"):
+        Dataset.open(out)[0]
+    with pytest.raises(WorkError, match=r"000000\.tar: has .*run the same again to have these scenes made again"):
+        make(work, out)
+    assert make(work, out)[1] == [0, 1, 2]
+    assert tree(out) == whole
+    for name, data in late.items():
+        (out / name).write_bytes(data)
+    assert make(work, out)[1] == [], "a shard that is whole is kept, and listed anew"
+    assert len(list(Dataset.open(out))) == 3 + 4
+
+
+def test_files_of_a_finished_set_that_rot_are_told_and_left(work, tmp_path, whole):
+    out = tmp_path / "whole"
+    (out / "shards" / "000001.tar").write_bytes(whole["shards/000001.tar"][:-10240])
+    before = tree(out)
+    with pytest.raises(WorkError, match=r"000001\.tar: is missing or not \d+ bytes long; remove its \.json"):
+        make(work, out)
+    assert tree(out) == before
 
 
 def test_long_reasons_are_cut_so_that_records_can_be_read_again(tmp_path):
@@ -477,6 +525,68 @@ def test_a_key_twice_in_a_shard_is_refused_by_name(tmp_path):
         with pytest.raises(DatasetError, match=r"000000\.tar: .* key 'twin' comes twice, in scenes 0 and 1"):
             opened.finished(1)
     assert not list(tmp_path.glob("shards/*"))
+
+
+@pytest.mark.parametrize("runs", [1, 2], ids=["told soon", "told in the end"])
+def test_a_key_in_two_shards_is_refused_by_name(tmp_path, runs):
+    keys = ["a", "twin", "c", "d", "twin", "f"]
+
+    def write(count):
+        with DatasetWriter(tmp_path, identity={}, scenes=6, scenes_per_shard=1) as opened:
+            for scene in opened.pending_scenes()[:count]:
+                opened.spool.put(scene, [one(keys[scene])])
+                opened.finished(scene)
+            opened.finalise()
+
+    if runs == 2:
+        with pytest.raises(WorkError, match="3 of 6 scenes are not made yet"):
+            write(3)
+    message = r"the key 'twin' comes twice, in scene 1 \(shards/000001\.tar\) and in scene 4"
+    with pytest.raises(DatasetError, match=message):
+        write(6)
+    assert len(records.committed_shards(LocalStore(tmp_path))) == (4 if runs == 1 else 6)
+    with pytest.raises(DatasetError, match="is not finished"):
+        Dataset.open(tmp_path)
+    found = Dataset.open(tmp_path, allow_unfinished=True)
+    assert found.by_key("d").key == "d"
+
+
+def test_many_keys_are_known_apart_in_eight_bytes_each(monkeypatch):
+    read = []
+    monkeypatch.setattr(shards, "read_index", lambda store, record: read.append(record) or pytest.fail("no need"))
+    unique = UniqueKeys(LocalStore(Path("nowhere")))
+    for shard in range(3125):
+        unique.add([b"%08d_%03d" % (shard * 977 % 3125, n) for n in range(64)], range(64), [])
+    assert sum(run.nbytes for run in unique._runs) == 8 * 200_000
+    assert len(unique._runs) < 20
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sets(st.sampled_from("abcdefghijklmnopqrst"), max_size=6), max_size=12), st.booleans())
+def test_keys_that_come_twice_are_found_and_equal_hashes_are_not_taken_for_them(sets, same_hash):
+    indexes = [Index.of([Entry(key, n, bytes(32), ()) for key in sorted(keys)]) for n, keys in enumerate(sets)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "read_index", lambda store, record: indexes[record])
+        patch.setattr(twins, "hash", (lambda key: key[0] % 3) if same_hash else hash, raising=False)
+        unique, seen = UniqueKeys(LocalStore(Path("here"))), set()
+        for n, keys in enumerate(sets):
+            stored = sorted(key.encode() for key in keys)
+            if keys & seen:
+                with pytest.raises(DatasetError, match="comes twice"):
+                    unique.add(stored, [n] * len(stored), _Numbered.range(n))
+                break
+            unique.add(stored, [n] * len(stored), _Numbered.range(n))
+            seen |= keys
+
+
+class _Numbered(int):
+    """Stands for a commit record of which only the number is asked for."""
+
+    shard = property(int)
+
+    @classmethod
+    def range(cls, count):
+        return [cls(n) for n in range(count)]
 
 
 def test_a_full_last_shard_by_bytes_is_not_opened_again(work, tmp_path):

@@ -15,10 +15,12 @@ import fsspec
 import pytest
 
 from synthkit import execution, pipeline
-from synthkit.dataset import Dataset, DatasetWriter, records
+from synthkit.dataset import Dataset, DatasetWriter, records, stores
+from synthkit.dataset.records import Manifest
 from synthkit.dataset.storage import FolderLock
 from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, Local
+from synthkit.execution.scenes import ShardJob
 from synthkit.interfaces import ComponentSpec, sample_key
 from synthkit.plugins import discover
 from synthkit.session import Session
@@ -290,9 +292,26 @@ def test_a_shard_that_was_published_before_its_task_died_stays_as_it_is(tmp_path
     assert list(execution.run(job, [0], Local(0))) == [execution.Done(0, 2)]
     assert (files(tmp_path / "set"), tar.stat().st_mtime_ns) == before
     record.unlink()
+    building(tmp_path / "set")
     assert list(execution.run(job, [0], Local(0))) == [execution.Done(0, 2)]
-    assert files(tmp_path / "set") == before[0]
+    assert {**files(tmp_path / "set"), "dataset.json": before[0]["dataset.json"]} == before[0]
     assert tar.stat().st_mtime_ns != before[1], "without its record it does not count"
+
+
+def building(out):
+    """Make a finished set one that is still being made."""
+    store = stores.at(out)
+    attrs.evolve(Manifest.read(store), summary=None).write(store)
+
+
+def test_who_was_thought_dead_publishes_nothing_when_the_set_is_finished(tmp_path, monkeypatch):
+    """It slept while it looked whether its shard had been published by others, and woke when all was done."""
+    job = shard_job(tmp_path)
+    before = files(tmp_path / "set")
+    monkeypatch.setattr(ShardJob, "_published", lambda *_: None)
+    with pytest.raises(WorkError, match="was finished by others meanwhile"):
+        list(execution.run(job, [0], Local(0)))
+    assert files(tmp_path / "set") == before
 
 
 def test_a_shard_that_somebody_thought_dead_published_once_more_is_seen(tmp_path):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 import numpy as np
@@ -12,12 +14,19 @@ import numpy.typing as npt
 from synthkit.dataset import npz, tar
 from synthkit.dataset.limits import MAX_MEMBER_BYTES, MAX_SUFFIXES, MAX_TABLE_BYTES
 from synthkit.dataset.stores import Store
+from synthkit.dataset.tar import BLOCK_BYTES
 from synthkit.errors import DatasetError
 
 DIGEST_BYTES = 32
+Place = tuple[str, int, int]
+"""A member of a sample: its suffix, and where its data lie in the tar, as offset and size in bytes."""
 
 _UNFIT_FOR_KEYS = set("./\\")
-_ARRAY_BYTES = 128  # what an array takes besides its values
+_OVERHEAD_BYTES = 1024  # what its arrays take besides their values
+
+
+class MixedShard(DatasetError):
+    """A shard's files do not belong together: one is missing, damaged, or of another writing of the shard."""
 
 
 @attrs.frozen
@@ -27,7 +36,7 @@ class Entry:
     key: str
     scene: int
     content: bytes
-    members: tuple[tuple[str, int, int], ...]
+    members: tuple[Place, ...]
 
 
 @attrs.frozen(eq=False)
@@ -41,14 +50,14 @@ class Index:
         offset, size: (M,) int64, bytes of each member's data in the tar.
     """
 
-    keys: npt.NDArray[np.bytes_]
-    scene: npt.NDArray[np.int64]
-    content: npt.NDArray[np.uint8]
-    first: npt.NDArray[np.int64]
-    suffixes: npt.NDArray[np.bytes_]
-    suffix: npt.NDArray[np.uint16]
-    offset: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.bytes_] = npz.column(npz.BYTES, "samples")
+    scene: npt.NDArray[np.int64] = npz.column("<i8", "samples")
+    content: npt.NDArray[np.uint8] = npz.column("u1", "samples", DIGEST_BYTES)
+    first: npt.NDArray[np.int64] = npz.column("<i8", "samples + 1")
+    suffixes: npt.NDArray[np.bytes_] = npz.column(npz.BYTES, "suffixes")
+    suffix: npt.NDArray[np.uint16] = npz.column("<u2", "members")
+    offset: npt.NDArray[np.int64] = npz.column("<i8", "members")
+    size: npt.NDArray[np.int64] = npz.column("<i8", "members")
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -78,7 +87,7 @@ class Index:
         Raises:
             DatasetError: when the archive is damaged or refused, or a member comes twice.
         """
-        grouped: dict[str, dict[str, tuple[str, int, int]]] = {}
+        grouped: dict[str, dict[str, Place]] = {}
         for member in tar.scan(store, name):
             folder, slash, base = member.name.rpartition("/")
             stem, _, suffix = base.partition(".")
@@ -101,7 +110,7 @@ class Index:
     @property
     def table_bytes(self) -> int:
         """How much memory it takes."""
-        return sum(getattr(self, field.name).nbytes + _ARRAY_BYTES for field in attrs.fields(Index))
+        return npz.nbytes(self) + _OVERHEAD_BYTES
 
     def entry(self, place: int) -> Entry:
         """Return one sample's entry, 0 <= place < len."""
@@ -120,42 +129,48 @@ class Index:
             content = contents[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
             yield Entry(key.decode(), scene, content, tuple(members[first[place] : first[place + 1]]))
 
+    def samples(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, list[Place]]]:
+        """Yield every sample's key and those of its members whose suffix is wanted, in order, faster still."""
+        kinds = [suffix.decode() for suffix in self.suffixes.tolist()]
+        kept = np.array([wanted(kind) for kind in kinds], np.bool_)[self.suffix]
+        names = [kinds[kind] for kind in self.suffix[kept].tolist()]
+        members = list(zip(names, self.offset[kept].tolist(), self.size[kept].tolist(), strict=True))
+        first = np.concatenate(([0], np.cumsum(kept)))[self.first].tolist()
+        for key, (start, end) in zip(self.keys.tolist(), itertools.pairwise(first), strict=True):
+            yield key.decode(), members[start:end]
+
     def to_npz(self) -> bytes:
         """Return the table as npz bytes, the same each time."""
-        return npz.pack(attrs.asdict(self))
+        return npz.pack(self)
 
     @classmethod
-    def from_npz(cls, data: bytes, tar_bytes: int, where: str) -> Index:
+    def from_npz(cls, data: bytes, tar_bytes: int, where: str, sha256: str = "") -> Index:
         """Read and check a table; what it states must fit a tar of that size.
 
+        Args:
+            where: names it in errors. sha256: its hash, as the set lists it; empty when nothing does.
+
         Raises:
-            DatasetError: naming ``where`` when it is damaged, or does not fit.
+            DatasetError: when it is damaged or does not fit. MixedShard: when it is not the one with that hash.
         """
+        if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+            raise MixedShard(
+                f"{where}: is damaged, or of another shard: its bytes are not those of its record;"
+                " see 'synthkit verify'"
+            )
         try:
-            index = cls(**npz.unpack(data, [field.name for field in attrs.fields(cls)]))
+            index = npz.unpack(cls, data)
             index._check(tar_bytes)
         except (ValueError, TypeError, IndexError) as error:
             raise DatasetError(f"{where}: is damaged ({error}); remove it and the tar is scanned instead") from None
         return index
 
     def _check(self, tar_bytes: int) -> None:
-        count, members = len(self.keys), len(self.offset)
-        expected: dict[str, tuple[tuple[int, ...], str]] = {
-            "keys": ((count,), f"S{self.keys.itemsize}"),
-            "suffixes": ((len(self.suffixes),), f"S{self.suffixes.itemsize}"),
-            "scene": ((count,), "<i8"),
-            "content": ((count, DIGEST_BYTES), "u1"),
-            "first": ((count + 1,), "<i8"),
-            "suffix": ((members,), "<u2"),
-            "offset": ((members,), "<i8"),
-            "size": ((members,), "<i8"),
-        }
-        for name, (shape, dtype) in expected.items():
-            array = getattr(self, name)
-            if array.shape != shape or array.dtype != np.dtype(dtype):
-                raise ValueError(f"{name} is {array.dtype} {array.shape}")
+        members = len(self.offset)
+        if len(self.first) != len(self.keys) + 1:
+            raise ValueError(f"first has {len(self.first)} places for {len(self.keys)} samples")
         self._check_names()
-        if self.first[0] != 0 or self.first[-1] != members or (np.diff(self.first) < 0).any():
+        if self.first[0] != 0 or self.first[-1] != members or (self.first[1:] < self.first[:-1]).any():
             raise ValueError("first does not count the members")
         if not members:
             return
@@ -164,9 +179,9 @@ class Index:
         if self.size.min() < 0 or self.size.max() > min(MAX_MEMBER_BYTES, tar_bytes):
             raise ValueError("a member has an impossible size")
         # Written so that no sum can overflow: in the order of the tar, none over another, none beyond the end.
-        if (self.offset > tar_bytes - self.size).any() or (self.offset < 0).any():
+        if (self.offset > tar_bytes - self.size).any() or self.offset.min() < BLOCK_BYTES:
             raise ValueError("a member lies outside the tar")
-        if (np.diff(self.offset) < self.size[:-1]).any():
+        if (self.offset[1:] - self.offset[:-1] < self.size[:-1]).any():
             raise ValueError("a member lies over another")
 
     def _check_names(self) -> None:

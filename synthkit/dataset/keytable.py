@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from synthkit.dataset.index import Index
 from synthkit.dataset.opening import Shard
+from synthkit.dataset.twins import hashes_of
 
 _FEW = 4  # shards that are looked into one by one
 
 
 class KeyTable:
-    """Finds the position of a key.
+    """Finds the positions of a key.
 
     Where the shards' ranges of keys are known and hardly overlap, their bounds are bisected. Otherwise the
     hashes of all keys are sorted once, which takes 16 bytes a sample, and what they find is compared.
@@ -38,19 +39,17 @@ class KeyTable:
         # The greatest key so far never falls, so that it can be bisected even when ranges overlap.
         self._greatest = list(itertools.accumulate((greatest for _, greatest, _ in known), max))
 
-    def position(self, key: str) -> int | None:
-        """Return where a key's sample is, the first if there are several; None when there is none."""
+    def positions(self, key: str) -> list[int]:
+        """Return where a key's samples are; only in sets of strangers or earlier versions there may be several."""
         if not key.isprintable():  # no such key is ever stored, and NumPy would cut zero bytes off
-            return None
+            return []
         name = key.encode()
         places = self._candidates(name)
         if places is None:
             return self._hashed(name)
-        for n in places:
-            found = (self._index_of(n).keys == name).nonzero()[0]
-            if len(found):
-                return self._starts[n] + int(found[0])
-        return None
+        return [
+            self._starts[n] + found for n in places for found in (self._index_of(n).keys == name).nonzero()[0].tolist()
+        ]
 
     def _candidates(self, key: bytes) -> list[int] | None:
         """Return the shards that may have a key, in order; None when they are many, or nobody knows."""
@@ -60,24 +59,24 @@ class KeyTable:
         end = bisect.bisect_right(self._least, key)
         return sorted(self._by_least[begin:end]) if end - begin <= _FEW else None
 
-    def _hashed(self, key: bytes) -> int | None:
+    def _hashed(self, key: bytes) -> list[int]:
         if self._hashes is None:
             self._hashes = self._all_hashes()
         hashes, positions = self._hashes
-        wanted = hash(key)
+        found, wanted = [], hashes_of([key])[0]
         for place in range(int(np.searchsorted(hashes, wanted)), len(hashes)):
             if hashes[place] != wanted:
                 break
             position = int(positions[place])
             shard = bisect.bisect_right(self._starts, position) - 1
             if self._index_of(shard).keys[position - self._starts[shard]] == key:
-                return position
-        return None
+                found.append(position)
+        return found
 
     def _all_hashes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the hashes of all keys, sorted, and the positions they are of."""
         hashes = np.empty(self._starts[-1], np.int64)
         for n, (start, end) in enumerate(itertools.pairwise(self._starts)):
-            hashes[start:end] = np.fromiter(map(hash, self._index_of(n).keys.tolist()), np.int64, end - start)
+            hashes[start:end] = hashes_of(self._index_of(n).keys.tolist())
         order = np.argsort(hashes, kind="stable")  # of equal ones the first comes first
         return hashes[order], order

@@ -8,11 +8,14 @@ import hashlib
 from pathlib import Path
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
-from synthkit.dataset import records, stores
-from synthkit.dataset.index import Index
+from synthkit.dataset import records, stores, tar
+from synthkit.dataset.index import Index, MixedShard
 from synthkit.dataset.limits import MAX_TABLE_BYTES
-from synthkit.dataset.records import Manifest, ShardTable
+from synthkit.dataset.records import Manifest, ShardRecord
+from synthkit.dataset.shard_table import ShardTable
 from synthkit.dataset.stores import Store
 from synthkit.dataset.tar import BLOCK_BYTES
 from synthkit.errors import DatasetError
@@ -30,7 +33,7 @@ class Shard:
     Args:
         number: in the set's own records; None for a stranger's. samples: how many it holds.
         tar_bytes: its size. skipped: how many samples could not be made. content: digest of its content.
-        key_range: least and greatest key, where known.
+        key_range: least and greatest key, where known. index_sha256: of its index; empty where none is listed.
     """
 
     name: str
@@ -40,13 +43,14 @@ class Shard:
     skipped: int = 0
     content: str = ""
     key_range: tuple[bytes, bytes] | None = None
+    index_sha256: str = ""
 
 
 def load_index(store: Store, shard: Shard) -> Index:
     """Return a shard's index: from its npz, or by scanning the tar when there is none.
 
     Raises:
-        DatasetError: when the index is damaged, or does not fit the tar and its record.
+        DatasetError: when the index is damaged. MixedShard: when index, tar and record do not belong together.
     """
     if shard.number is None:
         return Index.scan(store, shard.name)
@@ -58,12 +62,41 @@ def load_index(store: Store, shard: Shard) -> Index:
         check_size(store, shard)
         index = Index.scan(store, shard.name)
     else:
-        index = Index.from_npz(data, shard.tar_bytes, store.where(table))
+        index = Index.from_npz(data, shard.tar_bytes, store.where(table), shard.index_sha256)
     if len(index) != shard.samples:
-        raise DatasetError(
+        raise MixedShard(
             f"{store.where(table)}: lists {len(index)} samples, the record says {shard.samples}: it is damaged"
         )
+    if not store.skip_bytes and data is not None:  # where requests are dear, each sample's is looked at
+        _check_ends(store, shard, index)
     return index
+
+
+def _check_ends(store: Store, shard: Shard, index: Index) -> None:
+    """Look whether the tar has at both ends what the index says; one of another writing is found by the far one.
+
+    Raises:
+        MixedShard: when it has not.
+    """
+    for entry, place in ((index.entry(0), 0), (index.entry(len(index) - 1), -1)) if len(index) else ():
+        if entry.members:
+            suffix, offset, size = entry.members[place]
+            begin = offset - BLOCK_BYTES
+            block = store.read_at(shard.name, begin, BLOCK_BYTES) if begin >= 0 else b""
+            check_header(block, entry.key, suffix, size, store.where(shard.name))
+
+
+def check_header(block: bytes, key: str, suffix: str, size: int, where: str) -> None:
+    """Compare what stands in a tar before a member's data with what the index says of it.
+
+    Raises:
+        MixedShard: when it is another member's.
+    """
+    if block != tar.header(f"{key}.{suffix}", size):
+        raise MixedShard(
+            f"{where}: does not have {key}.{suffix} where its index says: one of them is damaged, or of another shard;"
+            " see 'synthkit verify'"
+        )
 
 
 def _table_bytes(store: Store, name: str) -> bytes | None:
@@ -80,13 +113,13 @@ def check_size(store: Store, shard: Shard) -> None:
     """Compare a tar with what its record states.
 
     Raises:
-        DatasetError: when it is missing, or of another size.
+        MixedShard: when it is missing, or of another size.
     """
     where, size = store.where(shard.name), store.size(shard.name)
     if size is None:
-        raise DatasetError(f"{where}: cannot be read: there is no such file")
+        raise MixedShard(f"{where}: cannot be read: there is no such file")
     if size != shard.tar_bytes:
-        raise DatasetError(f"{where}: has {size} bytes, its record says {shard.tar_bytes}: it is damaged")
+        raise MixedShard(f"{where}: has {size} bytes, its record says {shard.tar_bytes}: it is damaged")
 
 
 def own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list[Shard]:
@@ -114,10 +147,20 @@ def own_shards(store: Store, manifest: Manifest, allow_unfinished: bool) -> list
     content = records.content_of(record.content_sha256 for record in listed)
     if summary and content != summary.content_sha256 and not allow_unfinished:
         raise _not_listed(store, len(listed), summary.shards)
-    found = [
-        Shard(records.tar_name(r.shard), r.shard, r.samples, r.bytes, len(r.skipped), r.content_sha256) for r in listed
-    ]
-    return _plausible(store, found)
+    return _plausible(store, [of_record(record) for record in listed])
+
+
+def of_record(record: ShardRecord) -> Shard:
+    """Return a committed shard as its record tells of it."""
+    return Shard(
+        name=records.tar_name(record.shard),
+        number=record.shard,
+        samples=record.samples,
+        tar_bytes=record.bytes,
+        skipped=len(record.skipped),
+        content=record.content_sha256,
+        index_sha256=record.index_sha256,
+    )
 
 
 def _plausible(store: Store, shards: list[Shard]) -> list[Shard]:
@@ -152,11 +195,15 @@ def _present(store: Store, shards: list[Shard]) -> list[int | None]:
 
 def _tabled(table: ShardTable) -> list[Shard]:
     names = [records.tar_name(shard) for shard in table.shard.tolist()]
-    digests = [row.hex() for row in map(bytes, table.content)]
     columns = (table.shard, table.samples, table.tar_bytes, table.skipped)
     ranges = zip(table.least_key.tolist(), table.greatest_key.tolist(), strict=True)
-    rows = zip(names, *(column.tolist() for column in columns), digests, ranges, strict=True)
+    hashes = [""] * len(table) if table.index_sha256 is None else _hex(table.index_sha256)
+    rows = zip(names, *(column.tolist() for column in columns), _hex(table.content), ranges, hashes, strict=True)
     return [Shard(*row) for row in rows]
+
+
+def _hex(digests: npt.NDArray[np.uint8]) -> list[str]:
+    return [row.hex() for row in map(bytes, digests)]
 
 
 def _not_listed(store: Store, found: int, expected: int) -> DatasetError:

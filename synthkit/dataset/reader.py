@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from synthkit.dataset import codec, records, stores
 from synthkit.dataset.cache import Kept
-from synthkit.dataset.index import Entry, Index
+from synthkit.dataset.index import Entry, Index, Place
 from synthkit.dataset.keytable import KeyTable
-from synthkit.dataset.opening import Shard, check_size, foreign_tars, load_index, own_shards, scanned, sha256_of
+from synthkit.dataset.opening import (
+    Shard,
+    check_header,
+    check_size,
+    foreign_tars,
+    load_index,
+    own_shards,
+    scanned,
+    sha256_of,
+)
 from synthkit.dataset.records import Manifest, ShardRecord
 from synthkit.dataset.stores import Store
+from synthkit.dataset.tar import BLOCK_BYTES
 from synthkit.errors import DatasetError
 from synthkit.interfaces import key_order
 from synthkit.sample import Sample, Skipped
@@ -26,7 +36,10 @@ if TYPE_CHECKING:
     from synthkit.dataset.stream import Stream
 
 _KEPT_INDEX_BYTES = 1 << 26  # 64 samples take about 7 kB
+_SHOWN = 3
 _CHUNK_BYTES = 1 << 22  # read at a time when all is read in order
+
+Samples = Iterator[tuple[str, list[Place]]]
 
 
 class Dataset:
@@ -175,7 +188,7 @@ class Dataset:
         """Return where a key's sample is.
 
         Raises:
-            DatasetError: when there is none.
+            DatasetError: when there is none, or more than one.
         """
         place = self.find(key)
         if place is None:
@@ -186,8 +199,18 @@ class Dataset:
         """Return where a key's sample is, None when there is none.
 
         Indexes are read of those shards alone that may have it, or of all, once, when those would be many.
+
+        Raises:
+            DatasetError: when there is more than one.
         """
-        return self._keys.position(key)
+        positions = self._keys.positions(key)
+        if len(positions) > 1:
+            tars = sorted({self.where(bisect.bisect_right(self._ends, position)) for position in positions})
+            raise DatasetError(
+                f"{self.location}: {len(positions)} samples have the key {key!r} (in {', '.join(tars[:_SHOWN])});"
+                " they can be told apart by their positions alone"
+            )
+        return positions[0] if positions else None
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self.find(key) is not None
@@ -196,7 +219,7 @@ class Dataset:
         """Return a sample by key.
 
         Raises:
-            DatasetError: when there is none.
+            DatasetError: when there is none, or more than one.
         """
         return self[self.position(key)]
 
@@ -277,44 +300,71 @@ class Dataset:
         shard = bisect.bisect_right(self._ends, position)
         return shard, self.index(shard).entry(position - self._ends[shard] + self.shards[shard].samples)
 
-    def _wanted(self, entry: Entry) -> list[tuple[str, int, int]]:
-        return [member for member in entry.members if codec.is_wanted(member[0], self.layers)]
+    def _is_wanted(self, suffix: str) -> bool:
+        return codec.is_wanted(suffix, self.layers)
 
     def _read(self, shard: int, entry: Entry) -> dict[str, bytes]:
-        name, found = self.shards[shard].name, {}
-        for run in _runs(self._wanted(entry), self.store.skip_bytes):
-            start, (_, last, length) = run[0][1], run[-1]
-            data = self.store.read_at(name, start, last + length - start)
+        members = [member for member in entry.members if self._is_wanted(member[0])]
+        return self._pieces(shard, entry.key, members)
+
+    def _pieces(self, n: int, key: str, members: list[Place]) -> dict[str, bytes]:
+        """Return a sample's members: read one by one, or, where requests are dear, in as few as are worth it."""
+        read, before, found = self.store.opened(self.shards[n].name), self._header_bytes(n), dict[str, bytes]()
+        for run in _runs(members, self.store.skip_bytes):
+            start, (_, last, length) = run[0][1] - before, run[-1]
+            data = read(start, last + length - start)
             if len(data) < last + length - start:
-                raise self._cut_off(shard, entry.key)
+                raise self._cut_off(n, key)
+            if before:
+                self._check_header(n, key, run[0], data)
             for suffix, offset, size in run:
                 found[suffix] = data if size == len(data) else data[offset - start : offset - start + size]
         return found
 
     def _in_order(self) -> Iterator[tuple[int, str, dict[str, bytes]]]:
         """Yield (shard, key, members); where requests are dear, of whole stretches of the tars."""
+        read = self._stretches if self.store.skip_bytes else self._one_by_one
         for n in range(len(self.shards)):
-            entries = self.index(n).entries()
-            if self.store.skip_bytes:
-                yield from self._stretches(n, entries)
-            else:
-                yield from ((n, entry.key, self._read(n, entry)) for entry in entries)
+            yield from read(n, self.index(n).samples(self._is_wanted))
 
-    def _stretches(self, n: int, entries: Iterator[Entry]) -> Iterator[tuple[int, str, dict[str, bytes]]]:
-        start, data = 0, b""
-        for entry in entries:
-            wanted = self._wanted(entry)
-            begin = min((offset for _, offset, _ in wanted), default=start)
-            end = max((offset + size for _, offset, size in wanted), default=start)
-            if end - begin > sum(size + self.store.skip_bytes for _, _, size in wanted):  # scattered over the tar
-                yield n, entry.key, self._read(n, entry)
+    def _one_by_one(self, n: int, samples: Samples) -> Iterator[tuple[int, str, dict[str, bytes]]]:
+        """Yield every sample of a shard; reading more at once would copy it twice, and out of the caches."""
+        read = self.store.opened(self.shards[n].name)
+        for key, members in samples:
+            found = {}
+            for suffix, offset, size in members:
+                found[suffix] = data = read(offset, size)
+                if len(data) < size:
+                    raise self._cut_off(n, key)
+            yield n, key, found
+
+    def _stretches(self, n: int, samples: Samples) -> Iterator[tuple[int, str, dict[str, bytes]]]:
+        """Yield every sample of a shard, of which large pieces are read at once."""
+        read, before, start, data = self.store.opened(self.shards[n].name), self._header_bytes(n), 0, b""
+        for key, members in samples:
+            begin = members[0][1] - before if members else start
+            end = members[-1][1] + members[-1][2] if members else start
+            if end - begin > sum(size + self.store.skip_bytes for _, _, size in members):  # scattered over the tar
+                yield n, key, self._pieces(n, key, members)
                 continue
             if end > start + len(data) or begin < start:
-                start = begin
-                data = self.store.read_at(self.shards[n].name, begin, max(_CHUNK_BYTES, end - begin))
+                start, data = begin, read(begin, max(_CHUNK_BYTES, end - begin))
                 if len(data) < end - begin:
-                    raise self._cut_off(n, entry.key)
-            yield n, entry.key, {suffix: data[o - start : o - start + size] for suffix, o, size in wanted}
+                    raise self._cut_off(n, key)
+            if members and before:
+                self._check_header(n, key, members[0], data[begin - start : begin - start + before])
+            yield n, key, {suffix: data[o - start : o - start + size] for suffix, o, size in members}
+
+    def _header_bytes(self, n: int) -> int:
+        """Return how much before a member is read too, to see that it is the one: where a tar was not looked at when
+        its index was loaded, for that costs a request; and not of strangers' tars, of which headers are all we know."""
+        return BLOCK_BYTES if self.store.skip_bytes and self.shards[n].number is not None else 0
+
+    def _check_header(self, n: int, key: str, member: Place, data: bytes) -> None:
+        try:
+            check_header(data[:BLOCK_BYTES], key, member[0], member[2], self.where(n))
+        except DatasetError as error:
+            raise self._explained(error) from None
 
 
 def _reopened(location: Path | str, layers: Collection[str] | None, allow_unfinished: bool, likeness: str) -> Dataset:
@@ -324,11 +374,11 @@ def _reopened(location: Path | str, layers: Collection[str] | None, allow_unfini
     return data
 
 
-def _runs(members: list[tuple[str, int, int]], skip_bytes: int) -> list[list[tuple[str, int, int]]]:
+def _runs(members: list[Place], skip_bytes: int) -> list[list[Place]]:
     """Group members so that each group is worth one request."""
     if not skip_bytes:
         return [[member] for member in members]
-    runs: list[list[tuple[str, int, int]]] = []
+    runs: list[list[Place]] = []
     for member in members:
         _, offset, _ = member
         if runs and 0 <= offset - runs[-1][-1][1] - runs[-1][-1][2] <= skip_bytes:

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written beside the tars: the manifest of a data set, a commit record per shard, a table of all."""
+"""What is written beside the tars: the manifest of a data set, and a commit record per shard."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
 from synthkit import config
-from synthkit.dataset import npz, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.environments import environment as environment
-from synthkit.dataset.limits import MAX_COUNT, MAX_TABLE_BYTES
+from synthkit.dataset.limits import MAX_COUNT
 from synthkit.dataset.small_files import pretty as pretty
 from synthkit.dataset.small_files import read_table, write_table
 from synthkit.dataset.stores import Store
@@ -212,88 +209,6 @@ class ShardRecord:
         return record
 
 
-@attrs.frozen(eq=False)
-class ShardTable:
-    """All commit records of a finished set in columns, so that a million samples are opened at once.
-
-    Args:
-        shard, first_scene, scenes, samples, skipped, tar_bytes: (N,) int64, as in the records.
-        sha256, content: (N, 32) uint8. least_key, greatest_key: (N,) UTF-8 bytes, of the shard's keys.
-    """
-
-    shard: npt.NDArray[np.int64]
-    first_scene: npt.NDArray[np.int64]
-    scenes: npt.NDArray[np.int64]
-    samples: npt.NDArray[np.int64]
-    skipped: npt.NDArray[np.int64]
-    tar_bytes: npt.NDArray[np.int64]
-    sha256: npt.NDArray[np.uint8]
-    content: npt.NDArray[np.uint8]
-    least_key: npt.NDArray[np.bytes_]
-    greatest_key: npt.NDArray[np.bytes_]
-
-    def __len__(self) -> int:
-        return len(self.shard)
-
-    @classmethod
-    def of(cls, listed: Sequence[ShardRecord], key_ranges: Sequence[tuple[bytes, bytes]]) -> ShardTable:
-        """Return the table of records in their order, with the least and greatest key of each shard."""
-        counts = ("shard", "first_scene", "scenes", "samples")
-        return cls(
-            **{name: np.array([getattr(record, name) for record in listed], np.int64) for name in counts},
-            tar_bytes=np.array([record.bytes for record in listed], np.int64),
-            skipped=np.array([len(record.skipped) for record in listed], np.int64),
-            sha256=_digests(record.sha256 for record in listed),
-            content=_digests(record.content_sha256 for record in listed),
-            least_key=np.array([least for least, _ in key_ranges], np.bytes_),
-            greatest_key=np.array([greatest for _, greatest in key_ranges], np.bytes_),
-        )
-
-    def summary(self, data: bytes) -> Summary:
-        """Return the totals of the set; ``data``: this table as it is kept."""
-        return Summary(
-            shards=len(self),
-            samples=int(self.samples.sum()),
-            skipped=int(self.skipped.sum()),
-            bytes=int(self.tar_bytes.sum()),
-            content_sha256=content_of(row.tobytes().hex() for row in self.content),
-            table_sha256=hashlib.sha256(data).hexdigest(),
-        )
-
-    def _check(self) -> None:
-        for name, array in attrs.asdict(self).items():
-            digest, key = name in ("sha256", "content"), name.endswith("_key")
-            dtype = "u1" if digest else f"S{array.itemsize}" if key else "<i8"
-            if array.shape != ((len(self), 32) if digest else (len(self),)) or array.dtype != np.dtype(dtype):
-                raise ValueError(f"{name} is {array.dtype} {array.shape}")
-            if dtype == "<i8" and len(self) and not 0 <= array.min() <= array.max() <= MAX_COUNT:
-                raise ValueError(f"{name} has impossible counts")
-        if (self.samples > self.tar_bytes // BLOCK_BYTES).any():
-            raise ValueError("more samples than there is room for")
-
-    def to_npz(self) -> bytes:
-        """Return the table as npz bytes, the same each time."""
-        return npz.pack(attrs.asdict(self))
-
-    @classmethod
-    def read(cls, store: Store, sha256: str) -> ShardTable:
-        """Read the table.
-
-        Raises:
-            DatasetError: when it is missing, or not the one with that hash.
-        """
-        where = store.where(TABLE)
-        data = stores.read_whole(store, TABLE, MAX_TABLE_BYTES)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise DatasetError(f"{where}: is not the table that {MANIFEST} lists; run 'synthkit verify'")
-        try:
-            table = cls(**npz.unpack(data, [field.name for field in attrs.fields(cls)]))
-            table._check()
-        except (ValueError, TypeError) as error:
-            raise DatasetError(f"{where}: is damaged: {error}") from None
-        return table
-
-
 def tar_name(shard: int) -> str:
     """Return a shard's tar, as named in its set."""
     return f"{SHARDS}/{shard:06d}.tar"
@@ -327,10 +242,6 @@ def read_records(store: Store) -> list[ShardRecord]:
 def content_of(digests: Iterable[str]) -> str:
     """Return the digest of a whole set's content from its shards' content digests, in order."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-def _digests(values: Iterable[str]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(bytes.fromhex("".join(values)), np.uint8).reshape(-1, 32)
 
 
 def _count(value: Any) -> int:

@@ -13,7 +13,7 @@ import attrs
 from synthkit import config
 from synthkit.dataset import records, stores, tar
 from synthkit.dataset.hashing import HashAside
-from synthkit.dataset.index import Entry, Index
+from synthkit.dataset.index import Entry, Index, MixedShard
 from synthkit.dataset.limits import MAX_RECORD_BYTES, MAX_TABLE_BYTES
 from synthkit.dataset.records import ShardRecord
 from synthkit.dataset.spool import SpooledScene, shortened
@@ -30,10 +30,11 @@ def publish(
     """Write a shard and commit it; no more is held in memory than the scene in hand and two megabytes.
 
     Until the record is there the shard does not count, so this may be stopped at any moment and done again;
-    a record that is there is removed first, for the tar may not change under it.
+    a record that is there is removed before the tar, which may not change under it.
 
     Args:
-        scenes: all of the shard's, in order, without gaps from ``first_scene``.
+        scenes: all of the shard's, in order, without gaps from ``first_scene``. When they raise, be it after the
+            last one, nothing was touched.
 
     Raises:
         DatasetError: when nothing can be written there, or a key comes twice. WorkError: when the disk is full
@@ -55,13 +56,13 @@ def publish(
             count += 1
             yield spooled.body
         _check_keys(entries, store.where(records.tar_name(shard)))
+        if store.size(records.record_name(shard)) is not None:
+            store.remove(records.record_name(shard))
         end = tar.ending(size)
         digest.update(end)
         size += len(end)
         yield end
 
-    if store.size(records.record_name(shard)) is not None:
-        store.remove(records.record_name(shard))
     with HashAside() as digest:
         store.write(records.tar_name(shard), chunks(digest))
         sha256 = digest.hexdigest()
@@ -125,13 +126,13 @@ def read_index(store: Store, record: ShardRecord) -> Index:
     """Return a committed shard's index.
 
     Raises:
-        DatasetError: when it is missing, or not the one that its record lists.
+        DatasetError: when it cannot be read. MixedShard: when it is missing, or not the one that its record lists.
     """
     name = records.index_name(record.shard)
+    if store.size(name) is None:
+        raise MixedShard(f"{store.where(name)}: is missing")
     data = stores.read_whole(store, name, MAX_TABLE_BYTES)
-    if hashlib.sha256(data).hexdigest() != record.index_sha256:
-        raise DatasetError(f"{store.where(name)}: its bytes are not those of its record; see 'synthkit verify'")
-    return Index.from_npz(data, record.bytes, store.where(name))
+    return Index.from_npz(data, record.bytes, store.where(name), record.index_sha256)
 
 
 def _check_keys(entries: Sequence[Entry], where: str) -> None:

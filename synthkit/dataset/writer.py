@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,13 +19,16 @@ from typing import Any, Self
 import attrs
 
 from synthkit import config
-from synthkit.dataset import description, records, shards, spool, storage, stores
+from synthkit.dataset import description, opening, records, shards, spool, storage, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.description import plain
+from synthkit.dataset.index import Entry, MixedShard
 from synthkit.dataset.layout import Completion, Layout
-from synthkit.dataset.records import Manifest, ShardRecord, ShardTable, Summary
+from synthkit.dataset.records import Manifest, ShardRecord, Summary
+from synthkit.dataset.shard_table import ShardTable
 from synthkit.dataset.spool import SceneSpool, SpooledScene
 from synthkit.dataset.stores import LocalStore, Store
+from synthkit.dataset.twins import UniqueKeys
 from synthkit.errors import DatasetError, WorkError
 
 _SHOWN = 5
@@ -90,6 +93,7 @@ class DatasetWriter:
         self._adopted: set[int] = set()
         self._spooled: set[int] = set()
         self._completion = Completion(self._layout, ())
+        self._keys = UniqueKeys(self.store)
         self._lock: storage.FolderLock | None = None
 
     def __enter__(self) -> Self:
@@ -175,16 +179,18 @@ class DatasetWriter:
         """Complete ``dataset.json`` and clear the spool; holes are allowed, and counted in the summary.
 
         Raises:
-            WorkError: when scenes are still to be made, or a tar is not what its record says.
+            DatasetError: when a key comes twice. WorkError: when scenes are still to be made, or a shard's files do
+                not belong together; they are made again in the next run then, save those of a finished set.
         """
         pending = self.pending_scenes()
         if pending:
             raise WorkError(f"{self.store.location}: {len(pending)} of {self.manifest.scenes} scenes are not made yet")
         listed = [self._committed[shard] for shard in sorted(self._committed)]
-        _check_tars(self.store, listed)
         self._check_adopted()
-        if self.manifest.summary is None:
-            table = ShardTable.of(listed, [self._key_range(record) for record in listed])
+        if self.manifest.summary is not None:
+            _check_tars(self.store, listed)
+        else:
+            table = ShardTable.of(listed, self._key_ranges(listed))
             data = table.to_npz()
             self.store.write(records.TABLE, [data])
             self._clear_strays()
@@ -209,16 +215,17 @@ class DatasetWriter:
             self._check_same(found)
             self.manifest = attrs.evolve(self.manifest, unknown=found.unknown)
         listed = records.read_records(self.store) if found else []
+        summary = found.summary if found and self._is_finished(found, listed) else None
         self._check_found(listed)
         reopened = self._layout.reopened(listed, lambda record: shards.body_bytes(self.store, record))
         for record in listed:
             if record not in reopened:
                 self._commit(record)
         self._completion = Completion(self._layout, list(self._committed.values()))
-        if found is None or reopened or self.pending_scenes() or not found.summary:
+        if summary is None or reopened or self.pending_scenes():
             self.manifest.write(self.store)
         else:
-            self.manifest = attrs.evolve(self.manifest, summary=found.summary)
+            self.manifest = attrs.evolve(self.manifest, summary=summary)
         self.spool.folder.mkdir(exist_ok=True)
         storage.clear_temporaries(self.spool.folder)
         if isinstance(self.store, LocalStore):
@@ -230,6 +237,16 @@ class DatasetWriter:
         for record in reversed(reopened):  # so that what stays committed is always the beginning
             self._reopen(record)
         self._take_up_spool()
+
+    def _is_finished(self, found: Manifest, listed: Sequence[ShardRecord]) -> bool:
+        """Return whether a set was finished with these very shards; a machine thought dead may have come later."""
+        if found.summary is None:
+            return False
+        if found.summary.table_sha256 is None:
+            return found.summary.content_sha256 == records.content_of(record.content_sha256 for record in listed)
+        with contextlib.suppress(DatasetError):  # a table that is damaged is made anew
+            return ShardTable.read(self.store, found.summary.table_sha256).lists(listed)
+        return False
 
     def _take_up_spool(self) -> None:
         """Believe the spooled scenes that are whole, belong here and have no holes; commit what they complete."""
@@ -282,7 +299,7 @@ class DatasetWriter:
 
     def _commit_complete(self) -> None:
         for shard, scenes in self._completion.shards():
-            spooled = (self._spooled_scene(scene) for scene in scenes)
+            spooled = self._spooled_scenes(scenes)
             self._commit(shards.publish(self.store, shard, scenes.start, spooled, self.environment))
             for scene in scenes:
                 self._spooled.discard(scene)
@@ -306,9 +323,34 @@ class DatasetWriter:
                 where = self.store.where(records.record_name(shard))
                 raise WorkError(f"{where}: was written by two machines; run the same again")
 
-    def _key_range(self, record: ShardRecord) -> tuple[bytes, bytes]:
-        keys = shards.read_index(self.store, record).keys.tolist()
-        return min(keys, default=b""), max(keys, default=b"")
+    def _key_ranges(self, listed: Sequence[ShardRecord]) -> list[tuple[bytes, bytes]]:
+        """Return the least and greatest key of each shard, all of whose files are looked at for it.
+
+        Raises:
+            DatasetError: when a key comes twice. WorkError: when files do not belong together; such shards do not
+                count any more.
+        """
+        ranges: list[tuple[bytes, bytes]] = []
+        mixed: list[MixedShard] = []
+        unique = UniqueKeys(self.store)
+        for record in listed:
+            try:
+                opening.check_size(self.store, opening.of_record(record))
+                index = shards.read_index(self.store, record)
+            except MixedShard as error:
+                self.store.remove(records.record_name(record.shard))
+                mixed.append(error)
+                continue
+            keys = index.keys.tolist()
+            if not mixed:
+                unique.add(keys, index.scene.tolist(), listed[: len(ranges)])
+            ranges.append((min(keys, default=b""), max(keys, default=b"")))
+        if mixed:
+            raise WorkError(
+                f"{mixed[0]}{f' (and {len(mixed) - 1} more)' if mixed[1:] else ''};"
+                " run the same again to have these scenes made again"
+            )
+        return ranges
 
     def _clear_strays(self) -> None:
         """Remove files of shards that are no more (filled by bytes, fewer may be left after a hole healed),
@@ -320,6 +362,16 @@ class DatasetWriter:
         for name in self.store.names(records.SHARDS):
             if _SHARD_FILE.fullmatch(name) and f"{records.SHARDS}/{name}" not in wanted:
                 self.store.remove(f"{records.SHARDS}/{name}")
+
+    def _spooled_scenes(self, scenes: range) -> Iterator[SpooledScene]:
+        """Yield the scenes of a shard; in the end it is refused when it has a key of another one of this run."""
+        entries: list[Entry] = []
+        for scene in scenes:
+            spooled = self._spooled_scene(scene)
+            entries += spooled.entries
+            yield spooled
+        keys = [entry.key.encode() for entry in entries]
+        self._keys.add(keys, [entry.scene for entry in entries], self._committed.values())
 
     def _spooled_scene(self, scene: int) -> SpooledScene:
         spooled = self.spool.read(scene)

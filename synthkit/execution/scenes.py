@@ -216,9 +216,15 @@ class ShardJob(_Elsewhere):
                 self._job(scene)
                 steps.get()(done)
             record = self._published(shard, scenes) or shards.publish(
-                self._store, shard, scenes.start, map(self._spooled, scenes), self._environment
+                self._store, shard, scenes.start, self._made(scenes), self._environment
             )
         return record.samples
+
+    def _made(self, scenes: range) -> Iterator[SpooledScene]:
+        """Yield the scenes; raise in the end when this machine was thought dead, and the set is finished already."""
+        yield from map(self._spooled, scenes)
+        if self._manifest().summary is not None:
+            raise WorkError(f"{self._store.location}: was finished by others meanwhile; nothing is left to do")
 
     def _published(self, shard: int, scenes: range) -> ShardRecord | None:
         """Return the record of a shard that was published whole: by a task that died before it could tell, or that

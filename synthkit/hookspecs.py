@@ -8,6 +8,12 @@ A plugin is a distribution with an entry point in the group ``synthkit.v1``::
 
 whose module implements the hook below and imports nothing heavy. An incompatible API would be another
 group, ``synthkit.v2``.
+
+Commands need no hook, so that ``synthkit --help`` imports no plugin: an entry point in the group
+``synthkit.v1.commands`` is a ``typer.Typer``, and its name the command's, ``synthkit my-tool ...``::
+
+    [project.entry-points."synthkit.v1.commands"]
+    my-tool = "my_package.commands:app"
 """
 
 from __future__ import annotations
@@ -16,9 +22,10 @@ from collections.abc import Iterable
 
 import pluggy
 
+from synthkit.entrypoints import COMPONENTS
 from synthkit.interfaces import Component
 
-GROUP = "synthkit.v1"
+GROUP = COMPONENTS
 
 hookspec = pluggy.HookspecMarker("synthkit")
 hookimpl = pluggy.HookimplMarker("synthkit")

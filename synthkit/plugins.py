@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
@@ -13,12 +12,12 @@ from typing import Any, cast
 import attrs
 import pluggy
 
-from synthkit import config, hookspecs
+from synthkit import config, entrypoints, hookspecs
 from synthkit.checkpoint import Checkpoint
+from synthkit.entrypoints import ALLOW_VARIABLE
 from synthkit.errors import ConfigError, PluginError
 from synthkit.interfaces import Component, ComponentSpec, Kind, Runtime
 
-ALLOW_VARIABLE = "SYNTHKIT_PLUGINS"
 _CORE = "synthkit-core"
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(\[(?P<extras>[^]]*)\])?")
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([\w.-]+)["']""")
@@ -210,13 +209,8 @@ def discover() -> Registry:
     ``SYNTHKIT_PLUGINS`` (comma-separated distribution or entry-point names) restricts what is loaded.
     """
     registry = Registry()
-    wanted = os.environ.get(ALLOW_VARIABLE)
-    allowed = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
-    points = sorted(metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_origin(p).distribution, p.name))
-    for point in points:
+    for point in entrypoints.points(hookspecs.GROUP):
         origin = _origin(point)
-        if allowed is not None and not allowed & {origin.distribution, origin.plugin}:
-            continue
         try:
             plugin = point.load()
         except (Exception, SystemExit) as error:  # a stranger's module: report it and go on
@@ -271,8 +265,8 @@ def _call(function: Callable[..., object]) -> Iterable[Component]:
 
 
 def _origin(point: metadata.EntryPoint) -> Origin:
-    dist = point.dist
-    return Origin(dist.name if dist else "unknown", dist.version if dist else "unknown", point.name)
+    version = point.dist.version if point.dist else "unknown"
+    return Origin(entrypoints.distribution(point), version, point.name)
 
 
 def _one_line(error: BaseException) -> str:

@@ -297,3 +297,69 @@ def test_a_build_killed_while_training_goes_on_to_the_same_bytes(tmp_path: Path)
         done = synthkit(*arguments, "--out", str(tmp_path / out))
         assert done.returncode == 0, done.stderr
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+COMMANDS = """
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+@app.callback()
+def group() -> None:
+    '''Frobs of all kinds.'''
+
+@app.command()
+def frob(text: str) -> None:
+    '''Frob a text.'''
+    from synthkit.errors import DatasetError
+    if text == "wrong":
+        raise DatasetError("no such text")
+    typer.echo(text[::-1])
+"""
+
+
+def with_commands(folder: Path, name: str, source: str, distribution: str = "stranger") -> dict[str, str]:
+    """Put a distribution with commands on the path; return the environment that has it."""
+    module = f"{distribution}_commands"
+    (folder / f"{module}.py").write_text(source)
+    info = folder / f"{distribution}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[synthkit.v1.commands]\n{name} = {module}:app\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+def run_with(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+
+
+def test_commands_of_plugins_are_listed_unseen_and_imported_when_used(tmp_path: Path) -> None:
+    environment = with_commands(tmp_path, "frobs", f"open({str(tmp_path / 'imported')!r}, 'w')\n{COMMANDS}")
+    listed = run_with(environment, "--help")
+    assert "frobs     Commands of stranger." in listed.stdout
+    assert not (tmp_path / "imported").exists()
+    shown = run_with(environment, "frobs", "--help").stdout
+    assert "Frobs of all kinds." in shown
+    assert "Frob a text." in shown
+    assert run_with(environment, "frobs", "frob", "abc").stdout == "cba\n"
+    wrong = run_with(environment, "frobs", "frob", "wrong")
+    assert (wrong.returncode, wrong.stderr) == (2, "error: no such text\n")
+    allowed = run_with({**environment, "SYNTHKIT_PLUGINS": "other"}, "frobs", "frob", "abc")
+    assert allowed.returncode == 2
+    assert "No such command 'frobs'" in allowed.stderr
+
+
+def test_commands_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
+    environment = with_commands(tmp_path, "frobs", "import nothing_like_this\n")
+    broken = run_with(environment, "frobs", "frob", "abc")
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("error: commands 'frobs' of stranger cannot be loaded: ModuleNotFoundError")
+    assert broken.stderr.count("\n") == 1
+    with_commands(tmp_path, "frobs", COMMANDS, "other")
+    both = run_with(environment, "frobs", "frob", "abc")
+    assert "come from other and stranger; uninstall one" in both.stderr
+    with_commands(tmp_path, "build", "raise SystemExit('imported')\n", "thief")
+    assert "From nothing" in run_with(environment, "demo", "--help").stdout
+    assert "Render, train the refiner, refine" in run_with(environment, "build", "--help").stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synthkit import errors, plugins
+from synthkit import entrypoints, errors, plugins
 from synthkit.interfaces import Component, ComponentSpec, Runtime
 from synthkit.seeds import Seeds
 
@@ -39,7 +39,7 @@ def synthkit_components():
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch):
     """Put a distribution with one plugin module on the path, as pip would."""
-    monkeypatch.delenv(plugins.ALLOW_VARIABLE, raising=False)
+    monkeypatch.delenv(entrypoints.ALLOW_VARIABLE, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     numbers = itertools.count()
 
@@ -154,7 +154,7 @@ def test_another_version_of_the_interface_is_not_loaded(install):
 def test_the_environment_can_restrict_what_is_loaded(install, monkeypatch):
     install()
     install(distribution="other", entry="other", name="works")
-    monkeypatch.setenv(plugins.ALLOW_VARIABLE, "other, nothing")
+    monkeypatch.setenv(entrypoints.ALLOW_VARIABLE, "other, nothing")
     assert [item.component.name for item in plugins.discover().all()] == ["works"]
 
 

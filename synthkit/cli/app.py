@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthkit.cli.groups import PluginGroups
+
 # Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
 if TYPE_CHECKING:
     from synthkit.cli.progress import Terminal
@@ -25,6 +27,7 @@ INTERRUPTED = 130  # what a shell reports of a process ended by Ctrl-C
 
 app = typer.Typer(
     name="synthkit",
+    cls=PluginGroups,
     help="Make training data of people as ceiling fisheyes see them, and see whether it is any good."
     " All long work can be stopped and run again: it goes on where it stopped.",
     no_args_is_help=True,

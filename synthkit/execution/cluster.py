@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 import attrs
 
+from synthkit.entrypoints import ALLOW_VARIABLE
 from synthkit.errors import ConfigError, WorkError
 from synthkit.execution import _ray_worker
 from synthkit.execution.jobs import Done, Failed, JobSpec, outcome_of, start_error
 from synthkit.execution.process import thread_variables
-from synthkit.plugins import ALLOW_VARIABLE
 
 RETRIES = 3
 _IN_FLIGHT = 1000  # tasks that Ray is told of at a time

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``synthkit plates``: photos of an empty room made ready for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Photos of an empty room, made ready for people.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Photos of an empty room, made ready for people."""
+
+
+@app.command("from-video")
+def from_video(
+    video: Annotated[Path, typer.Argument(help="Video of a fixed camera.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="PNG to write.", show_default=False)],
+    frames: Annotated[int, typer.Option(min=3, max=1000, help="How many frames, evenly spread, are looked at.")] = 75,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT where it is there already.")] = False,
+) -> None:
+    """Make a plate from a video: at each pixel, what it shows most steadily; people who move on vanish."""
+    from synthkit.cli.app import on_terminal
+    from synthkit_blender.plates.files import check_png, write_png
+    from synthkit_blender.plates.video import plate_of
+
+    check_png(out, force=force)
+    with on_terminal() as terminal:
+        plate = plate_of(video, frames=frames, progress=terminal)
+    write_png(out, plate)
+    typer.echo(f"plate: {out} ({plate.shape[1]}x{plate.shape[0]})")

@@ -172,7 +172,7 @@ def test_pictures_that_are_no_pictures(tmp_path):
         formats.convert(source, tmp_path / "out")
 
 
-def test_a_torn_picture_is_left_out_and_can_be_mended(tmp_path):
+def test_a_torn_picture_is_left_out_and_a_mended_one_is_another_set(tmp_path):
     source = build(tmp_path / "set")
     picture = source / "Hall" / "Hall_000002.jpg"
     whole = picture.read_bytes()
@@ -180,7 +180,7 @@ def test_a_torn_picture_is_left_out_and_can_be_mended(tmp_path):
     data = formats.convert(source, tmp_path / "out")
     assert (len(data), data.manifest.summary.skipped) == (1, 1)
     picture.write_bytes(whole)
-    with pytest.raises(DatasetError, match="labels_sha256"):
+    with pytest.raises(DatasetError, match="images_sha256"):
         formats.convert(source, tmp_path / "out")
     assert len(formats.convert(source, tmp_path / "other")) == 2
 
@@ -193,12 +193,12 @@ def test_workers_and_resuming_give_the_same_bytes(tmp_path):
 
     def stop(stage, done, total, note=""):
         told.append((stage, done, total))
-        if done == 2:
+        if (stage, done) == ("convert", 2):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         formats.convert(source, tmp_path / "late", progress=stop)
-    assert told == [("convert", 0, 5), ("convert", 1, 5), ("convert", 2, 5)]
+    assert told == [("hash", 0, 5), ("hash", 5, 5), ("convert", 0, 5), ("convert", 1, 5), ("convert", 2, 5)]
     assert not formats.convert(source, tmp_path / "late").skipped
     for name in ("there", "late"):
         for path in here.path.rglob("*.*"):

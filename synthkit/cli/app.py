@@ -320,7 +320,7 @@ def convert(
             )  # fmt: skip
             result = f"exported: {exported.path} ({exported.images} images)"
     typer.echo(result)
-    _finish(skipped, allow_missing)
+    _finish(skipped, allow_missing, _MENDED)
 
 
 @app.command()
@@ -415,9 +415,13 @@ def _tell(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _finish(skipped: int, allow_missing: bool) -> None:
+_AGAIN = "run again to try them once more"
+_MENDED = "mend the images and convert them into another place, or say --allow-missing"
+
+
+def _finish(skipped: int, allow_missing: bool, advice: str = _AGAIN) -> None:
     if skipped:
-        _tell(f"{skipped} samples were skipped (reasons are in the records); run again to try them once more")
+        _tell(f"{skipped} samples were skipped (reasons are in the records); {advice}")
         if not allow_missing:
             raise typer.Exit(1)
 

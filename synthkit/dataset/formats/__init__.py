@@ -16,9 +16,10 @@ from synthkit.config import nearest
 from synthkit.dataset import records, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.formats import cepdof, coco, exporting, fdh, folder, habbof, kitti, market, video, voc, yolo
-from synthkit.dataset.formats.base import Format, Source
+from synthkit.dataset.formats.base import Format
 from synthkit.dataset.formats.exporting import Export, Exported
 from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
+from synthkit.dataset.formats.source import Source
 from synthkit.dataset.opening import tars_in
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.writer import DatasetWriter
@@ -32,6 +33,7 @@ __all__ = [
 ]  # fmt: skip
 
 _SCENES_PER_SHARD = 64
+_REVISION = 2  # of what conversion makes of a source: to be raised when samples change
 _LISTED = (
     coco.FORMAT,
     cepdof.FORMAT,
@@ -100,7 +102,8 @@ def convert(
 ) -> Dataset:
     """Turn a set of another format into a data set, or do the rest of an interrupted conversion.
 
-    Damaged samples are left out, and noted with the reason; the same call tries them once more.
+    Damaged samples are left out, and noted with the reason. The contents of all files decide what the data set
+    is: once one of them was mended or edited, it is another set, which goes to another place.
 
     Args:
         source: its folder or file. out: where the data set goes. form: name of the format; None finds it out.
@@ -121,10 +124,15 @@ def convert(
     if chosen is None:
         raise DatasetError(f"{source}: is a data set already; name a format to write it in (--to)")
     opened = _opened(source, chosen, max_size_px, every, person_classes, tell)
-    identity = {"convert": chosen.name, "max_size_px": max_size_px, **opened.identity, **_named(person_classes)}
     writer = DatasetWriter(
         out,
-        identity=identity,
+        identity={
+            "convert": chosen.name,
+            "revision": _REVISION,
+            "max_size_px": max_size_px,
+            **opened.identify(progress),
+            **_named(person_classes),
+        },
         notes={**opened.notes, "remarks": list(opened.remarks)},
         scenes=len(opened),
         scenes_per_shard=_SCENES_PER_SHARD,
@@ -147,6 +155,7 @@ def convert(
                     raise WorkError(f"{source}: image {outcome.task} cannot be converted: {outcome.reason}")
                 writer.finished(outcome.task)
                 progress("convert", writer.scenes_done, len(opened))
+        _check_unchanged(opened)
         summary = writer.finalise()
         if not summary.samples:
             reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
@@ -188,6 +197,7 @@ def export(
         raise DatasetError(f"{source}: only data sets are read from URLs; omit --format")
     chosen = None if stores.is_url(source) else detect(Path(source), form)
     pictures: Pictures
+    write = target.write
     if chosen is None:
         if max_size_px is not None or every != 1 or person_classes:
             raise DatasetError(
@@ -198,9 +208,11 @@ def export(
         pictures = DatasetPictures(source)
     else:
         opened = _opened(Path(source), chosen, max_size_px, every, person_classes, tell)
-        pictures = SourcePictures(Path(source).resolve().name, chosen.name, opened)
+        known = {"format": chosen.name, **opened.identify(progress)}
+        pictures = SourcePictures(Path(source).resolve().name, opened, known)
+        write = _checked(write, opened)
     identity = {"max_size_px": max_size_px, **_named(person_classes)}
-    made = exporting.export(target.name, target.write, pictures, Path(out), identity, progress)
+    made = exporting.export(target.name, write, pictures, Path(out), identity, progress)
     if tell:
         for line in made.remarks:
             tell(line)
@@ -224,6 +236,27 @@ def _opened(
         for line in opened.remarks:
             tell(line)
     return opened
+
+
+def _checked(write: Callable[[Export], None], source: Source) -> Callable[[Export], None]:
+    """Return a format's ``write`` that believes what it wrote only if the source stayed the same."""
+
+    def checked(job: Export) -> None:
+        write(job)
+        _check_unchanged(source)
+
+    return checked
+
+
+def _check_unchanged(source: Source) -> None:
+    """Check that what was read is what was hashed.
+
+    Raises:
+        DatasetError: naming a file that was changed meanwhile.
+    """
+    changed = source.changed()
+    if changed is not None:
+        raise DatasetError(f"{changed}: was changed while it was being read; begin again, in another place")
 
 
 def _named(person_classes: Collection[str]) -> dict[str, Any]:

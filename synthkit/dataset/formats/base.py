@@ -4,55 +4,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, TypeGuard
 
 import attrs
 
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.shrinking import Shrunk
-from synthkit.dataset.formats.thinning import Thinned, ThinnedFiles
+from synthkit.dataset.formats.source import Source
+from synthkit.dataset.formats.thinning import Thinned
 from synthkit.errors import DatasetError
-from synthkit.sample import Sample
 
 _SHOWN = 20
-
-
-class Source(Protocol):
-    """An opened and checked set of another format."""
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Plain JSON that determines the samples: hashes of labels, names and sizes of images."""
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Plain JSON besides: where it came from, its licence."""
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """Lines for the user: what was ignored or assumed."""
-
-    def __len__(self) -> int: ...
-
-    def key(self, index: int) -> str:
-        """Return a sample's key, also where the sample itself is damaged."""
-
-    def sample(self, index: int) -> Sample:
-        """Read and return one sample.
-
-        Raises:
-            DatasetError: when it is damaged.
-        """
-
-
-@runtime_checkable
-class StoresImages(Protocol):
-    """A source whose images are files that an export can take over byte by byte."""
-
-    def stored(self, index: int) -> tuple[str, bytes]:
-        """Return an image's suffix, ``png`` or ``jpg``, and its bytes."""
 
 
 @attrs.frozen
@@ -92,7 +56,7 @@ class Format:
             raise DatasetError(f"{path}: format {self.name} names no classes; omit --person-class")
         source = self.read(path, person_classes) if self.has_classes else self.read(path)
         if every > 1:
-            source = ThinnedFiles(source, source, every) if isinstance(source, StoresImages) else Thinned(source, every)
+            source = Thinned(source, every)
         return source if max_size_px is None else Shrunk(source, max_size_px)
 
 

@@ -10,43 +10,25 @@ are taken as stored: an EXIF orientation is not applied, as the labels count on 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
-from PIL import Image
 
 from synthkit.dataset import description
 from synthkit.dataset.formats.base import Format, is_finite, told
 from synthkit.dataset.formats.cepdof_write import NO_VIDEO, write
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.exporting import RECORD
 from synthkit.dataset.formats.labels import centred_inside
-from synthkit.dataset.formats.photos import eight_bits
-from synthkit.dataset.images import MAX_PIXELS
-from synthkit.errors import DatasetError
-from synthkit.sample import Person, RotatedBox, Sample
+from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, key_of
+from synthkit.sample import Person, RotatedBox
 
 _PERSON_CATEGORY = 1
-_IMAGE_FORMATS = ("JPEG", "PNG")
 _FRAME = re.compile(r"(\d{1,15})$")
-
-
-@attrs.frozen
-class _Frame:
-    """An image with its labels, as listed."""
-
-    key: str
-    path: Path
-    name: str
-    sequence: str | None
-    frame: int | None
-    size_px: tuple[int, int]
-    people: tuple[Person, ...]
 
 
 def recognises(folder: Path) -> bool:
@@ -54,88 +36,31 @@ def recognises(folder: Path) -> bool:
     return any(folder.glob("annotations/*.json"))
 
 
-class CepdofSource:
-    """An opened set, checked as a whole.
-
-    Args:
-        folder: the set's root.
+def read(folder: Path) -> PhotoSource:
+    """Open a set: rotated boxes, and identities where people are told apart.
 
     Raises:
         DatasetError: telling everything that is wrong, each with file and place.
     """
-
-    def __init__(self, folder: Path) -> None:
-        digest = hashlib.sha256()
-        problems: list[str] = []
-        frames: list[_Frame] = []
-        labels = sorted(folder.glob("annotations/*.json"))
-        for path in labels:
-            frames += _read(folder, path, digest, problems)
-        counted = {frame.key: frame for frame in frames}
-        if len(counted) < len(frames):
-            problems.append(f"{folder}: {len(frames) - len(counted)} images have a name that another one has too")
-        if not labels:
-            problems.append(f"{folder}: has no annotations/*.json")
-        elif not frames and not problems:
-            problems.append(f"{folder}: lists no images")
-        if problems:
-            raise told(folder, problems)
-        self._frames = frames
-        for frame in frames:
-            digest.update(f"{frame.name} {frame.path.stat().st_size}\n".encode())
-        self.identity: Mapping[str, Any] = {"labels_sha256": digest.hexdigest()}
-        self.notes: Mapping[str, Any] = {
-            "source": "CEPDOF format",
-            "folder": folder.resolve().name,
-            "licence": "not stated",
-        }
-        self.remarks: Sequence[str] = ()
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def key(self, index: int) -> str:
-        """Return a sample's key."""
-        return self._frames[index].key
-
-    def sample(self, index: int) -> Sample:
-        """Return one image with its people: rotated boxes, and identities where they are told apart.
-
-        Raises:
-            DatasetError: when the image file is damaged.
-        """
-        frame = self._frames[index]
-        width, height = frame.size_px
-        try:
-            with Image.open(frame.path, formats=_IMAGE_FORMATS) as image:
-                pixels = eight_bits(image)
-        except (OSError, SyntaxError) as error:
-            raise DatasetError(f"{frame.path}: cannot be read as an image: {error}") from None
-        return Sample(
-            key=frame.key,
-            image=np.asarray(pixels),
-            people=frame.people,
-            sequence=frame.sequence,
-            frame=frame.frame,
-            meta={"source": {"format": "cepdof", "file": frame.name, "size_px": [width, height]},
-                  "licence": "not stated"},
-        )  # fmt: skip
-
-    def stored(self, index: int) -> tuple[str, bytes]:
-        """Return an image's suffix and bytes.
-
-        Raises:
-            DatasetError: when the file cannot be read.
-        """
-        path = self._frames[index].path
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-        return ("png" if data.startswith(b"\x89PNG") else "jpg"), data
+    digest = LabelHash(folder)
+    problems: list[str] = []
+    frames: list[Frame] = []
+    labels = sorted(folder.glob("annotations/*.json"))
+    for path in labels:
+        frames += _read(folder, path, digest, problems)
+    counted = {frame.key for frame in frames}
+    if len(counted) < len(frames):
+        problems.append(f"{folder}: {len(frames) - len(counted)} images have a name that another one has too")
+    if not labels:
+        problems.append(f"{folder}: has no annotations/*.json")
+    elif not frames and not problems:
+        problems.append(f"{folder}: lists no images")
+    if problems:
+        raise told(folder, problems)
+    return PhotoSource("cepdof", folder, frames, digest.hexdigest())
 
 
-def _read(folder: Path, labels: Path, digest: Any, problems: list[str]) -> list[_Frame]:
+def _read(folder: Path, labels: Path, digest: LabelHash, problems: list[str]) -> list[Frame]:
     """Return the frames of one label file, noting what is wrong with it."""
     try:
         data = labels.read_bytes()
@@ -149,8 +74,8 @@ def _read(folder: Path, labels: Path, digest: Any, problems: list[str]) -> list[
     except (ValueError, KeyError, TypeError):
         problems.append(f"{labels}: is no JSON with the lists 'images' and 'annotations'")
         return []
-    digest.update(hashlib.sha256(data).digest())
-    frames: dict[str, _Frame] = {}
+    digest.add(labels, data)
+    frames: dict[str, Frame] = {}
     for i, entry in enumerate(images):
         where = f"{labels}: images[{i}]"
         try:
@@ -169,7 +94,7 @@ def _read(folder: Path, labels: Path, digest: Any, problems: list[str]) -> list[
 
 
 def _people(
-    labels: Path, annotations: list[Any], listed: set[str], frames: Mapping[str, _Frame], problems: list[str]
+    labels: Path, annotations: list[Any], listed: set[str], frames: Mapping[str, Frame], problems: list[str]
 ) -> Iterator[tuple[str, Person]]:
     """Yield (image id, person), noting what is wrong; ids of faulty images are not complained of again."""
     seen: dict[tuple[str, RotatedBox], int] = {}
@@ -192,66 +117,49 @@ def _people(
         yield name, person
 
 
-def _frame(folder: Path, video: str, entry: Any) -> _Frame:
+def _frame(folder: Path, video: str, entry: Any) -> Frame:
     if not isinstance(entry, dict) or not {"file_name", "id"} <= entry.keys():
         raise ValueError("expected file_name and id")
-    path = _find(folder, video, str(entry["file_name"]))
-    try:
-        with Image.open(path, formats=_IMAGE_FORMATS) as image:
-            size = image.size
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no JPEG or PNG image: {error}") from None
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, more than {MAX_PIXELS} are refused")
+    photo = Photo.open(folder, _find(folder, video, entry["file_name"]))
+    size = photo.size_px
     stated = entry.get("width", size[0]), entry.get("height", size[1])
     if stated != size:
-        raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, the labels say {stated[0]}x{stated[1]}")
+        raise ValueError(f"{photo.path} has {size[0]}x{size[1]} pixels, the labels say {stated[0]}x{stated[1]}")
     name = str(entry["id"])
     own = (folder / RECORD).is_file() or name.startswith(video) or video == NO_VIDEO
-    stem = name if own else f"{video}_{name}"
-    key = re.sub(r"[^\w-]", "_", stem)
     number = _FRAME.search(name)
-    return _Frame(
-        key=key,
-        path=path,
-        name=path.relative_to(folder).as_posix(),
-        sequence=None if video == NO_VIDEO else video,
-        frame=int(number[1]) if number else None,
-        size_px=size,
-        people=(),
-    )
+    known = {"sequence": None if video == NO_VIDEO else video, "frame": int(number[1]) if number else None}
+    return Frame(key_of(name if own else f"{video}_{name}"), photo, (), sample=known)
 
 
-def _find(folder: Path, video: str, file_name: str) -> Path:
-    relative = PurePosixPath(file_name)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in file_name or "\0" in file_name:
-        raise ValueError(f"file_name {file_name!r} is refused: expected a name below the set's folder")
+def _find(folder: Path, video: str, file_name: Any) -> Path:
+    relative = below(file_name)
     for place in (folder / video, folder / "images" / video, folder / "images", folder):
         if (place / relative).is_file():
             return place / relative
     raise ValueError(f"image {file_name!r} is neither in {video}/, images/ nor beside")
 
 
-def _person(entry: Mapping[str, Any], frame: _Frame) -> Person:
+def _person(entry: Mapping[str, Any], frame: Frame) -> Person:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 5 or not all(is_finite(value) for value in box):
         raise ValueError(f"bbox must be five finite numbers (cx, cy, w, h, degrees clockwise), got {str(box)[:80]}")
     cx, cy, w, h, degrees = map(float, box)
-    width, height = frame.size_px
+    width, height = frame.photo.size_px
     if w <= 0 or h <= 0:
         raise ValueError(f"bbox has the size {w:g}x{h:g}, expected more than 0")
-    if not centred_inside(cx, cy, frame.size_px):
+    if not centred_inside(cx, cy, frame.photo.size_px):
         raise ValueError(f"bbox around ({cx:g}, {cy:g}) lies outside the image of {width}x{height} pixels")
     if math.hypot(w, h) > 2 * math.hypot(width, height):
         raise ValueError(f"bbox of {w:g}x{h:g} pixels is larger than the image of {width}x{height}")
     if entry.get("category_id", _PERSON_CATEGORY) != _PERSON_CATEGORY:
         raise ValueError(f"category_id is {entry['category_id']!r}, expected {_PERSON_CATEGORY} (person)")
-    person = entry.get("person_id")
+    person, video = entry.get("person_id"), frame.sample["sequence"]
     return Person(
-        identity=None if person is None else f"{frame.sequence}/{person}" if frame.sequence else str(person),
+        identity=None if person is None else f"{video}/{person}" if video else str(person),
         rotated_box=RotatedBox.normalized(cx, cy, w, h, degrees),
         attributes={"iscrowd": True} if entry.get("iscrowd") else {},
     )
 
 
-FORMAT = Format("cepdof", "rotated boxes as JSON (CEPDOF, MW-R, WEPDTOF)", recognises, CepdofSource, write)
+FORMAT = Format("cepdof", "rotated boxes as JSON (CEPDOF, MW-R, WEPDTOF)", recognises, read, write)

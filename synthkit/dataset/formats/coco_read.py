@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from synthkit.dataset import description
 from synthkit.dataset.formats import coco_origin, coco_points, masks
 from synthkit.dataset.formats.base import is_finite, told
 from synthkit.dataset.formats.coco_origin import is_id
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.exporting import RECORD
 from synthkit.dataset.formats.labels import (
     HEAD,
@@ -58,7 +58,7 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     problems: list[str] = [] if files else [f"{folder}: has no annotations/*.json, and no *.json beside the images"]
     remarks: list[str] = []
     classes = Classes(person_classes)
-    digest = hashlib.sha256()
+    digest = LabelHash(folder)
     frames: list[Frame] = []
     listed: dict[Path, Path] = {}
     infos: list[Any] = []
@@ -103,7 +103,7 @@ class _Labels:
         places = (folder / name, folder / "images" / name, folder / "images", path.parent, folder)
         self._places = [place for place in places if place.is_dir()]
 
-    def frames(self, digest: Any) -> Iterator[Frame]:
+    def frames(self, digest: LabelHash) -> Iterator[Frame]:
         table = self._load(digest)
         if table is None:
             return
@@ -129,7 +129,7 @@ class _Labels:
             except ValueError as error:
                 self._problems.append(f"{self._path}: image {name}: {error}")
 
-    def _load(self, digest: Any) -> dict[str, Any] | None:
+    def _load(self, digest: LabelHash) -> dict[str, Any] | None:
         try:
             data = self._path.read_bytes()
             table = description.load(data)
@@ -139,7 +139,7 @@ class _Labels:
         except ValueError as error:
             self._problems.append(f"{self._path}: is no JSON: {error}")
             return None
-        digest.update(hashlib.sha256(data).digest())
+        digest.add(self._path, data)
         lists = (
             "images",
             "categories",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from synthkit.dataset import codec
+from synthkit.dataset import codec, images
 from synthkit.dataset.formats import coco_points
 from synthkit.dataset.formats.fdh_embedding import VERTICES
 from synthkit.sample import Keypoint
@@ -20,6 +20,7 @@ KEEP = 255
 FAR = 2.0
 """Beyond so many images' widths or heights, a key point's numbers are pixels."""
 _PNG_LEVEL = 4
+_DEPTH_AT = 24  # of a PNG's bytes
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -29,10 +30,10 @@ def image_of(data: bytes) -> Pixels:
     Raises:
         ValueError: when it is no such image, or too large.
     """
-    image = codec.decode_layer("png", data)
-    if image.dtype != np.uint8:
-        raise ValueError(f"image.png is of {image.dtype}, expected 8 bits")
-    return np.asarray(image if image.ndim == 3 else image[..., None].repeat(3, axis=-1))
+    image: Pixels = images.decode(data, rgb=True)
+    if data[_DEPTH_AT] > 8:
+        raise ValueError(f"image.png is of {data[_DEPTH_AT]} bits, expected 8")
+    return image
 
 
 def mask_of(name: str, data: bytes, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from synthkit.dataset.formats import fdh_arrays, fdh_embedding, fdh_metadata
+from synthkit.dataset.formats import fdh_arrays, fdh_embedding, fdh_metadata, originals
 from synthkit.dataset.formats.base import told
+from synthkit.dataset.formats.contents import Contents
 from synthkit.dataset.formats.fdh_metadata import SPLITS
 from synthkit.dataset.formats.photos import NOT_STATED
+from synthkit.dataset.formats.source import Source, Stored
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, silent
 from synthkit.sample import Layer, Person, Sample
 
 _NEEDED = ("image.png", "mask.png")
@@ -47,7 +50,7 @@ def _tars(path: Path) -> list[Path]:
     return sorted(tar for tar in path.glob("*.tar") if tar.is_file())
 
 
-class FdhSource:
+class FdhSource(Source):
     """An opened set. What tars and records list is checked as a whole, each sample's arrays when it is read.
 
     Args:
@@ -61,7 +64,6 @@ class FdhSource:
         problems: list[str] = []
         root = path if path.is_dir() else path.parent
         self._where = path
-        self._digest = hashlib.sha256()
         self._parts: list[tuple[str | None, Dataset]] = []
         for split, place in places_of(path):
             try:
@@ -77,17 +79,41 @@ class FdhSource:
         if problems:
             raise told(path, problems)
         self._pixels, unit = self._unit()
-        self.remarks: Sequence[str] = (*unit, *_remarks(found, embedding), *self._compared())
-        embedding_sha256 = embedding.get("sha256", "")
-        self._digest.update(f"{self._metadata.sha256 if self._metadata else ''} {embedding_sha256}".encode())
-        self.identity: Mapping[str, Any] = {"tars_sha256": self._digest.hexdigest()}
-        self.notes: Mapping[str, Any] = {
+        self._remarks = (*unit, *_remarks(found, embedding), *self._compared())
+        self._contents: Contents | None = None
+        self._notes: Mapping[str, Any] = {
             "source": "FDH format",
             "folder": root.resolve().name,
             "licence": NOT_STATED,  # of the whole; an image has its own, if the metadata say so
             "keypoints": "pixels" if self._pixels else "fractions",
             **({"embed_map": embedding} if embedding else {}),
         }
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Where the set came from, and how it was read."""
+        return self._notes
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Lines for the user."""
+        return self._remarks
+
+    def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
+        """Return the hashes of the tars with their names, and of the metadata."""
+        tars = [(split or "", tar) for split, place in places_of(self._where) for tar in _tars(place)]
+        self._contents = Contents.of([tar for _, tar in tars], progress)
+        names = "".join(f"{split}/{tar.name}\0" for split, tar in tars)
+        digest = hashlib.sha256(names.encode(errors="surrogateescape") + self._contents.sha256.encode())
+        return {
+            "tars_sha256": digest.hexdigest(),
+            "metadata_sha256": self._metadata.sha256 if self._metadata else None,
+            "embed_map_sha256": self._notes.get("embed_map", {}).get("sha256"),
+        }
+
+    def changed(self) -> Path | None:
+        """Return a tar that was changed since."""
+        return self._contents.changed() if self._contents else None
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -97,21 +123,17 @@ class FdhSource:
         _, part, within = self._place(index)
         return part.key(within)
 
-    def sample(self, index: int) -> Sample:
-        """Return one crop with its person.
+    def read(self, index: int) -> tuple[Sample, Stored | None]:
+        """Return one crop with its person, and its image's file.
 
         Raises:
             DatasetError: when one of its members is damaged, or they do not fit together.
         """
         split, key, members = self._members(index)
         try:
-            return self._sample(split, key, members)
+            return self._sample(split, key, members), ("png", originals.bare("png", members["image.png"]))
         except ValueError as error:
             raise DatasetError(f"{self._where}: sample {key}: {error}") from None
-
-    def stored(self, index: int) -> tuple[str, bytes]:
-        """Return ``png`` and the image's bytes."""
-        return "png", self._members(index)[2]["image.png"]
 
     def _members(self, index: int) -> tuple[str | None, str, Mapping[str, bytes]]:
         split, part, within = self._place(index)
@@ -131,9 +153,6 @@ class FdhSource:
             for shard, entry in ((n, entry) for n in range(len(part.shards)) for entry in part.index(n).entries()):
                 names = [name for name, _, _ in entry.members]
                 found.update(names)
-                self._digest.update(
-                    f"{part.shards[shard].name} {entry.key} {entry.members}\n".encode(errors="surrogateescape")
-                )
                 missing = [name for name in _NEEDED if name not in names]
                 if ("vertices.npy" in names) != ("e_mask.png" in names):
                     missing += [name for name in ("vertices.npy", "E_mask.png") if name.lower() not in names]

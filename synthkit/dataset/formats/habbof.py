@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
 from itertools import islice
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.bodies import DECIMALS, people_of
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, centred_inside, checked_rotated
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, key_of, keys_for
@@ -96,7 +96,7 @@ class _Reader:
         self._folder, self.classes = folder, classes
         self._owners: dict[Path, Path] = {}
         self.problems: list[str] = []
-        self.digest = hashlib.sha256()
+        self.digest = LabelHash(folder)
 
     def frame(self, key: str, path: Path) -> Frame | None:
         """Return an image with its people, None when it is none; problems are noted."""
@@ -125,7 +125,7 @@ class _Reader:
         people = []
         try:
             data = small_file(path)
-            self.digest.update(hashlib.sha256(data).digest())
+            self.digest.add(path, data)
             rows = lines(data)
             if len(rows) > MAX_OBJECTS:
                 raise ValueError(f"has {len(rows)} objects, more than {MAX_OBJECTS} are refused")

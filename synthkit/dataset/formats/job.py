@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from synthkit.dataset import codec, formats
-from synthkit.dataset.formats.base import StoresImages
-from synthkit.dataset.formats.originals import original
 from synthkit.dataset.spool import SceneSpool
 from synthkit.errors import DatasetError
 from synthkit.sample import Skipped
@@ -42,8 +40,7 @@ class ConvertJob:
     def __call__(self, index: int) -> dict[str, int]:
         """Spool one sample, with its photo's own bytes where they need not be changed; or why it is damaged."""
         try:
-            sample = self._source.sample(index)
+            sample, stored = self._source.read(index)
         except DatasetError as error:
             return self._spool.put_encoded(index, [Skipped(self._source.key(index), str(error))])
-        stored = original(sample, *self._source.stored(index)) if isinstance(self._source, StoresImages) else None
         return self._spool.put_encoded(index, [codec.encode(sample, self._spool.codec, stored)])

@@ -17,7 +17,6 @@ in the camera's frame, radians.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Collection
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 from PIL import Image
 
 from synthkit.dataset.formats.base import Format, is_finite, told
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import (
     MAX_OBJECTS,
@@ -76,7 +76,7 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """
     problems: list[str] = []
     classes = Classes(person_classes)
-    digest = hashlib.sha256()
+    digest = LabelHash(folder)
     listed = [(root, path) for root in _roots(folder) for path in images_below(root / _IMAGES)]
     if not listed:
         problems.append(f"{folder}: has no images in {_IMAGES}/")
@@ -103,7 +103,7 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
 
 
-def _lists(folder: Path, digest: Any, problems: list[str]) -> dict[str, str]:
+def _lists(folder: Path, digest: LabelHash, problems: list[str]) -> dict[str, str]:
     try:
         return listed_splits(folder / _LISTS, digest)
     except ValueError as error:
@@ -112,11 +112,11 @@ def _lists(folder: Path, digest: Any, problems: list[str]) -> dict[str, str]:
 
 
 def _people(
-    path: Path, size_px: tuple[int, int], problems: list[str], classes: Classes, digest: Any
+    path: Path, size_px: tuple[int, int], problems: list[str], classes: Classes, digest: LabelHash
 ) -> tuple[Person, ...]:
     try:
         data = small_file(path)
-        digest.update(hashlib.sha256(data).digest())
+        digest.add(path, data)
         rows = lines(data)
         if len(rows) > MAX_OBJECTS:
             raise ValueError(f"{len(rows)} objects are in one image, more than {MAX_OBJECTS} are refused")

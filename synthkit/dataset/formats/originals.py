@@ -6,10 +6,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import numpy.typing as npt
 
 from synthkit.dataset import images
-from synthkit.sample import Sample
 
+_PNG = b"\x89PNG"
+_GREY_16 = b"\x10\0"  # bits and kind in a PNG's header
 _SCAN, _END = 0xDA, 0xD9
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in compressed data: no stuffed byte, restart or filling
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
@@ -17,22 +19,23 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _JFIF, _ADOBE = 0xE0, 0xEE
 _DROPPED = frozenset({*range(0xE0, 0xF0), 0xFE}) - {_JFIF, _ADOBE}
 
+Pixels = npt.NDArray[np.uint8]
 
-def original(sample: Sample, suffix: str, data: bytes) -> tuple[str, bytes] | None:
-    """Return the file's own image without its metadata, if that is exactly the sample's image.
 
-    Args:
-        suffix: ``jpg`` or ``png``. data: the file.
+def taken_over(data: bytes) -> tuple[str, bytes, Pixels] | None:
+    """Return an image file without its metadata, and its pixels, (H, W, 3) uint8.
 
     Returns:
-        The suffix and the bytes, or None where the image was turned, shrunk or cannot be taken over.
+        ``jpg`` or ``png``, the bytes, and what they decode to; None where they do not, or would lose grey levels.
     """
+    suffix = "png" if data.startswith(_PNG) else "jpg"
+    if suffix == "png" and data[24:26] == _GREY_16:
+        return None
     try:
         kept = bare(suffix, data)
-        pixels = images.decode(kept, rgb=True)
+        return suffix, kept, images.decode(kept, rgb=True)
     except ValueError:
         return None
-    return (suffix, kept) if np.array_equal(pixels, sample.image) else None
 
 
 def same_without_metadata(suffix: str, data: bytes) -> bytes | None:

@@ -15,15 +15,19 @@ import attrs
 import numpy as np
 from PIL import Image
 
+from synthkit.dataset import images
+from synthkit.dataset.formats.contents import Contents
+from synthkit.dataset.formats.originals import Pixels, taken_over
+from synthkit.dataset.formats.source import Source, Stored
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, silent
 from synthkit.sample import Layer, Person, Sample
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 NOT_STATED = "not stated"
 _IMAGE_FORMATS = ("JPEG", "PNG")
 _ORIENTATION = 0x0112
-_PNG_LEVEL = 4
 _WHITE_16, _STEP_16 = 65535, 257  # of 16 bits: white, and what is one of 8 bits
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {
@@ -89,22 +93,31 @@ class Photo:
         size = photo.size_px
         raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, the labels say {width!s:.20}x{height!s:.20}")
 
-    def pixels(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Return (H, W, 3) uint8.
+    def read(self) -> tuple[Pixels, Stored]:
+        """Return (H, W, 3) uint8, and a file with just these pixels: its own bytes where they are, else PNG.
 
         Raises:
             DatasetError: when the file is damaged.
         """
         try:
-            with Image.open(self.path, formats=_IMAGE_FORMATS) as image:
-                orientation = _orientation(image) if self.turned else 1
-                shown = eight_bits(image)
-                pixels = np.asarray(shown.transpose(_TURNS[orientation]) if orientation in _TURNS else shown)
-        except _DAMAGE as error:
-            raise DatasetError(f"{self.path}: cannot be read as an image: {error}") from None
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{self.path}: cannot be read: {error.strerror}") from None
+        found = None if self.turned else taken_over(data)
+        suffix, kept, pixels = found or ("png", b"", self._decoded(data))
         if pixels.shape[1::-1] != self.size_px:
             raise DatasetError(f"{self.path}: was exchanged while it was being read")
-        return pixels
+        return pixels, (suffix, kept or images.png(pixels))
+
+    def _decoded(self, data: bytes) -> Pixels:
+        """Decode what is turned, or of a kind that data sets do not store."""
+        try:
+            with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
+                orientation = _orientation(image) if self.turned else 1
+                shown = eight_bits(image)
+                return np.asarray(shown.transpose(_TURNS[orientation]) if orientation in _TURNS else shown)
+        except _DAMAGE as error:
+            raise DatasetError(f"{self.path}: cannot be read as an image: {error}") from None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -146,8 +159,8 @@ class Frame:
     """Besides ``source`` and ``licence``, which are filled in."""
 
 
-class PhotoSource:
-    """An opened set of photos with labels; a ``Source``.
+class PhotoSource(Source):
+    """An opened set of photos with labels.
 
     Args:
         form: the format's name. folder: the set's. frames: in their order, with unique keys.
@@ -158,18 +171,36 @@ class PhotoSource:
         self, form: str, folder: Path, frames: Sequence[Frame], labels_sha256: str,
         notes: Mapping[str, Any] | None = None, remarks: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self._form, self._frames = form, frames
-        digest = hashlib.sha256(labels_sha256.encode())
-        for frame in frames:
-            digest.update(f"{frame.photo.name} {frame.photo.path.stat().st_size}\n".encode(errors="surrogateescape"))
-        self.identity: Mapping[str, Any] = {"labels_sha256": digest.hexdigest()}
-        self.notes: Mapping[str, Any] = {
+        self._form, self._frames, self._labels_sha256 = form, frames, labels_sha256
+        self._contents: Contents | None = None
+        self._notes = {
             "source": f"{form} format",
             "folder": folder.resolve().name,
             "licence": NOT_STATED,
             **(notes or {}),
         }
-        self.remarks = tuple(remarks)
+        self._remarks = tuple(remarks)
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Where the set came from, its licence."""
+        return self._notes
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Lines for the user."""
+        return self._remarks
+
+    def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
+        """Return the hashes of label files, and of the images with their names."""
+        self._contents = Contents.of([frame.photo.path for frame in self._frames], progress)
+        names = "\0".join(frame.photo.name for frame in self._frames)
+        digest = hashlib.sha256(names.encode(errors="surrogateescape") + self._contents.sha256.encode())
+        return {"labels_sha256": self._labels_sha256, "images_sha256": digest.hexdigest()}
+
+    def changed(self) -> Path | None:
+        """Return an image that was changed since."""
+        return self._contents.changed() if self._contents else None
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -178,39 +209,24 @@ class PhotoSource:
         """Return a sample's key."""
         return self._frames[index].key
 
-    def sample(self, index: int) -> Sample:
-        """Return one image with its people.
+    def read(self, index: int) -> tuple[Sample, Stored | None]:
+        """Return one image with its people, and its file.
 
         Raises:
             DatasetError: when the image file is damaged.
         """
         frame = self._frames[index]
+        pixels, stored = frame.photo.read()
         source = {"format": self._form, "file": frame.photo.name, "size_px": list(frame.photo.size_px)}
-        return Sample(
+        sample = Sample(
             key=frame.key,
-            image=frame.photo.pixels(),
+            image=pixels,
             people=frame.people,
             layers=frame.layers(),
             meta={"source": source, "licence": NOT_STATED, **frame.meta},
             **frame.sample,
         )
-
-    def stored(self, index: int) -> tuple[str, bytes]:
-        """Return an image's suffix and bytes.
-
-        Raises:
-            DatasetError: when the file cannot be read.
-        """
-        photo = self._frames[index].photo
-        if photo.turned:  # the labels do not fit the pixels as stored
-            buffer = io.BytesIO()
-            Image.fromarray(photo.pixels()).save(buffer, "PNG", compress_level=_PNG_LEVEL)
-            return "png", buffer.getvalue()
-        try:
-            data = photo.path.read_bytes()
-        except OSError as error:
-            raise DatasetError(f"{photo.path}: cannot be read: {error.strerror}") from None
-        return ("png" if data.startswith(b"\x89PNG") else "jpg"), data
+        return sample, stored
 
 
 def below(name: Any) -> PurePosixPath:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -15,12 +15,10 @@ from PIL import Image
 from synthkit.camera import FisheyeCamera
 from synthkit.dataset import codec, description, images, stores
 from synthkit.dataset.formats import originals
+from synthkit.dataset.formats.source import Source
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person
-
-if TYPE_CHECKING:
-    from synthkit.dataset.formats.base import Source
 
 LAYERS = ("instances", "mask", "e_mask", "vertices")  # what an export can use
 _JPEG_QUALITY = 95
@@ -112,13 +110,14 @@ class SourcePictures:
     """The samples of another format's set.
 
     Image files are taken over as they are; shrunk images and frames of videos become JPEG of quality 95.
+
+    Args:
+        name: what people call it. source: the set. identity: what determines its samples.
     """
 
-    def __init__(self, name: str, form: str, source: Source) -> None:
+    def __init__(self, name: str, source: Source, identity: Mapping[str, Any]) -> None:
         self._source = source
-        self.name = name
-        self.identity: Mapping[str, Any] = {"format": form, **source.identity}
-        self.notes = source.notes
+        self.name, self.identity, self.notes = name, identity, source.notes
 
     def __len__(self) -> int:
         return len(self._source)
@@ -129,13 +128,8 @@ class SourcePictures:
         Raises:
             DatasetError: when its file is damaged.
         """
-        from synthkit.dataset.formats.base import StoresImages
-
-        sample = self._source.sample(index)
-        if isinstance(self._source, StoresImages):
-            data = self._source.stored(index)[1]
-        else:
-            data = _jpeg(Image.fromarray(sample.image))
+        sample, stored = self._source.read(index)
+        data = images.jpeg(sample.image, _JPEG_QUALITY) if stored is None else stored[1]
         names = ("people", "camera", "sequence", "frame", "time_s", "meta")
         known = {name: getattr(sample, name) for name in names}
         return picture(sample.key, data, f"{self.name}: sample {sample.key}", known, sample.layers.get)
@@ -163,19 +157,7 @@ def picture(
             suffix, size = {"PNG": "png", "JPEG": "jpg"}[str(image.format)], image.size
             kept = originals.same_without_metadata(suffix, data)
             if kept is None:
-                suffix, kept = "png", _png(Image.fromarray(np.asarray(image.convert("RGB"))))
+                suffix, kept = "png", images.png(np.asarray(image.convert("RGB")))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{where}: its image is damaged or no PNG or JPEG: {error}") from None
     return Picture(key=key, suffix=suffix, data=kept, size_px=size, layer=layer, **known)
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()

@@ -3,53 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
 import attrs
 import numpy as np
 from PIL import Image
 
 from synthkit.camera import FisheyeCamera
+from synthkit.dataset.formats.source import Derived, Source, Stored
 from synthkit.sample import Box, Keypoint, Layer, Person, RotatedBox, Sample
 
-if TYPE_CHECKING:
-    from synthkit.dataset.formats.base import Source
 
-
-class Shrunk:
+class Shrunk(Derived):
     """A source whose images have at most ``max_size_px`` pixels a side."""
 
     def __init__(self, source: Source, max_size_px: int) -> None:
-        self._source, self._max_size_px = source, max_size_px
+        super().__init__(source)
+        self._max_size_px = max_size_px
 
-    # Asked for when they are needed: to know those of a video takes as long as to decode it.
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """The source's."""
-        return self._source.identity
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """The source's."""
-        return self._source.notes
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """The source's."""
-        return self._source.remarks
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def key(self, index: int) -> str:
-        """Return a sample's key."""
-        return self._source.key(index)
-
-    def sample(self, index: int) -> Sample:
-        """Return one sample, shrunk where it is larger."""
-        return shrunk(self._source.sample(index), self._max_size_px)
+    def read(self, index: int) -> tuple[Sample, Stored | None]:
+        """Return one sample, shrunk where it is larger, with its file where it is not."""
+        sample, stored = self._source.read(index)
+        small = shrunk(sample, self._max_size_px)
+        return small, stored if small is sample else None
 
 
 def shrunk(sample: Sample, max_size_px: int) -> Sample:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.texts import lines, small_file
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -55,7 +56,7 @@ def stated_split(meta: Mapping[str, Any]) -> str | None:
     return split_name(split)[:_MOST]
 
 
-def listed_splits(folder: Path, digest: Any) -> dict[str, str]:
+def listed_splits(folder: Path, digest: LabelHash) -> dict[str, str]:
     """Return the split of each image by its name without suffix, from lists such as ``ImageSets/Main/*.txt``.
 
     Lists of one class, with a flag behind each name, are none of splits. Known splits count before others,
@@ -76,7 +77,7 @@ def listed_splits(folder: Path, digest: Any) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         if paths[path] != "default" and all(len(fields) == 1 for _, fields in rows):
-            digest.update(data)
+            digest.add(path, data)
             for _, (image,) in rows:
                 found.setdefault(image, paths[path])
     return found

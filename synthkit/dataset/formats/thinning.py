@@ -3,35 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from synthkit.dataset.formats.source import Derived, Source, Stored
+from synthkit.interfaces import Progress, silent
 from synthkit.sample import Sample
 
-if TYPE_CHECKING:
-    from synthkit.dataset.formats.base import Source, StoresImages
 
-
-class Thinned:
+class Thinned(Derived):
     """A source of which every so many samples are taken, the first included."""
 
     def __init__(self, source: Source, every: int) -> None:
-        self._source, self._every = source, every
+        super().__init__(source)
+        self._every = every
 
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What determines the samples."""
-        return {**self._source.identity, "every": self._every}
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """The source's."""
-        return self._source.notes
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """The source's."""
-        return self._source.remarks
+    def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
+        """Return what determines the samples."""
+        return {**super().identify(progress), "every": self._every}
 
     def __len__(self) -> int:
         return -(-len(self._source) // self._every)
@@ -40,18 +29,6 @@ class Thinned:
         """Return a sample's key."""
         return self._source.key(index * self._every)
 
-    def sample(self, index: int) -> Sample:
-        """Return one of the samples that are taken."""
-        return self._source.sample(index * self._every)
-
-
-class ThinnedFiles(Thinned):
-    """The same of a source whose images are files."""
-
-    def __init__(self, source: Source, files: StoresImages, every: int) -> None:
-        super().__init__(source, every)
-        self._files = files
-
-    def stored(self, index: int) -> tuple[str, bytes]:
-        """Return an image's suffix and its bytes."""
-        return self._files.stored(index * self._every)
+    def read(self, index: int) -> tuple[Sample, Stored | None]:
+        """Return one of the samples that are taken, with its file."""
+        return self._source.read(index * self._every)

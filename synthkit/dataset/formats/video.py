@@ -13,7 +13,6 @@ exactly. So frames are counted by decoding all of them once, and are always deco
 
 from __future__ import annotations
 
-import hashlib
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,15 +24,17 @@ import cv2
 import numpy as np
 
 from synthkit.dataset.formats.base import Format
+from synthkit.dataset.formats.contents import Contents
 from synthkit.dataset.formats.photos import NOT_STATED, key_of
+from synthkit.dataset.formats.source import Source, Stored
 from synthkit.dataset.formats.video_write import write
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, silent
 from synthkit.sample import Sample
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".ogv")
 _TIME_DECIMALS = 6
-_CHUNK_BYTES = 1 << 22
 
 
 def recognises(path: Path) -> bool:
@@ -54,7 +55,7 @@ def _is_container(path: Path) -> bool:
     return boxes or riff or packets or start.startswith((b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"OggS"))
 
 
-class VideoSource:
+class VideoSource(Source):
     """An opened video. Samples are quickly read in order; an earlier one means to begin anew.
 
     Args:
@@ -70,19 +71,21 @@ class VideoSource:
         self._path = path
         self._decoder = _Decoder(path)
         self._guard = threading.Lock()
-        self.notes: Mapping[str, Any] = {"source": "video format", "file": path.name, "licence": NOT_STATED}
+        self._contents: Contents | None = None
 
-    @cached_property
-    def identity(self) -> Mapping[str, Any]:
-        """The sha256 of the file."""
-        digest = hashlib.sha256()
-        try:
-            with self._path.open("rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-        except OSError as error:
-            raise DatasetError(f"{self._path}: cannot be read: {error.strerror}") from None
-        return {"video_sha256": digest.hexdigest()}
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Where the frames came from."""
+        return {"source": "video format", "file": self._path.name, "licence": NOT_STATED}
+
+    def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
+        """Return the hash of the file."""
+        self._contents = Contents.of([self._path], progress)
+        return {"video_sha256": self._contents.sha256}
+
+    def changed(self) -> Path | None:
+        """Return the file when it was changed since."""
+        return self._contents.changed() if self._contents else None
 
     @cached_property
     def _frames(self) -> int:
@@ -107,8 +110,8 @@ class VideoSource:
         """Return a sample's key."""
         return f"{key_of(self._path.stem)}_{index:06d}"
 
-    def sample(self, index: int) -> Sample:
-        """Return one frame.
+    def read(self, index: int) -> tuple[Sample, Stored | None]:
+        """Return one frame; no file holds it alone.
 
         Raises:
             DatasetError: when it cannot be decoded.
@@ -118,7 +121,7 @@ class VideoSource:
                 self._decoder = _Decoder(self._path)
             image, time_s = self._decoder.read(index)
         name = key_of(self._path.stem)
-        return Sample(
+        sample = Sample(
             key=self.key(index),
             image=image,
             people=None,
@@ -130,6 +133,7 @@ class VideoSource:
                 "licence": NOT_STATED,
             },
         )
+        return sample, None
 
 
 class _Decoder:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from synthkit.dataset.formats.base import told
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.labels import (
     HEAD,
     MAX_OBJECTS,
@@ -75,7 +75,7 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     """
     problems: list[str] = []
     classes = Classes(person_classes)
-    digest = hashlib.sha256()
+    digest = LabelHash(folder)
     files = label_files(folder)
     if not files:
         problems.append(f"{folder}: has no Annotations/*.xml, and no *.xml beside the images")
@@ -106,7 +106,7 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
 
 
 def _with_splits(
-    frames: Mapping[Path, Frame], labels: Mapping[Path, Path], digest: Any, problems: list[str]
+    frames: Mapping[Path, Frame], labels: Mapping[Path, Path], digest: LabelHash, problems: list[str]
 ) -> dict[Path, Frame]:
     """Return frames with the splits that the lists beside their label files tell."""
     lists: dict[Path, Mapping[str, str]] = {}
@@ -124,11 +124,11 @@ def _with_splits(
     return found
 
 
-def _labels(folder: Path, path: Path, problems: list[str], classes: Classes, digest: Any) -> _Labels | None:
+def _labels(folder: Path, path: Path, problems: list[str], classes: Classes, digest: LabelHash) -> _Labels | None:
     """Return one file's objects, None when it is wrong; all that is wrong is noted."""
     try:
         data = small_file(path)
-        digest.update(hashlib.sha256(data).digest())
+        digest.add(path, data)
         root = _root(data)
         photo = _photo(folder, path, root)
         nodes = root.findall("object")

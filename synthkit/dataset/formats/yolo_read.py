@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, islice
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from synthkit.dataset.formats.base import told
+from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.labels import HEAD, Classes, checked_box, with_heads
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.splits import KNOWN, split_name, split_of
@@ -64,7 +64,7 @@ def read(form: str, columns: int, folder: Path, person_classes: Collection[str] 
     """
     problems: list[str] = []
     names, places = _names(folder, problems)
-    reader = _Reader(columns, names, Classes(person_classes), problems)
+    reader = _Reader(columns, names, Classes(person_classes), LabelHash(folder), problems)
     paths = list(images_below(folder)) if folder.is_dir() else []
     if not paths:
         problems.append(f"{folder}: has no images (jpg, png)")
@@ -88,16 +88,18 @@ def read(form: str, columns: int, folder: Path, person_classes: Collection[str] 
         raise told(folder, problems)
     unknown = sum(frame.people is None for frame in frames)
     remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
-    digest = hashlib.sha256(repr(names).encode() + reader.digest.digest())
-    return PhotoSource(form, folder, frames, digest.hexdigest(), remarks=[*remarks, *reader.classes.remarks()])
+    reader.digest.add_text(repr((sorted(names.items()), sorted(places.items()))))
+    return PhotoSource(form, folder, frames, reader.digest.hexdigest(), remarks=[*remarks, *reader.classes.remarks()])
 
 
 class _Reader:
     """Reads label files, and remembers what they hold."""
 
-    def __init__(self, columns: int, names: dict[int, str], classes: Classes, problems: list[str]) -> None:
+    def __init__(
+        self, columns: int, names: dict[int, str], classes: Classes, digest: LabelHash, problems: list[str]
+    ) -> None:
         self._columns, self._names, self._problems = columns, names, problems
-        self.digest = hashlib.sha256()
+        self.digest = digest
         self.classes = classes
         for name in names.values():
             classes.declare(name)
@@ -109,7 +111,7 @@ class _Reader:
         objects: list[Person | Box] = []
         try:
             data = small_file(path)
-            self.digest.update(hashlib.sha256(data).digest())
+            self.digest.add(path, data)
             rows = lines(data)
         except ValueError as error:
             self._problems.append(f"{path}: {error}")

@@ -21,15 +21,15 @@ REFERENCE = "reference"
 def evaluate(
     session: Session,
     metric: ComponentSpec,
-    data: Path | Dataset,
-    reference: Path | Dataset | None = None,
+    data: Path | str | Dataset,
+    reference: Path | str | Dataset | None = None,
     checkpoint: Path | None = None,
 ) -> list[MetricResult]:
     """Return a metric's results, their definitions completed by what they were measured on.
 
     Args:
         metric: which one.
-        data: what is judged, or what the detector is judged on.
+        data: what is judged, or what the detector is judged on: a data set, its folder or its URL.
         reference: what ``data`` is compared with, for metrics that have such a role.
         checkpoint: the detector's, for metrics that judge detections.
 
@@ -105,7 +105,7 @@ def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | D
             raise PluginError(f"detector {detector.name!r} gave no answer for {kept[0].key}")
 
 
-def _opened(data: Path | Dataset) -> Dataset:
+def _opened(data: Path | str | Dataset) -> Dataset:
     return data if isinstance(data, Dataset) else Dataset.open(data)
 
 

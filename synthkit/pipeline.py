@@ -185,18 +185,19 @@ def build(
         )
     if real is None:
         refiner = with_weights(session, refiner, checkpoint)
+    target = None if real is None else _opened_real(session, real)
     claim = {
         "renderer": session.registry.identity(renderer),
         "refiner": session.registry.identity(refiner),
         "seed": session.run.seed,
         "threads": session.run.threads,
         "codec": config.plain(session.run.codec),
-        "real": None if real is None else _input_fingerprint(real),
+        "real": None if target is None else _identity(target),
     }
     out = out or _default_folder({**claim, "count": count}, renderer.name, refiner.name)
     # What is trained on the rendered samples depends on how many there are; else a build can grow.
     claims.claim(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
-    real_set = None if real is None else _as_dataset(session, real, Path(out, "real"))
+    real_set = None if target is None else _as_dataset(session, target, Path(out, "real"))
 
     rendered = render(session, renderer, _below(out, "rendered"), count)
     if real_set is not None:
@@ -362,20 +363,22 @@ def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Pa
     return DEFAULT_PARENT / f"{renderer}-{refiner}-{config.fingerprint(claim)[:_SHORT_HASH]}"
 
 
-def _input_fingerprint(place: Path | str) -> str:
-    if _is_dataset(place):
-        return Dataset.open(place).fingerprint
-    path = Path(place)
-    formats.find(path).open(path, None)  # tells all that is wrong with it before anything is made
-    return config.content_sha256(path, "--real")
-
-
-def _as_dataset(session: Session, place: Path | str, converted: Path) -> Dataset:
-    """Open a data set, or convert a folder of another format."""
-    if _is_dataset(place):
+def _opened_real(session: Session, place: Path | str) -> Dataset | formats.Conversion:
+    """Open a data set, or a folder of another format that is to be one; all that is wrong with it is told now."""
+    if stores.is_url(place) or formats.is_dataset(Path(place)):
         return Dataset.open(place)
-    return formats.convert(Path(place), converted, progress=session.progress)
+    return formats.prepare(place, progress=session.progress, tell=session.tell)
 
 
-def _is_dataset(place: Path | str) -> bool:
-    return stores.is_url(place) or formats.is_dataset(Path(place))
+def _identity(real: Dataset | formats.Conversion) -> str:
+    return real.fingerprint if isinstance(real, Dataset) else config.fingerprint(real.identity)
+
+
+def _as_dataset(session: Session, real: Dataset | formats.Conversion, converted: Path) -> Dataset:
+    if isinstance(real, Dataset):
+        return real
+    data = real.run(converted, progress=session.progress)
+    line = formats.left_out(data)
+    if line:
+        session.tell(f"--real {real.place}: {line}")
+    return data

@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from synthkit.cli.app import app
-from synthkit.dataset import formats
+from synthkit.dataset import Dataset, formats
 
 
 def run(*arguments):
@@ -47,6 +47,20 @@ def test_a_data_set_at_a_url(tmp_path):
 def test_other_sets_are_not_read_from_urls(tmp_path):
     made = run("https://example.org/set", tmp_path / "out")
     assert "only data sets are read from URLs" in str(made.exception)
+
+
+def test_photos_become_a_data_set_at_a_url(tmp_path):
+    place = f"memory://{tmp_path.name}/data"
+    folder = photos(tmp_path / "set")
+    made = run(folder, place)
+    assert made.exit_code == 0, made.output
+    assert Dataset.open(place).fingerprint == formats.convert(folder, tmp_path / "here").fingerprint
+    assert run(folder, place).exit_code == 0, "the same again is there already"
+
+
+def test_other_formats_are_not_written_to_urls(tmp_path):
+    made = run(photos(tmp_path / "set"), "memory://other", "--to", "coco")
+    assert "are written into folders of this machine" in str(made.exception)
 
 
 def test_refusals_name_the_options(tmp_path):

@@ -8,6 +8,7 @@ import json
 import attrs
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
 from synthkit import pipeline
@@ -16,11 +17,13 @@ from synthkit.config import setting
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.storage import FolderLock
 from synthkit.errors import DatasetError
+from synthkit.execution import Local
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component, ComponentSpec
-from synthkit.plugins import Origin, Registry
+from synthkit.plugins import Origin, Registry, discover
 from synthkit.sample import Person, Sample
 from synthkit.session import Session
+from synthkit.settings import RunSettings
 
 TRAININGS = []
 
@@ -114,6 +117,45 @@ def test_two_trainings_in_one_folder_are_refused(session, data, tmp_path):
     lock.close()
     pipeline.fit(session, SPEC, data, tmp_path / "fit")
     assert len(TRAININGS) == 1
+
+
+class Refining(Learner):
+    """Learns nothing, and changes nothing."""
+
+    def refine(self, samples):
+        yield from samples
+
+
+class RefiningPlugin:
+    @hookimpl
+    def synthkit_components(self):
+        return [Component("refiner", "learner", "s", Config, f"{__name__}:Refining", trainable=True)]
+
+
+def test_photos_that_a_build_left_out_are_told(tmp_path, monkeypatch):
+    registry, told = discover(), []
+    registry.add(RefiningPlugin(), Origin("test", "1", "test"))
+    monkeypatch.setattr("synthkit.jobs.discover", lambda: registry)
+    session = Session(registry, RunSettings(), Local(0), tell=told.append)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.jpg")
+    torn = photos / "1.jpg"
+    torn.write_bytes(torn.read_bytes()[:900])
+    discs = ComponentSpec("renderer", "discs", {"size_px": 32, "samples_per_scene": 1})
+    for _ in range(2):
+        built = pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=photos)
+        (line,) = [line for line in told if "left out" in line]
+        assert line.startswith(f"--real {photos}: 1 of 3 images are damaged and left out: {torn}: cannot be read")
+        assert f"{photos}: images (a plain folder of images, without labels)" in told
+        assert len(Dataset.open(tmp_path / "out" / "real")) == 2
+        assert built.skipped == 0
+        told.clear()
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(torn)
+    with pytest.raises(DatasetError, match="another real"):
+        pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=photos)
 
 
 @pytest.mark.parametrize(

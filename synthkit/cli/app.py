@@ -240,9 +240,13 @@ def train(
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Data set to judge, or to judge the detector on.")],
+    data: Annotated[
+        str, typer.Argument(metavar="IN", help="Data set to judge, or to judge the detector on: a folder or a URL.")
+    ],
     metric: Annotated[str | None, typer.Option(help="Which metric.", metavar="NAME")] = None,
-    reference: Annotated[Path | None, typer.Option(help="Data set to compare with, for distances.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Data set to compare with, for distances: a folder or a URL.", metavar="IN")
+    ] = None,
     checkpoint: Checkpoint = None,
     config: ConfigFile = None,
     sets: Sets = None,
@@ -280,7 +284,7 @@ def convert(
             metavar="IN", help="A data set (or its URL, with --to), or images and labels of another format."
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Where the result goes.")],
+    out: Annotated[str, typer.Argument(help="Where the result goes: a folder, or, without --to, a URL (s3://...).")],
     form: Annotated[
         str | None, typer.Option("--format", help=f"What IN holds: {_FORMATS}. [default: found out]", metavar="NAME")
     ] = None,
@@ -310,7 +314,7 @@ def convert(
                 source, out, form=form, max_size_px=max_size, every=every, person_classes=classes,
                 workers=workers if workers > 1 else 0, progress=terminal, tell=terminal.tell,
             )  # fmt: skip
-            result = f"converted: {made.path} ({len(made)} samples)"
+            result = f"converted: {made.location} ({len(made)} samples)"
             summary = made.manifest.summary if made.manifest else None
             skipped = summary.skipped if summary else 0
         else:

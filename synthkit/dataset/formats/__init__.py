@@ -8,32 +8,26 @@ anything is written. ``convert`` makes a data set of it, ``export`` a set of ano
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from synthkit.config import nearest
 from synthkit.dataset import records, stores
-from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.formats import cepdof, coco, exporting, fdh, folder, habbof, kitti, market, video, voc, yolo
 from synthkit.dataset.formats.base import Format
+from synthkit.dataset.formats.converting import Conversion, check_unchanged, left_out, named
 from synthkit.dataset.formats.exporting import Export, Exported
 from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, SourcePictures
 from synthkit.dataset.formats.source import Source
 from synthkit.dataset.opening import tars_in
 from synthkit.dataset.reader import Dataset
-from synthkit.dataset.writer import DatasetWriter
-from synthkit.errors import DatasetError, WorkError
-from synthkit.execution import Failed, JobSpec, Local, run
+from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
 
 __all__ = [
-    "FORMATS", "Export", "Exported", "Format", "Picture", "Source", "convert", "detect", "export", "find",
-    "is_dataset",
+    "FORMATS", "Conversion", "Export", "Exported", "Format", "Picture", "Source", "convert", "detect", "export", "find",
+    "is_dataset", "left_out", "prepare",
 ]  # fmt: skip
 
-_SCENES_PER_SHARD = 64
-_REVISION = 2  # of what conversion makes of a source: to be raised when samples change
 _LISTED = (
     coco.FORMAT,
     cepdof.FORMAT,
@@ -88,6 +82,31 @@ def find(source: Path, name: str | None = None) -> Format:
     raise DatasetError(f"{source}: {what} ({_readable()})")
 
 
+def prepare(
+    source: Path | str,
+    *,
+    form: str | None = None,
+    max_size_px: int | None = None,
+    every: int = 1,
+    person_classes: Collection[str] = (),
+    progress: Progress = silent,
+    tell: Callable[[str], None] | None = None,
+) -> Conversion:
+    """Open, check and hash a set of another format that is to be a data set; nothing is written.
+
+    Args and Raises: as in ``convert``.
+    """
+    if stores.is_url(source):
+        raise DatasetError(f"{source}: only data sets are read from URLs; name a format to write it in (--to)")
+    place = Path(source)
+    chosen = detect(place, form)
+    if chosen is None:
+        raise DatasetError(f"{place}: is a data set already; name a format to write it in (--to)")
+    opened = _opened(place, chosen, max_size_px, every, person_classes, tell)
+    content = opened.identify(progress)
+    return Conversion(place, chosen.name, max_size_px, every, tuple(person_classes), opened, content)
+
+
 def convert(
     source: Path | str,
     out: Path | str,
@@ -106,7 +125,8 @@ def convert(
     is: once one of them was mended or edited, it is another set, which goes to another place.
 
     Args:
-        source: its folder or file. out: where the data set goes. form: name of the format; None finds it out.
+        source: its folder or file. out: where the data set goes: a folder, or a URL that fsspec reaches.
+        form: name of the format; None finds it out.
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
         every: take every so many samples of the source, such as frames of a video, the first included.
         person_classes: names of classes that are people, besides person, people, pedestrian and human.
@@ -117,50 +137,11 @@ def convert(
         DatasetError: when the source is of no known format, or wrong, telling all that is wrong at
             once; when not one of its images can be read; or when ``out`` holds something else.
     """
-    if stores.is_url(source):
-        raise DatasetError(f"{source}: only data sets are read from URLs; name a format to write it in (--to)")
-    source, out = Path(source), Path(out)
-    chosen = detect(source, form)
-    if chosen is None:
-        raise DatasetError(f"{source}: is a data set already; name a format to write it in (--to)")
-    opened = _opened(source, chosen, max_size_px, every, person_classes, tell)
-    writer = DatasetWriter(
-        out,
-        identity={
-            "convert": chosen.name,
-            "revision": _REVISION,
-            "max_size_px": max_size_px,
-            **opened.identify(progress),
-            **_named(person_classes),
-        },
-        notes={**opened.notes, "remarks": list(opened.remarks)},
-        scenes=len(opened),
-        scenes_per_shard=_SCENES_PER_SHARD,
-        codec=CodecConfig(image_format="jpg"),  # photos come as JPEG, and are larger as PNG
-    )
-    with writer:
-        arguments = {
-            "source": str(source),
-            "form": chosen.name,
-            "max_size_px": max_size_px,
-            "every": every,
-            "person_classes": list(person_classes),
-            "spool": writer.spool.to_plain(),
-        }
-        job = JobSpec("synthkit.dataset.formats.job:ConvertJob", arguments)
-        progress("convert", writer.scenes_done, len(opened))
-        with closing(run(job, writer.pending_scenes(), Local(workers=workers))) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, Failed):
-                    raise WorkError(f"{source}: image {outcome.task} cannot be converted: {outcome.reason}")
-                writer.finished(outcome.task)
-                progress("convert", writer.scenes_done, len(opened))
-        _check_unchanged(opened)
-        summary = writer.finalise()
-        if not summary.samples:
-            reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
-            raise DatasetError(f"{out}: not one sample could be converted: {reasons}")
-    return Dataset.open(out)
+    conversion = prepare(
+        source, form=form, max_size_px=max_size_px, every=every, person_classes=person_classes, progress=progress,
+        tell=tell,
+    )  # fmt: skip
+    return conversion.run(out, workers, progress)
 
 
 def export(
@@ -193,6 +174,8 @@ def export(
         writable = [form.name for form in FORMATS.values() if form.write]
         what = f"only read; written are {', '.join(writable)}" if target else f"not known{nearest(to, writable)}"
         raise DatasetError(f"format {to!r} is {what}")
+    if stores.is_url(out):
+        raise DatasetError(f"{out}: other formats are written into folders of this machine; copy them from there")
     if stores.is_url(source) and form is not None:
         raise DatasetError(f"{source}: only data sets are read from URLs; omit --format")
     chosen = None if stores.is_url(source) else detect(Path(source), form)
@@ -211,7 +194,7 @@ def export(
         known = {"format": chosen.name, **opened.identify(progress)}
         pictures = SourcePictures(Path(source).resolve().name, opened, known)
         write = _checked(write, opened)
-    identity = {"max_size_px": max_size_px, **_named(person_classes)}
+    identity = {"max_size_px": max_size_px, **named(tuple(person_classes))}
     made = exporting.export(target.name, write, pictures, Path(out), identity, progress)
     if tell:
         for line in made.remarks:
@@ -243,24 +226,9 @@ def _checked(write: Callable[[Export], None], source: Source) -> Callable[[Expor
 
     def checked(job: Export) -> None:
         write(job)
-        _check_unchanged(source)
+        check_unchanged(source)
 
     return checked
-
-
-def _check_unchanged(source: Source) -> None:
-    """Check that what was read is what was hashed.
-
-    Raises:
-        DatasetError: naming a file that was changed meanwhile.
-    """
-    changed = source.changed()
-    if changed is not None:
-        raise DatasetError(f"{changed}: was changed while it was being read; begin again, in another place")
-
-
-def _named(person_classes: Collection[str]) -> dict[str, Any]:
-    return {"person_classes": sorted(person_classes)} if person_classes else {}
 
 
 def _readable() -> str:

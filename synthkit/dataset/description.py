@@ -91,6 +91,8 @@ def check_depth(value: Any, text: bytes) -> None:
     Raises:
         ValueError: when they are.
     """
+    if text.count(b"[") + text.count(b"{") <= MAX_JSON_DEPTH:
+        return
     if b"\\" not in text and b"\0" not in text:  # UTF-8 without escapes: strings are between quotes
         deepest = _depth(np.frombuffer(text, np.uint8))
         if deepest > MAX_JSON_DEPTH:

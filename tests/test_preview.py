@@ -37,7 +37,7 @@ def test_the_preview_is_the_scene_that_a_run_renders(tmp_path: Path) -> None:
     session, plan = planned()
     spec = plan.components["renderer"]
     shown = preview(session, spec, 2, tmp_path / "new" / "scene.png")
-    pipeline.render(session, spec, tmp_path / "data", 12)  # four to a scene
+    pipeline.render(session, spec, tmp_path / "data", 6)  # two to a scene
     sample = Dataset.open(tmp_path / "data").by_key(shown.key)
     page = np.asarray(Image.open(shown.path))
     assert np.array_equal(cell(page, 0, 0), sample.image)

@@ -122,12 +122,17 @@ def nadir_px(sample: Sample) -> Floats:
 
     Without a camera that is the image's centre; when the camera does not see it, the lens's axis.
     """
-    camera = sample.camera
-    if camera is None:
+    if sample.camera is None:
         width, height = sample.size_px
         return np.array([width / 2, height / 2])
-    below = _below(camera)
-    return below if below is not None else np.array([camera.cx_px, camera.cy_px])
+    return camera_nadir_px(sample.camera)
+
+
+def camera_nadir_px(camera: FisheyeCamera) -> Floats:
+    """Return where a camera shows the place straight below it, (2,) pixels; unseen, it is the lens's axis."""
+    pose = camera.world_from_camera
+    pixels, valid = camera.project(pose[:3, 3] - (0.0, 0.0, 1.0))
+    return pixels if bool(valid) else np.array([camera.cx_px, camera.cy_px])
 
 
 def extract(image: Pixels, plan: CropPlan) -> Pixels:
@@ -303,9 +308,3 @@ def _apply(matrix: npt.NDArray[Any], points: npt.ArrayLike) -> Floats:
 
 def _as_pixels(image: npt.NDArray[np.float32]) -> Pixels:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
-
-
-def _below(camera: FisheyeCamera) -> Floats | None:
-    pose = camera.world_from_camera
-    pixels, valid = camera.project(pose[:3, 3] - (0.0, 0.0, 1.0))
-    return pixels if bool(valid) else None

@@ -14,6 +14,7 @@ CRYPTOMATTE_RANKS = tuple(f"CryptoAsset{n:02d}" for n in range(3))  # two ids ea
 CHANNELS = {
     "color": tuple(f"Combined.{c}" for c in "RGBA"),
     "depth": ("Depth.Z",),
+    "normals": tuple(f"Normal.{c}" for c in "XYZ"),
     "ids": tuple(f"{rank}.{c}" for rank in CRYPTOMATTE_RANKS for c in "rb"),
     "coverage": tuple(f"{rank}.{c}" for rank in CRYPTOMATTE_RANKS for c in "ga"),
 }
@@ -26,7 +27,8 @@ def read_layers(path: Path, size: tuple[int, int], region: tuple[int, int, int, 
         region: (top, bottom, left, right) in the whole image that the file holds.
 
     Returns:
-        ``color`` (H, W, 4) linear, ``depth`` (H, W) metres along the ray, ``ids`` and ``coverage`` (6, H, W).
+        ``color`` (H, W, 4) linear, ``depth`` (H, W) metres along the ray, ``normals`` (H, W, 3) in world axes,
+        ``ids`` and ``coverage`` (6, H, W).
 
     Raises:
         RuntimeError, ValueError: for a file that is not there, damaged, or of another size.
@@ -42,8 +44,9 @@ def read_layers(path: Path, size: tuple[int, int], region: tuple[int, int, int, 
         for plane, name in zip(planes, names, strict=True):
             plane[top:bottom, left:right] = stored.pop(name)
         layers[layer] = planes
-    if "color" in layers:
-        layers["color"] = np.ascontiguousarray(layers["color"].transpose(1, 2, 0))
+    for name in ("color", "normals"):
+        if name in layers:
+            layers[name] = np.ascontiguousarray(layers[name].transpose(1, 2, 0))
     if "depth" in layers:
         layers["depth"] = layers["depth"][0]
     return layers

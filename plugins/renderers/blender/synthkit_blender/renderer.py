@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,10 +26,11 @@ from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
 from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
+from synthkit_blender.people.keypoints import BODY_POINTS
 from synthkit_blender.plates import Plate, Plates
 from synthkit_blender.process import FrameFailed
 from synthkit_blender.scene import Scene, plate_camera, plate_space, sample_scene
-from synthkit_blender.truth import Truth, annotate, plain_depth
+from synthkit_blender.truth import Truth, annotate, plain_depth, plain_normals
 
 LICENCES = {"bodies": "CC0-1.0 (MakeHuman / MPFB)"}
 
@@ -133,14 +134,18 @@ class BlenderRenderer:
         return None if self._plates is None else self._plates[scene // self._config.plates.scenes_per_background]
 
     def _passes(self) -> tuple[request.Pass, ...]:
+        layers = self._config.layers
+        flat = tuple(name for name in ("depth", "normals") if name in layers)
+        further = (attrs.evolve(request.FLAT, truth=flat),) if flat else ()
         if self._plates is not None:
-            return request.PEOPLE, request.SHADED, request.UNSHADED
-        return (request.ROOM, request.EMPTY_ROOM) if "background" in self._config.layers else (request.ROOM,)
+            return request.PEOPLE, request.SHADED, request.UNSHADED, *further
+        return (request.ROOM, request.EMPTY_ROOM, *further) if "background" in layers else (request.ROOM, *further)
 
     def _sample(self, key: str, scene: int, drawn: Scene, reply: Reply, seeds: Seeds, clock: _Clock) -> Sample:
         main = reply.passes["people" if self._plates is not None else "room"]
+        points = BODY_POINTS if self._config.keypoints == "body" else None
         truth = annotate(
-            drawn.figures, drawn.camera, main["ids"], main["coverage"], main["depth"], self._config.min_visible_px
+            drawn.figures, drawn.camera, main["ids"], main["coverage"], self._config.min_visible_px, points
         )
         clock.stamp("truth")
         image, background, meta = self._picture(scene, drawn, reply, seeds)
@@ -150,7 +155,7 @@ class BlenderRenderer:
             image=image,
             people=truth.people,
             camera=drawn.camera,
-            layers=self._layers(truth, main["depth"], background, drawn),
+            layers=self._layers(truth, reply.passes.get("flat", {}), background, drawn),
             meta={**drawn.meta, **meta, "licences": LICENCES},
         )
 
@@ -174,11 +179,18 @@ class BlenderRenderer:
         return image, background, {"exposure_ev": round(sensor.exposure_ev, 3)}
 
     def _layers(
-        self, truth: Truth, depth_m: NDArray[np.float32], background: NDArray[np.uint8] | None, drawn: Scene
+        self, truth: Truth, flat: Mapping[str, NDArray[np.float32]], background: NDArray[np.uint8] | None, drawn: Scene
     ) -> dict[str, NDArray[Any]]:
         layers: dict[str, NDArray[Any]] = {"instances": truth.instances}
-        if "depth" in self._config.layers:
-            layers["depth"] = plain_depth(depth_m, image_circle(drawn.camera)[0])
+        there = image_circle(drawn.camera)[0] & (flat["color"][..., 3] > 0.5) if flat else None
+        if there is not None and "depth" in flat:
+            layers["depth"] = plain_depth(flat["depth"], there)
+        if there is not None and "normals" in flat:
+            layers["normals"] = plain_normals(flat["normals"], there, drawn.camera)
+        if "surface" in self._config.layers:
+            layers["surface"] = truth.surface()
+        if "amodal" in self._config.layers:
+            layers["amodal"] = truth.amodal()
         if "alpha" in self._config.layers:
             layers["alpha"] = np.rint(truth.coverage * 255).astype(np.uint8)
         if background is not None:

@@ -30,7 +30,9 @@ class Pass:
         scale: of the image's size. hidden: groups that are not there at all.
         unseen: groups the camera does not see, though they cast shadows and send light.
         holdout: groups that are seen as holes: they hide what is behind them, and nothing is there.
-        transparent: whether nothing is see-through, not sky. truth: whether depth and coverage are wanted.
+        transparent: whether nothing is see-through, not sky.
+        truth: what is wanted beside the colour: "people" (coverage by each), "depth", "normals".
+        flat: one ray through each pixel's centre, at the middle of the shutter's time, and no light.
     """
 
     name: str
@@ -39,7 +41,8 @@ class Pass:
     unseen: tuple[str, ...] = ()
     holdout: tuple[str, ...] = ()
     transparent: bool = False
-    truth: bool = False
+    truth: tuple[str, ...] = ()
+    flat: bool = False
 
 
 @attrs.frozen
@@ -54,10 +57,11 @@ class Quality:
     shutter_frames: float = SHUTTER_FRAMES
 
 
-ROOM = Pass("room", truth=True)
+ROOM = Pass("room", truth=("people",))
 EMPTY_ROOM = Pass("empty", hidden=("people",))
-PEOPLE = Pass("people", holdout=("plate",), transparent=True, truth=True)
+PEOPLE = Pass("people", holdout=("plate",), transparent=True, truth=("people",))
 SHADED = Pass("shaded", scale=0.5, unseen=("people", "chairs"), transparent=True)
+FLAT = Pass("flat", holdout=("plate",), transparent=True, flat=True)
 UNSHADED = Pass("unshaded", scale=0.5, hidden=("people", "chairs"), transparent=True)
 
 

@@ -134,7 +134,7 @@ def _room_scene(
     clutter = [
         thing for thing in room.placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
     ]
-    things += _placed_things((*clutter, *crowd.chairs)) + _people_things(crowd.figures)
+    things += _placed_things((*clutter, *crowd.chairs)) + people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
 
@@ -167,7 +167,7 @@ def _plate_scene(
     plan = RoomPlan(length, width, max(float(camera.world_from_camera[2, 3]), space.ceiling_m) + 0.3, (x, y), "", "")
     lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng, space.floor_m)
     things = [Thing(tuple((mesh, PLATE_SURFACE) for mesh in space.meshes), np.eye(4), "plate")]
-    things += _placed_things(crowd.chairs) + _people_things(crowd.figures)
+    things += _placed_things(crowd.chairs) + people_things(crowd.figures)
     meta: dict[str, object] = {"light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
 
@@ -185,7 +185,8 @@ def _placed_things(placed: tuple[Placed, ...]) -> list[Thing]:
     return [Thing(thing.piece.parts, thing.pose.matrix, thing.group) for thing in placed]
 
 
-def _people_things(figures: tuple[Figure, ...]) -> list[Thing]:
+def people_things(figures: tuple[Figure, ...]) -> list[Thing]:
+    """Return figures as things, with their clothes on."""
     things = []
     for figure in figures:
         parts = figure.body.parts

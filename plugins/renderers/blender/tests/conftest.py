@@ -13,7 +13,7 @@ from synthkit.interfaces import Runtime
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.geometry import cylinder, ellipsoid, merged
-from synthkit_blender.people import Material, MeshPart, PosedPerson
+from synthkit_blender.people import BodyLibrary, Material, MeshPart, PosedPerson
 from synthkit_blender.renderer import BlenderRenderer
 
 TINY = {"width_px": 96, "height_px": 72, "samples": 2, "min_visible_px": 3}
@@ -54,6 +54,11 @@ class Mannequins:
 @pytest.fixture(scope="session")
 def mannequins():
     return Mannequins()
+
+
+@pytest.fixture(scope="session")
+def library() -> BodyLibrary:
+    return BodyLibrary()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from synthkit.errors import WorkError
-from synthkit_blender.client import WorkerClient
+from synthkit_blender.client import PROTOCOL, WorkerClient
 from synthkit_blender.config import WorkerConfig
 from synthkit_blender.process import FrameFailed
 
@@ -27,7 +27,7 @@ def say(header):
 def frames(**changes):
     os.makedirs(os.environ["TMPDIR"] + "/frame-1", exist_ok=True)
     say({"type": "frames", "folder": "frame-1", "passes": [], "timings": {}, "resident_mb": 1, **changes})
-HELLO = {"type": "hello", "protocol": 5, "blender": "4.5.1 LTS"}
+HELLO = {"type": "hello", "protocol": EXPECTED, "blender": "4.5.1 LTS"}
 """
 
 
@@ -37,7 +37,7 @@ def worker(tmp_path: Path):
 
     def make(body: str) -> Path:
         script = tmp_path / "fake.py"
-        script.write_text(PRELUDE + body)
+        script.write_text(PRELUDE.replace("EXPECTED", str(PROTOCOL)) + body)
         launcher = tmp_path / "python"
         launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
         launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
@@ -85,7 +85,10 @@ def test_another_missing_module_is_not_taken_for_the_worker(worker):
 
 def test_a_worker_of_another_version_is_refused(worker):
     python = worker("say({'type': 'hello', 'protocol': 1})")
-    with WorkerClient(config(python)) as client, pytest.raises(WorkError, match=r"protocol 1, expected 5.*pip install"):
+    with (
+        WorkerClient(config(python)) as client,
+        pytest.raises(WorkError, match=rf"protocol 1, expected {PROTOCOL}.*pip install"),
+    ):
         client.render({}, [])
 
 

@@ -21,19 +21,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthkit.dataset.tools.truth import examine
 from synthkit.errors import WorkError
 from synthkit.sample import Sample, Skipped
 from synthkit.seeds import Seeds
+from synthkit_blender.boxes import upright_box
+from synthkit_blender.casting import Casting
 from synthkit_blender.client import WorkerClient
-from synthkit_blender.config import WorkerConfig
+from synthkit_blender.config import PeopleConfig, WorkerConfig
 from synthkit_blender.crowd import Figure
-from synthkit_blender.geometry import Mesh, box, prism
+from synthkit_blender.cryptomatte import asset_coverage
+from synthkit_blender.geometry import box, polygon, prism
 from synthkit_blender.optics import ceiling_camera
+from synthkit_blender.people import PersonRanges
 from synthkit_blender.placement import Pose2D
-from synthkit_blender.request import PEOPLE, ROOM, SHADED, UNSHADED, Quality, render_request
-from synthkit_blender.scene import Scene, Thing, sample_scene
-from synthkit_blender.surfaces import Surface, of_person
-from synthkit_blender.truth import Truth, annotate, silhouette
+from synthkit_blender.raster import Footprint
+from synthkit_blender.request import PEOPLE, ROOM, SHADED, UNSHADED, Pass, Quality, render_request
+from synthkit_blender.scene import Scene, Thing, people_things, sample_scene
+from synthkit_blender.surfaces import Surface
+from synthkit_blender.truth import Truth, annotate
 
 pytestmark = pytest.mark.blender
 
@@ -83,12 +89,65 @@ def test_truth_sits_on_people(tiny_renderer):
 
 def truth_of(client, figure: Figure, *things: Thing) -> Truth:
     camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
-    parts = tuple((Mesh(part.vertices_m, part.faces), of_person(part.material)) for part in figure.body.parts)
-    rest_m = np.concatenate([part.rest_m for part in figure.body.parts])
-    body = Thing(parts, figure.pose.matrix, "people", figure.name, rest_m)
-    scene = Scene(camera, (*things, body), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
+    scene = Scene(camera, (*things, *people_things((figure,))), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
     main = client.render(*render_request(scene, (ROOM,), Quality(32, False, 1, 3))).passes["room"]
-    return annotate((figure,), camera, main["ids"], main["coverage"], main["depth"], 3)
+    return annotate((figure,), camera, main["ids"], main["coverage"], 3)
+
+
+def test_masks_boxes_and_depth_agree_with_a_flat_render(client, library):
+    """One ray through each pixel's centre says who is there, how far off, and how the surface lies."""
+    camera = ceiling_camera(240, 180, 180, 0.4, 2.7, 20.0)
+    casting = Casting(library, PeopleConfig(), Seeds(0))
+    bodies = [casting.person(Seeds(n), f"{n}", posture, PersonRanges(), table=False)
+              for n, posture in enumerate(("standing", "sitting", "walking"))]  # fmt: skip
+    places = (Pose2D(1.2, 0.2), Pose2D(-0.9, -0.7, 2.0), Pose2D(1.7, 0.5, 1.0))
+    figures = tuple(
+        Figure(n, f"{n}", *pair, (0.05, 0, 0)) for n, pair in enumerate(zip(bodies, places, strict=True), 1)
+    )
+    table = Thing(((box(0.8, 0.8, 0.75).at(-0.6, -0.2), Surface((0.5, 0.5, 0.5))),), np.eye(4), "room")
+    floor = Thing(((polygon([(-4, -4), (4, -4), (4, 4), (-4, 4)]), Surface((0.5, 0.5, 0.5))),), np.eye(4), "room")
+    things = (table, floor, *people_things(figures))
+    scene = Scene(camera, things, (), ((1.0, 1.0, 1.0), 1.0), figures, {})
+    flat = Pass("flat", flat=True, truth=("people", "depth", "normals"))
+    reply = client.render(*render_request(scene, (ROOM, flat), Quality(24, True, 1, 3)))
+    main, exact = reply.passes["room"], reply.passes["flat"]
+    truth = annotate(figures, camera, main["ids"], main["coverage"], 3)
+    owners = asset_coverage([figure.name for figure in figures], exact["ids"], exact["coverage"])
+    assert set(np.unique(owners)) == {0.0, 1.0}, "a ray meets one thing"
+    hidden = 0
+    for number, (person, footprint) in enumerate(zip(truth.people, truth.footprints, strict=True)):
+        mine, theirs = truth.instances == person.instance, owners[number] > 0
+        edge = cv2.morphologyEx(theirs.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        assert not (mine ^ theirs)[~edge].any(), "within a pixel of the outline"
+        assert np.abs(np.subtract(person.box_xyxy_px, upright_box(theirs))).max() <= 1
+        whole = footprint.laid(footprint.covered, 240, 180)
+        assert not (theirs & ~whole)[~edge].any()
+        hidden += (whole & ~theirs).sum() > 20
+        depth_m = footprint.laid(footprint.depth_m, 240, 180)
+        gaps_m = np.abs(depth_m - exact["depth"])[theirs & whole]
+        assert np.percentile(gaps_m, 95) < 0.003
+    assert hidden >= 2, "somebody stands before somebody, and a table before somebody"
+    ground = exact["normals"][(exact["depth"] > 0) & (exact["depth"] < 100) & (owners.sum(axis=0) == 0)]
+    assert np.allclose(np.linalg.norm(ground, axis=1), 1, atol=1e-3)
+    assert (ground[:, 2] > 0.99).mean() > 0.9, "the floor and the table's top face up"
+
+
+def test_layers_cost_nothing_unless_asked_for(tiny_renderer):
+    with tiny_renderer() as renderer:
+        sample = render(renderer, 1)
+        assert set(sample.layers) == {"instances"}
+        assert [name for name in renderer.timings if name.startswith("worker.render")] == ["worker.render_room"]
+    wanted = ["depth", "normals", "surface", "amodal"]
+    with tiny_renderer(layers=wanted) as renderer:
+        further = render(renderer, 1)
+        assert "worker.render_flat" in renderer.timings
+    assert set(further.layers) == {"instances", *wanted}
+    assert np.array_equal(sample.image, further.image), "other layers, the same picture"
+    assert sample.people == further.people
+    assert not list(examine(further))
+    circle = np.hypot(*(np.mgrid[0:72, 0:96] + 0.5 - np.array([36, 48])[:, None, None])) <= 35
+    assert further.layers["normals"].any(axis=2)[circle].all(), "rooms are closed, but for the sky"
+    assert (further.layers["depth"] > 0)[circle].all()
 
 
 def test_the_visible_fraction_is_what_nothing_hides(client, mannequins):
@@ -224,7 +283,7 @@ def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
     plates = tmp_path / "plates"
     plates.mkdir()
     Image.fromarray(np.full((90, 120, 3), 170, np.uint8)).save(plates / "room.png")
-    settings = {"backgrounds": str(plates), "layers": ["background", "alpha"], "samples": 8}
+    settings = {"backgrounds": str(plates), "layers": ["background", "alpha", "depth"], "samples": 8}
     with tiny_renderer(width_px=120, height_px=90, **settings) as renderer:
         sample = render(renderer, 6)
     assert sample.meta["background"] == "room.png"
@@ -239,6 +298,9 @@ def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
     assert (sample.image[instances > 0].astype(int) != 170).any(axis=-1).mean() > 0.8
     free = nobody & (radius < 30)
     assert sample.image[free].min() < 165, "shadows fall on the floor"
+    depth_m = sample.layers["depth"]
+    assert (depth_m[instances > 0] > 0).mean() > 0.95, "where a mask is, the ray through the centre mostly meets it"
+    assert not depth_m[near_rim].any(), "how far off the plate is is not known"
 
 
 def box_in_sight(camera, low, high) -> np.ndarray:
@@ -256,22 +318,19 @@ def test_furniture_of_a_plate_hides_exactly_what_is_behind_it(client, mannequins
     figure = Figure(1, "00", mannequins.person(Seeds(1), "00", "standing", None, table=None), Pose2D(2.0, 0.3))
     low, high = (1.2, -0.5, 0.0), (1.5, 0.35, 1.05)
     box_m = prism([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2])
-    parts = tuple((Mesh(part.vertices_m, part.faces), of_person(part.material)) for part in figure.body.parts)
-    rest_m = np.concatenate([part.rest_m for part in figure.body.parts])
-    things = (
-        Thing(((box_m, Surface((0.5, 0.5, 0.5))),), np.eye(4), "plate"),
-        Thing(parts, figure.pose.matrix, "people", figure.name, rest_m),
-    )
+    things = (Thing(((box_m, Surface((0.5, 0.5, 0.5))),), np.eye(4), "plate"), *people_things((figure,)))
     scene = Scene(camera, things, (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
     main = client.render(*render_request(scene, (PEOPLE,), Quality(64, False, 1, 3))).passes["people"]
-    truth = annotate((figure,), camera, main["ids"], main["coverage"], main["depth"], 3)
-    whole, hidden = silhouette(figure, camera), box_in_sight(camera, low, high)
+    truth = annotate((figure,), camera, main["ids"], main["coverage"], 3)
+    footprint = Footprint.of(figure, camera)
+    whole, hidden = footprint.laid(footprint.covered, 240, 180), box_in_sight(camera, low, high)
     expected, found = whole & ~hidden, truth.instances > 0
     assert 0.15 < (whole & hidden).sum() / whole.sum() < 0.8
     edge = cv2.morphologyEx(expected.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     assert (expected != found)[~edge].sum() == 0
     assert abs(int(expected.sum()) - int(found.sum())) < 0.03 * expected.sum()
     assert truth.people[0].visible_fraction == pytest.approx(expected.sum() / whole.sum(), abs=0.03)
+    assert truth.people[0].occluder == "furniture"
     # Where the box hides the person, and where nobody is, the photo shows.
     assert not main["color"][..., 3][hidden & ~edge].any()
 

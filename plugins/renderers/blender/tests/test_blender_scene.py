@@ -222,8 +222,3 @@ def test_wrong_settings_are_named(options, path):
 )  # fmt: skip
 def test_large_images_need_fewer_light_paths_a_pixel(options, paths):
     assert structure(BlenderConfig, options).light_paths == paths
-
-
-def test_depth_over_plates_is_refused():
-    with pytest.raises(ConfigError, match="depth"):
-        structure(BlenderConfig, {"layers": ["depth"], "backgrounds": "somewhere"})

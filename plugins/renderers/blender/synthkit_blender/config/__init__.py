@@ -32,7 +32,7 @@ __all__ = [
     "WorkerConfig",
 ]
 
-Layer = Literal["depth", "background", "alpha"]
+Layer = Literal["depth", "normals", "surface", "amodal", "background", "alpha"]
 MOST_PATHS, LEAST_PATHS = 7, 4
 FEW_PIXELS = 448 * 336  # an image whose pixels need MOST_PATHS light paths each
 
@@ -60,9 +60,13 @@ class BlenderConfig:
     )
     layers: tuple[Layer, ...] = setting(
         (),
-        help="layers beside 'instances': depth along the ray (rooms only; plates have none), background (the scene "
-        "without people; rooms render twice), alpha (coverage by people)",
+        help="layers beside 'instances': depth (along the ray) and normals, which over plates only people and chairs "
+        "have; surface (vertices of the body), amodal (hidden parts too), background (the scene without people; rooms "
+        "render twice), alpha (coverage by people)",
         validator=different,
+    )
+    keypoints: Literal["body", "all"] = setting(
+        "body", help="key points: body (COCO's 17, and 4 of the trunk), all (spine, hands and feet too)"
     )
     min_visible_px: int = setting(12, help="people with fewer visible pixels count as unseen", validator=at_least(1))
     camera: CameraConfig = setting(attrs.Factory(CameraConfig), help="where the sensor hangs, and its lens")
@@ -72,10 +76,6 @@ class BlenderConfig:
     plates: PlatesConfig = setting(attrs.Factory(PlatesConfig), help="what the plates show")
     light: LightConfig = setting(attrs.Factory(LightConfig), help="where the light comes from")
     worker: WorkerConfig = setting(attrs.Factory(WorkerConfig), help="the process that runs Blender")
-
-    def __attrs_post_init__(self) -> None:
-        if "depth" in self.layers and self.backgrounds is not None:
-            raise ValueError("depth is known in rendered rooms only; leave it out of layers, or leave backgrounds out")
 
     @property
     def light_paths(self) -> int:

@@ -32,6 +32,11 @@ class Piece:
         share = self.share.reshape(-1, *(1,) * (values.ndim - 1))
         return np.asarray(values[self.a] * (1 - share) + values[self.b] * share, np.float32)
 
+    @property
+    def nearest(self) -> NDArray[np.int32]:
+        """The source's vertex nearest to each of the piece's (N,)."""
+        return np.where(self.share < 0.5, self.a, self.b)
+
 
 def cut(faces: NDArray[np.int32], field: NDArray[np.float32]) -> Piece:
     """Cut the part where `field` (V,) is positive out of (F, 4) quads."""
@@ -107,6 +112,10 @@ class Refinement:
         """Interpolate per-vertex values (V, ...) at the refined vertices."""
         between = values[self.edges].mean(axis=1)
         return np.asarray(np.concatenate([values, between, values[self.coarse].mean(axis=1)]), np.float32)
+
+    def spread(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Give what per-vertex labels (V,) say to the refined vertices: middles take that of their first corner."""
+        return np.concatenate([labels, labels[self.edges[:, 0]], labels[self.coarse[:, 0]]])
 
 
 def vertex_normals(vertices_m: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -69,8 +69,11 @@ class FacePainter:
         missed[:, 1] = 0.0
         return weights.astype(np.float32), missed.astype(np.float32)
 
-    def brows(self, shape_m: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Return vertices and faces of both brows on a shape (V, 3); they move with the head."""
+    def brows(self, shape_m: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return vertices and faces of both brows on a shape (V, 3), and the skin's vertices beneath.
+
+        They move with the head.
+        """
         skin = shape_m[self._brow_skin]
         rows = [weights @ skin + missed for weights, missed in self._brow_grids]
         vertices = np.concatenate(rows) + np.array([0.0, -0.0022, 0.0], np.float32)
@@ -78,4 +81,5 @@ class FacePainter:
         corners = (index[:, :-1, :-1], index[:, 1:, :-1], index[:, 1:, 1:], index[:, :-1, 1:])
         faces = np.stack(corners, axis=-1).reshape(2, -1, 4)
         faces[1] = faces[1, :, ::-1]
-        return vertices.astype(np.float32), faces.reshape(-1, 4)
+        beneath = self._brow_skin[np.concatenate([weights.argmax(axis=1) for weights, _ in self._brow_grids])]
+        return vertices.astype(np.float32), faces.reshape(-1, 4), beneath.astype(np.int32)

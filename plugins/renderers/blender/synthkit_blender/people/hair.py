@@ -26,12 +26,16 @@ RISE_DEG = 13.0
 
 @attrs.frozen(eq=False)
 class HairMesh:
-    """Hair on a shape at rest; `on_head` (N,) is the share of the head's motion, the rest is the chest's."""
+    """Hair on a shape at rest; `on_head` (N,) is the share of the head's motion, the rest is the chest's.
+
+    `base_vertices` (N,) are the vertices of the scalp that it grows from.
+    """
 
     name: str
     vertices_m: NDArray[np.float32]
     faces: NDArray[np.int32]
     on_head: NDArray[np.float32]
+    base_vertices: NDArray[np.int32]
 
 
 @attrs.frozen(eq=False)
@@ -103,21 +107,29 @@ class Barber:
         outward = scalp - centre
         outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
         grid = scalp + outward * self._thickness(haircut, layout, phase)[..., None]
+        roots = layout.near[..., 0]
         if haircut.length_m > 0:
             grid = np.concatenate([grid, self._loose(haircut, layout, grid[-1], centre, shape_m, phase)])
-        meshes = [self._mesh("hair", grid, centre)]
+            roots = np.concatenate([roots, np.repeat(roots[-1:], LOOSE_ROWS, axis=0)])
+        meshes = [self._mesh("hair", grid, roots, centre)]
         if haircut.tail is not None:
-            meshes.append(self._mesh("hair_tail", self._tail(haircut.tail, scalp, centre, phase), centre))
+            tail, root = self._tail(haircut.tail, scalp, centre, phase)
+            meshes.append(
+                self._mesh("hair_tail", tail, np.full(tail.shape[:2], layout.near[..., 0].flat[root]), centre)
+            )
         return meshes
 
-    def _mesh(self, name: str, grid: NDArray[np.float32], centre: NDArray[np.float32]) -> HairMesh:
+    def _mesh(
+        self, name: str, grid: NDArray[np.float32], roots: NDArray[np.int64], centre: NDArray[np.float32]
+    ) -> HairMesh:
         rows, columns = grid.shape[:2]
         index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
         beside = np.roll(index, -1, axis=1)
         faces = np.stack([index[:-1], index[1:], beside[1:], beside[:-1]], axis=-1).reshape(-1, 4)
         vertices = grid.reshape(-1, 3).astype(np.float32)
         below = centre[2] - vertices[:, 2]
-        return HairMesh(name, vertices, faces, np.clip(1 - (below - 0.13) / 0.16, 0, 1).astype(np.float32))
+        on_head = np.clip(1 - (below - 0.13) / 0.16, 0, 1).astype(np.float32)
+        return HairMesh(name, vertices, faces, on_head, roots.reshape(-1).astype(np.int32))
 
     def _thickness(self, haircut: HairCut, layout: _Layout, phase: float) -> NDArray[np.float32]:
         upward = np.clip((layout.elevation_deg + 5) / 55, 0, 1)
@@ -168,13 +180,17 @@ class Barber:
 
     def _tail(
         self, tail: tuple[float, float, float], scalp: NDArray[np.float32], centre: NDArray[np.float32], phase: float
-    ) -> NDArray[np.float32]:
-        """A bun or pony tail: a lumpy tube from the back of the head; (elevation, length, radius)."""
+    ) -> tuple[NDArray[np.float32], int]:
+        """A bun or pony tail: a lumpy tube from the back of the head; (elevation, length, radius).
+
+        Returns its grid, and which point of the scalp's it is tied at.
+        """
         elevation, length, radius = tail
         back = np.array([0.0, np.cos(np.radians(elevation)), np.sin(np.radians(elevation))])
         directions = scalp - centre
         directions = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-        root = scalp.reshape(-1, 3)[np.argmax(directions.reshape(-1, 3) @ back)]
+        place = int(np.argmax(directions.reshape(-1, 3) @ back))
+        root = scalp.reshape(-1, 3)[place]
         along = np.linspace(0, 1, 16)
         bend = np.clip((length - 0.08) / 0.1, 0, 1)
         path = root + np.outer(along * min(length, 0.075), back)
@@ -189,7 +205,7 @@ class Barber:
         over = np.cross(heading, side)
         lumps = 1 + 0.08 * strand_noise((16, 24), phase + 0.61)
         ring = np.cos(around)[None, :, None] * side + np.sin(around)[None, :, None] * over[:, None, :]
-        return np.asarray(path[:, None, :] + ring * (width[:, None] * lumps)[..., None], np.float32)
+        return np.asarray(path[:, None, :] + ring * (width[:, None] * lumps)[..., None], np.float32), place
 
 
 def strand_noise(shape: tuple[int, int], phase: float) -> NDArray[np.float32]:

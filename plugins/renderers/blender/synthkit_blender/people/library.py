@@ -112,7 +112,7 @@ class BodyLibrary:
         everything = (*parts, *hair)
         return PosedPerson(
             parts=everything,
-            joints_m=named_points(self._landmarks, figure.posed, figure.vertices_m),
+            joints_m=named_points(self._landmarks, self._mesh, figure.posed, figure.vertices_m),
             head_centre_m=((head.max(axis=0) + head.min(axis=0)) / 2).astype(np.float32),
             head_vertices_m=head,
             surface_vertices_m=np.concatenate([part.vertices_m for part in everything]),
@@ -181,7 +181,7 @@ class BodyLibrary:
 
     def _cloth_part(self, name: str, figure: _Figure, cloth: ClothMesh, material: Material) -> MeshPart:
         posed_m = moved(cloth.sample(figure.motions), cloth.vertices_m)
-        return MeshPart(name, posed_m, cloth.faces, cloth.vertices_m, material, True)
+        return MeshPart(name, posed_m, cloth.faces, cloth.vertices_m, material, True, cloth.base_vertices)
 
     def _body_parts(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         kinds = (*(garment.kind for garment in spec.outfit.garments), spec.outfit.shoes.kind)
@@ -202,10 +202,9 @@ class BodyLibrary:
         patches = [("lips", 0.0, lip_material(identity))]
         if identity.beard != "none":
             patches.append(("beard", BEARDS[identity.beard], beard_material(identity)))
-        rest_m, faces = self._painter.brows(figure.shape_m)
-        brows = MeshPart(
-            "brows", moved(figure.bone_motion("head")[None], rest_m), faces, rest_m, hair_material(identity), True
-        )
+        rest_m, faces, skin = self._painter.brows(figure.shape_m)
+        posed_m = moved(figure.bone_motion("head")[None], rest_m)
+        brows = MeshPart("brows", posed_m, faces, rest_m, hair_material(identity), True, skin)
         return brows, *(
             self._cloth_part(name, figure, self._painter.patch(name, lift_m, figure.shape_m), material)
             for name, lift_m, material in patches
@@ -218,7 +217,9 @@ class BodyLibrary:
         return _Patch(np.flatnonzero(taken), (np.cumsum(taken) - 1)[faces].astype(np.int32))
 
     def _plain_part(self, name: str, figure: _Figure, patch: _Patch, material: Material) -> MeshPart:
-        return MeshPart(name, figure.vertices_m[patch.used], patch.faces, figure.shape_m[patch.used], material, True)
+        used = patch.used
+        posed_m, rest_m = figure.vertices_m[used], figure.shape_m[used]
+        return MeshPart(name, posed_m, patch.faces, rest_m, material, True, used.astype(np.int32))
 
     def _clothes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         parts = []
@@ -259,7 +260,7 @@ class BodyLibrary:
         for hair in self._barber.make(identity.hair_style, identity.hair_phase, figure.shape_m):
             share = np.asarray(hair.on_head[:, None, None])
             posed_m = moved(chest + share * (head - chest), hair.vertices_m)
-            parts.append(MeshPart(hair.name, posed_m, hair.faces, hair.vertices_m, material, True))
+            parts.append(MeshPart(hair.name, posed_m, hair.faces, hair.vertices_m, material, True, hair.base_vertices))
         return tuple(parts)
 
     def _head_vertices(self, figure: _Figure, hair: tuple[MeshPart, ...]) -> NDArray[np.float32]:

@@ -30,6 +30,12 @@ class ClothMesh:
         own = self.piece.sample(values)
         return own if self.refinement is None else self.refinement.sample(own)
 
+    @property
+    def base_vertices(self) -> NDArray[np.int32]:
+        """The vertex of the base mesh (V,) that each of the garment's hangs on."""
+        own = self.piece.nearest
+        return own if self.refinement is None else self.refinement.spread(own)
+
 
 def folded_rim(piece: Piece) -> tuple[Piece, NDArray[np.int64]]:
     """Add a strip that folds every rim inwards; returns the piece and the rim vertices the strip ends copy."""

@@ -46,7 +46,9 @@ class MeshPart:
     """One mesh of a person in the person frame.
 
     `vertices_m` and `rest_m` are (V, 3) float32; `rest_m` holds rest-pose coordinates, in which a procedural
-    pattern sticks to the cloth.  `faces` is (F, 4) int32; a triangle repeats its last vertex.
+    pattern sticks to the cloth.  `faces` is (F, 4) int32; a triangle repeats its last vertex.  `base_vertices`
+    (V,) int32 is the vertex of the MPFB base mesh, helper geometry included, that each vertex is or hangs on;
+    None where the mesh has nothing to do with the base mesh.
     """
 
     name: str
@@ -55,14 +57,15 @@ class MeshPart:
     rest_m: FloatArray
     material: Material
     smooth: bool = True
+    base_vertices: IntArray | None = None
 
 
 @attrs.frozen(eq=False)
 class PosedPerson:
     """A dressed person in a pose.
 
-    `parts` are the meshes (body without covered faces, clothes, hair, eyes, shoes).  `joints_m` maps COCO-17 key
-    point names and `head_top`, `neck`, `pelvis`, `spine` to (3,) positions.  `head_vertices_m` (K, 3) spans
+    `parts` are the meshes (body without covered faces, clothes, hair, eyes, shoes).  `joints_m` maps the names
+    of `keypoints.py` to (3,) positions.  `head_vertices_m` (K, 3) spans
     skull, face and hair; `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing
     height without shoes and hair; `seat_height_m` is the height of the seat under a sitting person, else None.
     """

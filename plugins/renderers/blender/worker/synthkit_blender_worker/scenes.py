@@ -75,10 +75,33 @@ def prepare_pass(settings: dict[str, Any], request: dict[str, Any], groups: Grou
             thing.hide_render = group in settings["hidden"]
             thing.visible_camera = group not in settings["unseen"]
             thing.is_holdout = group in settings["holdout"]
-    layer = scene.view_layers[0]
-    layer.use_pass_z = layer.use_pass_cryptomatte_asset = bool(settings["truth"])
-    layer.pass_cryptomatte_depth = 6
+    layer, wanted = scene.view_layers[0], settings["truth"]
+    layer.use_pass_z, layer.use_pass_normal = "depth" in wanted, "normals" in wanted
+    layer.use_pass_cryptomatte_asset, layer.pass_cryptomatte_depth = "people" in wanted, 6
+    _prepare_rays(scene, request["settings"], flat=bool(settings["flat"]))
     return size, region
+
+
+def _prepare_rays(scene: Any, settings: dict[str, Any], *, flat: bool) -> None:
+    """Choose how each pixel is sampled: by many paths over its area and time, or by one ray through its centre."""
+    cycles = scene.cycles
+    scene.render.use_motion_blur = bool(settings["motion_blur"]) and not flat
+    cycles.samples = 1 if flat else int(settings["samples"])
+    cycles.use_denoising = bool(settings["denoise"]) and not flat
+    cycles.pixel_filter_type = "GAUSSIAN" if flat else "BLACKMAN_HARRIS"
+    cycles.filter_width = 0.01 if flat else 1.5
+    # One smooth material: bumps are no shape.
+    scene.view_layers[0].material_override = _plain_material() if flat else None
+
+
+def _plain_material() -> Any:
+    material = bpy.data.materials.get("plain") or bpy.data.materials.new("plain")
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
+    return material
 
 
 def _region(scene: Any, region_px: list[int], scale: float, size: Any) -> tuple[slice, slice]:
@@ -99,14 +122,13 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     render.engine = "CYCLES"
     render.resolution_percentage = 100
     render.threads_mode, render.threads = "FIXED", int(settings["threads"])
-    render.use_motion_blur = bool(settings["motion_blur"])
     render.motion_blur_shutter = float(settings["shutter_frames"])
     render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     render.image_settings.color_depth = "32"
     render.image_settings.exr_codec = "NONE"
     scene.view_settings.view_transform = "Standard"
     use_device(scene, settings["device"])
-    cycles.samples, cycles.seed = int(settings["samples"]), int(settings["seed"])
+    cycles.seed = int(settings["seed"])
     cycles.use_adaptive_sampling = cycles.use_auto_tile = False
     # A handful of lamps: a light tree costs more than it saves. After one real bounce light counts as ambient.
     cycles.use_light_tree = False
@@ -115,7 +137,6 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     cycles.transparent_max_bounces = 8
     cycles.sample_clamp_indirect = 3.0
     cycles.caustics_reflective = cycles.caustics_refractive = False
-    cycles.use_denoising = bool(settings["denoise"])
     cycles.denoiser = "OPENIMAGEDENOISE"
     cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
     cycles.denoising_prefilter = "FAST"

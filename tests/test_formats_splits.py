@@ -110,6 +110,30 @@ def test_voc_lists_of_one_class_are_none_of_splits(tmp_path):
     assert splits_of(made.path) == {"i0": "train", "i1": "val", "i2": "night"}
 
 
+TRAINVAL = {
+    "alone": ({"trainval": "012"}, {"i0": "train", "i1": "train", "i2": "train"}),
+    "with test": ({"trainval": "01", "test": "2"}, {"i0": "train", "i1": "train", "i2": "test"}),
+    "with train": ({"trainval": "012", "train": "0"}, {"i0": "train", "i1": "val", "i2": "val"}),
+    "with val": ({"trainval": "012", "val": "0"}, {"i0": "val", "i1": "train", "i2": "train"}),
+    "with both": ({"trainval": "012", "train": "01", "val": "2"}, {"i0": "train", "i1": "train", "i2": "val"}),
+}
+
+
+@pytest.mark.parametrize("to", ["voc", "kitti"])
+@pytest.mark.parametrize(("lists", "expected"), TRAINVAL.values(), ids=TRAINVAL)
+def test_trainval_is_training_or_what_training_leaves(tmp_path, to, lists, expected):
+    made = formats.export(written(tmp_path / "data", [None] * 3), tmp_path / to, to)
+    place = made.path / "ImageSets" / ("Main" if to == "voc" else "")
+    place.mkdir(parents=True, exist_ok=True)
+    for path in place.glob("*.txt"):
+        path.unlink()
+    for name, numbers in lists.items():
+        (place / f"{name}.txt").write_text("".join(f"i{number}\n" for number in numbers))
+    assert splits_of(made.path) == expected
+    remarks = formats.find(made.path).open(made.path).remarks
+    assert any("in the list trainval alone" in line for line in remarks) == (len(lists) < 3)
+
+
 def test_coco_has_a_file_for_each_split(tmp_path):
     made = formats.export(written(tmp_path / "data", ["train", "valid", None]), tmp_path / "coco", "coco")
     names = sorted(path.name for path in (made.path / "annotations").iterdir())

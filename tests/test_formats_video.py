@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import attrs
 import cv2
 import numpy as np
 import pytest
@@ -135,6 +136,57 @@ def write_set(folder: Path, samples):
             writer.finished(n)
         writer.finalise()
     return folder
+
+
+def shuffled(names, count):
+    """Return the samples of clips in any order: a frame's number is its picture's."""
+    samples = [
+        Sample(key=f"{place}_{n}", image=frame(n), sequence=name, frame=n, time_s=n / 10, people=None)
+        for place, name in enumerate(names)
+        for n in range(count)
+    ]
+    order = np.random.default_rng(3).permutation(len(samples))
+    return [samples[place] for place in order]
+
+
+def numbers_in(path):
+    source = VideoSource(path)
+    return [number_of(source.sample(n).image) for n in range(len(source))]
+
+
+def test_shuffled_frames_of_several_clips_are_put_in_order(tmp_path):
+    made = formats.export(write_set(tmp_path / "set", shuffled(["hall", "yard", None], 9)), tmp_path / "made", "video")
+    assert sorted(path.name for path in made.path.glob("*.mp4")) == ["hall.mp4", "images.mp4", "yard.mp4"]
+    for path in made.path.glob("*.mp4"):
+        assert numbers_in(path) == list(range(9))
+        assert VideoSource(path).sample(8).time_s == pytest.approx(0.8, abs=1e-3)
+    assert made.remarks == ()
+
+
+def test_frames_are_ordered_by_time_where_they_have_no_numbers(tmp_path):
+    samples = [attrs.evolve(sample, frame=None) for sample in shuffled(["hall"], 9)]
+    formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    assert numbers_in(tmp_path / "made" / "hall.mp4") == list(range(9))
+
+
+def test_frames_of_no_order_stay_as_they_are_and_it_is_told(tmp_path):
+    samples = [attrs.evolve(sample, frame=1, time_s=None) for sample in shuffled(["hall"], 5)]
+    made = formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    assert numbers_in(tmp_path / "made" / "hall.mp4") == [number_of(sample.image) for sample in samples]
+    assert "hall: which frame comes when is not known of all images, they are in the set's order" in made.remarks
+
+
+def test_sequences_whose_names_make_one_file_stay_apart(tmp_path):
+    data = write_set(tmp_path / "set", shuffled(["hall/1", "hall 1", "images", None], 4))
+    formats.export(data, tmp_path / "made", "video")
+    videos = sorted((tmp_path / "made").glob("*.mp4"))
+    assert [path.stem for path in videos] == ["hall_1", "hall_1_2", "images", "images_2"]
+    assert all(numbers_in(path) == list(range(4)) for path in videos)
+    for to in ("cepdof", "habbof"):
+        formats.export(data, tmp_path / to, to)
+        source = formats.FORMATS[to].open(tmp_path / to)
+        known = {source.sample(n).sequence for n in range(len(source))}
+        assert known == {"hall_1", "hall_1_2", "images_2", None}
 
 
 def test_what_a_video_cannot_hold_is_told(tmp_path):

@@ -20,9 +20,9 @@ import attrs
 
 from synthkit.dataset import description
 from synthkit.dataset.formats.base import Format, is_finite, told
-from synthkit.dataset.formats.cepdof_write import NO_VIDEO, write
+from synthkit.dataset.formats.cepdof_write import write
 from synthkit.dataset.formats.contents import LabelHash
-from synthkit.dataset.formats.exporting import RECORD
+from synthkit.dataset.formats.exporting import NO_VIDEO, RECORD
 from synthkit.dataset.formats.labels import centred_inside
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, key_of
 from synthkit.sample import Person, RotatedBox

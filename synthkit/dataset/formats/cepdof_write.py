@@ -14,11 +14,9 @@ from typing import IO, Any
 
 from synthkit.dataset.formats.bodies import people_of
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.photos import key_of
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.sample import Person, RotatedBox
 
-NO_VIDEO = "images"
 _CATEGORY = 1
 _CATEGORIES = [{"id": _CATEGORY, "name": "person", "supercategory": "person"}]
 _PER_VIDEO = "person_id counts within a video: the same person in two videos is two people for readers"
@@ -30,7 +28,7 @@ def write(export: Export) -> None:
         tables = _Lines(images), _Lines(annotations)
         videos: dict[str, None] = {}
         for picture in export:
-            video = key_of(picture.sequence) if picture.sequence else NO_VIDEO
+            video = export.video(picture.sequence)
             videos[video] = None
             export.put(f"{video}/{picture.key}.{picture.suffix}", picture.data)
             tables[0].add(video, _image(picture))

@@ -9,10 +9,11 @@ it was made from.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,12 +22,14 @@ import attrs
 import synthkit
 from synthkit.dataset import records, storage
 from synthkit.dataset.description import load, plain
+from synthkit.dataset.formats.photos import key_of
 from synthkit.dataset.formats.pictures import Picture, Pictures
 from synthkit.dataset.notes import without_folders
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress
 
 RECORD = "synthkit.json"
+NO_VIDEO = "images"
 _SHOWN, _MOST_DAMAGED = 5, 20
 
 
@@ -57,6 +60,7 @@ class Export:
         self._remarks: dict[str, None] = {}
         self._names: list[str] = []
         self._folders: set[Path] = set()
+        self._videos: dict[str | None, str] = {None: NO_VIDEO}
 
     @property
     def name(self) -> str:
@@ -72,10 +76,14 @@ class Export:
         return len(self._pictures)
 
     def __iter__(self) -> Iterator[Picture]:
-        total, keys = len(self._pictures), set()
+        return self.pictures(range(len(self)))
+
+    def pictures(self, places: Sequence[int]) -> Iterator[Picture]:
+        """Yield the pictures at all places, in this order; as iterating does."""
+        total, keys = len(places), set()
         damaged: list[str] = []
-        for index in range(total):
-            self._progress("export", index, total)
+        for done, index in enumerate(places):
+            self._progress("export", done, total)
             try:
                 picture = self._pictures[index]
             except DatasetError as error:
@@ -106,6 +114,15 @@ class Export:
     def put_chunks(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write a file that is too large to hold, always anew."""
         storage.write_atomically(self._place(name), chunks, durable=False)
+
+    def video(self, sequence: str | None) -> str:
+        """Return what a sequence's folder or file is called, as no other one is; "images" for those of no sequence."""
+        known = sequence or None
+        if known not in self._videos:
+            taken, name = set(self._videos.values()), key_of(known or "")
+            numbered = (f"{name}_{number}" for number in itertools.count(2))
+            self._videos[known] = next(one for one in itertools.chain([name], numbered) if one not in taken)
+        return self._videos[known]
 
     def dropped(self, what: str, count: int = 1) -> None:
         """Count something that the format cannot hold, such as "head points"; told once, at the end."""

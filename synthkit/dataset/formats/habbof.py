@@ -19,14 +19,14 @@ from pathlib import Path, PurePosixPath
 from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.bodies import DECIMALS, people_of
 from synthkit.dataset.formats.contents import LabelHash
-from synthkit.dataset.formats.exporting import Export
+from synthkit.dataset.formats.exporting import NO_VIDEO, Export
 from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, centred_inside, checked_rotated
-from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, key_of, keys_for
+from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
 from synthkit.sample import Person
 
 _FIELDS = 6
-_NO_VIDEOS = (".", "images")
+_NO_VIDEOS = (".", NO_VIDEO)
 _LOOKED_AT = 500
 _FRAME = re.compile(r"(\d{1,15})$")
 _ASSUMED = "angles are taken as degrees clockwise, as in CEPDOF"
@@ -159,7 +159,7 @@ class _Reader:
 def write(export: Export) -> None:
     """Put each image, and beside it a text file unless its people are unknown."""
     for picture in export:
-        place = f"{key_of(picture.sequence)}/{picture.key}" if picture.sequence else picture.key
+        place = f"{export.video(picture.sequence)}/{picture.key}" if picture.sequence else picture.key
         export.put(f"{place}.{picture.suffix}", picture.data)
         if picture.people is None:
             export.remark("images whose people are unknown have no label file")

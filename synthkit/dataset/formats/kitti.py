@@ -81,7 +81,8 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     if not listed:
         problems.append(f"{folder}: has no images in {_IMAGES}/")
     frames = []
-    lists = _lists(folder, digest, problems)
+    assumed: list[str] = []
+    lists = _lists(folder, digest, problems, assumed)
     keys = keys_for([path.relative_to(folder).as_posix() for _, path in listed])
     for key, (root, path) in zip(keys, listed, strict=True):
         try:
@@ -100,12 +101,12 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
         raise told(folder, problems)
     unknown = sum(frame.people is None for frame in frames)
     remarks = [f"{unknown} images have no label file: their people are unknown"] if unknown else []
-    return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
+    return PhotoSource("kitti", folder, frames, digest.hexdigest(), remarks=[*assumed, *remarks, *classes.remarks()])
 
 
-def _lists(folder: Path, digest: LabelHash, problems: list[str]) -> dict[str, str]:
+def _lists(folder: Path, digest: LabelHash, problems: list[str], remarks: list[str]) -> dict[str, str]:
     try:
-        return listed_splits(folder / _LISTS, digest)
+        return listed_splits(folder / _LISTS, digest, remarks)
     except ValueError as error:
         problems.append(str(error))
         return {}

@@ -16,6 +16,8 @@ KNOWN = (TRAIN, VAL, TEST)
 TASKS = ("person_keypoints_", "instances_", "image_info_", "keypoints_")  # of COCO's files, before the split
 _SYNONYMS = {"training": TRAIN, "valid": VAL, "validation": VAL, "dev": VAL, "testing": TEST}
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
+_TRAINVAL = "trainval"
+_ASSUMED = "{count} images are in the list trainval alone: they are taken for the split {part!r}"
 _MOST = 100  # letters of a folder's name
 _MAX_LIST_BYTES = 100_000_000
 
@@ -56,20 +58,22 @@ def stated_split(meta: Mapping[str, Any]) -> str | None:
     return split_name(split)[:_MOST]
 
 
-def listed_splits(folder: Path, digest: LabelHash) -> dict[str, str]:
+def listed_splits(folder: Path, digest: LabelHash, remarks: list[str]) -> dict[str, str]:
     """Return the split of each image by its name without suffix, from lists such as ``ImageSets/Main/*.txt``.
 
-    Lists of one class, with a flag behind each name, are none of splits. Known splits count before others,
-    such as ``trainval``.
+    Lists of one class, with a flag behind each name, are none of splits. Known splits count before others.
+    What ``trainval`` alone lists is for validation where there is a list for training, else for training.
 
     Args:
-        folder: of the lists, if there is one. digest: takes the bytes of what is read.
+        folder: of the lists, if there is one. digest: takes the bytes of what is read. remarks: takes a line
+            about what was assumed.
 
     Raises:
         ValueError: naming a list that cannot be read.
     """
     paths = {path: split_name(path.stem) for path in sorted(folder.glob("*.txt")) if path.is_file()}
     found: dict[str, str] = {}
+    there: set[str] = set()
     for path in sorted(paths, key=lambda path: (paths[path] not in KNOWN, path.name)):
         try:
             data = small_file(path, _MAX_LIST_BYTES)
@@ -78,9 +82,14 @@ def listed_splits(folder: Path, digest: LabelHash) -> dict[str, str]:
             raise ValueError(f"{path}: {error}") from None
         if paths[path] != "default" and all(len(fields) == 1 for _, fields in rows):
             digest.add(path, data)
+            there.add(paths[path])
             for _, (image,) in rows:
                 found.setdefault(image, paths[path])
-    return found
+    rest = [image for image, split in found.items() if split == _TRAINVAL]
+    part = VAL if TRAIN in there and VAL not in there else TRAIN
+    if rest:
+        remarks.append(_ASSUMED.format(count=len(rest), part=part))
+    return found | dict.fromkeys(rest, part)
 
 
 def validation_remark(splits: Iterable[str], training: str, where: str) -> str | None:

@@ -7,6 +7,7 @@ players show it, browsers do not. It is lossy: about 37 dB on a street scene.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,9 @@ import numpy as np
 
 from synthkit.dataset.formats.base import told
 from synthkit.dataset.formats.exporting import Export
-from synthkit.dataset.formats.photos import key_of
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.errors import DatasetError, WorkError
 
-_NO_VIDEO = "images"
 _RATE_HZ = 25.0
 _UNEVEN = 0.1  # of a frame's time by which a step may differ from the others
 _MAX_SIDE_PX = 8191  # of MPEG-4
@@ -30,11 +29,27 @@ _CHUNK_BYTES = 1 << 22
 
 @attrs.define
 class _Clip:
-    """A sequence under way: where its frames are among the pictures, and when they were."""
+    """A sequence: where its frames are among the pictures, and what is known of when they were."""
 
     size_px: tuple[int, int]
     places: list[int] = attrs.field(factory=list)
+    frames: list[int | None] = attrs.field(factory=list)
     times_s: list[float | None] = attrs.field(factory=list)
+
+    def add(self, place: int, picture: Picture) -> None:
+        self.places.append(place)
+        self.frames.append(picture.frame)
+        self.times_s.append(picture.time_s)
+
+    def in_order(self) -> _Clip | None:
+        """Return the clip with its frames by number, or else by time; None where neither tells all of them apart."""
+        for known in (self.frames, self.times_s):
+            ranks = [rank for rank in known if rank is not None]
+            if len(set(ranks)) == len(self.places):
+                order = np.argsort(ranks)
+                columns = (self.places, self.frames, self.times_s)
+                return _Clip(self.size_px, *([column[n] for n in order] for column in columns))
+        return None
 
     def rate_hz(self) -> tuple[float, bool]:
         """Return frames per second, and whether all steps are alike; 25 when times are unknown."""
@@ -47,40 +62,36 @@ class _Clip:
 
 
 def write(export: Export) -> None:
-    """Put a video for each sequence; images of no sequence are one called ``images``.
+    """Put a video for each sequence, its frames in their order; images of no sequence are one called ``images``.
 
     Raises:
         DatasetError: telling all images that are of another size than their sequence, before anything is written.
     """
     clips = _clips(export)
+    places = [place for clip in clips.values() for place in clip.places]
+    pictures = export.pictures(places)
     with tempfile.TemporaryDirectory() as folder:
-        writers: dict[str, cv2.VideoWriter] = {}
-        seen = dict.fromkeys(clips, 0)
-        try:
-            for picture in export:
-                name, clip = _name(picture), clips[_name(picture)]
-                path = Path(folder) / f"{name}.mp4"
-                if name not in writers:
-                    writers[name] = _writer(export, path, name, clip)
-                writers[name].write(_pixels(export, picture))
-                if picture.people:
-                    export.dropped("people", len(picture.people))
-                seen[name] += 1
-                if seen[name] == len(clip.places):
-                    writers.pop(name).release()
-                    export.put_chunks(f"{name}.mp4", _chunks(export, path, seen[name]))
-        finally:
-            for writer in writers.values():
+        for name, clip in clips.items():
+            path = Path(folder) / f"{name}.mp4"
+            writer = _writer(export, path, name, clip)
+            try:
+                for picture in itertools.islice(pictures, len(clip.places)):
+                    writer.write(_pixels(export, picture))
+                    if picture.people:
+                        export.dropped("people", len(picture.people))
+            finally:
                 writer.release()
+            export.put_chunks(f"{name}.mp4", _chunks(export, path, len(clip.places)))
+        next(pictures, None)  # tells what is damaged
 
 
 def _clips(export: Export) -> dict[str, _Clip]:
-    clips: dict[str, _Clip] = {}
+    """Return the videos by name: each has the images of one sequence, in their order."""
+    found: dict[str | None, _Clip] = {}
     problems = []
     for place, picture in enumerate(export):
-        clip = clips.setdefault(_name(picture), _Clip(picture.size_px))
-        clip.places.append(place)
-        clip.times_s.append(picture.time_s)
+        clip = found.setdefault(picture.sequence or None, _Clip(picture.size_px))
+        clip.add(place, picture)
         width, height = picture.size_px
         if picture.size_px != clip.size_px:
             first = f"{clip.size_px[0]}x{clip.size_px[1]}"
@@ -89,11 +100,13 @@ def _clips(export: Export) -> dict[str, _Clip]:
             problems.append(f"{export.name}: sample {picture.key}: no video has {width}x{height} pixels")
     if problems:
         raise told(Path(export.name), problems)
+    clips: dict[str, _Clip] = {}
+    for sequence, clip in found.items():
+        name, ordered = export.video(sequence), clip.in_order()
+        if ordered is None and len(clip.places) > 1:
+            export.remark(f"{name}: which frame comes when is not known of all images, they are in the set's order")
+        clips[name] = ordered or clip
     return clips
-
-
-def _name(picture: Picture) -> str:
-    return key_of(picture.sequence) if picture.sequence else _NO_VIDEO
 
 
 def _writer(export: Export, path: Path, name: str, clip: _Clip) -> cv2.VideoWriter:

@@ -8,6 +8,8 @@
 * Heads are objects of the class ``head`` after their person, as detectors want them; a person's own part
   ``head``, of VOC's layout task, is read too.
 * roLabelImg's ``robndbox`` (cx, cy, w, h, angle in radians, clockwise) is read as a rotated box.
+* ``ImageSets/Main`` tells the splits. What the list ``trainval`` alone holds is for training, or for validation
+  where a list for training leaves it.
 * Documents with a DTD are refused.
 """
 

@@ -91,7 +91,8 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
         except ValueError as error:
             problems.append(f"{one.path}: {error}")
         frames[one.photo.path] = Frame("", one.photo, people, meta=split_of(one.photo.name))
-    frames = _with_splits(frames, {one.photo.path: one.path for one in labels}, digest, problems)
+    assumed: list[str] = []
+    frames = _with_splits(frames, {one.photo.path: one.path for one in labels}, digest, problems, assumed)
     problems += [] if problems else classes.problems(folder)
     unlabelled = [] if problems else _unlabelled(folder, frames, problems)
     if problems:
@@ -99,14 +100,18 @@ def read(folder: Path, person_classes: Collection[str] = ()) -> PhotoSource:
     listed = sorted([*frames.values(), *unlabelled], key=lambda frame: frame.photo.name)
     keys = keys_for([frame.photo.name for frame in listed])
     listed = [attrs.evolve(frame, key=key) for frame, key in zip(listed, keys, strict=True)]
-    remarks = [] if one_based else [_FROM_ZERO]
+    remarks = assumed if one_based else [*assumed, _FROM_ZERO]
     if unlabelled:
         remarks.append(f"{len(unlabelled)} images have no XML file: their people are unknown")
     return PhotoSource("voc", folder, listed, digest.hexdigest(), remarks=[*remarks, *classes.remarks()])
 
 
 def _with_splits(
-    frames: Mapping[Path, Frame], labels: Mapping[Path, Path], digest: LabelHash, problems: list[str]
+    frames: Mapping[Path, Frame],
+    labels: Mapping[Path, Path],
+    digest: LabelHash,
+    problems: list[str],
+    remarks: list[str],
 ) -> dict[Path, Frame]:
     """Return frames with the splits that the lists beside their label files tell."""
     lists: dict[Path, Mapping[str, str]] = {}
@@ -115,7 +120,7 @@ def _with_splits(
         base = labels[path].parent.parent if labels[path].parent.name.lower() == _FOLDER else labels[path].parent
         if base not in lists:
             try:
-                lists[base] = listed_splits(base / "ImageSets" / "Main", digest)
+                lists[base] = listed_splits(base / "ImageSets" / "Main", digest, remarks)
             except ValueError as error:
                 problems.append(str(error))
                 lists[base] = {}

@@ -17,7 +17,7 @@ from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids,
 from synthkit_blender.people.types import PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
 from synthkit_blender.plates.space import SeatPlace, Solid
-from synthkit_blender.room import Seat
+from synthkit_blender.rooms import Seat
 from synthkit_blender.surfaces import Decor
 
 PERSON_GAP_M = 0.04

@@ -21,7 +21,7 @@ from synthkit_blender.placement import Floats, Placed, Sight
 from synthkit_blender.plates import Plate
 from synthkit_blender.plates.space import Space, space_of
 from synthkit_blender.polygons import holds
-from synthkit_blender.room import Room, RoomPlan, furnish, plate_decor
+from synthkit_blender.rooms import Room, RoomPlan, furnish, plate_decor
 from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
 
 KNOWN_OF_PLATES = ("height_m", "fov_degrees", "equisolid", "tilt_degrees", "roll_degrees")

@@ -20,7 +20,7 @@ from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
 from synthkit_blender.plugin import synthkit_components
 from synthkit_blender.polygons import holds
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.room import RoomPlan, furnish
+from synthkit_blender.rooms import RoomPlan, furnish
 from synthkit_blender.scene import _panels, sample_scene
 
 LAYOUTS = ("meeting", "office", "seminar")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hangs on a room's walls and stands along them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthkit_blender import furniture as make
+from synthkit_blender.furniture import Piece, rectangle
+from synthkit_blender.placement import Floats, Floor, Placed, Pose2D
+from synthkit_blender.rooms.plan import RoomPlan
+from synthkit_blender.surfaces import Decor
+
+DOOR_CLEARANCE_M = 0.9
+OFF_WALL_M = 0.02
+
+
+class Walls:
+    """Fills the four walls, keeping things apart along each."""
+
+    def __init__(self, plan: RoomPlan, decor: Decor, floor: Floor, rng: np.random.Generator) -> None:
+        self._plan, self._decor, self._floor, self._rng = plan, decor, floor, rng
+        self._used: dict[int, list[tuple[float, float]]] = {n: [] for n in range(4)}
+        self.placed: list[Placed] = []
+        self.windows: list[tuple[Floats, float, float]] = []
+        self.clearances: list[Floats] = []
+
+    def furnish(self) -> None:
+        """Hang and stand everything."""
+        rng = self._rng
+        self._door()
+        for wall in rng.permutation(4)[: int(rng.integers(1, 3))]:
+            for _ in range(int(rng.integers(1, 4))):
+                self._window(int(wall))
+        if rng.random() < 0.7:
+            width = float(rng.uniform(1.4, 2.4))
+            self._hang(make.whiteboard(width), width + 0.1)
+        if rng.random() < 0.4:
+            self._hang(make.screen(), 1.6)
+        for _ in range(int(rng.integers(0, 4))):
+            self._hang(make.picture(self._decor, rng), 1.2)
+        for _ in range(int(rng.integers(1, 4))):
+            self._stand(self._cupboard())
+        for _ in range(int(rng.integers(0, 3))):
+            self._stand(make.plant(float(rng.uniform(0.9, 1.6)), rng))
+        self._stand(make.bin_())
+
+    def _door(self) -> None:
+        pose = self._hang(make.door(self._decor), 1.1)
+        if pose is not None:
+            outline = pose.outline(rectangle(1.1, DOOR_CLEARANCE_M, 0, DOOR_CLEARANCE_M / 2))
+            self.clearances.append(self._floor.take(outline))
+
+    def _window(self, wall: int) -> None:
+        width, height = float(self._rng.uniform(0.9, 1.6)), float(self._rng.uniform(1.0, 1.4))
+        glow = float(self._rng.uniform(1.0, 2.0))
+        sill = 0.95
+        height = min(height, self._plan.height_m - sill - 0.25)
+        pose = self._hang(make.window(width, height, sill, self._decor, glow), width + 0.3, wall)
+        if pose is not None:
+            centre = pose.matrix @ np.array([0, 0.06, sill + height / 2, 1.0])
+            matrix = pose.matrix.copy()
+            matrix[:3, 3] = centre[:3]
+            self.windows.append((matrix, width, height))
+
+    def _cupboard(self) -> Piece:
+        rng = self._rng
+        if rng.random() < 0.45:
+            return make.bookcase(float(rng.uniform(0.8, 1.8)), float(rng.uniform(1.2, 2.0)), self._decor, rng)
+        length = float(rng.uniform(0.8, 2.0))
+        height = float(rng.choice([0.75, 1.1, 1.9]))
+        return make.cabinet(length, float(rng.uniform(0.38, 0.5)), height, self._decor, max(2, round(length / 0.5)))
+
+    def _hang(self, piece: Piece, width_m: float, wall: int | None = None) -> Pose2D | None:
+        pose = self._free_stretch(width_m, wall)
+        if pose is not None:
+            self.placed.append(Placed(piece, pose))
+        return pose
+
+    def _stand(self, piece: Piece) -> None:
+        width = float(np.ptp(piece.outline_m[:, 0]))
+        pose = self._free_stretch(width + 0.1, None)
+        if pose is None:
+            return
+        c, s = math.cos(pose.yaw_rad), math.sin(pose.yaw_rad)
+        forward = Pose2D(pose.x_m - OFF_WALL_M * s, pose.y_m + OFF_WALL_M * c, pose.yaw_rad)
+        outline = forward.outline(piece.outline_m)
+        if self._floor.fits(outline, 0.005):
+            self._floor.take(outline)
+            self.placed.append(Placed(piece, forward))
+
+    def _free_stretch(self, width_m: float, wall: int | None) -> Pose2D | None:
+        """Return the pose of a free stretch of wall, and mark it as used."""
+        for _ in range(12):
+            n = int(self._rng.integers(4)) if wall is None else wall
+            length = self._plan.length_m if n % 2 == 0 else self._plan.width_m
+            slack = length / 2 - width_m / 2 - 0.25
+            if slack <= 0:
+                continue
+            x = float(self._rng.uniform(-slack, slack))
+            low, high = x - width_m / 2, x + width_m / 2
+            if all(high < a or low > b for a, b in self._used[n]):
+                self._used[n].append((low, high))
+                return self._on_wall(n, x)
+        return None
+
+    def _on_wall(self, wall: int, x_m: float) -> Pose2D:
+        yaw = wall * math.pi / 2
+        depth = (self._plan.width_m if wall % 2 == 0 else self._plan.length_m) / 2
+        c, s = math.cos(yaw), math.sin(yaw)
+        cx, cy = self._plan.centre_m
+        return Pose2D(cx + c * x_m + s * depth, cy + s * x_m - c * depth, yaw)

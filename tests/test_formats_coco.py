@@ -11,26 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import BOXES, HEIGHT, WIDTH, image, written
 from PIL import Image
 
-from synthkit.dataset import DatasetWriter, description, formats
+from synthkit.dataset import description, formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Keypoint, Person, RotatedBox, Sample
 
 coco = pytest.importorskip("pycocotools.coco")
 
-WIDTH, HEIGHT = 120, 80
 LABELS = "annotations/instances_default.json"
-
-
-def written(path, samples):
-    """Write samples as a data set."""
-    with DatasetWriter(path, identity={"test": 1}, scenes=len(samples)) as writer:
-        for place, sample in enumerate(samples):
-            writer.spool.put(place, [sample])
-            writer.finished(place)
-        writer.finalise()
-    return path
 
 
 def described(people):
@@ -38,21 +28,10 @@ def described(people):
     return description.to_json(Sample(key="x", image=image(), people=people))
 
 
-def image(seed=0):
-    return np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-
-
 def whole(values):
     return round(values, 3)
 
 
-def spans(length):
-    """Pairs of edges at least a pixel apart, at the precision of a data set."""
-    edges = st.tuples(st.floats(0, length - 2), st.floats(1, length))
-    return edges.map(lambda pair: (whole(pair[0]), whole(min(length, pair[0] + pair[1]))))
-
-
-BOXES = st.tuples(spans(WIDTH), spans(HEIGHT)).map(lambda spans: (spans[0][0], spans[1][0], spans[0][1], spans[1][1]))
 PIXELS = st.floats(-20, 140).map(whole)
 ROTATED = st.builds(
     RotatedBox, st.floats(1, WIDTH - 1).map(whole), st.floats(1, HEIGHT - 1).map(whole),

@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from made_sets import written
 from PIL import Image
 
-from synthkit.dataset import DatasetWriter, formats
+from synthkit.dataset import formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
@@ -17,15 +18,6 @@ ROTATED = (
     "<annotation><filename>a.png</filename><object><type>robndbox</type><name>person</name><robndbox><cx>30</cx>"
     "<cy>20</cy><w>{w}</w><h>20</h><angle>{angle}</angle></robndbox></object></annotation>"
 )
-
-
-def written(path, *samples):
-    with DatasetWriter(path, identity={"test": 1}, scenes=len(samples)) as writer:
-        for place, sample in enumerate(samples):
-            writer.spool.put(place, [sample])
-            writer.finished(place)
-        writer.finalise()
-    return path
 
 
 def sample(key, *people, **more):
@@ -38,7 +30,7 @@ def first_of(path):
 
 @pytest.mark.parametrize("to", ["cepdof", "habbof", "yolo-obb"])
 def test_a_centre_less_than_a_pixel_outside_is_kept(tmp_path, to):
-    data = written(tmp_path / "data", sample("a", Person(rotated_box=RotatedBox(-0.4, 40.5, 10, 20, 5))))
+    data = written(tmp_path / "data", [sample("a", Person(rotated_box=RotatedBox(-0.4, 40.5, 10, 20, 5)))])
     (person,) = first_of(formats.export(data, tmp_path / to, to).path).people
     assert person.rotated_box.cx == pytest.approx(-0.4, abs=1e-4)
 
@@ -46,7 +38,7 @@ def test_a_centre_less_than_a_pixel_outside_is_kept(tmp_path, to):
 @pytest.mark.parametrize("to", ["cepdof", "habbof"])
 def test_keys_and_missing_sequences_stay_as_they_are(tmp_path, to):
     person = Person(rotated_box=RotatedBox(20, 20, 10, 20, 5))
-    data = written(tmp_path / "data", sample("a", person), sample("b", person, sequence="hall"))
+    data = written(tmp_path / "data", [sample("a", person), sample("b", person, sequence="hall")])
     path = formats.export(data, tmp_path / to, to).path
     opened = formats.find(path).open(path)
     found = {one.key: one.sequence for one in (opened.sample(number) for number in range(2))}

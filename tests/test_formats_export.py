@@ -11,27 +11,17 @@ import time
 
 import numpy as np
 import pytest
+from made_sets import HEIGHT, WIDTH, written
 from PIL import Image
 from typer.testing import CliRunner
 
 from synthkit.cli.app import app
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, formats
+from synthkit.dataset import CodecConfig, Dataset, formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Keypoint, Person, RotatedBox, Sample
 
-WIDTH, HEIGHT = 120, 80
 WRITTEN = sorted(name for name, form in formats.FORMATS.items() if form.write)
 BOXED = ("coco", "kitti", "voc", "yolo", "yolo-obb")
-
-
-def written(path, samples, codec=None):
-    """Write samples as a data set."""
-    with DatasetWriter(path, identity={"test": len(samples)}, scenes=len(samples), codec=codec) as writer:
-        for place, sample in enumerate(samples):
-            writer.spool.put(place, [sample])
-            writer.finished(place)
-        writer.finalise()
-    return path
 
 
 def sample(number, **more):

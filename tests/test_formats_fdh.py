@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import written
 from PIL import Image
 
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, formats
+from synthkit.dataset import Dataset, formats
 from synthkit.dataset.formats.coco_points import NAMES
 from synthkit.dataset.formats.fdh_embedding import load_embed_map
 from synthkit.errors import DatasetError
@@ -227,18 +228,8 @@ def rendered(key, **changes):
     return Sample(key=key, **{"image": image, **known})
 
 
-def write_set(folder: Path, samples):
-    writer = DatasetWriter(folder, identity={}, scenes=len(samples), codec=CodecConfig())
-    with writer:
-        for n, sample in enumerate(samples):
-            writer.spool.put(n, [sample])
-            writer.finished(n)
-        writer.finalise()
-    return folder
-
-
 def test_crops_of_our_own_get_a_dilated_mask(tmp_path):
-    source = write_set(tmp_path / "set", [rendered("a", meta={"licence": "CC0-1.0"})])
+    source = written(tmp_path / "set", [rendered("a", meta={"licence": "CC0-1.0"})])
     made = formats.export(source, tmp_path / "made", "fdh")
     assert any("dilated" in line for line in made.remarks)
     assert any("no surface" in line for line in made.remarks)
@@ -269,7 +260,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_no_such_crop_is_refused(tmp_path, changes, message):
-    source = write_set(tmp_path / "set", [rendered("a"), rendered("b", **changes)])
+    source = written(tmp_path / "set", [rendered("a"), rendered("b", **changes)])
     with pytest.raises(DatasetError, match=rf"1 of 2 samples are {message}.* \(b\)"):
         formats.export(source, tmp_path / "made", "fdh")
     assert not (tmp_path / "made").exists()

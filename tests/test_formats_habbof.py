@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import written
 from PIL import Image
 
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, formats
+from synthkit.dataset import Dataset, formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
@@ -29,19 +30,6 @@ def build(folder: Path, text="person 30 20 10 16 -30\n", video="Lab1"):
     picture(folder / video / "000001.jpg")
     if text is not None:
         (folder / video / "000001.txt").write_text(text)
-    return folder
-
-
-def write_set(folder: Path, samples):
-    """Write a data set of given samples."""
-    writer = DatasetWriter(
-        folder, identity={}, notes={}, scenes=len(samples), scenes_per_shard=8, codec=CodecConfig(image_format="png")
-    )
-    with writer:
-        for n, sample in enumerate(samples):
-            writer.spool.put(n, [sample])
-            writer.finished(n)
-        writer.finalise()
     return folder
 
 
@@ -94,7 +82,7 @@ def test_there_and_back_within_a_ten_thousandth_of_a_degree(name, people):
             sample(f"Lab_{n:06d}", [Person(rotated_box=box) for box in group], sequence="Lab", frame=n)
             for n, group in enumerate(people)
         ]
-        stored = list(Dataset.open(write_set(root / "set", samples)))
+        stored = list(Dataset.open(written(root / "set", samples)))
         formats.export(root / "set", root / "made", name)
         found = list(formats.convert(root / "made", root / "back", form=name))
     assert [(s.key, s.sequence, s.frame) for s in found] == [(s.key, s.sequence, s.frame) for s in stored]
@@ -114,7 +102,7 @@ def test_what_it_has_no_place_for_is_told(tmp_path):
         Person(head_px=(1, 1)),
         Person(rotated_box=RotatedBox(200, 20, 10, 16, 0)),
     ]
-    write_set(tmp_path / "set", [sample("a", people), sample("b", None)])
+    written(tmp_path / "set", [sample("a", people), sample("b", None)])
     made = formats.export(tmp_path / "set", tmp_path / "made", "habbof")
     text = "\n".join(made.remarks)
     assert "head points (1), identities (1), people without a box in the image (2)" in text
@@ -175,7 +163,7 @@ def test_other_classes_are_left_out(tmp_path):
 
 def test_images_of_no_video_lie_in_the_folder_itself(tmp_path):
     box = RotatedBox(30, 20, 10, 16, 0)
-    write_set(tmp_path / "set", [sample("x", [Person(rotated_box=box)])])
+    written(tmp_path / "set", [sample("x", [Person(rotated_box=box)])])
     formats.export(tmp_path / "set", tmp_path / "made", "habbof")
     (back,) = formats.convert(tmp_path / "made", tmp_path / "back")
     assert (back.key, back.sequence, back.frame) == ("x", None, None)
@@ -183,7 +171,7 @@ def test_images_of_no_video_lie_in_the_folder_itself(tmp_path):
 
 def test_names_of_sequences_stay_in_the_folder(tmp_path):
     box = RotatedBox(30, 20, 10, 16, 0)
-    write_set(tmp_path / "set", [sample("x", [Person(rotated_box=box)], sequence="../../up")])
+    written(tmp_path / "set", [sample("x", [Person(rotated_box=box)], sequence="../../up")])
     for name in ("habbof", "cepdof"):
         formats.export(tmp_path / "set", tmp_path / name, name)
         assert (tmp_path / name / "______up" / "x.png").is_file()

@@ -10,41 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import BOXES, image, reopened, written
 from PIL import Image
 
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, formats
+from synthkit.dataset import CodecConfig, Dataset, formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
-WIDTH, HEIGHT = 120, 80
 PRECISION_PX = 0.0051
 
 
-def written(path, samples, codec=None):
-    """Write samples as a data set."""
-    with DatasetWriter(path, identity={"test": 1}, scenes=len(samples), codec=codec) as writer:
-        for place, sample in enumerate(samples):
-            writer.spool.put(place, [sample])
-            writer.finished(place)
-        writer.finalise()
-    return path
-
-
-def image(seed=0):
-    return np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-
-
-def reopened(path):
-    opened = formats.find(path).open(path)
-    return [opened.sample(n) for n in range(len(opened))]
-
-
-def spans(length):
-    edges = st.tuples(st.floats(0, length - 2), st.floats(1, length))
-    return edges.map(lambda pair: (round(pair[0], 3), round(min(length, pair[0] + pair[1]), 3)))
-
-
-BOXES = st.tuples(spans(WIDTH), spans(HEIGHT)).map(lambda spans: (spans[0][0], spans[1][0], spans[0][1], spans[1][1]))
 SPACE = [-1.57, 1.8, 0.5, 0.7, 2.0, 1.5, 12.25, -1.4]
 ATTRIBUTES = st.sampled_from(
     [{}, {"truncated": 0.25, "occluded": 2}, {"kitti_type": "Person_sitting", "occluded": 0}, {"kitti_3d": SPACE}]

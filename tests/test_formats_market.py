@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import written
 from PIL import Image
 
-from synthkit.dataset import CodecConfig, DatasetWriter, formats
+from synthkit.dataset import CodecConfig, formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
 FOLDERS = {"train": "bounding_box_train", "test": "bounding_box_test", "query": "query"}
+JPEG = CodecConfig(image_format="jpg")
 CROPS = {
     "bounding_box_train/0002_c1s1_000451_03.jpg": 40,
     "bounding_box_test/-1_c3s2_000401_01.jpg": 80,
@@ -31,18 +33,6 @@ def build(folder: Path, crops=CROPS):
     for name, grey in crops.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((16, 8, 3), grey, np.uint8)).save(folder / name)
-    return folder
-
-
-def write_set(folder: Path, samples, image_format="jpg"):
-    writer = DatasetWriter(
-        folder, identity={}, scenes=len(samples), scenes_per_shard=8, codec=CodecConfig(image_format=image_format)
-    )
-    with writer:
-        for n, sample in enumerate(samples):
-            writer.spool.put(n, [sample])
-            writer.finished(n)
-        writer.finalise()
     return folder
 
 
@@ -124,7 +114,7 @@ def test_who_where_and_when_come_back(wanted):
             Sample(key=s.key, image=s.image, people=s.people, meta=s.meta, frame=t["frame"])
             for s, t in zip(samples, wanted, strict=True)
         ]
-        formats.export(write_set(Path(folder, "set"), samples), Path(folder, "made"), "market1501")
+        formats.export(written(Path(folder, "set"), samples, JPEG), Path(folder, "made"), "market1501")
         back = list(formats.convert(Path(folder, "made"), Path(folder, "back")))
 
     def facts(sample):
@@ -137,7 +127,7 @@ def test_who_where_and_when_come_back(wanted):
 
 def test_names_instead_of_numbers_are_numbered(tmp_path):
     samples = [crop("a", Person(identity="zoe"), camera="hall"), crop("b", Person(identity="ann"), camera="yard")]
-    made = formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "market1501")
+    made = formats.export(written(tmp_path / "set", samples, JPEG), tmp_path / "made", "market1501")
     table = json.loads((tmp_path / "made" / "identities.json").read_text())
     assert table == {"identities": {"ann": 1, "zoe": 2}, "cameras": {"hall": 1, "yard": 2}}
     assert names(tmp_path / "made") == [
@@ -148,7 +138,7 @@ def test_names_instead_of_numbers_are_numbered(tmp_path):
 
 
 def test_png_crops_become_jpeg_since_readers_look_for_it(tmp_path):
-    source = write_set(tmp_path / "set", [crop("a", Person(identity="1"), camera=1)], image_format="png")
+    source = written(tmp_path / "set", [crop("a", Person(identity="1"), camera=1)])
     made = formats.export(source, tmp_path / "made", "market1501")
     assert any("PNG images were stored as JPEG" in line for line in made.remarks)
     (name,) = names(tmp_path / "made")
@@ -165,7 +155,7 @@ NOT_CROPS = {
 
 @pytest.mark.parametrize("person", NOT_CROPS.values(), ids=NOT_CROPS.keys())
 def test_whole_frames_are_refused(tmp_path, person):
-    source = write_set(tmp_path / "set", [crop("a", person, camera=1)])
+    source = written(tmp_path / "set", [crop("a", person, camera=1)], JPEG)
     with pytest.raises(
         DatasetError, match=r"1 of 1 samples are not crops of one person each, but whole frames .*\(a\)"
     ):
@@ -181,7 +171,7 @@ def test_all_reasons_to_refuse_are_told_at_once(tmp_path):
         crop("d", [], camera=1),
     ]
     with pytest.raises(DatasetError) as caught:
-        formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "market1501")
+        formats.export(written(tmp_path / "set", samples, JPEG), tmp_path / "made", "market1501")
     text = str(caught.value)
     assert "1 of 4 samples are of nobody known" in text
     assert "1 of 4 samples are from no known camera" in text

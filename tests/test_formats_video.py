@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import written
 
-from synthkit.dataset import CodecConfig, DatasetWriter, formats
+from synthkit.dataset import formats
 from synthkit.dataset.formats.video import VideoSource
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, Sample
@@ -116,7 +117,7 @@ def test_frames_order_and_times_come_back(clips, rate):
             for name, count in clips.items()
             for n in range(count)
         ]
-        formats.export(write_set(root / "set", samples), root / "made", "video")
+        formats.export(written(root / "set", samples), root / "made", "video")
         assert sorted(path.stem for path in (root / "made").glob("*.mp4")) == sorted(clips)
         for name, count in clips.items():
             source = VideoSource(root / "made" / f"{name}.mp4")
@@ -124,18 +125,6 @@ def test_frames_order_and_times_come_back(clips, rate):
             assert [number_of(sample.image) for sample in back] == list(range(count))
             expected = [n / (rate if count > 1 else 25.0) for n in range(count)]
             assert [sample.time_s for sample in back] == pytest.approx(expected, abs=1e-3)
-
-
-def write_set(folder: Path, samples):
-    writer = DatasetWriter(
-        folder, identity={}, scenes=len(samples), scenes_per_shard=16, codec=CodecConfig(image_format="png")
-    )
-    with writer:
-        for n, sample in enumerate(samples):
-            writer.spool.put(n, [sample])
-            writer.finished(n)
-        writer.finalise()
-    return folder
 
 
 def shuffled(names, count):
@@ -155,7 +144,7 @@ def numbers_in(path):
 
 
 def test_shuffled_frames_of_several_clips_are_put_in_order(tmp_path):
-    made = formats.export(write_set(tmp_path / "set", shuffled(["hall", "yard", None], 9)), tmp_path / "made", "video")
+    made = formats.export(written(tmp_path / "set", shuffled(["hall", "yard", None], 9)), tmp_path / "made", "video")
     assert sorted(path.name for path in made.path.glob("*.mp4")) == ["hall.mp4", "images.mp4", "yard.mp4"]
     for path in made.path.glob("*.mp4"):
         assert numbers_in(path) == list(range(9))
@@ -165,19 +154,19 @@ def test_shuffled_frames_of_several_clips_are_put_in_order(tmp_path):
 
 def test_frames_are_ordered_by_time_where_they_have_no_numbers(tmp_path):
     samples = [attrs.evolve(sample, frame=None) for sample in shuffled(["hall"], 9)]
-    formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    formats.export(written(tmp_path / "set", samples), tmp_path / "made", "video")
     assert numbers_in(tmp_path / "made" / "hall.mp4") == list(range(9))
 
 
 def test_frames_of_no_order_stay_as_they_are_and_it_is_told(tmp_path):
     samples = [attrs.evolve(sample, frame=1, time_s=None) for sample in shuffled(["hall"], 5)]
-    made = formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    made = formats.export(written(tmp_path / "set", samples), tmp_path / "made", "video")
     assert numbers_in(tmp_path / "made" / "hall.mp4") == [number_of(sample.image) for sample in samples]
     assert "hall: which frame comes when is not known of all images, they are in the set's order" in made.remarks
 
 
 def test_sequences_whose_names_make_one_file_stay_apart(tmp_path):
-    data = write_set(tmp_path / "set", shuffled(["hall/1", "hall 1", "images", None], 4))
+    data = written(tmp_path / "set", shuffled(["hall/1", "hall 1", "images", None], 4))
     formats.export(data, tmp_path / "made", "video")
     videos = sorted((tmp_path / "made").glob("*.mp4"))
     assert [path.stem for path in videos] == ["hall_1", "hall_1_2", "images", "images_2"]
@@ -193,7 +182,7 @@ def test_what_a_video_cannot_hold_is_told(tmp_path):
     times = [0.0, 0.1, 0.9]
     samples = [Sample(key=f"a{n}", image=frame(n), sequence="a", time_s=t, people=[Person()])
                for n, t in enumerate(times)]  # fmt: skip
-    made = formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+    made = formats.export(written(tmp_path / "set", samples), tmp_path / "made", "video")
     assert any("uneven" in line for line in made.remarks)
     assert any("people (3)" in line for line in made.remarks)
 
@@ -202,7 +191,7 @@ def test_images_of_other_sizes_are_refused_all_at_once(tmp_path):
     sizes = [(48, 64), (48, 60), (40, 64)]
     samples = [Sample(key=f"a{n}", image=np.zeros((*size, 3), np.uint8)) for n, size in enumerate(sizes)]
     with pytest.raises(DatasetError, match=r"2 problems:(.|\n)*a1 has 60x48 pixels, its video 64x48(.|\n)*a2"):
-        formats.export(write_set(tmp_path / "set", samples), tmp_path / "made", "video")
+        formats.export(written(tmp_path / "set", samples), tmp_path / "made", "video")
     assert not (tmp_path / "made").exists()
 
 

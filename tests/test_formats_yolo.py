@@ -11,46 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_sets import BOXES, HEIGHT, WIDTH, image, reopened, written
 from PIL import Image
 
-from synthkit.dataset import CodecConfig, DatasetWriter, formats
+from synthkit.dataset import CodecConfig, formats
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
-WIDTH, HEIGHT = 120, 80
 PRECISION_PX = 1e-4
-
-
-def written(path, samples, codec=None):
-    """Write samples as a data set."""
-    with DatasetWriter(path, identity={"test": 1}, scenes=len(samples), codec=codec) as writer:
-        for place, sample in enumerate(samples):
-            writer.spool.put(place, [sample])
-            writer.finished(place)
-        writer.finalise()
-    return path
-
-
-def image(seed=0):
-    return np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def one(tmp_path, to, *people, key="one", **more):
     data = written(tmp_path / "data", [Sample(key=key, image=image(), people=people, **more)])
     return formats.export(data, tmp_path / to, to)
-
-
-def reopened(path):
-    opened = formats.find(path).open(path)
-    return [opened.sample(n) for n in range(len(opened))]
-
-
-def spans(length):
-    edges = st.tuples(st.floats(0, length - 2), st.floats(1, length))
-    return edges.map(lambda pair: (round(pair[0], 3), round(min(length, pair[0] + pair[1]), 3)))
-
-
-BOXES = st.tuples(spans(WIDTH), spans(HEIGHT)).map(lambda spans: (spans[0][0], spans[1][0], spans[0][1], spans[1][1]))
 
 
 @st.composite

@@ -7,9 +7,15 @@ goal serves the left and the right.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
+from synthkit_blender.people.hands import RELAXED, HandShape
+
 Triple = tuple[float, float, float]
+Contact = Literal["free", "touch", "pocket"]
+Support = Literal["none", "seat", "wall", "table behind", "table before"]
 
 
 @attrs.frozen
@@ -17,9 +23,12 @@ class HandGoal:
     """Where a hand goes.
 
     `anchor` names a point of the body ("shoulder", "hip", "knee", "thigh", "head", "chest"; "drop" is the shoulder
-    with the offset in the upright frame, however the trunk leans) or "table", over the origin; `offset` is added
-    in units of the arm's length (metres for "table").
-    `palm` and `fingers` are directions, None for as the forearm has them.  `curl` bends the fingers in degrees a joint.
+    with the offset in the upright frame, however the trunk leans), "table", over the origin, or "ledge", a table's
+    height over the floor under the hip; `offset` is added in units of the arm's length (metres for "table" and
+    "ledge").
+    `palm` and `fingers` are directions, None for as the forearm has them.  Whatever the goal, an arm stays out of the
+    body, by `clear_m` more than its own girth; with the contact "touch" the hand is laid on the body, with "pocket" it
+    goes under the cloth.  `holds` names what is in the hand; what both hands hold is the left one's.
     """
 
     anchor: str
@@ -27,8 +36,10 @@ class HandGoal:
     elbow: Triple = (0.5, -1.0, -0.3)
     palm: Triple | None = None
     fingers: Triple | None = None
-    curl: float = 18.0
-    point_index: bool = False
+    shape: HandShape = RELAXED
+    contact: Contact = "free"
+    holds: str = ""
+    clear_m: float = 0.0
 
 
 @attrs.frozen
@@ -51,9 +62,12 @@ class FootGoal:
 
 @attrs.frozen
 class PoseGoals:
-    """A whole pose; angles are degrees as in `rotations.lean`: (forward, left, turn left)."""
+    """A whole pose; angles are degrees as in `rotations.lean`: (forward, left, turn left).
 
-    sitting: bool
+    With `together` the second hand goes along where the body keeps the first one off its place.
+    `support` is what it needs beside the floor: a seat, a wall or a table's edge behind, a table before.
+    """
+
     pelvis: Triple
     spine: Triple
     head: Triple
@@ -61,3 +75,5 @@ class PoseGoals:
     feet: tuple[FootGoal, FootGoal]
     shrug: tuple[float, float] = (0.0, 0.0)
     leg_extension: float = 0.985
+    support: Support = "none"
+    together: bool = False

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from synthkit_blender.people import mpfb
 from synthkit_blender.people.arrays import ArrayCache
+from synthkit_blender.people.contact import FleshPart
 from synthkit_blender.people.face import BEARDS, FacePainter
 from synthkit_blender.people.fields import BodyCoordinates
-from synthkit_blender.people.garments import SKIRT_KINDS, Wardrobe
+from synthkit_blender.people.garments import BOTTOM_KINDS, SKIRT_KINDS, Wardrobe
 from synthkit_blender.people.goals import PoseGoals
 from synthkit_blender.people.hair import Barber
 from synthkit_blender.people.keypoints import Landmarks, named_points
@@ -31,6 +32,8 @@ from synthkit_blender.people.poses import pose_goals
 from synthkit_blender.people.posing import Poser, RestBody
 from synthkit_blender.people.shoes import COLLARS, Cobbler
 from synthkit_blender.people.skeleton import (
+    ARM,
+    FINGERS,
     SIDES,
     PosedSkeleton,
     Skin,
@@ -40,12 +43,15 @@ from synthkit_blender.people.skeleton import (
 )
 from synthkit_blender.people.tailoring import ClothMesh
 from synthkit_blender.people.targets import TargetStore, data_digest, height_weights, macro_weights
-from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, PersonSpec, PosedPerson
+from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, OutfitSpec, PersonSpec, PosedPerson
 
 # Skin is left out where cloth reaches on by this much; one looks farther into a skirt.
 HIDDEN_MARGIN_M = 0.018
 SKIRT_MARGIN_M = 0.12
 SHAPES_KEPT = 16
+POCKET_KINDS = ("trousers", "shorts")
+FOLDS_M = 0.006  # how far folds and seams stand off beyond a garment's ease
+NECK_M = 0.47  # of the collar over the hip joints
 
 
 @attrs.frozen(eq=False)
@@ -99,13 +105,15 @@ class BodyLibrary:
         }
         self._seat = np.flatnonzero((np.abs(self._at.z_m + 0.02) < 0.12) & (self._at.y_m > -0.02))
         self._seat = self._seat[self._seat < len(self._body_vertices)]
+        self._seat_skin = self._skin.only(self._seat)
+        self._trunk, self._arms = self._cut_flesh()
         self._hidden: dict[str, NDArray[np.bool_]] = {}
         self._eye_patches = self._cut_eyes()
 
     def build(self, spec: PersonSpec) -> PosedPerson:
         """Build a person; equal specifications give equal bytes."""
-        goals = pose_goals(spec.pose)
-        figure, seat_height_m = self._pose(self.shape(spec.identity), goals)
+        goals = with_pockets(pose_goals(spec.pose), spec.outfit)
+        figure, seat_height_m = self._pose(self.shape(spec.identity), goals, self._cloth_over(spec.outfit))
         parts = (*self._body_parts(figure, spec), *self._clothes(figure, spec), *self._eyes(figure, spec))
         hair = self._hair(figure, spec)
         head = self._head_vertices(figure, hair)
@@ -163,21 +171,41 @@ class BodyLibrary:
             sole[side] = (heel, ball, tip)
         return RestBody(joints, rest_pivots(joints), sole)
 
-    def _pose(self, shape_m: NDArray[np.float32], goals: PoseGoals) -> tuple[_Figure, float | None]:
+    def _pose(
+        self, shape_m: NDArray[np.float32], goals: PoseGoals, over_m: NDArray[np.float32]
+    ) -> tuple[_Figure, float | None]:
         body = self._rest_body(shape_m)
         poser = Poser(body, goals)
-        seat_height_m = None
-        if goals.sitting:
+        seat_height_m, pelvis_m = None, None
+        if goals.support == "seat":
             shin = body.length("l-knee", "l-ankle") + float(body.joints["l-ankle"][2]) + self._cobbler.sole_m
             seat_height_m = float(np.clip(shin - 0.055, 0.42, 0.5))
-            posed = poser.solve(seat_height_m + 0.1)
-            motions = self._skin.motions(body.pivots, posed)
-            lowest = float(moved(motions[self._seat], shape_m[self._seat])[:, 2].min())
-            posed = poser.solve(seat_height_m + 0.1 + (seat_height_m - lowest) - 0.012)
-        else:
-            posed = poser.solve(None)
+            motions = self._seat_skin.motions(body.pivots, poser.place(seat_height_m + 0.1))
+            lowest = float(moved(motions, shape_m[self._seat])[:, 2].min())
+            pelvis_m = seat_height_m + 0.1 + (seat_height_m - lowest) - 0.012
+        flesh = self._trunk.posed(shape_m, body.pivots, poser.place(pelvis_m), over_m)
+        first, second = poser.order
+        posed = poser.reach(first, flesh)
+        posed = poser.reach(second, flesh.joined(self._arms[first].posed(shape_m, body.pivots, posed, over_m)))
         motions = self._skin.motions(body.pivots, posed)
         return _Figure(shape_m, posed, body.pivots, motions, moved(motions, shape_m)), seat_height_m
+
+    def _cut_flesh(self) -> tuple[FleshPart, dict[str, FleshPart]]:
+        """Return what arms stay out of: trunk, head and legs; and each arm, for the other one."""
+        faces = self._mesh.faces[mpfb.BODY]
+        bones = {side: [f"{bone}.{side}" for bone in (*ARM[2:], *FINGERS)] for side in SIDES}
+        on_arm = {side: self._skin.dense(*bones[side]) for side in SIDES}
+        arms = {side: FleshPart.of(self._skin, faces, on_arm[side] > 0.98) for side in SIDES}
+        return FleshPart.of(self._skin, faces, on_arm["l"] + on_arm["r"] == 0), arms
+
+    def _cloth_over(self, outfit: OutfitSpec) -> NDArray[np.float32]:
+        """Return (V,) about how far the clothes stand off the body."""
+        kinds = {garment.kind: garment.ease_m + FOLDS_M for garment in outfit.garments}
+        lower = [ease for kind, ease in kinds.items() if kind in (*BOTTOM_KINDS, *SKIRT_KINDS)]
+        upper = [ease for kind, ease in kinds.items() if kind not in (*BOTTOM_KINDS, *SKIRT_KINDS)]
+        z, arm = self._at.z_m, self._at.on_arm > 0.5
+        over = np.where(arm | (z < 0.03), max(lower, default=0.0), max(upper, default=0.0))
+        return np.where((z > NECK_M) & ~arm, 0.0, over).astype(np.float32)
 
     def _cloth_part(self, name: str, figure: _Figure, cloth: ClothMesh, material: Material) -> MeshPart:
         posed_m = moved(cloth.sample(figure.motions), cloth.vertices_m)
@@ -265,6 +293,14 @@ class BodyLibrary:
 
     def _head_vertices(self, figure: _Figure, hair: tuple[MeshPart, ...]) -> NDArray[np.float32]:
         return np.concatenate([figure.vertices_m[self._head], *(part.vertices_m for part in hair)])
+
+
+def with_pockets(goals: PoseGoals, outfit: OutfitSpec) -> PoseGoals:
+    """Return the pose with hands on the hips where its clothes have no pockets to put them into."""
+    if any(garment.kind in POCKET_KINDS for garment in outfit.garments):
+        return goals
+    hands = [attrs.evolve(hand, contact="touch") if hand.contact == "pocket" else hand for hand in goals.hands]
+    return attrs.evolve(goals, hands=(hands[0], hands[1]))
 
 
 def describe(spec: PersonSpec) -> dict[str, Any]:

@@ -8,7 +8,10 @@ import itertools
 import attrs
 import numpy as np
 
+from synthkit_blender.people.contact import CLOSE_M, SKIN_ROUNDS, Flesh
 from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals, Triple
+from synthkit_blender.people.hands import RestHand
+from synthkit_blender.people.limits import MOST_ELBOW_DEG, MOST_KNEE_DEG, within_wrist
 from synthkit_blender.people.rotations import (
     FORWARD,
     Mat,
@@ -17,6 +20,7 @@ from synthkit_blender.people.rotations import (
     Y,
     Z,
     about,
+    cross,
     frame,
     lean,
     partial,
@@ -31,6 +35,18 @@ SPINE_SHARES = (0.14, 0.26, 0.28, 0.2, 0.12)
 NECK_SHARES = (0.2, 0.2, 0.2, 0.4)
 SIGN = {"l": 1.0, "r": -1.0}
 TABLE_HEIGHT_M = 0.74
+# Balls around an arm that keep it out of the body: (from, to, share of the way, radius in metres).
+HAND_BALLS = (
+    ("lowerarm01", "wrist", 0.75, 0.03), ("lowerarm01", "wrist", 1.0, 0.026), ("finger3-1", "finger3-1", 0.0, 0.019),
+    ("finger3-2", "finger3-2", 0.0, 0.011), ("finger2-3", "finger2-3", 0.0, 0.01), ("finger3-3", "finger3-3", 0.0, 0.01),
+    ("finger5-2", "finger5-2", 0.0, 0.011), ("finger1-3", "finger1-3", 0.0, 0.01),
+)  # fmt: skip
+ARM_BALLS = (
+    ("lowerarm01", "wrist", 0.4, 0.036), ("lowerarm01", "wrist", 0.0, 0.04), ("upperarm01", "lowerarm01", 0.75, 0.042),
+)  # fmt: skip
+PALM_BALLS = slice(2, 4)
+POCKET_M = 0.03
+FARTHEST_TOUCH_M = 0.1
 
 
 @attrs.frozen(eq=False)
@@ -43,6 +59,11 @@ class RestBody:
     joints: dict[str, Vec]
     pivots: dict[str, Vec]
     sole: dict[str, tuple[Vec, Vec, Vec]]
+    hands: dict[str, RestHand] = attrs.field(init=False)
+
+    @hands.default
+    def _hands(self) -> dict[str, RestHand]:
+        return {side: RestHand.of(self.joints, side) for side in SIDES}
 
     def length(self, *joints: str) -> float:
         """Return the length of a chain of joints in metres."""
@@ -51,16 +72,26 @@ class RestBody:
 
 
 class Poser:
-    """Solves one pose on one body: trunk first, then legs, then arms."""
+    """Solves one pose on one body: first `place` for trunk and legs, then `reach` with each arm."""
 
     def __init__(self, body: RestBody, goals: PoseGoals) -> None:
         self._body = body
         self._goals = goals
         self._turn: dict[str, Mat] = {}
         self._at: dict[str, Vec] = {}
+        self._led_m = np.zeros(3)
+        self._fingers = {
+            side: body.hands[side].finger_turns(goal.shape) for side, goal in zip(SIDES, goals.hands, strict=True)
+        }
 
-    def solve(self, pelvis_z_m: float | None) -> PosedSkeleton:
-        """Return the posed skeleton with the pelvis over the origin.
+    @property
+    def order(self) -> tuple[str, str]:
+        """The sides of the arms, the first to be posed first: a hand that lies on the body lies under the other."""
+        under = [hand.contact != "free" for hand in self._goals.hands]
+        return ("r", "l") if under == [False, True] else ("l", "r")
+
+    def place(self, pelvis_z_m: float | None) -> PosedSkeleton:
+        """Return trunk and legs in their pose, with the pelvis over the origin.
 
         Without `pelvis_z_m` the pelvis is as high as the legs allow (standing).
         """
@@ -73,8 +104,32 @@ class Poser:
         self._solve_trunk()
         for side, foot in zip(SIDES, self._goals.feet, strict=True):
             self._solve_leg(side, foot, self._at["root"] + hips[side])
-        for number, side in enumerate(SIDES):
-            self._solve_arm(side, self._goals.hands[number], self._goals.shrug[number])
+            self._clavicle(side, 0.0, 0.0, 0.0)
+        return self._skeleton()
+
+    def reach(self, side: str, flesh: Flesh) -> PosedSkeleton:
+        """Return the skeleton with an arm in its pose as well, moved as far as it takes to stay out of `flesh`."""
+        index = SIDES.index(side)
+        goal, shrug = self._goals.hands[index], self._goals.shrug[index]
+        self._clavicle(side, shrug, 0.0, 0.0)
+        target = self._hand_target(side, goal, sum(self._arm_lengths(side)))
+        if self._goals.together:
+            target = target + self._led_m * [0, 1, 1]
+        wanted = target
+        pole = self._turn["spine01"] @ self._side(goal.elbow, side)
+        self._bend_arm(side, goal, shrug, target, pole)
+        for _ in range(SKIN_ROUNDS):
+            moved_by, poled_by = self._way_out(side, goal, flesh)
+            if max(np.abs(moved_by).max(), np.abs(poled_by).max()) < CLOSE_M:
+                break
+            # From where the hand came to lie: a target out of reach would take several rounds to come near.
+            target = self._at[f"wrist.{side}"] + moved_by
+            pole = unit(pole) + poled_by / sum(self._arm_lengths(side)) * 4
+            self._bend_arm(side, goal, shrug, target, pole)
+        self._led_m = self._at[f"wrist.{side}"] - wanted
+        return self._skeleton()
+
+    def _skeleton(self) -> PosedSkeleton:
         return PosedSkeleton(dict(self._turn), dict(self._at))
 
     def _rest(self, joint: str, origin: str) -> Vec:
@@ -134,11 +189,11 @@ class Poser:
         floor_hip = np.array([hip[0], hip[1], 0.0])
         target = floor_hip + self._ankle_offset(side, foot, float(hip[2]))
         lengths = (body.length(f"{side}-upper-leg", f"{side}-knee"), body.length(f"{side}-knee", f"{side}-ankle"))
-        knee, ankle = two_bone_reach(hip, target, lengths, self._side(foot.knee, side))
+        knee, ankle = two_bone_reach(hip, target, lengths, self._side(foot.knee, side), MOST_KNEE_DEG)
         rest_thigh = self._rest(f"{side}-knee", f"{side}-upper-leg")
         rest_shin = self._rest(f"{side}-ankle", f"{side}-knee")
-        rest_hinge = np.cross(FORWARD, unit(rest_thigh + rest_shin))
-        hinge = np.cross(self._side(foot.knee, side), unit(ankle - hip))
+        rest_hinge = cross(FORWARD, unit(rest_thigh + rest_shin))
+        hinge = cross(self._side(foot.knee, side), unit(ankle - hip))
         thigh = turn_between(frame(rest_thigh, rest_hinge), frame(knee - hip, hinge))
         shin = turn_between(frame(rest_shin, rest_hinge), frame(ankle - knee, hinge))
         self._turn[f"upperleg01.{side}"] = self._half_twist(self._turn["root"], thigh, rest_thigh)
@@ -158,6 +213,8 @@ class Poser:
         offset = self._side(goal.offset, side)
         if goal.anchor == "table":
             return np.array([0.0, 0.0, TABLE_HEIGHT_M]) + offset
+        if goal.anchor == "ledge":
+            return self._at[f"upperleg01.{side}"] * [1, 1, 0] + [0, 0, TABLE_HEIGHT_M] + offset
         hip, knee = self._at[f"upperleg01.{side}"], self._at[f"lowerleg01.{side}"]
         places = {
             "shoulder": (self._at[f"upperarm01.{side}"], self._turn["spine01"]),
@@ -171,19 +228,34 @@ class Poser:
         anchor, turn = places[goal.anchor]
         return np.asarray(anchor + turn @ offset * arm_m)
 
-    def _solve_arm(self, side: str, goal: HandGoal, shrug: float) -> None:
-        body, chest = self._body, self._turn["spine01"]
-        self._attach(f"clavicle.{side}", "spine01", chest @ about(Y, -SIGN[side] * shrug))
+    def _arm_lengths(self, side: str) -> tuple[float, float]:
+        body = self._body
+        return body.length(f"{side}-shoulder", f"{side}-elbow"), body.length(f"{side}-elbow", f"{side}-hand")
+
+    def _clavicle(self, side: str, shrug: float, raised: float, drawn: float) -> None:
+        """Turn the collar bone up by `shrug` and `raised`, and its outer end forwards by `drawn` degrees."""
+        turn = about(Z, -SIGN[side] * drawn) @ about(Y, -SIGN[side] * (shrug + raised))
+        self._attach(f"clavicle.{side}", "spine01", self._turn["spine01"] @ turn)
+        self._attach(f"shoulder01.{side}", f"clavicle.{side}", self._turn[f"clavicle.{side}"])
         self._attach(f"upperarm01.{side}", f"clavicle.{side}", np.eye(3))
+
+    def _follow_arm(self, side: str, shrug: float, elbow: Vec) -> None:
+        """Let the collar bone follow a raised arm: a third of what is over 30 degrees (Inman et al. 1944)."""
+        upper = self._turn["spine01"].T @ unit(elbow - self._at[f"upperarm01.{side}"])
+        raised = float(np.degrees(np.arccos(np.clip(-upper[2], -1.0, 1.0))))
+        forward, inward = -float(upper[1]), -float(upper[0]) * SIGN[side]
+        self._clavicle(side, shrug, float(np.clip((raised - 30) * 0.22, 0, 24)), 14 * max(forward + inward, 0.0) / 1.4)
+
+    def _bend_arm(self, side: str, goal: HandGoal, shrug: float, target: Vec, pole: Vec) -> None:
+        lengths = self._arm_lengths(side)
+        elbow, _ = two_bone_reach(self._at[f"upperarm01.{side}"], target, lengths, pole, MOST_ELBOW_DEG)
+        self._follow_arm(side, shrug, elbow)
         shoulder = self._at[f"upperarm01.{side}"]
-        lengths = (body.length(f"{side}-shoulder", f"{side}-elbow"), body.length(f"{side}-elbow", f"{side}-hand"))
-        target = self._hand_target(side, goal, sum(lengths))
-        pole = chest @ self._side(goal.elbow, side)
-        elbow, wrist = two_bone_reach(shoulder, target, lengths, pole)
+        elbow, wrist = two_bone_reach(shoulder, target, lengths, pole, MOST_ELBOW_DEG)
         rest_upper = self._rest(f"{side}-elbow", f"{side}-shoulder")
         rest_fore = self._rest(f"{side}-hand", f"{side}-elbow")
-        rest_hinge = np.cross(rest_upper, rest_fore)
-        hinge = np.cross(pole, unit(wrist - shoulder))
+        rest_hinge = cross(rest_upper, rest_fore)
+        hinge = cross(pole, unit(wrist - shoulder))
         upper = turn_between(frame(rest_upper, rest_hinge), frame(elbow - shoulder, hinge))
         fore = turn_between(frame(rest_fore, rest_hinge), frame(wrist - elbow, hinge))
         clavicle = self._turn[f"clavicle.{side}"]
@@ -196,29 +268,43 @@ class Poser:
         self._solve_hand(side, goal, fore, wrist - elbow)
 
     def _solve_hand(self, side: str, goal: HandGoal, fore: Mat, fore_axis: Vec) -> None:
-        fingers = self._rest(f"{side}-finger-3-1", f"{side}-hand")
-        across = self._rest(f"{side}-finger-2-1", f"{side}-finger-5-1") * SIGN[side]
-        palm = np.cross(fingers, across)
+        rest = self._body.hands[side]
         hand = fore
         if goal.palm is not None:
-            palm_now = self._side(goal.palm, side)
+            palm = self._side(goal.palm, side)
             along = fore_axis if goal.fingers is None else self._side(goal.fingers, side)
-            along = along - unit(palm_now) * (along @ unit(palm_now)) * 0.85
-            hand = turn_between(frame(fingers, palm), frame(along, palm_now))
+            hand = rest.turned(palm, along)
         rest_fore = self._rest(f"{side}-hand", f"{side}-elbow")
-        swing = shortest(fore @ rest_fore, hand @ rest_fore) @ fore
-        twist = swing.T @ hand
-        self._turn[f"wrist.{side}"] = hand
+        swing, twist = within_wrist(fore.T @ hand, unit(rest_fore), rest.axes)
+        self._turn[f"wrist.{side}"] = fore @ swing @ twist
         self._turn[f"lowerarm01.{side}"] = fore @ partial(twist, 0.3)
         self._turn[f"lowerarm02.{side}"] = fore @ partial(twist, 0.7)
-        self._curl_fingers(side, goal, np.cross(fingers, palm))
+        self._bend_fingers(side)
 
-    def _curl_fingers(self, side: str, goal: HandGoal, hinge: Vec) -> None:
+    def _bend_fingers(self, side: str) -> None:
         hand = self._turn[f"wrist.{side}"]
+        turns = self._fingers[side]
         for finger in FINGERS:
             digit, joint = int(finger[6]), int(finger[8])
-            curl = goal.curl * (0.45 if digit == 1 else 0.85 + 0.08 * digit)
-            if goal.point_index and digit == 2:
-                curl = 4.0
             parent = f"finger{digit}-{joint - 1}.{side}" if joint > 1 else f"wrist.{side}"
-            self._attach(f"{finger}.{side}", parent, hand @ about(hinge, curl * joint))
+            self._attach(f"{finger}.{side}", parent, hand @ turns[finger])
+
+    def _way_out(self, side: str, goal: HandGoal, flesh: Flesh) -> tuple[Vec, Vec]:
+        """Return by how much the hand and the elbow have to move to be where they may be, in metres."""
+        hand, out = flesh.depths(*self._balls(side, HAND_BALLS))
+        hand = hand + goal.clear_m
+        arm, arm_out = flesh.depths(*self._balls(side, ARM_BALLS))
+        elbow = arm_out[arm.argmax()] * max(float(arm.max()), 0.0)
+        if goal.contact == "pocket":
+            hand = hand[PALM_BALLS] - POCKET_M
+            out = out[PALM_BALLS]
+        worst = int(hand.argmax())
+        depth = float(hand[worst])
+        if goal.contact == "free" or depth < -FARTHEST_TOUCH_M:
+            depth = max(depth, 0.0)
+        return out[worst] * depth + elbow * 0.5, elbow
+
+    def _balls(self, side: str, balls: tuple[tuple[str, str, float, float], ...]) -> tuple[Mat, Vec]:
+        near, far = (np.stack([self._at[f"{ball[n]}.{side}"] for ball in balls]) for n in (0, 1))
+        share = np.array([[ball[2]] for ball in balls])
+        return near + share * (far - near), np.array([ball[3] for ball in balls])

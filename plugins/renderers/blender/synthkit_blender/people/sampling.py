@@ -9,7 +9,7 @@ import numpy as np
 
 from synthkit.seeds import Seeds
 from synthkit_blender.people import palette
-from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_names
+from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_weights
 from synthkit_blender.people.targets import DETAILS
 from synthkit_blender.people.types import (
     GarmentSpec,
@@ -183,7 +183,7 @@ def sample_pose(seeds: Seeds, posture: str, ranges: PersonRanges) -> PoseSpec:
     if posture not in POSES:
         raise ValueError(f"unknown posture {posture!r}; the pose library has {', '.join(POSES)}")
     rng = seeds.stream("pose")
-    name = str(rng.choice(pose_names(posture)))
+    name = choose(rng, pose_weights(posture))
     mirrored, phase = bool(rng.random() < 0.5), float(rng.random())
     jitter = tuple(round(float(x), 5) for x in rng.normal(size=JITTER_COUNT))
     return PoseSpec(posture, name, mirrored, phase, ranges.pose_amount, jitter)

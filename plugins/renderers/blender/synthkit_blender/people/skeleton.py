@@ -93,6 +93,17 @@ class Skin:
             total[index] += weight
         return total
 
+    def only(self, vertices: NDArray[np.intp]) -> Skin:
+        """Return the skin of some vertices alone, sorted; these are numbered anew."""
+        place = np.full(self.vertex_count, -1, np.int32)
+        place[vertices] = np.arange(len(vertices))
+        kept = {}
+        for bone, (index, weight) in self.weights.items():
+            chosen = place[index] >= 0
+            if chosen.any():
+                kept[bone] = (place[index[chosen]], weight[chosen])
+        return Skin(kept, len(vertices))
+
     def motions(self, rest: dict[str, Vec], posed: PosedSkeleton) -> NDArray[np.float32]:
         """Return per vertex the weighted mean (V, 3, 4) of the bones' rigid motions: linear blend skinning."""
         blended = np.zeros((self.vertex_count, 12), np.float32)

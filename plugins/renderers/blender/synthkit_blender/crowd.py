@@ -17,7 +17,7 @@ from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids,
 from synthkit_blender.people.types import PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
 from synthkit_blender.plates.space import SeatPlace, Solid
-from synthkit_blender.rooms import Seat
+from synthkit_blender.rooms import Seat, WallStretch
 from synthkit_blender.surfaces import Decor
 
 PERSON_GAP_M = 0.04
@@ -27,8 +27,10 @@ FREE_SEAT_SHARE = 0.15
 SEAT_LIFT_M = 0.07  # how much higher or lower than a body's own a seat may be: its feet hang or are drawn in by that
 SEAT_BACK_M = (0.0, 0.05, 0.1)  # tried one after the other
 EMPTY_CHAIR_SHARE = 0.8
-TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)
-SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2}
+TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)  # between the pelvis of a sitter and a table's edge
+LEAN_GAPS_M = np.arange(-0.1, 0.5, 0.01)
+WALL_GAP_M = 0.01
+SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2, "leaning": 0.06}
 SHUTTER_FRAMES = 0.5  # how much of a frame the shutter is open
 
 
@@ -88,6 +90,7 @@ class Stage:
         sees: whether the camera sees people well at a place. empty_chairs: whether the seats left get a chair.
         places: seats that are there already. solids: what sitters on them may not reach into.
         furniture_m: outlines of the solids among what of the floor is taken, (N, 2) each.
+        free_walls: where somebody may lean against a wall.
     """
 
     floor: Floor
@@ -99,6 +102,7 @@ class Stage:
     places: tuple[SeatPlace, ...] = ()
     solids: tuple[Solid, ...] = ()
     furniture_m: tuple[Floats, ...] = ()
+    free_walls: tuple[WallStretch, ...] = ()
 
 
 def populate(stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, shutter_s: float) -> Crowd:
@@ -161,7 +165,7 @@ class _Sitter:
     def __init__(self, body: PosedPerson, identity: str, chair: Callable[[ChairFit], Piece]) -> None:
         self.body, self.identity = body, identity
         self.outline_m = hull(body.surface_vertices_m)
-        self._points_m = np.asarray(body.surface_vertices_m, np.float64)
+        self.points_m = np.asarray(body.surface_vertices_m, np.float64)
         self._make_chair = chair
         self._chairs: dict[bool, Piece] = {}
 
@@ -171,17 +175,18 @@ class _Sitter:
             self._chairs[arms] = self._make_chair(fitted(self.body, arms))
         return self._chairs[arms]
 
-    def nearest_gap(self, seat: Seat, aside_m: float, turn_rad: float) -> float | None:
-        """Return the least of ``TABLE_GAPS_M`` at which no point of the body is within the table, or None."""
-        table = seat.table
-        near, far = (seat.sitter(out_m, aside_m, turn_rad) for out_m in (0.0, 1.0))
-        at_edge = table.pose.local(near.points(self._points_m))
-        origins = table.pose.local(np.array([[pose.x_m, pose.y_m, 0.0] for pose in (near, far)]))
-        inside = table.piece.stretches(at_edge, origins[1] - origins[0])
-        for gap in TABLE_GAPS_M.tolist():
-            if not ((inside[:, 0] < gap) & (gap < inside[:, 1])).any():
-                return float(gap)
-        return None
+
+def nearest_gap(points_m: Floats, seat: Seat, aside_m: float, turn_rad: float, gaps_m: Floats) -> float | None:
+    """Return the first of the gaps off a table's edge at which no point of a body is within the table, or None."""
+    table = seat.table
+    near, far = (seat.sitter(out_m, aside_m, turn_rad) for out_m in (0.0, 1.0))
+    at_edge = table.pose.local(near.points(points_m))
+    origins = table.pose.local(np.array([[pose.x_m, pose.y_m, 0.0] for pose in (near, far)]))
+    inside = table.piece.stretches(at_edge, origins[1] - origins[0])
+    for gap in gaps_m.tolist():
+        if not ((inside[:, 0] < gap) & (gap < inside[:, 1])).any():
+            return float(gap)
+    return None
 
 
 class _Director:
@@ -214,6 +219,9 @@ class _Director:
 
     def stand(self, seeds: Seeds) -> None:
         """Place one person on their feet."""
+        leaning = self._may_lean and seeds.stream("leaning").random() < self._config.leaning_share
+        if leaning and self._lean(seeds):
+            return
         rng = seeds.stream("place")
         posture = "walking" if rng.random() < self._config.walking_share else "standing"
         body, identity = self._person(seeds, posture, table=None)
@@ -222,6 +230,58 @@ class _Director:
         if pose is not None:
             self._stage.floor.take(pose.outline(outline))
             self._add(body, identity, pose, None, seeds)
+
+    @property
+    def _may_lean(self) -> bool:
+        return bool(self._stage.free_walls or self._seats_left)
+
+    def _lean(self, seeds: Seeds) -> bool:
+        """Place one person against a wall or at a table's edge, and return whether there was room."""
+        rng = seeds.stream("lean")
+        body, identity = self._person(seeds, "leaning", table=None)
+        points = np.asarray(body.surface_vertices_m, np.float64)
+        outline = hull(points)
+        found = self._at_wall(points, outline, rng) if body.support == "wall" else None
+        if body.support in ("table behind", "table before"):
+            found = self._at_edge(points, outline, math.pi if body.support == "table behind" else 0.0, rng)
+        if found is None:
+            self._taken.remove(identity)
+            return False
+        self._stage.floor.take(found.outline(outline))
+        self._add(body, identity, found, None, seeds)
+        return True
+
+    def _at_wall(self, points_m: Floats, outline_m: Floats, rng: np.random.Generator) -> Pose2D | None:
+        """Return where a body has its back against a free stretch of wall, or None."""
+        walls = self._stage.free_walls
+        half = float(np.abs(points_m[:, 0]).max())
+        for i in rng.permutation(len(walls)):
+            wall, slack = walls[int(i)].middle, walls[int(i)].width_m / 2 - half - PERSON_GAP_M
+            if slack <= 0:
+                continue
+            aside, out = float(rng.uniform(-slack, slack)), float(points_m[:, 1].max()) + WALL_GAP_M
+            x, y = wall.outline(np.array([[aside, out]]))[0].tolist()
+            pose = Pose2D(x, y, wall.yaw_rad + math.pi)
+            if self._stage.sees(x, y) and self._stage.floor.fits(pose.outline(outline_m), WALL_GAP_M / 2):
+                return pose
+        return None
+
+    def _at_edge(
+        self, points_m: Floats, outline_m: Floats, turn_rad: float, rng: np.random.Generator
+    ) -> Pose2D | None:  # fmt: skip
+        """Return where a body leans on a table at one of the seats left, which is then taken, or None."""
+        seats = [s for s in self._seats_left if self._stage.sees(*_outwards(s.edge.x_m, s.edge.y_m))]
+        for i in rng.permutation(len(seats))[:SEAT_TRIES]:
+            seat = seats[int(i)]
+            turn, aside = turn_rad + float(rng.normal(0, 0.05)), float(rng.normal(0, 0.08))
+            gap = nearest_gap(points_m, seat, aside, turn, LEAN_GAPS_M)
+            if gap is None:
+                continue
+            pose = seat.sitter(gap, aside, turn)
+            if self._stage.floor.fits(pose.outline(outline_m), PERSON_GAP_M, besides=(seat.table.outline_m,)):
+                self._seats_left = [other for other in self._seats_left if other is not seat]
+                return pose
+        return None
 
     def _person(self, seeds: Seeds, posture: str, *, table: bool | None) -> tuple[PosedPerson, str]:
         """Return somebody who is not in the scene yet, and their identity."""
@@ -252,7 +312,7 @@ class _Director:
         turn, aside = float(rng.normal(0, 0.06)), float(rng.normal(0, 0.03))
         own = seat.table.outline_m
         chair = sitter.chair(arms=bool(rng.random() < 0.5))
-        gap = sitter.nearest_gap(seat, aside, turn)
+        gap = nearest_gap(sitter.points_m, seat, aside, turn, TABLE_GAPS_M)
         if gap is None:
             return False
         pose = seat.sitter(gap, aside, turn)

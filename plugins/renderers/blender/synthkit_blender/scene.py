@@ -120,7 +120,10 @@ def _room_scene(
     height_m = float(camera.world_from_camera[2, 3])
     plan = _plan(config, seeds.stream("room"), height_m)
     room = furnish(plan, seeds.child("room"))
-    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, _sight(camera), empty_chairs=True)
+    stage = Stage(
+        room.floor, room.seats, room.decor, room.office_chairs, _sight(camera), empty_chairs=True,
+        free_walls=room.free_walls,
+    )  # fmt: skip
     crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
     rng = seeds.stream("light")
     kelvin, window, ambient = (

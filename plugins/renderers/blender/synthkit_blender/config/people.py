@@ -18,6 +18,11 @@ class PeopleConfig:
     sitting: tuple[int, int] = setting((1, 5), help="least and most sitting people", validator=counts)
     standing: tuple[int, int] = setting((0, 4), help="least and most people on their feet", validator=counts)
     walking_share: float = setting(0.35, help="share of those on their feet who walk", validator=between(0, 1))
+    leaning_share: float = setting(
+        0.15,
+        help="share of those on their feet who lean against a wall or on a table; on plates nobody does",
+        validator=between(0, 1),
+    )
     age_years: Range = setting((18.0, 80.0), help="ages", validator=within(18, 90))
     female_share: float = setting(0.5, help="share of women", validator=between(0, 1))
     pattern_share: float = setting(0.3, help="share of garments with a pattern", validator=between(0, 1))

@@ -12,10 +12,10 @@ from typing import Literal
 import attrs
 
 from synthkit_blender.people.hands import RELAXED, HandShape
+from synthkit_blender.people.types import Support
 
 Triple = tuple[float, float, float]
 Contact = Literal["free", "touch", "pocket"]
-Support = Literal["none", "seat", "wall", "table behind", "table before"]
 
 
 @attrs.frozen

@@ -32,11 +32,13 @@ class HandShape:
 
     def loosened(self, factor: float) -> HandShape:
         """Return the shape with all bends scaled, within what joints can do."""
-        bends = tuple(
-            tuple(min(bend * factor, most) for bend, most in zip(finger, MOST_BEND_DEG, strict=True))
-            for finger in self.bends
-        )
-        return attrs.evolve(self, bends=bends)
+
+        def bent(finger: Triple) -> Triple:
+            knuckle, middle, end = (min(bend * factor, most) for bend, most in zip(finger, MOST_BEND_DEG, strict=True))
+            return knuckle, middle, end
+
+        index, long, ring, little = self.bends
+        return attrs.evolve(self, bends=(bent(index), bent(long), bent(ring), bent(little)))
 
 
 BESIDE = ((0.6, 0.42, 0.66), (0.86, 0.14, 0.48), (0.93, -0.02, 0.36))  # the thumb along the index finger

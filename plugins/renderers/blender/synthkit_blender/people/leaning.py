@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import attrs
 
-from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals, Support
+from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals
 from synthkit_blender.people.hands import RELAXED, RESTING
 from synthkit_blender.people.repertoire import (
     Jitter,
@@ -17,6 +17,7 @@ from synthkit_blender.people.repertoire import (
     with_cup,
     with_phone,
 )
+from synthkit_blender.people.types import Support
 
 Hands = tuple[HandGoal, HandGoal]
 

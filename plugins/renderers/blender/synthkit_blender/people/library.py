@@ -128,6 +128,7 @@ class BodyLibrary:
             height_m=spec.identity.height_m,
             seat_height_m=seat_height_m,
             attributes=describe(spec),
+            support=goals.support,
         )
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:

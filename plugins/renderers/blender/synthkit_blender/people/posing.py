@@ -38,8 +38,9 @@ TABLE_HEIGHT_M = 0.74
 # Balls around an arm that keep it out of the body: (from, to, share of the way, radius in metres).
 HAND_BALLS = (
     ("lowerarm01", "wrist", 0.75, 0.03), ("lowerarm01", "wrist", 1.0, 0.026), ("finger3-1", "finger3-1", 0.0, 0.019),
-    ("finger3-2", "finger3-2", 0.0, 0.011), ("finger2-3", "finger2-3", 0.0, 0.01), ("finger3-3", "finger3-3", 0.0, 0.01),
-    ("finger5-2", "finger5-2", 0.0, 0.011), ("finger1-3", "finger1-3", 0.0, 0.01),
+    ("finger3-2", "finger3-2", 0.0, 0.011), ("finger2-3", "finger2-3", 0.0, 0.01),
+    ("finger3-3", "finger3-3", 0.0, 0.01), ("finger5-2", "finger5-2", 0.0, 0.011),
+    ("finger1-3", "finger1-3", 0.0, 0.01),
 )  # fmt: skip
 ARM_BALLS = (
     ("lowerarm01", "wrist", 0.4, 0.036), ("lowerarm01", "wrist", 0.0, 0.04), ("upperarm01", "lowerarm01", 0.75, 0.042),

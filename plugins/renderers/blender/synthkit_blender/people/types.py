@@ -7,7 +7,7 @@ pelvis and the person faces -y, so the person's left is +x.  Colours are linear 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 Rgb = tuple[float, float, float]
+Support = Literal["none", "seat", "wall", "table behind", "table before"]
 
 MATERIAL_KINDS = ("skin", "cloth", "hair", "eye", "shoe")
 PATTERNS = ("plain", "stripes", "checks", "dots", "noise")
@@ -68,6 +69,7 @@ class PosedPerson:
     of `keypoints.py` to (3,) positions.  `head_vertices_m` (K, 3) spans
     skull, face and hair; `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing
     height without shoes and hair; `seat_height_m` is the height of the seat under a sitting person, else None.
+    `support` is what the pose needs beside the floor.
     """
 
     parts: tuple[MeshPart, ...]
@@ -79,6 +81,7 @@ class PosedPerson:
     height_m: float
     seat_height_m: float | None
     attributes: dict[str, Any]
+    support: Support = "none"
 
 
 @attrs.frozen

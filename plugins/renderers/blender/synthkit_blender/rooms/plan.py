@@ -50,6 +50,14 @@ class RoomPlan:
         return rectangle(self.length_m, self.width_m, *self.centre_m)
 
 
+@attrs.frozen
+class WallStretch:
+    """A stretch of wall with nothing on it or before it; the pose of its middle has +y into the room."""
+
+    middle: Pose2D
+    width_m: float
+
+
 @attrs.frozen(eq=False)
 class Room:
     """A furnished room around the camera's axis.
@@ -68,3 +76,4 @@ class Room:
     style: str
     layout: str
     office_chairs: bool
+    free_walls: tuple[WallStretch, ...]

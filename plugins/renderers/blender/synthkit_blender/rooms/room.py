@@ -40,6 +40,7 @@ def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
         style=plan.style,
         layout=plan.layout,
         office_chairs=bool(rng.random() < (0.8 if plan.layout == "office" else 0.35)),
+        free_walls=tuple(walls.free_stretches()),
     )
 
 

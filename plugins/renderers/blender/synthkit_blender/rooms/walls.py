@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy as np
 from synthkit_blender import furniture as make
 from synthkit_blender.furniture import Piece, rectangle
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D
-from synthkit_blender.rooms.plan import RoomPlan
+from synthkit_blender.rooms.plan import RoomPlan, WallStretch
 from synthkit_blender.surfaces import Decor
 
 DOOR_CLEARANCE_M = 0.9
 OFF_WALL_M = 0.02
+LEAST_STRETCH_M = 0.6
 
 
 class Walls:
@@ -105,6 +107,17 @@ class Walls:
                 self._used[n].append((low, high))
                 return self._on_wall(n, x)
         return None
+
+    def free_stretches(self) -> list[WallStretch]:
+        """Return what is left of the walls."""
+        found = []
+        for wall, used in self._used.items():
+            half = (self._plan.length_m if wall % 2 == 0 else self._plan.width_m) / 2
+            edges = [(-half, -half), *sorted(used), (half, half)]
+            for (_, low), (high, _) in itertools.pairwise(edges):
+                if high - low > LEAST_STRETCH_M:
+                    found.append(WallStretch(self._on_wall(wall, (low + high) / 2), high - low))
+        return found
 
     def _on_wall(self, wall: int, x_m: float) -> Pose2D:
         yaw = wall * math.pi / 2

@@ -410,6 +410,24 @@ def test_a_sample_of_a_new_shard_takes_two_requests(tmp_path: Path, url: str, mo
         data[3]
 
 
+def test_at_a_url_each_sample_is_looked_at_before_it_is_believed(tmp_path: Path, url: str) -> None:
+    """Its tar is not, when the index is loaded: that would be another request."""
+    write(url, 8, scenes_per_shard=4, scratch=tmp_path)
+    store = stores.at(url)
+    first, second = (store.read(records.tar_name(n)) for n in (0, 1))
+    assert len(first) == len(second)
+    store.write(records.tar_name(0), [second])
+    data = Dataset.open(url)
+    for look in (lambda: data[0], lambda: list(data.raw())):
+        with pytest.raises(DatasetError, match=r"000000\.tar: does not have s0000\.png where its index says"):
+            look()
+    assert data[4].key == "s0004"
+    store.write(records.tar_name(0), [first])
+    store.write(records.index_name(0), [store.read(records.index_name(1))])
+    with pytest.raises(DatasetError, match=r"000000\.idx\.npz: is damaged, or of another shard"):
+        Dataset.open(url)[0]
+
+
 def test_counts_that_no_tar_can_hold_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "set", 4, scenes_per_shard=4)
     store = stores.at(tmp_path / "set")

@@ -225,6 +225,16 @@ def test_indexes_that_are_not_as_ours_are_refused_not_guessed():
             Index.from_npz(whole[:place], 2048, "a.npz")
 
 
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz"])
+def test_compressed_archives_are_said_to_be_so(tmp_path, name):
+    with tarfile.open(tmp_path / name, "w:gz") as out:
+        info = tarfile.TarInfo("a.png")
+        info.size = 2000
+        out.addfile(info, io.BytesIO(np.random.default_rng(0).bytes(2000)))
+    with pytest.raises(DatasetError, match="it is compressed: unpack it"):
+        Dataset.open(tmp_path / name)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, categories=["L", "N"]), min_size=1, max_size=40),
        st.integers(0, MAX_MEMBER_BYTES))  # fmt: skip

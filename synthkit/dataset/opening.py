@@ -23,6 +23,7 @@ from synthkit.errors import DatasetError
 _CHUNK_BYTES = 1 << 22
 _MOST_READ_BYTES = 1 << 22  # of an index in one request; a larger one takes a second
 _MANY_SAMPLES = 1 << 16  # in one shard; what states more is measured at once
+_COMPRESSED_ENDINGS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")  # which are refused by name
 _LEAST_SAMPLE_BYTES = 2 * BLOCK_BYTES  # a member's header and its data
 
 
@@ -226,7 +227,7 @@ def foreign_tars(location: Path | str) -> tuple[Store, list[str]]:
         DatasetError: when there are none.
     """
     folder, _, name = str(location).rstrip("/").rpartition("/")
-    if name.endswith(".tar"):
+    if name.endswith((".tar", *_COMPRESSED_ENDINGS)):
         parent = stores.at(folder) if stores.is_url(location) else stores.at(Path(location).parent)
         if parent.size(name) is not None:  # not a folder of that name
             return parent, [name]

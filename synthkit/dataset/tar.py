@@ -22,6 +22,7 @@ BLOCK_BYTES = 512
 _RECORD_BYTES = 10240
 _MAX_WRITTEN_NAME_BYTES = 100  # what a plain USTAR header takes
 _SHOWN = 80
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, Zstandard
 _ZEROS = bytes(BLOCK_BYTES)
 # A header as the standard library makes it: without a name, a size and the checksum it is always the same.
 _EMPTY = tarfile.TarInfo("").tobuf(format=tarfile.USTAR_FORMAT)
@@ -137,7 +138,9 @@ def _header(block: bytes, where: str) -> tuple[bytes, str, int]:
         stated = int(block[148:156].strip(b" \0") or b"0", 8)
         size = tarfile.nti(block[124:136])  # type: ignore[attr-defined]  # missing in the stubs
     except (ValueError, tarfile.HeaderError):
-        raise DatasetError(f"{where}: is not a tar header") from None
+        packed = block.startswith(_COMPRESSED)
+        hint = "; it is compressed: unpack it, so that any place in it can be read" if packed else ""
+        raise DatasetError(f"{where}: is not a tar header{hint}") from None
     if stated != sum(block) - sum(block[148:156]) + 8 * 32:
         raise DatasetError(f"{where}: a tar header fails its checksum")
     if size < 0:

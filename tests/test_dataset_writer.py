@@ -486,13 +486,32 @@ def test_a_shard_that_was_published_once_more_after_the_end_is_told_and_mends(wo
     assert len(list(Dataset.open(out))) == 3 + 4
 
 
-def test_files_of_a_finished_set_that_rot_are_told_and_left(work, tmp_path, whole):
-    out = tmp_path / "whole"
-    (out / "shards" / "000001.tar").write_bytes(whole["shards/000001.tar"][:-10240])
-    before = tree(out)
-    with pytest.raises(WorkError, match=r"000001\.tar: is missing or not \d+ bytes long; remove its \.json"):
-        make(work, out)
-    assert tree(out) == before
+def swap(one, other):
+    one_bytes, other_bytes = one.read_bytes(), other.read_bytes()
+    one.write_bytes(other_bytes)
+    other.write_bytes(one_bytes)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda d: (d / "000001.tar").write_bytes((d / "000001.tar").read_bytes()[:-10240]),
+        lambda d: (d / "000001.tar").unlink(),
+        lambda d: (d / "000001.idx.npz").unlink(),
+        lambda d: swap(d / "000000.tar", d / "000001.tar"),
+        lambda d: [swap(d / f"000000.{name}", d / f"000001.{name}") for name in ("tar", "idx.npz")],
+    ],
+    ids=["cut", "lost", "index lost", "tars swapped", "shards swapped"],
+)
+def test_a_finished_set_with_files_that_do_not_belong_together_is_told_and_mends(work, tmp_path, harm):
+    layout = {"scenes": 6, "scenes_per_shard": 3}
+    make(work, tmp_path / "calm", **layout)
+    make(work, tmp_path / "set", **layout)
+    harm(tmp_path / "set" / "shards")
+    with pytest.raises(WorkError, match=r"00000[01]\..*; run the same again to have these scenes made again"):
+        make(work, tmp_path / "set", **layout)
+    make(work, tmp_path / "set", **layout)
+    assert tree(tmp_path / "set") == tree(tmp_path / "calm")
 
 
 def test_long_reasons_are_cut_so_that_records_can_be_read_again(tmp_path):

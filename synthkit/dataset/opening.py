@@ -68,18 +68,22 @@ def load_index(store: Store, shard: Shard) -> Index:
         raise MixedShard(
             f"{store.where(table)}: lists {len(index)} samples, the record says {shard.samples}: it is damaged"
         )
-    if not store.skip_bytes and data is not None:  # where requests are dear, each sample's is looked at
-        _check_ends(store, shard, index)
+    if data is not None:
+        check_ends(store, shard, index)
     return index
 
 
-def _check_ends(store: Store, shard: Shard, index: Index) -> None:
+def check_ends(store: Store, shard: Shard, index: Index) -> None:
     """Look whether the tar has at both ends what the index says; one of another writing is found by the far one.
+
+    Where requests are dear nothing is done: each sample is looked at when it is read.
 
     Raises:
         MixedShard: when it has not.
     """
-    for entry, place in ((index.entry(0), 0), (index.entry(len(index) - 1), -1)) if len(index) else ():
+    if store.skip_bytes or not len(index):
+        return
+    for entry, place in (index.entry(0), 0), (index.entry(len(index) - 1), -1):
         if entry.members:
             suffix, offset, size = entry.members[place]
             begin = offset - BLOCK_BYTES

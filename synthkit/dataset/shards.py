@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from synthkit import config
-from synthkit.dataset import records, stores, tar
+from synthkit.dataset import opening, records, stores, tar
 from synthkit.dataset.hashing import HashAside
 from synthkit.dataset.index import Entry, Index, MixedShard
 from synthkit.dataset.limits import MAX_RECORD_BYTES, MAX_TABLE_BYTES
@@ -133,6 +133,19 @@ def read_index(store: Store, record: ShardRecord) -> Index:
         raise MixedShard(f"{store.where(name)}: is missing")
     data = stores.read_whole(store, name, MAX_TABLE_BYTES)
     return Index.from_npz(data, record.bytes, store.where(name), record.index_sha256)
+
+
+def checked_index(store: Store, record: ShardRecord) -> Index:
+    """Return a committed shard's index, when the tar is as it says.
+
+    Raises:
+        DatasetError: when they cannot be read. MixedShard: when they and the record do not belong together.
+    """
+    shard = opening.of_record(record)
+    opening.check_size(store, shard)
+    index = read_index(store, record)
+    opening.check_ends(store, shard, index)
+    return index
 
 
 def _check_keys(entries: Sequence[Entry], where: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 import attrs
 
 from synthkit import config
-from synthkit.dataset import description, opening, records, shards, spool, storage, stores
+from synthkit.dataset import description, records, shards, spool, storage, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.description import plain
 from synthkit.dataset.index import Entry, MixedShard
@@ -179,18 +179,17 @@ class DatasetWriter:
         """Complete ``dataset.json`` and clear the spool; holes are allowed, and counted in the summary.
 
         Raises:
-            DatasetError: when a key comes twice. WorkError: when scenes are still to be made, or a shard's files do
-                not belong together; they are made again in the next run then, save those of a finished set.
+            DatasetError: when a key comes twice. WorkError: when scenes are still to be made, or the files of a shard
+                do not belong together; its scenes are made again in the next run then.
         """
         pending = self.pending_scenes()
         if pending:
             raise WorkError(f"{self.store.location}: {len(pending)} of {self.manifest.scenes} scenes are not made yet")
         listed = [self._committed[shard] for shard in sorted(self._committed)]
         self._check_adopted()
-        if self.manifest.summary is not None:
-            _check_tars(self.store, listed)
-        else:
-            table = ShardTable.of(listed, self._key_ranges(listed))
+        ranges = self._key_ranges(listed)
+        if self.manifest.summary is None:
+            table = ShardTable.of(listed, ranges)
             data = table.to_npz()
             self.store.write(records.TABLE, [data])
             self._clear_strays()
@@ -327,22 +326,21 @@ class DatasetWriter:
         """Return the least and greatest key of each shard, all of whose files are looked at for it.
 
         Raises:
-            DatasetError: when a key comes twice. WorkError: when files do not belong together; such shards do not
-                count any more.
+            DatasetError: when a key comes twice. WorkError: when files do not belong together: two machines wrote
+                the shard, or it was damaged. Such shards do not count any more.
         """
         ranges: list[tuple[bytes, bytes]] = []
         mixed: list[MixedShard] = []
         unique = UniqueKeys(self.store)
         for record in listed:
             try:
-                opening.check_size(self.store, opening.of_record(record))
-                index = shards.read_index(self.store, record)
+                index = shards.checked_index(self.store, record)
             except MixedShard as error:
                 self.store.remove(records.record_name(record.shard))
                 mixed.append(error)
                 continue
             keys = index.keys.tolist()
-            if not mixed:
+            if not mixed and self.manifest.summary is None:
                 unique.add(keys, index.scene.tolist(), listed[: len(ranges)])
             ranges.append((min(keys, default=b""), max(keys, default=b"")))
         if mixed:
@@ -403,15 +401,6 @@ def _existing(store: Store) -> Manifest | None:
         names = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
         raise DatasetError(f"{store.location}: holds other files ({names}) and no data set; choose a new or empty one")
     return None
-
-
-def _check_tars(store: Store, listed: list[ShardRecord]) -> None:
-    for record in listed:
-        name = records.tar_name(record.shard)
-        if store.size(name) != record.bytes:
-            raise WorkError(
-                f"{store.where(name)}: is missing or not {record.bytes} bytes long; remove its .json and run again"
-            )
 
 
 def _plain(values: Mapping[str, Any], name: str) -> dict[str, Any]:

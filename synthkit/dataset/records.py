@@ -31,6 +31,7 @@ SHARDS = "shards"
 SPOOL = ".spool"
 
 _RECORD_NAME = re.compile(r"(\d{6}|[1-9]\d{6,15})\.json", re.ASCII)  # one name for each number
+_REMEDY = "remove it and run again what made the set, to have its scenes made again"
 _CODEC_REVISION = 1  # raise it when the same sample is stored in other bytes
 
 
@@ -203,9 +204,9 @@ class ShardRecord:
             if record.samples * BLOCK_BYTES > record.bytes:
                 raise ValueError(f"{record.samples} samples in {record.bytes} bytes")
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{where}: is damaged: {error}") from None
+            raise DatasetError(f"{where}: is damaged: {error}; {_REMEDY}") from None
         if record.shard != shard:
-            raise DatasetError(f"{where}: states that it is of shard {record.shard}")
+            raise DatasetError(f"{where}: states that it is of shard {record.shard}; {_REMEDY}")
         return record
 
 

@@ -110,6 +110,14 @@ def test_images_may_lie_in_images_or_beside(tmp_path):
     assert len(formats.convert(tmp_path / "set", tmp_path / "out")) == 1
 
 
+def test_wepdtof_has_its_videos_in_frames(tmp_path):
+    build(tmp_path / "set")
+    (tmp_path / "set" / "frames").mkdir()
+    (tmp_path / "set" / "Hall").rename(tmp_path / "set" / "frames" / "Hall")
+    data = formats.convert(tmp_path / "set", tmp_path / "out")
+    assert [sample.sequence for sample in data] == ["Hall", "Hall"]
+
+
 def spoil_image(key, value):
     return lambda table: table["images"][1].__setitem__(key, value)
 

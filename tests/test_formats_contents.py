@@ -184,3 +184,16 @@ def test_a_photo_is_read_once_to_be_hashed_and_once_to_be_converted(tmp_path, mo
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"a\.jpg: cannot be read: No such file"):
         Contents.of([tmp_path / "a.jpg"])
+
+
+@pytest.mark.parametrize("form", [form for form in SETS if form != "video"])
+def test_what_macos_puts_beside_every_file_is_no_part_of_a_set(tmp_path, data, form):
+    place = exported(data, tmp_path, form)
+    before = [formats.find(place).open(place).sample(n).people for n in range(2)]
+    for path in [path for path in place.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+        (path.parent / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    found = formats.detect(place)
+    assert found.name == form
+    opened = found.open(place)
+    assert [opened.sample(n).people for n in range(len(opened))] == before

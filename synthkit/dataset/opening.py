@@ -220,8 +220,13 @@ def _not_listed(store: Store, found: int, expected: int) -> DatasetError:
 
 def tars_in(store: Store) -> list[str]:
     """Return the names of the tars that make up a stranger's set, in order."""
-    found = [name for name in store.names() if name.endswith(".tar")]
-    return found + [f"{records.SHARDS}/{name}" for name in store.names(records.SHARDS) if name.endswith(".tar")]
+    found = [name for name in store.names() if _is_tar(name)]
+    return found + [f"{records.SHARDS}/{name}" for name in store.names(records.SHARDS) if _is_tar(name)]
+
+
+def _is_tar(name: str) -> bool:
+    """Return whether a file is called like a tar; hidden ones, as macOS puts beside every file, are none."""
+    return name.endswith(".tar") and not name.startswith(".")
 
 
 def foreign_tars(location: Path | str) -> tuple[Store, list[str]]:

@@ -3,8 +3,8 @@
 
 ``annotations/VIDEO.json`` lists ``images`` (``file_name``, ``id`` as text, ``width``, ``height``) and
 ``annotations`` (``image_id``, ``bbox`` as cx, cy, w, h in pixels and degrees clockwise, ``category_id``
-1, ``person_id`` where people are told apart, no id of their own); the images lie in ``VIDEO/``, in
-``images/`` or beside. The boxes cover whole bodies, so visible boxes stay unknown. Pixels
+1, ``person_id`` where people are told apart, no id of their own); the images lie in ``VIDEO/``, there or
+in ``images/`` or ``frames/`` (WEPDTOF), or beside. The boxes cover whole bodies, so visible boxes stay unknown. Pixels
 are taken as stored: an EXIF orientation is not applied, as the labels count on the stored ones.
 """
 
@@ -25,15 +25,18 @@ from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.exporting import NO_VIDEO, RECORD
 from synthkit.dataset.formats.labels import centred_inside
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, key_of
+from synthkit.dataset.formats.texts import files_named
 from synthkit.sample import Person, RotatedBox
 
 _PERSON_CATEGORY = 1
+_LABELS = "annotations/*.json"
+_PLACES = ("images", "frames")  # of folders of videos, besides the set's own
 _FRAME = re.compile(r"(\d{1,15})$")
 
 
 def recognises(folder: Path) -> bool:
     """Return whether a folder has JSON files in ``annotations/``."""
-    return any(folder.glob("annotations/*.json"))
+    return bool(files_named(folder, _LABELS))
 
 
 def read(folder: Path) -> PhotoSource:
@@ -45,7 +48,7 @@ def read(folder: Path) -> PhotoSource:
     digest = LabelHash(folder)
     problems: list[str] = []
     frames: list[Frame] = []
-    labels = sorted(folder.glob("annotations/*.json"))
+    labels = files_named(folder, _LABELS)
     for path in labels:
         frames += _read(folder, path, digest, problems)
     counted = {frame.key for frame in frames}
@@ -134,10 +137,11 @@ def _frame(folder: Path, video: str, entry: Any) -> Frame:
 
 def _find(folder: Path, video: str, file_name: Any) -> Path:
     relative = below(file_name)
-    for place in (folder / video, folder / "images" / video, folder / "images", folder):
+    videos = (folder / video, *(folder / place / video for place in _PLACES))
+    for place in (*videos, folder / "images", folder):
         if (place / relative).is_file():
             return place / relative
-    raise ValueError(f"image {file_name!r} is neither in {video}/, images/ nor beside")
+    raise ValueError(f"image {file_name!r} is neither in {video}/, {'/, '.join(_PLACES)}/ nor beside")
 
 
 def _person(entry: Mapping[str, Any], frame: Frame) -> Person:

@@ -26,6 +26,7 @@ from synthkit.dataset.formats.labels import (
 )  # fmt: skip
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, keys_for
 from synthkit.dataset.formats.splits import TASKS, split_of, split_of_labels
+from synthkit.dataset.formats.texts import files_named
 from synthkit.sample import Box, Layer, Person
 
 _OTHER_TASKS = ("captions_", "panoptic_", "stuff_")
@@ -36,7 +37,7 @@ def label_files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder] if folder.suffix == ".json" else []
     for pattern in ("annotations/*.json", "*.json", "*/_annotations.coco.json"):
-        found = sorted(path for path in folder.glob(pattern) if path.is_file() and path.name != RECORD)
+        found = [path for path in files_named(folder, pattern) if path.name != RECORD]
         found = [path for path in found if not path.name.startswith(_OTHER_TASKS)]
         names = {path.name for path in found}
         found = [path for path in found if path.name.replace("instances_", "person_keypoints_", 1) == path.name

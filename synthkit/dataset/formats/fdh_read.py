@@ -19,6 +19,7 @@ from synthkit.dataset.formats.contents import Contents
 from synthkit.dataset.formats.fdh_metadata import SPLITS
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.source import Source, Stored
+from synthkit.dataset.formats.texts import files_named
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
@@ -47,7 +48,7 @@ def first_tar(path: Path) -> Path | None:
 def _tars(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix == ".tar" else []
-    return sorted(tar for tar in path.glob("*.tar") if tar.is_file())
+    return files_named(path, "*.tar")
 
 
 class FdhSource(Source):

@@ -51,7 +51,7 @@ def _left_out(folder: Path, taken: set[Path]) -> list[str]:
     others = Counter(
         path.suffix.lower() or path.name
         for path in folder.rglob("*")
-        if path.is_file() and path not in taken and path.name != RECORD
+        if path.is_file() and path not in taken and path.name != RECORD and not path.name.startswith(".")
     )
     if not others:
         return []

@@ -62,7 +62,8 @@ def recognises(folder: Path) -> bool:
     if sum((folder / name).is_dir() for name in FOLDERS) >= 2:
         return True
     places = [folder / name for name in FOLDERS if (folder / name).is_dir()] or [folder]
-    paths = list(islice((p for p in places[0].iterdir() if p.suffix.lower() in SUFFIXES), _LOOKED_AT))
+    images = (path for path in places[0].iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    paths = list(islice(images, _LOOKED_AT))
     return bool(paths) and all(_NAME.fullmatch(path.stem) for path in paths)
 
 

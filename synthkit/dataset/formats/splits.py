@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthkit.dataset.formats.contents import LabelHash
-from synthkit.dataset.formats.texts import lines, small_file
+from synthkit.dataset.formats.texts import files_named, lines, small_file
 
 TRAIN, VAL, TEST = "train", "val", "test"
 KNOWN = (TRAIN, VAL, TEST)
@@ -71,7 +71,7 @@ def listed_splits(folder: Path, digest: LabelHash, remarks: list[str]) -> dict[s
     Raises:
         ValueError: naming a list that cannot be read.
     """
-    paths = {path: split_name(path.stem) for path in sorted(folder.glob("*.txt")) if path.is_file()}
+    paths = {path: split_name(path.stem) for path in files_named(folder, "*.txt")}
     found: dict[str, str] = {}
     there: set[str] = set()
     for path in sorted(paths, key=lambda path: (paths[path] not in KNOWN, path.name)):

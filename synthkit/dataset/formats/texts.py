@@ -60,6 +60,11 @@ def numbers(fields: list[str]) -> list[float]:
     return values
 
 
+def files_named(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a pattern, in order; hidden ones, as macOS puts beside every file of an archive, are none."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(".") and path.is_file())
+
+
 def images_below(folder: Path) -> Iterator[Path]:
     """Yield all images in a folder and the folders in it, in order; hidden ones and links to folders are left out."""
     for path in sorted(folder.iterdir()):

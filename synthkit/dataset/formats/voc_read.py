@@ -24,7 +24,7 @@ from synthkit.dataset.formats.labels import (
 )
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, below, keys_for
 from synthkit.dataset.formats.splits import listed_splits, split_of
-from synthkit.dataset.formats.texts import images_below, numbers, small_file
+from synthkit.dataset.formats.texts import files_named, images_below, numbers, small_file
 from synthkit.sample import Box, Person
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def label_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     for pattern in _PATTERNS:
-        found = sorted(path for path in folder.glob(pattern) if path.is_file() and not path.name.startswith("."))
+        found = files_named(folder, pattern)
         if found:
             return found
     return []

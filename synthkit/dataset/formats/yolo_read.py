@@ -17,7 +17,7 @@ from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.labels import HEAD, Classes, checked_box, with_heads
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.splits import KNOWN, split_name, split_of
-from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
+from synthkit.dataset.formats.texts import files_named, images_below, lines, numbers, small_file
 from synthkit.sample import Box, Person, RotatedBox
 
 _NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "labels/classes.txt")
@@ -40,7 +40,9 @@ def columns_of(folder: Path) -> int | None:
     if names is None:
         return None
     listed = int(names.suffix in _YAML and _states_names(names))
-    for path in islice((path for place in places for path in place.glob("*.txt")), _LOOKED_AT):
+    for path in islice(
+        (path for place in places for path in place.glob("*.txt") if not path.name.startswith(".")), _LOOKED_AT
+    ):
         if path.name in _NAME_LISTS:
             continue
         listed += 1
@@ -218,7 +220,10 @@ def _states_names(path: Path) -> bool:
 
 
 def _names_file(folder: Path) -> Path | None:
-    tables = sorted({*folder.glob("*.yaml"), *folder.glob("*.yml")}, key=lambda path: (path.stem != "data", path.name))
+    tables = sorted(
+        [*files_named(folder, "*.yaml"), *files_named(folder, "*.yml")],
+        key=lambda path: (path.stem != "data", path.name),
+    )
     for path in (*tables, *(folder / name for name in _NAME_LISTS)):
         if path.is_file():
             return path

@@ -225,6 +225,12 @@ def test_indexes_that_are_not_as_ours_are_refused_not_guessed():
             Index.from_npz(whole[:place], 2048, "a.npz")
 
 
+def test_an_index_of_endless_columns_is_refused_before_it_fills_the_memory():
+    empty = b"PK\3\4" + bytes(22) + b"\1\0\0\0"  # a member of no bytes, whose name has one
+    with pytest.raises(DatasetError, match="more than 64 columns"):
+        Index.from_npz(b"".join(empty + bytes([n % 256]) for n in range(100_000)), 2048, "a.npz")
+
+
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz"])
 def test_compressed_archives_are_said_to_be_so(tmp_path, name):
     with tarfile.open(tmp_path / name, "w:gz") as out:

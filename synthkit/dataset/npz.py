@@ -28,6 +28,7 @@ _HEADER = struct.Struct("<4s2x2H4x3I2H")  # mark, flags, method, CRC-32, sizes, 
 _MARK = b"PK\3\4"
 _IN_EXTRA_FIELD = 0xFFFFFFFF
 _EXTRA_FIELD = struct.Struct("<HHQQ")  # kind 1, its length, sizes of 64 bits
+_MOST_MEMBERS = 64  # a later version may have more than this one
 _UNREADABLE_FLAGS = 0b1001  # encrypted, or sizes that are told afterwards
 
 
@@ -92,8 +93,11 @@ def _checked(array: npt.NDArray[Any], field: attrs.Attribute[Any], lengths: dict
 
 def _members(data: bytes) -> Iterator[tuple[bytes, slice]]:
     """Yield the name and the place of each member."""
-    place = 0
+    place = count = 0
     while data.startswith(_MARK, place):
+        count += 1
+        if count > _MOST_MEMBERS:
+            raise ValueError(f"it has more than {_MOST_MEMBERS} columns")
         if len(data) < place + _HEADER.size:
             raise ValueError("it is cut off")
         _, flags, method, crc, packed, size, name_bytes, extra_bytes = _HEADER.unpack_from(data, place)

@@ -326,6 +326,8 @@ def indexes() -> dict[str, bytes]:
     return found | {
         "good": good,
         "encrypted": bytes(encrypted),
+        "endless columns": (b"PK\3\4" + bytes(22) + b"\1\0\0\0x") * 10_000,
+        "a column beyond the end": good[:18] + b"\xff" * 8 + good[26:30] + b"\1\0\x10\0" + b"\xff" * 16 + good[50:],
         "a bomb": buffer.getvalue(),
         "cut": good[:-30],
         "empty": b"",
@@ -346,8 +348,10 @@ def tables() -> dict[str, bytes]:
         "wide digests": {"content": np.zeros((1, 32), np.int64)},
         "columns": {"samples": np.zeros((1, 2), np.int64)},
         "lengths": {"samples": np.zeros(2, np.int64)},
+        "short hashes": {"index_sha256": np.zeros((1, 16), np.uint8)},
     }
     found = {name: _npz(**{**arrays, **changed}) for name, changed in changes.items()}
+    found["of an earlier version"] = _npz(**{name: array for name, array in arrays.items() if name != "index_sha256"})
     return found | {"good": good, "cut": good[:-30]}
 
 

@@ -179,7 +179,7 @@ def test_what_is_only_guessed_is_told_once_a_folder(tmp_path, caplog):
         Plates.open(tmp_path, 32, 32)
     assert len(caplog.messages) == 1
     assert "2 of 2 photos" in caplog.messages[0]
-    assert str(tmp_path / "plates.toml") in caplog.messages[0]
+    assert f"synthkit plates annotate {tmp_path}" in caplog.messages[0]
     caplog.clear()
     floor = "floor_px = [[10, 10], [50, 10], [50, 50]]\n[camera]\nheight_m = 2.6\nfov_degrees = 180"
     (tmp_path / "plates.toml").write_text(floor)

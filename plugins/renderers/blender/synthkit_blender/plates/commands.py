@@ -16,6 +16,34 @@ def group() -> None:
     """Photos of an empty room, made ready for people."""
 
 
+@app.command()
+def annotate(
+    folder: Annotated[Path, typer.Argument(help="Folder of photos of the empty room.", show_default=False)],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any that is free.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Note what photos show, on a page in the browser: lens, floor, furniture; written to plates.toml beside them."""
+    import webbrowser
+
+    from synthkit.errors import ConfigError
+    from synthkit_blender.plates.annotate.desk import Desk
+    from synthkit_blender.plates.annotate.server import ADDRESS, AnnotateServer
+
+    try:
+        server = AnnotateServer(Desk(folder), port)
+    except OSError as error:
+        raise ConfigError([f"--port {port}: cannot be opened on {ADDRESS}: {error.strerror}"]) from None
+    with server:
+        typer.echo(f"page: {server.url}")
+        typer.echo("It is for this machine and whoever has this address; Ctrl-C ends it.", err=True)
+        if browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("ended", err=True)
+
+
 @app.command("from-video")
 def from_video(
     video: Annotated[Path, typer.Argument(help="Video of a fixed camera.", show_default=False)],

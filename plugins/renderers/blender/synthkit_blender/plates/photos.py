@@ -200,7 +200,7 @@ def photo_circle(path: Path, photo_px: tuple[int, int]) -> tuple[Circle, bool]:
 
 def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: CameraConfig) -> Plate | str:
     """Return a plate, or what is wrong with it."""
-    size = _size(path)
+    size = photo_size(path)
     if isinstance(size, str):
         return size
     try:
@@ -222,7 +222,7 @@ def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: C
     return _misfit(plate) or plate
 
 
-def _size(path: Path) -> tuple[int, int] | str:
+def photo_size(path: Path) -> tuple[int, int] | str:
     """Return a photo's upright size, or what is wrong with it; all of it is read."""
     try:
         with Image.open(path) as image:
@@ -278,6 +278,6 @@ def _warn_of_guesses(folder: Path, plates: tuple[Plate, ...], settings: CameraCo
     if lacks:
         count = len({*bare, *unknown})
         logging.getLogger("synthkit").warning(
-            "backgrounds %s: %d of %d photos lack notes on %s; write them to %s (docs/rendering.md)",
-            folder, count, len(plates), " and ".join(lacks), folder / FILE,
+            "backgrounds %s: %d of %d photos lack notes on %s; draw them with: synthkit plates annotate %s",
+            folder, count, len(plates), " and ".join(lacks), folder,
         )  # fmt: skip

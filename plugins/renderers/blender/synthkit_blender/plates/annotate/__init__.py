@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The local page on which people note what their photos show."""

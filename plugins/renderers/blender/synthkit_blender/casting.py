@@ -38,13 +38,13 @@ class Casting:
 
     def __init__(self, library: BodyLibrary, config: PeopleConfig, seeds: Seeds) -> None:
         self._library, self._config = library, config
-        self._pool = tuple(_named(seeds, n) for n in range(config.identities)) if config.identities else ()
+        self._pool = [_named(seeds, n) for n in range(config.identities or 0)]
 
     def identity(self, seeds: Seeds, taken: Collection[str]) -> str:
         """Return an identity that is not taken: anybody, or one of the pool."""
         if not self._pool:
             return _named(seeds, 0)
-        order = seeds.stream("identity").permutation(len(self._pool)).tolist()
+        order: list[int] = seeds.stream("identity").permutation(len(self._pool)).tolist()
         return next(self._pool[n] for n in order if self._pool[n] not in taken)
 
     def person(
@@ -57,8 +57,9 @@ class Casting:
                 draws in vain the last one stays.
         """
         own = Seeds(int(identity, 16))
-        who = sample_identity(own, ranges)
-        clothes = sample_outfit(own if self._config.wardrobe == "identity" else seeds, who, ranges)
+        who = sample_identity(own, ranges, self._library.catalogue)
+        dressed = own if self._config.wardrobe == "identity" else seeds
+        clothes = sample_outfit(dressed, who, ranges, self._library.catalogue)
         spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges))
         for n in range(POSE_REDRAWS):
             if table is None or uses_table(spec.pose) == table:

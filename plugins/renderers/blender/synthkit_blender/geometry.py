@@ -26,17 +26,21 @@ QUARTER_TURNS = tuple(np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]])
 
 @attrs.frozen(eq=False)
 class Mesh:
-    """Vertices (V, 3) float32 in metres, faces (F, 4) int32, and whether to shade it smoothly."""
+    """Vertices (V, 3) float32 in metres, faces (F, 4) int32, and whether to shade it smoothly.
+
+    ``uv`` (F, 4, 2) are texture coordinates of the faces' corners, None for a mesh that shows no texture.
+    """
 
     vertices_m: FloatArray
     faces: IntArray
     smooth: bool = False
+    uv: FloatArray | None = None
 
     def moved(self, matrix: ArrayLike) -> Mesh:
         """Return the mesh under a (4, 4) transform."""
         m = np.asarray(matrix, dtype=np.float64)
         vertices = self.vertices_m @ m[:3, :3].T + m[:3, 3]
-        return Mesh(vertices.astype(np.float32), self.faces, self.smooth)
+        return Mesh(vertices.astype(np.float32), self.faces, self.smooth, self.uv)
 
     def at(self, x: float, y: float, z: float = 0.0) -> Mesh:
         """Return the mesh shifted."""
@@ -67,9 +71,11 @@ def merged(meshes: Iterable[Mesh]) -> Mesh:
     parts = list(meshes)
     offsets = np.cumsum([0, *(len(part.vertices_m) for part in parts[:-1])])
     faces = [part.faces + np.int32(offset) for part, offset in zip(parts, offsets, strict=True)]
-    return Mesh(
-        np.concatenate([part.vertices_m for part in parts]), np.concatenate(faces).astype(np.int32), parts[0].smooth
-    )
+    uv = None
+    if any(part.uv is not None for part in parts):
+        uv = np.concatenate([np.zeros((len(p.faces), 4, 2), np.float32) if p.uv is None else p.uv for p in parts])
+    vertices = np.concatenate([part.vertices_m for part in parts])
+    return Mesh(vertices, np.concatenate(faces).astype(np.int32), parts[0].smooth, uv)
 
 
 def box(size_x_m: float, size_y_m: float, size_z_m: float) -> Mesh:

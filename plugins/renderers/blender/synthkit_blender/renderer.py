@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
 from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
+from synthkit_blender.people.assets.licences import UNKNOWN, is_non_commercial
 from synthkit_blender.people.keypoints import BODY_POINTS
 from synthkit_blender.plates import Plate, Plates
 from synthkit_blender.process import FrameFailed
@@ -71,8 +73,9 @@ class BlenderRenderer:
         else:
             check_lens(self._config.camera, self._config.width_px, self._config.height_px)
         if self._people is None:
-            library = BodyLibrary(self._runtime.cache_dir / "blender-people")
+            library = BodyLibrary(self._runtime.cache_dir / "blender-people", self._config.people.assets)
             self._people = Casting(library, self._config.people, self._runtime.seeds)
+            _warn_of_assets(library, self._config.people.assets)
         return self
 
     def __exit__(
@@ -156,7 +159,7 @@ class BlenderRenderer:
             people=truth.people,
             camera=drawn.camera,
             layers=self._layers(truth, reply.passes.get("flat", {}), background, drawn),
-            meta={**drawn.meta, **meta, "licences": LICENCES},
+            meta={**drawn.meta, **meta, "licences": _licences(drawn)},
         )
 
     def _picture(
@@ -204,6 +207,31 @@ def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
     del values["lens_polynomial"]
     ends: dict[str, Any] = {name: (v[end], v[end]) for name, v in values.items() if isinstance(v, tuple)}
     return attrs.evolve(config, **ends)
+
+
+def _warn_of_assets(library: BodyLibrary, folder: Path | None) -> None:
+    """Tell what of a folder of assets cannot be used, and what of their licences somebody should know."""
+    if folder is None:
+        return
+    tell, assets = logging.getLogger("synthkit").warning, library.catalogue.assets
+    if not assets:
+        tell("%s: no assets for people in it; expected MakeHuman's folders with .mhclo and .mhmat files", folder)
+    if library.left_out:
+        reasons = "; ".join(library.left_out[name] for name in sorted(library.left_out)[:3])
+        tell("%s: %d assets are left out: %s%s", folder, len(library.left_out), reasons,
+             "" if len(library.left_out) <= 3 else "; ...")  # fmt: skip
+    unknown = [asset.name for asset in assets if asset.licence == UNKNOWN]
+    if unknown:
+        tell("%s: %d assets state no licence, such as %s: records say unknown", folder, len(unknown), unknown[0])
+    limited = [f"{asset.name} ({asset.licence})" for asset in assets if is_non_commercial(asset.licence)]
+    if limited:
+        tell("%s: %d assets allow no commercial use, such as %s", folder, len(limited), limited[0])
+
+
+def _licences(drawn: Scene) -> dict[str, str]:
+    """Return the licence of everything that a scene shows and that is somebody's."""
+    worn = {name: licence for figure in drawn.figures for name, licence in figure.body.licences.items()}
+    return {**LICENCES, **dict(sorted(worn.items()))}
 
 
 class _Clock:

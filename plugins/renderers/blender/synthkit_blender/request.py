@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthkit.camera import FisheyeCamera
 from synthkit_blender.crowd import SHUTTER_FRAMES, Figure
 from synthkit_blender.geometry import merged
+from synthkit_blender.people.types import Texture
 from synthkit_blender.scene import Lamp, Scene, Thing
 from synthkit_blender.surfaces import Surface
 
@@ -91,6 +92,7 @@ class _Packing:
         self.surfaces: list[dict[str, Any]] = []
         self._mesh_index: dict[int, int] = {}
         self._surface_index: dict[Surface, int] = {}
+        self._texture_index: dict[Texture, int] = {}
 
     def add(self, thing: Thing) -> dict[str, Any]:
         """Return an object's entry; ``thing.parts`` stays alive with its scene, so its id is its own."""
@@ -108,14 +110,22 @@ class _Packing:
             "vertices": self._array(whole.vertices_m, np.float32),
             "faces": self._array(whole.faces, np.int32),
             "rest": None if thing.rest_m is None else self._array(thing.rest_m, np.float32),
+            "uv": None if whole.uv is None else self._array(whole.uv, np.float32),
             "parts": [{"faces": len(mesh.faces), "smooth": mesh.smooth} for mesh, _ in thing.parts],
         }
 
     def _surface(self, surface: Surface) -> int:
         index = self._surface_index.setdefault(surface, len(self.surfaces))
         if index == len(self.surfaces):
-            self.surfaces.append(surface.plain())
+            self.surfaces.append({**surface.plain(), "texture": self._texture(surface.texture)})
         return index
+
+    def _texture(self, texture: Texture | None) -> int | None:
+        if texture is None:
+            return None
+        if texture not in self._texture_index:
+            self._texture_index[texture] = self._array(texture.pixels, np.uint8)
+        return self._texture_index[texture]
 
     def _array(self, array: Array, dtype: type) -> int:
         self.arrays.append(np.ascontiguousarray(array, dtype))

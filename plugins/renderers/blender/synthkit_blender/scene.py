@@ -193,7 +193,9 @@ def people_things(figures: tuple[Figure, ...]) -> list[Thing]:
     things = []
     for figure in figures:
         parts = figure.body.parts
-        meshes = tuple((Mesh(part.vertices_m, part.faces, part.smooth), of_person(part.material)) for part in parts)
+        meshes = tuple(
+            (Mesh(part.vertices_m, part.faces, part.smooth, part.uv), of_person(part.material)) for part in parts
+        )
         rest_m = np.concatenate([part.rest_m for part in parts])
         things.append(Thing(meshes, figure.pose.matrix, "people", figure.name, rest_m))
     return things

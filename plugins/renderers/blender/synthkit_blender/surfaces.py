@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from synthkit_blender.people.types import Material
+from synthkit_blender.people.types import Material, Texture
 
 Rgb = tuple[float, float, float]
 
@@ -23,6 +23,8 @@ class Surface:
         pattern: how ``color`` and ``second_color`` mix, at a period of ``scale_m``.
         emission: radiance it sends out, in units of its colour.
         rest: whether the pattern sticks to rest-pose coordinates of the mesh, not to the object's own.
+        texture: an image that ``color`` multiplies, its hues turned (1 is all the way round) and its saturation
+            multiplied; instead of a pattern.
     """
 
     color: Rgb
@@ -36,10 +38,13 @@ class Surface:
     subsurface: float = 0.0
     emission: float = 0.0
     rest: bool = False
+    texture: Texture | None = None
+    hue_turn: float = 0.0
+    saturation: float = 1.0
 
     def plain(self) -> dict[str, Any]:
-        """Return the surface as JSON values."""
-        return attrs.asdict(self)
+        """Return the surface as JSON values, without its texture."""
+        return attrs.asdict(self, filter=lambda field, _: field.name != "texture")
 
 
 def of_person(material: Material) -> Surface:
@@ -54,6 +59,9 @@ def of_person(material: Material) -> Surface:
         bump=material.bump,
         subsurface=material.subsurface,
         rest=True,
+        texture=material.texture,
+        hue_turn=material.hue_turn,
+        saturation=material.saturation,
     )
 
 

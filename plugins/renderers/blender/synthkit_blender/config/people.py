@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -26,6 +27,14 @@ class PeopleConfig:
     age_years: Range = setting((18.0, 80.0), help="ages", validator=within(18, 90))
     female_share: float = setting(0.5, help="share of women", validator=between(0, 1))
     pattern_share: float = setting(0.3, help="share of garments with a pattern", validator=between(0, 1))
+    assets: Path | None = setting(
+        None,
+        help="folder of clothes, hair and skins in MakeHuman's layout (.mhclo, .mhmat), besides the library's own",
+        decides="content",
+    )
+    assets_share: float = setting(
+        0.7, help="with assets: share of people dressed from them, and of hair from them", validator=between(0, 1)
+    )
     identities: int | None = setting(
         None,
         help="draw everybody from this many people, who come again in other scenes; none is new people each time",

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from synthkit_blender.people import mpfb
 from synthkit_blender.people.arrays import ArrayCache
+from synthkit_blender.people.assets.catalogue import Catalogue
+from synthkit_blender.people.assets.dressing import Dresser
+from synthkit_blender.people.assets.store import AssetStore
 from synthkit_blender.people.contact import FleshPart
 from synthkit_blender.people.face import BEARDS, FacePainter
 from synthkit_blender.people.fields import BodyCoordinates
@@ -51,6 +54,7 @@ SKIRT_MARGIN_M = 0.12
 SHAPES_KEPT = 16
 POCKET_KINDS = ("trousers", "shorts")
 FOLDS_M = 0.006  # how far folds and seams stand off beyond a garment's ease
+ASSET_EASE_M = 0.015  # about how far clothes from assets stand off the body
 NECK_M = 0.47  # of the collar over the hip joints
 
 
@@ -85,7 +89,7 @@ class BodyLibrary:
     Raises mpfb.PeopleDataError where the body data is not installed.
     """
 
-    def __init__(self, cache_dir: Path | None = None) -> None:
+    def __init__(self, cache_dir: Path | None = None, assets: Path | None = None) -> None:
         folder = mpfb.find_data_dir()
         self._shapes: dict[IdentitySpec, NDArray[np.float32]] = {}
         self._mesh = mpfb.parse_base_mesh(folder)
@@ -109,11 +113,28 @@ class BodyLibrary:
         self._trunk, self._arms = self._cut_flesh()
         self._hidden: dict[str, NDArray[np.bool_]] = {}
         self._eye_patches = self._cut_eyes()
+        self._dresser = None if assets is None else self._open_assets(assets, cache_dir, folder)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The assets that people may be drawn with."""
+        return Catalogue() if self._dresser is None else self._dresser.store.catalogue
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The assets that cannot be used, by name, and why."""
+        return {} if self._dresser is None else self._dresser.store.left_out
+
+    def _open_assets(self, assets: Path, cache_dir: Path | None, folder: Path) -> Dresser:
+        cache = ArrayCache(cache_dir, data_digest(folder))
+        body_uv = cache.get("body-uv", lambda: {"uv": mpfb.parse_face_uv(folder, mpfb.BODY)})["uv"]
+        return Dresser(AssetStore(assets, cache_dir, self._mesh, self._at, body_uv), self._mesh, body_uv)
 
     def build(self, spec: PersonSpec) -> PosedPerson:
         """Build a person; equal specifications give equal bytes."""
-        goals = with_pockets(pose_goals(spec.pose), spec.outfit)
-        figure, seat_height_m = self._pose(self.shape(spec.identity), goals, self._cloth_over(spec.outfit))
+        outfit, shape_m = spec.outfit, self.shape(spec.identity)
+        goals = with_pockets(pose_goals(spec.pose), outfit)
+        figure, seat_height_m = self._pose(shape_m, goals, self._cloth_over(outfit), self._sole_m(outfit, shape_m))
         parts = (*self._body_parts(figure, spec), *self._clothes(figure, spec), *self._eyes(figure, spec))
         hair = self._hair(figure, spec)
         head = self._head_vertices(figure, hair)
@@ -129,6 +150,7 @@ class BodyLibrary:
             seat_height_m=seat_height_m,
             attributes=describe(spec),
             support=goals.support,
+            licences={} if self._dresser is None else self._dresser.licences(spec.identity, spec.outfit),
         )
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
@@ -161,25 +183,29 @@ class BodyLibrary:
         heights = vertices_m[self._body_vertices, 2]
         return heights.min(), heights.max()
 
-    def _rest_body(self, shape_m: NDArray[np.float32]) -> RestBody:
+    def _sole_m(self, outfit: OutfitSpec, shape_m: NDArray[np.float32]) -> float:
+        own = None if self._dresser is None else self._dresser.sole_m(outfit, shape_m)
+        return self._cobbler.sole_m if own is None else own
+
+    def _rest_body(self, shape_m: NDArray[np.float32], sole_m: float) -> RestBody:
         joints = joint_cube_centres(self._mesh, shape_m)
         sole = {}
         for side in SIDES:
             foot = shape_m[self._feet[side]]
             x = float(joints[f"{side}-ankle"][0])
             ends = (float(foot[:, 1].max()), float(joints[f"{side}-toe-1-1"][1]), float(foot[:, 1].min()))
-            heel, ball, tip = (np.array([x, y, -self._cobbler.sole_m]) for y in ends)
+            heel, ball, tip = (np.array([x, y, -sole_m]) for y in ends)
             sole[side] = (heel, ball, tip)
         return RestBody(joints, rest_pivots(joints), sole)
 
     def _pose(
-        self, shape_m: NDArray[np.float32], goals: PoseGoals, over_m: NDArray[np.float32]
+        self, shape_m: NDArray[np.float32], goals: PoseGoals, over_m: NDArray[np.float32], sole_m: float
     ) -> tuple[_Figure, float | None]:
-        body = self._rest_body(shape_m)
+        body = self._rest_body(shape_m, sole_m)
         poser = Poser(body, goals)
         seat_height_m, pelvis_m = None, None
         if goals.support == "seat":
-            shin = body.length("l-knee", "l-ankle") + float(body.joints["l-ankle"][2]) + self._cobbler.sole_m
+            shin = body.length("l-knee", "l-ankle") + float(body.joints["l-ankle"][2]) + sole_m
             seat_height_m = float(np.clip(shin - 0.055, 0.42, 0.5))
             motions = self._seat_skin.motions(body.pivots, poser.place(seat_height_m + 0.1))
             lowest = float(moved(motions, shape_m[self._seat])[:, 2].min())
@@ -206,18 +232,30 @@ class BodyLibrary:
         upper = [ease for kind, ease in kinds.items() if kind not in (*BOTTOM_KINDS, *SKIRT_KINDS)]
         z, arm = self._at.z_m, self._at.on_arm > 0.5
         over = np.where(arm | (z < 0.03), max(lower, default=0.0), max(upper, default=0.0))
-        return np.where((z > NECK_M) & ~arm, 0.0, over).astype(np.float32)
+        over = np.where((z > NECK_M) & ~arm, 0.0, over)
+        if self._dresser is not None:
+            over = np.where(self._dresser.covered(outfit.worn), np.maximum(over, ASSET_EASE_M), over)
+        return over.astype(np.float32)
 
     def _cloth_part(self, name: str, figure: _Figure, cloth: ClothMesh, material: Material) -> MeshPart:
         posed_m = moved(cloth.sample(figure.motions), cloth.vertices_m)
         return MeshPart(name, posed_m, cloth.faces, cloth.vertices_m, material, True, cloth.base_vertices)
 
     def _body_parts(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
-        kinds = (*(garment.kind for garment in spec.outfit.garments), spec.outfit.shoes.kind)
-        hidden = np.logical_or.reduce([self._hidden_under(kind) for kind in kinds])
+        identity, outfit = spec.identity, spec.outfit
+        garments = (*outfit.garments, *([outfit.shoes] if outfit.shoes else []))
+        hidden = np.zeros(len(self._mesh.faces[mpfb.BODY]), bool)
+        for garment in garments:
+            hidden |= self._hidden_under(garment.kind)
+        if self._dresser is not None:
+            hidden |= self._dresser.hidden(outfit)
         patch = self._patch(self._mesh.faces[mpfb.BODY][~hidden])
-        body = self._plain_part("body", figure, patch, skin_material(spec.identity))
-        return (body, *self._face(figure, spec.identity))
+        if self._dresser is not None and identity.skin_asset:
+            body = self._plain_part("body", figure, patch, self._dresser.skin(identity))
+            body = attrs.evolve(body, uv=self._dresser.body_uv[~hidden])
+        else:
+            body = self._plain_part("body", figure, patch, skin_material(identity))
+        return (body, *self._face(figure, identity))
 
     def _hidden_under(self, kind: str) -> NDArray[np.bool_]:
         """Return (F,) which faces of the body lie wholly under a garment or shoe, well within its rims."""
@@ -228,7 +266,7 @@ class BodyLibrary:
         return self._hidden[kind]
 
     def _face(self, figure: _Figure, identity: IdentitySpec) -> tuple[MeshPart, ...]:
-        patches = [("lips", 0.0, lip_material(identity))]
+        patches = [] if identity.skin_asset else [("lips", 0.0, lip_material(identity))]
         if identity.beard != "none":
             patches.append(("beard", BEARDS[identity.beard], beard_material(identity)))
         rest_m, faces, skin = self._painter.brows(figure.shape_m)
@@ -256,9 +294,12 @@ class BodyLibrary:
         for number, garment in enumerate(spec.outfit.garments):
             cloth = self._wardrobe.fit(garment, under, number + 1 == len(spec.outfit.garments))
             parts.append(self._cloth_part(f"{number}_{garment.kind}", figure, cloth, cloth_material(garment)))
-        shoes = self._cobbler.make(spec.outfit.shoes.kind, figure.shape_m)
-        for name, mesh, material in zip(("shoes", "soles"), shoes, shoe_materials(spec.outfit.shoes), strict=True):
-            parts.append(self._cloth_part(name, figure, mesh, material))
+        if spec.outfit.shoes is not None:
+            shoes = self._cobbler.make(spec.outfit.shoes.kind, figure.shape_m)
+            for name, mesh, material in zip(("shoes", "soles"), shoes, shoe_materials(spec.outfit.shoes), strict=True):
+                parts.append(self._cloth_part(name, figure, mesh, material))
+        if self._dresser is not None:
+            parts += self._dresser.clothes(spec.outfit, figure.shape_m, figure.motions)
         return tuple(parts)
 
     def _eyes(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
@@ -283,6 +324,8 @@ class BodyLibrary:
 
     def _hair(self, figure: _Figure, spec: PersonSpec) -> tuple[MeshPart, ...]:
         identity = spec.identity
+        if self._dresser is not None and identity.hair_asset:
+            return self._dresser.hair(identity, figure.shape_m, figure.motions)
         material = hair_material(identity)
         head, chest = figure.bone_motion("head"), figure.bone_motion("spine01")
         parts = []
@@ -306,7 +349,8 @@ def with_pockets(goals: PoseGoals, outfit: OutfitSpec) -> PoseGoals:
 
 def describe(spec: PersonSpec) -> dict[str, Any]:
     """Return what a label of the person may say, as plain JSON values."""
-    identity = spec.identity
+    identity, outfit = spec.identity, spec.outfit
+    worn = {kind: [one.asset for one in outfit.worn if (one.kind == "shoes") == kind] for kind in (False, True)}
     ages = ((30, "young"), (55, "middle_aged"), (200, "old"))
     builds = ((0.4, "slim"), (0.62, "average"), (2.0, "heavy"))
     return {
@@ -315,10 +359,10 @@ def describe(spec: PersonSpec) -> dict[str, Any]:
         "age_group": next(name for limit, name in ages if identity.age_years < limit),
         "build": next(name for limit, name in builds if identity.weight < limit),
         "skin_tone": identity.skin_tone,
-        "hair_style": identity.hair_style,
+        "hair_style": identity.hair_asset or identity.hair_style,
         "hair_color": identity.hair_name,
         "beard": identity.beard,
         "pose": spec.pose.name,
-        "clothes": [f"{garment.color_name} {garment.kind}" for garment in spec.outfit.garments],
-        "shoes": f"{spec.outfit.shoes.color_name} {spec.outfit.shoes.kind}",
+        "clothes": [f"{garment.color_name} {garment.kind}" for garment in outfit.garments] + worn[False],
+        "shoes": f"{outfit.shoes.color_name} {outfit.shoes.kind}" if outfit.shoes else worn[True][0],
     }

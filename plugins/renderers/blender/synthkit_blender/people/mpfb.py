@@ -93,6 +93,22 @@ def parse_base_mesh(folder: Path) -> BaseMesh:
     return BaseMesh(points, {name: np.array(quads, np.int32) for name, quads in faces.items()})
 
 
+def parse_face_uv(folder: Path, group: str) -> NDArray[np.float32]:
+    """Parse the texture coordinates (F, 4, 2) of a group's faces, in the order of `parse_base_mesh`."""
+    places: list[list[str]] = []
+    corners: list[list[int]] = []
+    current = ""
+    for line in (folder / "3dobjs" / "base.obj").read_text().splitlines():
+        if line.startswith("vt "):
+            places.append(line.split()[1:3])
+        elif line.startswith("g "):
+            current = line.split()[1]
+        elif current == group and line.startswith("f "):
+            numbers = [int(corner.split("/")[1]) - 1 for corner in line.split()[1:]]
+            corners.append(numbers if len(numbers) == 4 else [*numbers, numbers[-1]])
+    return np.asarray(np.array(places, np.float32)[np.array(corners)], np.float32)
+
+
 def parse_target(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
     """Parse one shape target.
 

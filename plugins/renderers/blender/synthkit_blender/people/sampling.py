@@ -9,6 +9,8 @@ import numpy as np
 
 from synthkit.seeds import Seeds
 from synthkit_blender.people import palette
+from synthkit_blender.people.assets.catalogue import Catalogue
+from synthkit_blender.people.assets.choosing import choose_clothes, choose_hair, choose_shoes, choose_skin
 from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_weights
 from synthkit_blender.people.targets import DETAILS
 from synthkit_blender.people.types import (
@@ -29,6 +31,8 @@ FEMALE_BOTTOMS = {"trousers": 58, "leggings": 14, "skirt": 14, "long_skirt": 7, 
 MALE_BOTTOMS = {"trousers": 92, "shorts": 8}
 SHIRTS = ("shirt", "rolled_shirt", "blouse")
 PATTERNS = {"stripes": 38, "checks": 28, "dots": 10, "noise": 24}
+NOTHING = Catalogue()
+THIN_HAIR = ("receding", "bald")  # no asset stands for it
 ROUGH_CLOTH = {"sweater": 0.95, "cardigan": 0.95}
 RANDOM = np.random.Generator
 
@@ -39,7 +43,7 @@ def choose(rng: RANDOM, weights: Mapping[str, float]) -> str:
     return str(rng.choice(list(weights), p=shares / shares.sum()))
 
 
-def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
+def sample_identity(seeds: Seeds, ranges: PersonRanges, catalogue: Catalogue = NOTHING) -> IdentitySpec:
     """Draw body, skin, hair and face."""
     body = seeds.stream("body")
     female = bool(body.random() < ranges.female_share)
@@ -53,6 +57,9 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
     hair_name, hair_color = _hair_color(seeds.stream("hair_color"), place, age)
     face = seeds.stream("face")
     details = tuple((name, round(float(np.clip(face.normal(0, 0.3), -0.7, 0.7)), 4)) for name in sorted(DETAILS))
+    sex, style = "female" if female else "male", _hair_style(seeds.stream("hair_style"), female, age)
+    from_assets = seeds.stream("hair asset")
+    hair = choose_hair(from_assets, catalogue, sex, float(ancestry[0])) if style not in THIN_HAIR else ""
     eyes = seeds.stream("eyes")
     brown_eyed = place > 2.4 or eyes.random() < 0.45
     eye = "brown" if brown_eyed else choose(eyes, {"hazel": 2, "blue": 3, "green": 1, "grey": 1})
@@ -68,13 +75,15 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges) -> IdentitySpec:
         details=details,
         skin_color=color,
         skin_tone=tone,
-        hair_style=_hair_style(seeds.stream("hair_style"), female, age),
+        hair_style=style,
         hair_color=hair_color,
         hair_name=hair_name,
         hair_phase=float(face.random()),
         eye_color=palette.EYES[eye],
         lip_strength=float(face.uniform(0.5, 1.0) if female else face.uniform(0.25, 0.5)),
         beard="none" if female else choose(face, {"none": 60, "stubble": 20, "beard": 20}),
+        skin_asset=choose_skin(seeds.stream("skin asset"), catalogue, sex, age, color),
+        hair_asset=hair if from_assets.random() < ranges.assets_share else "",
     )
 
 
@@ -116,9 +125,26 @@ def _hair_style(rng: RANDOM, female: bool, age: float) -> str:
     return choose(rng, MALE_HAIR | {"receding": 45 * thinning, "bald": 3 + 16 * thinning})
 
 
-def sample_outfit(seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges) -> OutfitSpec:
-    """Draw clothes."""
-    rng = seeds.stream("outfit")
+def sample_outfit(
+    seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges, catalogue: Catalogue = NOTHING
+) -> OutfitSpec:
+    """Draw clothes, by chance from assets as far as there are some for the sex."""
+    outfit = _shell_outfit(seeds.stream("outfit"), identity, ranges)
+    rng = seeds.stream("outfit assets")
+    sex = "female" if identity.sex < 0.5 else "male"
+    drawn, clothes = rng.random(), choose_clothes(rng, catalogue, sex)
+    shoes = choose_shoes(rng, catalogue, sex)
+    if drawn >= ranges.assets_share:
+        return outfit
+    garments = outfit.garments
+    if clothes:
+        covered = {worn.kind for worn in clothes}
+        # Trousers or a skirt of the shells go with a top that has none of its own.
+        garments = () if covered & {"full", "lower"} else garments[:1]
+    return OutfitSpec(garments, None if shoes else outfit.shoes, (*clothes, *([shoes] if shoes else [])))
+
+
+def _shell_outfit(rng: RANDOM, identity: IdentitySpec, ranges: PersonRanges) -> OutfitSpec:
     female = identity.sex < 0.5
     top = choose(rng, FEMALE_TOPS if female else MALE_TOPS)
     outer = "none" if top == "dress" else choose(rng, {"none": 68, "jacket": 20, "cardigan": 12})

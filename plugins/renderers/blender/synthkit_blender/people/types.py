@@ -22,13 +22,22 @@ MATERIAL_KINDS = ("skin", "cloth", "hair", "eye", "shoe")
 PATTERNS = ("plain", "stripes", "checks", "dots", "noise")
 
 
+@attrs.frozen
+class Texture:
+    """An image as `pixels` (H, W, 3 or 4) sRGB bytes, with alpha, first row on top; `digest` tells it from others."""
+
+    digest: str
+    pixels: NDArray[np.uint8] = attrs.field(eq=False, repr=False)
+
+
 @attrs.frozen(eq=False)
 class Material:
     """The look of one mesh part as plain values.
 
     `pattern` is procedural: it mixes `base_color` with `pattern_color` (linear RGB) at a period of
     `pattern_scale_m` metres in the coordinates `MeshPart.rest_m`.  `roughness`, `bump`, `specular` and
-    `subsurface` lie in 0..1.
+    `subsurface` lie in 0..1.  A texture is multiplied by `base_color`, after its hues are turned by `hue_turn`
+    (1 is all the way round) and its saturation multiplied; it wants `MeshPart.uv`.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_(MATERIAL_KINDS))
@@ -40,6 +49,9 @@ class Material:
     bump: float = 0.0
     specular: float = 0.3
     subsurface: float = 0.0
+    texture: Texture | None = None
+    hue_turn: float = 0.0
+    saturation: float = 1.0
 
 
 @attrs.frozen(eq=False)
@@ -49,7 +61,8 @@ class MeshPart:
     `vertices_m` and `rest_m` are (V, 3) float32; `rest_m` holds rest-pose coordinates, in which a procedural
     pattern sticks to the cloth.  `faces` is (F, 4) int32; a triangle repeats its last vertex.  `base_vertices`
     (V,) int32 is the vertex of the MPFB base mesh, helper geometry included, that each vertex is or hangs on;
-    None where the mesh has nothing to do with the base mesh.
+    None where the mesh has nothing to do with the base mesh.  `uv` (F, 4, 2) float32 are texture coordinates per
+    corner, u to the right, v up.
     """
 
     name: str
@@ -59,6 +72,7 @@ class MeshPart:
     material: Material
     smooth: bool = True
     base_vertices: IntArray | None = None
+    uv: FloatArray | None = None
 
 
 @attrs.frozen(eq=False)
@@ -70,6 +84,7 @@ class PosedPerson:
     skull, face and hair; `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing
     height without shoes and hair; `seat_height_m` is the height of the seat under a sitting person, else None.
     `support` is what the pose needs beside the floor.
+    `licences` are those of the assets used, by name.
     """
 
     parts: tuple[MeshPart, ...]
@@ -82,11 +97,12 @@ class PosedPerson:
     seat_height_m: float | None
     attributes: dict[str, Any]
     support: Support = "none"
+    licences: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class IdentitySpec:
-    """Who a person is: body, skin, hair and face.
+    """Who a person is: body, skin, hair and face; assets by name, "" where the library's own serve.
 
     `sex` runs from 0 (female) to 1 (male), `muscle`, `weight` and `proportions` from 0 to 1 with 0.5 the average;
     `ethnicity` weighs (african, asian, caucasian) and sums to 1; `details` lists (shape target, weight in
@@ -111,6 +127,8 @@ class IdentitySpec:
     eye_color: Rgb
     lip_strength: float
     beard: str
+    skin_asset: str = ""
+    hair_asset: str = ""
 
 
 @attrs.frozen
@@ -129,11 +147,34 @@ class GarmentSpec:
 
 
 @attrs.frozen
+class Look:
+    """How something differs from its texture: hues turned (1 is all the way round), saturation and brightness."""
+
+    hue_turn: float = 0.0
+    saturation: float = 1.0
+    brightness: float = 1.0
+
+
+PLAIN_LOOK = Look()
+
+
+@attrs.frozen
+class WornSpec:
+    """Clothes from assets: the asset's name, its kind, and how its parts on trunk and legs look."""
+
+    asset: str
+    kind: str
+    upper: Look = PLAIN_LOOK
+    lower: Look = PLAIN_LOOK
+
+
+@attrs.frozen
 class OutfitSpec:
-    """The clothes of one person, from the skin outwards."""
+    """The clothes of one person: those of the shells, from the skin outwards, and those from assets."""
 
     garments: tuple[GarmentSpec, ...]
-    shoes: GarmentSpec
+    shoes: GarmentSpec | None
+    worn: tuple[WornSpec, ...] = ()
 
 
 @attrs.frozen
@@ -190,3 +231,4 @@ class PersonRanges:
     muscle: tuple[float, float] = attrs.field(default=(0.35, 0.75), validator=_unit_span)
     pattern_share: float = attrs.field(default=0.3, validator=_SHARE)
     pose_amount: float = attrs.field(default=1.0, validator=attrs.validators.ge(0.0))
+    assets_share: float = attrs.field(default=0.7, validator=_SHARE)

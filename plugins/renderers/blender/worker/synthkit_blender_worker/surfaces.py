@@ -7,8 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+import numpy as np
+
+from synthkit_blender_worker.wire import Array
 
 REST_ATTRIBUTE = "rest"
+UV_ATTRIBUTE = "uv"
+MAX_TEXTURE_PX = 4096
 MAX_BUMP_M = 0.004
 MATT_ROUGHNESS = 0.8
 
@@ -16,14 +21,39 @@ MATT_ROUGHNESS = 0.8
 class SurfaceFactory:
     """Makes each surface of a request once, on first use."""
 
-    def __init__(self, specs: list[dict[str, Any]]) -> None:
-        self._specs = specs
+    def __init__(self, specs: list[dict[str, Any]], arrays: list[Array]) -> None:
+        self._specs, self._arrays = specs, arrays
         self._made: dict[int, Any] = {}
+        self._images: dict[int, Any] = {}
 
     def __getitem__(self, index: int) -> Any:
         if index not in self._made:
-            self._made[index] = _material(self._specs[index], index)
+            spec = self._specs[index]
+            image = None if spec["texture"] is None else self._image(spec["texture"])
+            self._made[index] = _material(spec, image, index)
         return self._made[index]
+
+    def _image(self, index: int) -> Any:
+        if index not in self._images:
+            self._images[index] = _image(self._arrays[index], index)
+        return self._images[index]
+
+
+def _image(pixels: Array, index: int) -> Any:
+    """Make an image of sRGB bytes (H, W, 3 or 4), first row on top.
+
+    Raises:
+        ValueError: for an array of another shape.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or not 0 < min(pixels.shape[:2]) <= MAX_TEXTURE_PX:
+        raise ValueError(f"a texture of shape {pixels.shape}")
+    height, width, channels = pixels.shape
+    image = bpy.data.images.new(f"texture_{index:04d}", width, height, alpha=channels == 4)
+    image.alpha_mode = "CHANNEL_PACKED"  # colours stay as they are where nothing is seen of them
+    values = np.ones((height, width, 4), np.float32)
+    np.multiply(pixels[::-1], np.float32(1 / 255), out=values[..., :channels])
+    image.pixels.foreach_set(values.reshape(-1))
+    return image
 
 
 class _Tree:
@@ -65,7 +95,7 @@ class _Tree:
         return made.outputs[0]
 
     def scaled(self, vector: Any, scale: tuple[float, float, float]) -> Any:
-        """Return a vector times a scale per axis."""
+        """Return a vector or colour times a scale per component."""
         made = self._tree.nodes.new("ShaderNodeVectorMath")
         made.operation = "MULTIPLY"
         self.feed(made.inputs[0], vector)
@@ -73,20 +103,42 @@ class _Tree:
         return made.outputs[0]
 
 
-def _material(spec: dict[str, Any], index: int) -> Any:
+def _material(spec: dict[str, Any], image: Any, index: int) -> Any:
     material = bpy.data.materials.new(f"surface_{index:04d}")
     material.use_nodes = True
     # What glows here lights nothing worth a shadow ray: real lamps do that.
     material.cycles.emission_sampling = "NONE"
     material.node_tree.nodes.clear()
     tree = _Tree(material.node_tree)
-    color, height = _pattern(tree, spec)
+    texture = None if image is None else _texture(tree, image)
+    color, height = _pattern(tree, spec) if texture is None else (_tinted(tree, texture, spec), None)
     shader = _matt(tree, color) if _is_matt(spec) else _glossy(tree, spec, color)
     if spec["bump"] > 0 and height is not None:
         bump = tree.node("ShaderNodeBump", {"Strength": spec["bump"], "Distance": MAX_BUMP_M, "Height": height})
         tree.feed(shader.inputs["Normal"], bump.outputs["Normal"])
-    tree.node("ShaderNodeOutputMaterial", {"Surface": shader.outputs["BSDF"]})
+    surface = shader.outputs["BSDF"]
+    if texture is not None and image.depth == 32:
+        clear = tree.node("ShaderNodeBsdfTransparent").outputs["BSDF"]
+        mix = tree.node("ShaderNodeMixShader", {"Fac": texture.outputs["Alpha"]})
+        tree.feed(mix.inputs[1], clear)
+        tree.feed(mix.inputs[2], surface)
+        surface = mix.outputs["Shader"]
+    tree.node("ShaderNodeOutputMaterial", {"Surface": surface})
     return material
+
+
+def _texture(tree: _Tree, image: Any) -> Any:
+    where = tree.node("ShaderNodeAttribute", attribute_name=UV_ATTRIBUTE).outputs["Vector"]
+    return tree.node("ShaderNodeTexImage", {"Vector": where}, image=image)
+
+
+def _tinted(tree: _Tree, texture: Any, spec: dict[str, Any]) -> Any:
+    """Return a texture's colour with its hues turned and its saturation changed, times the surface's colour."""
+    color = texture.outputs["Color"]
+    if spec["hue_turn"] != 0 or spec["saturation"] != 1:
+        inputs = {"Hue": 0.5 + spec["hue_turn"], "Saturation": spec["saturation"], "Color": color}
+        color = tree.node("ShaderNodeHueSaturation", inputs).outputs["Color"]
+    return color if tuple(spec["color"]) == (1, 1, 1) else tree.scaled(color, spec["color"])
 
 
 def _pattern(tree: _Tree, spec: dict[str, Any]) -> tuple[Any, Any]:

@@ -178,6 +178,41 @@ def test_sequences_whose_names_make_one_file_stay_apart(tmp_path):
         assert known == {"hall_1", "hall_1_2", "images_2", None}
 
 
+def test_a_folder_of_videos_is_a_set_of_sequences(tmp_path):
+    made = formats.export(written(tmp_path / "set", shuffled(["hall", "yard"], 9)), tmp_path / "made", "video")
+    make(made.path / "night" / "hall.mp4", frames=3)
+    (made.path / "readme.ts").write_text("export const video = 'not one'")
+    told = []
+    data = formats.convert(made.path, tmp_path / "out", tell=told.append)
+    assert told == [f"{made.path}: video ({formats.FORMATS['video'].summary})"]
+    found = [(sample.sequence, sample.frame, number_of(sample.image)) for sample in data]
+    assert found == [
+        (name, n, n) for name, count in (("hall", 9), ("night_hall", 3), ("yard", 9)) for n in range(count)
+    ]
+    assert data.manifest.notes["folder"] == "made"
+    for options in ({"workers": 2}, {"every": 4, "max_size_px": 32}):
+        name = "-".join(options)
+        formats.convert(made.path, tmp_path / name, **options)
+    assert formats.convert(made.path, tmp_path / "workers").fingerprint == data.fingerprint
+    source = formats.find(made.path).open(made.path)
+    backwards = [number_of(source.sample(n).image) for n in reversed(range(len(source)))]
+    assert backwards[::-1] == [number for _, _, number in found]
+
+
+def test_damaged_videos_of_a_folder_are_told_at_once(tmp_path):
+    for name in "abc":
+        path = make(tmp_path / "set" / f"{name}.mp4")
+        path.write_bytes(path.read_bytes()[: 500 if name != "b" else None])
+    with pytest.raises(DatasetError, match=r"2 problems:(.|\n)*a\.mp4: cannot be opened(.|\n)*c\.mp4: cannot be"):
+        formats.convert(tmp_path / "set", tmp_path / "out")
+
+
+def test_a_folder_of_images_with_a_video_in_it_stays_images(tmp_path):
+    make(tmp_path / "set" / "a.mp4")
+    cv2.imwrite(str(tmp_path / "set" / "b.png"), frame(1))
+    assert formats.find(tmp_path / "set").name == "images"
+
+
 def test_what_a_video_cannot_hold_is_told(tmp_path):
     times = [0.0, 0.1, 0.9]
     samples = [Sample(key=f"a{n}", image=frame(n), sequence="a", time_s=t, people=[Person()])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from synthkit.dataset.formats.photos import SUFFIXES
@@ -67,10 +67,15 @@ def files_named(folder: Path, pattern: str) -> list[Path]:
 
 def images_below(folder: Path) -> Iterator[Path]:
     """Yield all images in a folder and the folders in it, in order; hidden ones and links to folders are left out."""
+    return files_below(folder, SUFFIXES)
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Yield all files with these suffixes, as ``images_below`` does."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            yield from images_below(path)
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
+            yield from files_below(path, suffixes)
+        elif path.suffix.lower() in suffixes and path.is_file():
             yield path

@@ -54,6 +54,7 @@ def radial_box(mask: NDArray[np.bool_], nadir_px: Floats) -> RotatedBox:
 
 def _hull(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the corners (N, 1, 2) of the convex hull of a mask's pixels, each with its area."""
-    y, x = np.nonzero(mask)
-    corners = np.concatenate([np.column_stack([x + dx, y + dy]) for dx in (0, 1) for dy in (0, 1)])
+    left, top, right, bottom = map(int, upright_box(mask))
+    y, x = np.nonzero(mask[top:bottom, left:right])  # most of an image is elsewhere
+    corners = np.concatenate([np.column_stack([x + left + dx, y + top + dy]) for dx in (0, 1) for dy in (0, 1)])
     return np.asarray(cv2.convexHull(corners.astype(np.int32)), np.int32)

@@ -98,15 +98,16 @@ class Footprint:
         points = figure.world(figure.body.surface_vertices_m)
         pixels, valid = project_beyond(camera, points)
         triangles = _triangles(figure)
-        triangles = triangles[valid[triangles].all(axis=1)]
-        left, top, right, bottom = _window(pixels[triangles], camera)
+        if not valid.all():
+            triangles = triangles[np.logical_and.reduce([valid[corner] for corner in triangles.T])]
+        left, top, right, bottom = _window(pixels[valid], camera)
         width, height = right - left, bottom - top
         vertex, depth = np.full((height, width), -1, np.int32), np.full((height, width), np.inf, np.float32)
         found = hits(pixels[triangles] - (left, top), width, height)
         corners = triangles[found.triangle]
-        distance_m = np.linalg.norm(points - camera.world_from_camera[:3, 3], axis=-1)
-        hit_m = (distance_m[corners] * found.weights).sum(axis=1)
-        order = np.lexsort((found.triangle, -hit_m))  # of each pixel's the nearest is written last
+        used = points[corners] - camera.world_from_camera[:3, 3]
+        hit_m = (np.sqrt((used * used).sum(axis=-1)) * found.weights).sum(axis=1)
+        order = np.argsort(-hit_m, kind="stable")  # of each pixel's the nearest is written last
         y, x = found.y[order], found.x[order]
         vertex[y, x] = corners[order, found.weights[order].argmax(axis=1)]
         depth[y, x] = hit_m[order]
@@ -171,12 +172,12 @@ def _triangles(figure: Figure) -> NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def _window(triangles_px: Floats, camera: FisheyeCamera) -> Window:
-    """Return the pixels (left, top, right, bottom) around triangles, near the image at least."""
-    if not len(triangles_px):
+def _window(points_px: Floats, camera: FisheyeCamera) -> Window:
+    """Return the pixels (left, top, right, bottom) around points, near the image at least."""
+    if not len(points_px):
         return 0, 0, 0, 0
     size = np.array((camera.width_px, camera.height_px))
-    low = np.maximum(np.floor(triangles_px.min(axis=(0, 1))), -REACH * size).astype(int)
-    high = np.minimum(np.ceil(triangles_px.max(axis=(0, 1))), (1 + REACH) * size).astype(int)
+    low = np.maximum(np.floor(points_px.min(axis=0)), -REACH * size).astype(int)
+    high = np.minimum(np.ceil(points_px.max(axis=0)), (1 + REACH) * size).astype(int)
     right, bottom = np.maximum(high, low).tolist()
     return int(low[0]), int(low[1]), int(right), int(bottom)

@@ -34,7 +34,7 @@ LAYER_DTYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "amodal": ("uint8", "uint16", "uint32", "uint64"),  # bit n - 1: instance n is there, hidden or not
         "depth": ("float32",),  # metres along the ray, 0 where there is none
         "normals": ("uint8",),  # (H, W, 3): 128 + 127 n of the unit normal in camera axes, 0 0 0 where there is none
-        "surface": ("int32",),  # vertex of the MPFB base mesh, -1 where there is none
+        "surface": ("uint16",),  # 1 + the vertex of the MPFB base mesh, 0 where there is none
         "background": ("uint8",),  # (H, W, 3) sRGB, the scene without its people
         "alpha": ("uint8",),  # coverage by people, 255 = fully covered
     }

@@ -75,7 +75,7 @@ def samples(draw):
         layers["depth"] = random.normal(size=(height, width)).astype(np.float32)
     if draw(st.booleans()):
         layers["amodal"] = random.integers(0, 2**20, (height, width), np.uint32)
-        layers["surface"] = random.integers(-1, 20000, (height, width), np.int32)
+        layers["surface"] = random.integers(0, 19159, (height, width), np.uint16)
         layers["flow_x2"] = random.integers(-9, 9, (height, width, 2)).astype(">i2")
     if draw(st.booleans()):
         layers["background"] = random.integers(0, 256, (height, width, 3), np.uint8)

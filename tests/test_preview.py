@@ -80,7 +80,7 @@ def test_numbers_are_coloured_from_least_to_most() -> None:
     assert (shown[0, 0] == 24).all(), "there is none"
     assert shown[0, 1, 2] > shown[0, 1, 0], "near is blue"
     assert shown[1, 2, 0] > shown[1, 2, 2], "far is red"
-    flat = picture(a_sample(surface=np.full((2, 3), -1, np.int32)), "surface")
+    flat = picture(a_sample(surface=np.zeros((2, 3), np.uint16)), "surface")
     assert (flat == 24).all()
     grey = picture(a_sample(alpha=np.full((2, 3), 7, np.uint8)), "alpha")
     assert (grey == 7).all()

@@ -61,7 +61,7 @@ def all_layers(sample):
     normals = np.zeros((*SIZE, 3), np.uint8)
     normals[:, 3:] = 128, 128, 1
     normals[5:, 3:] = 128 + round(127 * 0.6), 128, 128 - round(127 * 0.8)
-    surface = np.where(instances > 0, 19157, -1).astype(np.int32)
+    surface = np.where(instances > 0, 19158, 0).astype(np.uint16)
     layers = {"amodal": amodal, "surface": surface, "normals": normals, "depth": np.ones(SIZE, np.float32)}
     return evolve(sample, layers={**sample.layers, **layers})
 
@@ -96,8 +96,8 @@ FAULTS = {
     "hidden by itself": (lambda s: changed(s, 1, occluder=2), "is hidden by instance 2"),
     "amodal without the seen": (lambda s: layered(s, "amodal", np.full(SIZE, 1, np.uint8)), "lacks 50 pixels"),
     "amodal in colour": (lambda s: layered(s, "amodal", np.zeros((*SIZE, 3), np.uint8)), "expected height and width"),
-    "surface of nobody": (lambda s: layered(s, "surface", np.full(SIZE, 7, np.int32)), "pixels that are nobody's"),
-    "surface off the mesh": (lambda s: layered(s, "surface", np.full(SIZE, 19158, np.int32)), "expected -1 to 19157"),
+    "surface of nobody": (lambda s: layered(s, "surface", np.full(SIZE, 7, np.uint16)), "pixels that are nobody's"),
+    "surface off the mesh": (lambda s: layered(s, "surface", np.full(SIZE, 19159, np.uint16)), "expected 0 to 19158"),
     "normals": (lambda s: layered(s, "normals", np.full((*SIZE, 3), 230, np.uint8)), "768 directions"),
     "depth": (lambda s: layered(s, "depth", np.full(SIZE, np.nan, np.float32)), "768 pixels"),
     "another camera": (lambda s: evolve(s, camera=FisheyeCamera.equidistant(99, 99)), "the camera is of 99x99"),
@@ -247,7 +247,7 @@ def test_what_is_left_after_a_repair(tmp_path):
 
 def test_whole_masks_and_occluders_are_renumbered_with_the_people(tmp_path):
     gone = painted(all_layers(sound()), slice(2, 8), slice(3, 9), 0)
-    surface = np.where(gone.layers["instances"] > 0, 5, -1).astype(np.int32)
+    surface = np.where(gone.layers["instances"] > 0, 5, 0).astype(np.uint16)
     gone = layered(changed(changed(gone, 1, occluder=1), 2, occluder=2), "surface", surface)
     repair(write(tmp_path / "bad", [gone]), tmp_path / "good")
     mended = Dataset.open(tmp_path / "good")[0]

@@ -30,8 +30,7 @@ def picture(sample: Sample, name: str) -> Picture:
     flat = layer if layer.ndim == 2 else layer.reshape(*layer.shape[:2], -1)[..., 0]
     if layer.dtype == np.uint8:
         return np.repeat(flat[..., None], 3, axis=2)
-    # Surfaces count from 0 and have -1 for nothing; distances have 0.
-    return _numbers(flat, flat >= 0 if np.issubdtype(flat.dtype, np.integer) else np.isfinite(flat) & (flat != 0))
+    return _numbers(flat, np.isfinite(flat) & (flat != 0))
 
 
 def _people(sample: Sample, masks: list[npt.NDArray[np.bool_]]) -> Picture:

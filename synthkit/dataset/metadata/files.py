@@ -39,7 +39,7 @@ _ABOUT_LAYERS = {
     "amodal": "Bit n - 1 is set where the person with 'instance' n is, seen or hidden.",
     "depth": "Metres along the ray, 0 where there is none, float32.",
     "normals": "128 + 127 n for the unit normal n in camera axes (x right, y down, z away), 0 0 0 where there is none.",
-    "surface": "Vertex of the MPFB base mesh, -1 where there is none, int32.",
+    "surface": "1 + the vertex of the MPFB base mesh that is seen, 0 where there is none.",
 }
 
 

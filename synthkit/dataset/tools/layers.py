@@ -48,10 +48,10 @@ def _amodal(layer: Layer, numbers: Layer | None) -> str | None:
 def _surface(layer: Layer, numbers: Layer | None) -> str | None:
     if layer.ndim != 2:
         return f"is of shape {layer.shape}, expected height and width"
-    low, high = int(layer.min(initial=0)), int(layer.max(initial=-1))
-    if low < -1 or high >= BASE_VERTICES:
-        return f"holds {low} to {high}, expected -1 to {BASE_VERTICES - 1}"
-    stray = 0 if numbers is None else int(np.count_nonzero((layer >= 0) & (numbers == 0)))
+    high = int(layer.max(initial=0))
+    if high > BASE_VERTICES:
+        return f"holds {high}, expected 0 to {BASE_VERTICES}"
+    stray = 0 if numbers is None else int(np.count_nonzero((layer > 0) & (numbers == 0)))
     return f"holds vertices in {stray} pixels that are nobody's" if stray else None
 
 

@@ -62,20 +62,20 @@ class Truth:
             planes[whole & self.circle] |= planes.dtype.type(1 << bit)
         return planes
 
-    def surface(self) -> NDArray[np.int32]:
-        """Return (H, W) the vertex of the MPFB base mesh that is seen in each pixel, -1 where there is none.
+    def surface(self) -> NDArray[np.uint16]:
+        """Return (H, W) 1 + the vertex of the MPFB base mesh that is seen in each pixel, 0 where there is none.
 
         It is that of the skin: what is worn takes the skin's vertex that is nearest at rest. Pixels of a person
         whose centre the body misses by less than a pixel take their neighbour's.
         """
-        surface = np.full(self.instances.shape, -1, np.int32)
+        surface = np.zeros(self.instances.shape, np.uint16)
         height, width = surface.shape
         for figure, (person, footprint) in zip(self.figures, self._paired(), strict=True):
             if person.instance is None:
                 continue
-            bases = skin_vertices_of(figure)[_spread(footprint.vertex)]
+            labels = (1 + skin_vertices_of(figure)[_spread(footprint.vertex)]).astype(np.uint16)
             mine = self.instances == person.instance
-            surface[mine] = footprint.laid(bases, width, height, -1)[mine]
+            surface[mine] = footprint.laid(labels, width, height)[mine]
         return surface
 
     def _paired(self) -> Iterable[tuple[Person, Footprint]]:

@@ -2,8 +2,8 @@
 """The body's surface as coordinates: vertices of the MPFB base mesh, and the part of the body each belongs to.
 
 The base mesh is MakeHuman's HM08 with 19,158 vertices, numbered as in its `base.obj`: 0 to 13,379 are skin, the
-others helpers that carry clothes, hair and eyes.  The layer `surface` holds skin alone: what is worn takes the
-skin's vertex that is nearest at rest.
+others helpers that carry clothes, hair and eyes.  The layer `surface` holds 1 + a vertex of the skin, and 0 where
+there is none: what is worn takes the skin's vertex that is nearest at rest.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _part_of(bone: str) -> str:
     return part if part == "chest" else f"{'left' if side == 'l' else 'right'}_{part}"
 
 
-def part_labels(surface: NDArray[np.int32]) -> NDArray[np.uint8]:
+def part_labels(surface: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Return a layer `surface` (H, W) as parts of the body: 0 where there is none, else 1 + the part's number."""
-    labels: NDArray[np.uint8] = np.where(surface >= 0, body_parts()[surface] + 1, 0).astype(np.uint8)
+    labels: NDArray[np.uint8] = np.concatenate([np.zeros(1, np.uint8), 1 + body_parts()])[surface]
     return labels

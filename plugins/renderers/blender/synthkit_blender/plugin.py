@@ -12,7 +12,7 @@ from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 5
+REVISION = 6
 
 DUSK = {
     "room": {"style": "warm"},
@@ -24,7 +24,8 @@ DUSK = {
         "saturation": [0.55, 0.8],
         "gamma": [0.9, 1.0],
         "vignette": [0.35, 0.6],
-        "noise": [0.004, 0.01],
+        "read_noise": [0.002, 0.005],
+        "shot_noise": [0.01, 0.03],
         "blur_px": [0.4, 0.8],
     },
 }

@@ -22,13 +22,16 @@ from synthkit.seeds import Seeds
 from synthkit_blender import request
 from synthkit_blender.casting import Casting
 from synthkit_blender.client import Reply, WorkerClient
+from synthkit_blender.composite import composite
 from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
-from synthkit_blender.develop import Sensor, composite, develop, image_circle, metered_gain
+from synthkit_blender.develop import Sensor, develop
+from synthkit_blender.light import image_circle, metered_gain
 from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.people.assets.licences import UNKNOWN, is_non_commercial
 from synthkit_blender.people.keypoints import BODY_POINTS
+from synthkit_blender.plate_sensor import PlateSensor
 from synthkit_blender.plates import Plate, Plates
 from synthkit_blender.process import FrameFailed
 from synthkit_blender.scene import Scene, plate_camera, plate_space, sample_scene
@@ -59,6 +62,7 @@ class BlenderRenderer:
         self._client = WorkerClient(config.worker)
         self._people = people
         self._plates: Plates | None = None
+        self._measured: tuple[Path, PlateSensor] | None = None
         self.timings: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -167,11 +171,12 @@ class BlenderRenderer:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, Any]]:
         """Return the image, the same without people where wanted, and what to note about them."""
         config, rng = self._config, seeds.stream("sensor noise")
-        sensor = Sensor.sample(config.sensor, seeds.stream("sensor"))
+        sensor = Sensor.sample(config.sensor, seeds.child("sensor"))
         if (plate := self._plate(scene)) is not None:
             below = plate.read()
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
-            image = composite(people, shaded, unshaded, below, sensor.exposure_ev, drawn.camera)
+            sight = self._plate_sensor(plate, below, drawn)
+            image = composite(people, shaded, unshaded, below, sight, sensor.exposure_ev, drawn.camera, rng)
             return image, below if "background" in config.layers else None, {"background": plate.path.name}
         color = reply.passes["room"]["color"][..., :3]
         gain = metered_gain(color, image_circle(drawn.camera)[0])
@@ -179,7 +184,13 @@ class BlenderRenderer:
         background = None
         if "background" in config.layers:
             background = develop(reply.passes["empty"]["color"][..., :3], gain, sensor, drawn.camera, rng)
-        return image, background, {"exposure_ev": round(sensor.exposure_ev, 3)}
+        return image, background, {"sensor": sensor.plain}
+
+    def _plate_sensor(self, plate: Plate, below: NDArray[np.uint8], drawn: Scene) -> PlateSensor:
+        """Return what a plate tells of its sensor, measured once for the scenes in a row that share it."""
+        if self._measured is None or self._measured[0] != plate.path:
+            self._measured = plate.path, PlateSensor.of(below, image_circle(drawn.camera)[0])
+        return self._measured[1]
 
     def _layers(
         self, truth: Truth, flat: Mapping[str, NDArray[np.float32]], background: NDArray[np.uint8] | None, drawn: Scene

@@ -17,7 +17,7 @@ from synthkit.sample import FRAME, SCENERY, Box, Keypoint, Person
 from synthkit_blender.boxes import radial_box, rotated_box, upright_box
 from synthkit_blender.crowd import Figure
 from synthkit_blender.cryptomatte import asset_coverage
-from synthkit_blender.develop import image_circle
+from synthkit_blender.light import image_circle
 from synthkit_blender.people.keypoints import below_skin_m
 from synthkit_blender.people.surface import skin_vertices
 from synthkit_blender.raster import Footprint

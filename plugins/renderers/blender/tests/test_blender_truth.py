@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Truth from coverage: ids, boxes, silhouettes, and the sensor's arithmetic."""
+"""Truth from coverage: ids, boxes, silhouettes."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from synthkit.camera import FisheyeCamera, looking_down
 from synthkit.seeds import Seeds
 from synthkit_blender.boxes import radial_box, rotated_box, upright_box
-from synthkit_blender.config import SensorConfig
 from synthkit_blender.crowd import Figure
 from synthkit_blender.cryptomatte import asset_coverage, murmur3
-from synthkit_blender.develop import Sensor, composite, decode, develop, encode, image_circle, metered_gain
+from synthkit_blender.light import image_circle
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Pose2D
 from synthkit_blender.raster import Footprint, hits
@@ -158,7 +156,8 @@ def test_hidden_parts_have_boxes_masks_and_occluders(mannequins):
     assert truth.people[3].radial_box is truth.people[3].box_xyxy_px is None
 
 
-def test_whole_masks_have_bits_for_all(mannequins, camera):
+def test_whole_masks_have_bits_for_all(mannequins):
+    camera = ceiling_camera(64, 48, 180, 0.2, 2.7, 0)
     body = mannequins.person(Seeds(1), "00", "standing", None, table=None)
     figures = [Figure(n, f"{n}", body, Pose2D(0.5 + 0.1 * n, 0.0)) for n in range(1, 21)]
     masks = np.zeros((20, 48, 64), bool)
@@ -219,55 +218,3 @@ def test_people_end_where_the_image_circle_does(mannequins):
     assert not truth.coverage[~circle].any()
     assert truth.people[0].box_xyxy_px == upright_box(wider & circle)
     assert np.array_equal(truth.amodal() == 1, (wider | on_rim) & circle)
-
-
-@pytest.fixture
-def camera():
-    return ceiling_camera(64, 48, 180, 0.2, 2.7, 0)
-
-
-def neutral(**changes) -> Sensor:
-    values = {"exposure_ev": 0.0, "white_balance": 0.0, "green_tint": 0.0, "saturation": 1.0, "gamma": 1.0,
-              "vignette": 0.0, "noise": 0.0, "blur_px": 0.0}  # fmt: skip
-    return Sensor(**{**values, **changes})
-
-
-def test_a_neutral_sensor_keeps_greys_and_blackens_the_outside(camera):
-    image = develop(np.full((48, 64, 3), 0.5, np.float32), 0.4, neutral(), camera, np.random.default_rng(0))
-    circle, _ = image_circle(camera)
-    assert (image[~circle] == 0).all()
-    assert set(np.unique(image[circle])) == {124}
-
-
-def test_sensor_settings_do_what_they_say(camera):
-    light, rng = np.full((48, 64, 3), 0.5, np.float32), np.random.default_rng(0)
-    circle, _ = image_circle(camera)
-    warm = develop(light, 0.5, neutral(white_balance=0.5), camera, rng)[24, 32]
-    assert warm[0] > warm[1] > warm[2]
-    assert develop(light, 0.5, neutral(noise=0.05), camera, rng)[circle].std() > 3
-    dark = develop(light, 0.5, neutral(vignette=0.5), camera, rng)
-    assert dark[24, 32, 0] > dark[24, 10, 0]
-    sampled = Sensor.sample(SensorConfig(noise=(0.01, 0.01)), rng)
-    assert sampled.noise == 0.01
-
-
-def test_the_meter_keeps_highlights(camera):
-    circle, _ = image_circle(camera)
-    light = np.full((48, 64, 3), 0.02, np.float32)
-    light[:, :32] = 9.0
-    assert light.max() * metered_gain(light, circle) <= 0.86
-
-
-def test_srgb_round_trip():
-    ramp = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (1, 1, 3))
-    assert np.array_equal(encode(decode(ramp), np.ones((1, 256), bool), 1.0), ramp)
-
-
-def test_a_plate_without_people_and_shadows_stays_as_it_is(camera):
-    circle, _ = image_circle(camera)
-    plate = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
-    lit = np.ones((24, 32, 4), np.float32)
-    image = composite(np.zeros((48, 64, 4), np.float32), lit, lit, plate, 0.0, camera)
-    assert np.array_equal(image[circle], plate[circle])
-    darker = composite(np.zeros((48, 64, 4), np.float32), lit * 0.5, lit, plate, 0.0, camera)
-    assert (darker[circle] <= plate[circle]).all()

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linear light and the bytes of pictures, the image circle, and the exposure meter."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthkit.camera import FisheyeCamera
+
+Linear = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+METERED_MEAN = 0.28  # where the meter puts the mean luminance, linear
+METERED_BRIGHT = 0.85  # where it keeps the brightest pixels below
+BRIGHT_PERCENTILE = 97.0
+SHOULDER = 0.75  # linear value above which highlights roll off
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
+
+
+def image_circle(camera: FisheyeCamera) -> tuple[NDArray[np.bool_], Linear]:
+    """Return (H, W) which pixel centres see anything, and their radius as a share of the circle's; both read-only."""
+    return _circle(camera.width_px, camera.height_px, camera.cx_px, camera.cy_px, camera.max_radius_px)
+
+
+@functools.lru_cache(maxsize=2)  # a frame asks for its own several times
+def _circle(
+    width_px: int, height_px: int, cx_px: float, cy_px: float, radius_px: float
+) -> tuple[NDArray[np.bool_], Linear]:
+    y, x = np.mgrid[0:height_px, 0:width_px] + 0.5
+    radius = np.hypot(x - cx_px, y - cy_px) / radius_px
+    within, share = radius <= 1.0, radius.astype(np.float32)
+    within.flags.writeable = share.flags.writeable = False
+    return within, share
+
+
+def metered_gain(color: Linear, circle: NDArray[np.bool_]) -> float:
+    """Return the gain that a camera's exposure meter would choose."""
+    light = (color @ LUMINANCE)[circle]
+    mean, bright = float(light.mean()), float(np.percentile(light, BRIGHT_PERCENTILE))
+    return min(METERED_MEAN / max(mean, 1e-6), METERED_BRIGHT / max(bright, 1e-6))
+
+
+def shouldered(light: Linear) -> Linear:
+    """Roll highlights off towards 1 as sensors' tone curves do."""
+    room = 1 - SHOULDER
+    over = SHOULDER + room * (1 - np.exp(-(np.maximum(light, SHOULDER) - SHOULDER) / room))
+    return np.where(light > SHOULDER, over, np.maximum(light, 0)).astype(np.float32)
+
+
+def to_srgb(light: Linear) -> Linear:
+    """Return sRGB's nonlinear values in 0..1 (IEC 61966-2-1) of linear light."""
+    light = np.clip(light, 0, 1)
+    curve = 1.055 * np.power(np.maximum(light, 0.0031308), 1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, 12.92 * light, curve).astype(np.float32)
+
+
+def to_bytes(srgb: Linear, circle: NDArray[np.bool_]) -> Image:
+    """Return values in 0..1 as bytes, black outside the image circle."""
+    image: Image = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    image[~circle] = 0
+    return image
+
+
+def decode(image: Image) -> Linear:
+    """Return the linear light of sRGB bytes."""
+    table = np.arange(256) / 255
+    linear = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)
+    levels: Linear = linear.astype(np.float32)
+    return levels[image]

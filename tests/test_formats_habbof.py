@@ -114,6 +114,20 @@ def test_what_it_has_no_place_for_is_told(tmp_path):
     assert formats.detect(tmp_path / "made").name == "habbof"
 
 
+def test_boxes_along_the_radius_are_written_where_they_are_known(tmp_path):
+    rotated, radial = RotatedBox(30, 20, 10, 16, 12), RotatedBox(30, 20, 11, 18, 0)
+    people = [Person(rotated_box=rotated, radial_box=radial), Person(rotated_box=RotatedBox(20, 20, 8, 9, 5))]
+    written(tmp_path / "set", [sample("a", people)])
+    made = formats.export(tmp_path / "set", tmp_path / "made", "habbof")
+    assert (tmp_path / "made" / "a.txt").read_text().splitlines() == [
+        "person 30.000000 20.000000 11.000000 18.000000 0.000000",
+        "person 20.000000 20.000000 8.000000 9.000000 5.000000",
+    ]
+    assert made.remarks == ("dropped, as habbof has no place for them: rotated boxes (1)",)
+    made = formats.export(tmp_path / "set", tmp_path / "other", "cepdof")
+    assert made.remarks == ("dropped, as cepdof has no place for them: boxes along the radius (1)",)
+
+
 def test_images_are_taken_over_and_bytes_are_the_same_each_time(tmp_path):
     source = build(tmp_path / "set")
     for name in ("one", "two"):

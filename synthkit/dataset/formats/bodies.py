@@ -50,12 +50,18 @@ def _line(export: Export, fault: str, keys: list[str]) -> str:
 
 
 def people_of(
-    export: Export, picture: Picture, kept: Collection[str] = (), kept_attributes: Collection[str] = ()
+    export: Export,
+    picture: Picture,
+    kept: Collection[str] = (),
+    kept_attributes: Collection[str] = (),
+    *,
+    along_radius: bool = False,
 ) -> list[tuple[Person, RotatedBox]]:
     """Return a picture's people with their boxes; what is left out is counted.
 
     Args:
         kept, kept_attributes: what of a person the format holds besides the box.
+        along_radius: whether the format's boxes point at the nadir, where such are known.
     """
     if picture.people is None:
         export.remark(_UNKNOWN)
@@ -65,22 +71,23 @@ def people_of(
         if is_crowd(person) and "iscrowd" not in kept_attributes:
             export.dropped(CROWDS)
             continue
-        box = _box(export, person, picture.size_px)
+        stated = "radial_box" if along_radius and person.radial_box else "rotated_box"
+        box = _box(export, person, getattr(person, stated), picture.size_px)
         if box is None:
             export.dropped("people without a box in the image")
         elif box in found:
             export.dropped("people with just the box of another one")
         else:
             found[box] = person
-            held = {*kept, "rotated_box" if person.rotated_box else "box_xyxy_px"}
+            held = {*kept, stated if getattr(person, stated) else "box_xyxy_px"}
             if set(person.attributes) <= set(kept_attributes):
                 held.add("attributes")
             count_dropped(export, person, held)
     return [(person, box) for box, person in found.items()]
 
 
-def _box(export: Export, person: Person, size_px: tuple[int, int]) -> RotatedBox | None:
-    box = person.rotated_box
+def _box(export: Export, person: Person, box: RotatedBox | None, size_px: tuple[int, int]) -> RotatedBox | None:
+    """Return a person's box as it is written, from the one that is known or the upright one."""
     if box is None and person.box_xyxy_px is not None:
         cut = clipped(person.box_xyxy_px, size_px)
         if cut is None:

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ import numpy as np
 
 from synthkit.dataset.formats import fdh_arrays, fdh_embedding, fdh_metadata, originals
 from synthkit.dataset.formats.base import told
-from synthkit.dataset.formats.contents import Contents
 from synthkit.dataset.formats.fdh_metadata import SPLITS
 from synthkit.dataset.formats.photos import NOT_STATED
-from synthkit.dataset.formats.source import Source, Stored
+from synthkit.dataset.formats.source import FileSource, Stored
 from synthkit.dataset.formats.texts import files_named
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
@@ -51,7 +49,7 @@ def _tars(path: Path) -> list[Path]:
     return files_named(path, "*.tar")
 
 
-class FdhSource(Source):
+class FdhSource(FileSource):
     """An opened set. What tars and records list is checked as a whole, each sample's arrays when it is read.
 
     Args:
@@ -80,41 +78,24 @@ class FdhSource(Source):
         if problems:
             raise told(path, problems)
         self._pixels, unit = self._unit()
-        self._remarks = (*unit, *_remarks(found, embedding), *self._compared())
-        self._contents: Contents | None = None
-        self._notes: Mapping[str, Any] = {
+        notes = {
             "source": "FDH format",
             "folder": root.resolve().name,
             "licence": NOT_STATED,  # of the whole; an image has its own, if the metadata say so
             "keypoints": "pixels" if self._pixels else "fractions",
             **({"embed_map": embedding} if embedding else {}),
         }
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Where the set came from, and how it was read."""
-        return self._notes
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """Lines for the user."""
-        return self._remarks
+        super().__init__(notes, (*unit, *_remarks(found, embedding), *self._compared()))
 
     def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
         """Return the hashes of the tars with their names, and of the metadata."""
-        tars = [(split or "", tar) for split, place in places_of(self._where) for tar in _tars(place)]
-        self._contents = Contents.of([tar for _, tar in tars], progress)
-        names = "".join(f"{split}/{tar.name}\0" for split, tar in tars)
-        digest = hashlib.sha256(names.encode(errors="surrogateescape") + self._contents.sha256.encode())
+        places = places_of(self._where)
+        tars = {f"{split or ''}/{tar.name}": tar for split, place in places for tar in _tars(place)}
         return {
-            "tars_sha256": digest.hexdigest(),
+            "tars_sha256": self._hashed(tars, progress),
             "metadata_sha256": self._metadata.sha256 if self._metadata else None,
             "embed_map_sha256": self._notes.get("embed_map", {}).get("sha256"),
         }
-
-    def changed(self) -> Path | None:
-        """Return a tar that was changed since."""
-        return self._contents.changed() if self._contents else None
 
     def __len__(self) -> int:
         return self._ends[-1]

@@ -4,6 +4,7 @@
 * ``VIDEO/NAME.jpg`` has its people in ``VIDEO/NAME.txt``; images may also lie in the set's folder itself.
 * A line is ``person cx cy w h degrees``, in pixels. HABBOF does not write down which way its angles turn; its
   authors' converter to CEPDOF's format, which is clockwise, copies them as they are, and so do we.
+* HABBOF's boxes lie along the radius; where such a box is known of a person, it is written, else the rotated one.
 * An image without label file is one whose people are unknown; an empty file says that nobody is there.
 * Pixels are taken as stored: an EXIF orientation is not applied, as the labels count on the stored ones.
 * Names repeat from video to video (``Lab1/000001``, ``Lab2/000001``); keys then have the video in them.
@@ -166,7 +167,7 @@ def write(export: Export) -> None:
             continue
         rows = [
             " ".join(["person", *(f"{value:.{DECIMALS}f}" for value in box.as_tuple())]) + "\n"
-            for _, box in people_of(export, picture)
+            for _, box in people_of(export, picture, along_radius=True)
         ]
         export.put(f"{place}.txt", "".join(rows).encode())
 

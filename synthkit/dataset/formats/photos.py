@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import struct
@@ -16,9 +15,8 @@ import numpy as np
 from PIL import Image
 
 from synthkit.dataset import images
-from synthkit.dataset.formats.contents import Contents
 from synthkit.dataset.formats.originals import Pixels, taken_over
-from synthkit.dataset.formats.source import Source, Stored
+from synthkit.dataset.formats.source import FileSource, Stored
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
@@ -159,7 +157,7 @@ class Frame:
     """Besides ``source`` and ``licence``, which are filled in."""
 
 
-class PhotoSource(Source):
+class PhotoSource(FileSource):
     """An opened set of photos with labels.
 
     Args:
@@ -171,36 +169,14 @@ class PhotoSource(Source):
         self, form: str, folder: Path, frames: Sequence[Frame], labels_sha256: str,
         notes: Mapping[str, Any] | None = None, remarks: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        told = {"source": f"{form} format", "folder": folder.resolve().name, "licence": NOT_STATED, **(notes or {})}
+        super().__init__(told, remarks)
         self._form, self._frames, self._labels_sha256 = form, frames, labels_sha256
-        self._contents: Contents | None = None
-        self._notes = {
-            "source": f"{form} format",
-            "folder": folder.resolve().name,
-            "licence": NOT_STATED,
-            **(notes or {}),
-        }
-        self._remarks = tuple(remarks)
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Where the set came from, its licence."""
-        return self._notes
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """Lines for the user."""
-        return self._remarks
 
     def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
         """Return the hashes of label files, and of the images with their names."""
-        self._contents = Contents.of([frame.photo.path for frame in self._frames], progress)
-        names = "\0".join(frame.photo.name for frame in self._frames)
-        digest = hashlib.sha256(names.encode(errors="surrogateescape") + self._contents.sha256.encode())
-        return {"labels_sha256": self._labels_sha256, "images_sha256": digest.hexdigest()}
-
-    def changed(self) -> Path | None:
-        """Return an image that was changed since."""
-        return self._contents.changed() if self._contents else None
+        images = {frame.photo.name: frame.photo.path for frame in self._frames}
+        return {"labels_sha256": self._labels_sha256, "images_sha256": self._hashed(images, progress)}
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from synthkit.dataset.formats.contents import Contents
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Sample
 
@@ -62,6 +64,38 @@ class Source(ABC):
             DatasetError: when it is damaged.
         """
         return self.read(index)[0]
+
+
+class FileSource(Source):
+    """A source of files that are hashed as they lie.
+
+    Args:
+        notes, remarks: the source's.
+    """
+
+    def __init__(self, notes: Mapping[str, Any], remarks: Sequence[str] = ()) -> None:
+        self._notes, self._remarks = notes, tuple(remarks)
+        self._contents: Contents | None = None
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Where the set came from, its licence."""
+        return self._notes
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Lines for the user."""
+        return self._remarks
+
+    def changed(self) -> Path | None:
+        """Return a file that was changed since."""
+        return self._contents.changed() if self._contents else None
+
+    def _hashed(self, files: Mapping[str, Path], progress: Progress) -> str:
+        """Return the sha256 of files by name: of their names and contents, in order."""
+        self._contents = Contents.of(list(files.values()), progress)
+        names = "\0".join(files)
+        return hashlib.sha256(names.encode(errors="surrogateescape") + self._contents.sha256.encode()).hexdigest()
 
 
 class Derived(Source):

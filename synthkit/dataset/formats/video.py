@@ -26,9 +26,8 @@ import cv2
 import numpy as np
 
 from synthkit.dataset.formats.base import Format, told
-from synthkit.dataset.formats.contents import Contents
 from synthkit.dataset.formats.photos import NOT_STATED, keys_for
-from synthkit.dataset.formats.source import Source, Stored
+from synthkit.dataset.formats.source import FileSource, Stored
 from synthkit.dataset.formats.texts import files_below, images_below
 from synthkit.dataset.formats.video_write import write
 from synthkit.dataset.images import MAX_PIXELS
@@ -94,7 +93,7 @@ class _Video:
         return [f"{self.file}: {self.frames} frames can be decoded, the file states {self._stated}: {what}"]
 
 
-class VideoSource(Source):
+class VideoSource(FileSource):
     """An opened video, or all of a folder. Samples are quickly read in order; an earlier one means to begin anew.
 
     Args:
@@ -110,7 +109,12 @@ class VideoSource(Source):
         if not paths or not paths[0].is_file() or not _is_container(paths[0]):
             raise DatasetError(f"{path}: is no video file, nor has any: expected {', '.join(s[1:] for s in SUFFIXES)}")
         names = [one.relative_to(folder).as_posix() for one in paths]
-        self._place, self._videos, problems = path, list[_Video](), list[str]()
+        kind = "folder" if path.is_dir() else "file"
+        super().__init__(
+            {"source": "video format", kind: (path.resolve() if path.is_dir() else path).name, "licence": NOT_STATED}
+        )
+        self._videos: list[_Video] = []
+        problems: list[str] = []
         for one, key, name in zip(paths, keys_for(names), names, strict=True):
             try:
                 self._videos.append(_Video(one, key, name))
@@ -121,13 +125,6 @@ class VideoSource(Source):
         self._starts = [0]  # of the videos that are counted, and of the one after
         self._guard = threading.Lock()
         self._open: Decoder | None = None
-        self._contents: Contents | None = None
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Where the frames came from."""
-        kind = "folder" if self._place.is_dir() else "file"
-        return {"source": "video format", kind: self._place.resolve().name, "licence": NOT_STATED}
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -135,14 +132,8 @@ class VideoSource(Source):
         return tuple(line for video in self._videos for line in video.remark())
 
     def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
-        """Return the hash of the file, or of all files and their names."""
-        self._contents = Contents.of([video.path for video in self._videos], progress)
-        names = [video.file for video in self._videos]
-        return {"video_sha256": self._contents.sha256, **({"videos": names} if self._place.is_dir() else {})}
-
-    def changed(self) -> Path | None:
-        """Return a file that was changed since."""
-        return self._contents.changed() if self._contents else None
+        """Return the hash of all files and their names."""
+        return {"video_sha256": self._hashed({video.file: video.path for video in self._videos}, progress)}
 
     def __len__(self) -> int:
         return sum(video.frames for video in self._videos)

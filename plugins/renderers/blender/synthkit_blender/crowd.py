@@ -16,7 +16,7 @@ from synthkit_blender.config import PeopleConfig
 from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids, meeting_chair, office_chair, rectangle
 from synthkit_blender.people.types import PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
-from synthkit_blender.plates.space import SeatPlace, Solid
+from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.rooms import Seat, WallStretch
 from synthkit_blender.surfaces import Decor
 
@@ -88,6 +88,7 @@ class Stage:
     Args:
         floor: what of it is free. seats: at tables, for chairs to stand at.
         sees: whether the camera sees people well at a place. empty_chairs: whether the seats left get a chair.
+        free_chairs: whether sitters may bring a chair to anywhere; else those without a seat stand.
         places: seats that are there already. solids: what sitters on them may not reach into.
         furniture_m: outlines of the solids among what of the floor is taken, (N, 2) each.
         free_walls: where somebody may lean against a wall.
@@ -99,6 +100,7 @@ class Stage:
     office_chairs: bool
     sees: Sight
     empty_chairs: bool
+    free_chairs: bool = True
     places: tuple[SeatPlace, ...] = ()
     solids: tuple[Solid, ...] = ()
     furniture_m: tuple[Floats, ...] = ()
@@ -208,6 +210,9 @@ class _Director:
             return
         rng = seeds.stream("place")
         seen = [s for s in self._seats_left if self._stage.sees(*_outwards(s.edge.x_m, s.edge.y_m))]
+        if not seen and not self._stage.free_chairs:
+            self.stand(seeds)
+            return
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
         body, identity = self._person(seeds, "sitting", table=None if at_table else False)
         if at_table:

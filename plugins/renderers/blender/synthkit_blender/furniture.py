@@ -301,6 +301,12 @@ def window(width_m: float, height_m: float, sill_m: float, decor: Decor, glow: f
     return _hanging(((glass, pane), (merged(bars), decor.trim)))
 
 
+def radiator(width_m: float) -> Piece:
+    """Return a flat radiator under a window."""
+    ribs = [box(0.028, 0.06, 0.5).at(float(x), 0.06, 0.12) for x in np.arange(-width_m / 2, width_m / 2, 0.05)]
+    return _hanging(((merged([*ribs, box(width_m, 0.03, 0.46).at(0, 0.05, 0.14)]), surfaces.ENAMEL),))
+
+
 def whiteboard(width_m: float) -> Piece:
     """Return a whiteboard in a thin frame with its tray."""
     sheet = box(width_m, 0.012, 1.1).at(0, 0.016, 0.9)

@@ -12,7 +12,7 @@ import numpy as np
 from synthkit.camera import FisheyeCamera
 from synthkit.errors import DatasetError
 from synthkit.seeds import Seeds
-from synthkit_blender.config import BlenderConfig
+from synthkit_blender.config import BlenderConfig, RoomConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
 from synthkit_blender.geometry import Matrix, Mesh, turned_x
 from synthkit_blender.optics import draw_camera, well_seen
@@ -21,7 +21,7 @@ from synthkit_blender.placement import Floats, Placed, Sight
 from synthkit_blender.plates import Plate
 from synthkit_blender.plates.space import Space, space_of
 from synthkit_blender.polygons import holds
-from synthkit_blender.rooms import Room, RoomPlan, furnish, plate_decor
+from synthkit_blender.rooms import SIZES_M, Room, RoomPlan, furnish, plate_decor
 from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
 
 KNOWN_OF_PLATES = ("height_m", "fov_degrees", "equisolid", "tilt_degrees", "roll_degrees")
@@ -118,11 +118,12 @@ def _room_scene(
     config: BlenderConfig, source: PeopleSource, seeds: Seeds, camera: FisheyeCamera, shutter_s: float
 ) -> Scene:
     height_m = float(camera.world_from_camera[2, 3])
-    plan = _plan(config, seeds.stream("room"), height_m)
+    plan = _plan(config.room, seeds.stream("room"), height_m)
     room = furnish(plan, seeds.child("room"))
     stage = Stage(
         room.floor, room.seats, room.decor, room.office_chairs, _sight(camera), empty_chairs=True,
         free_walls=room.free_walls,
+        free_chairs=room.free_chairs, places=room.places, solids=room.solids, furniture_m=room.furniture_m,
     )  # fmt: skip
     crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
     rng = seeds.stream("light")
@@ -142,11 +143,12 @@ def _room_scene(
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
 
 
-def _plan(config: BlenderConfig, rng: np.random.Generator, height_m: float) -> RoomPlan:
-    styles, layouts = sorted(PALETTES), ("meeting", "office", "seminar")
-    style = styles[int(rng.integers(len(styles)))] if config.room.style == "any" else config.room.style
-    layout = layouts[int(rng.integers(3))] if config.room.layout == "any" else config.room.layout
-    length, width = _uniform(rng, config.room.length_m), _uniform(rng, config.room.width_m)
+def _plan(config: RoomConfig, rng: np.random.Generator, height_m: float) -> RoomPlan:
+    styles, layouts = sorted(PALETTES), sorted(SIZES_M)
+    style = styles[int(rng.integers(len(styles)))] if config.style == "any" else config.style
+    layout = layouts[int(rng.integers(len(layouts)))] if config.layout == "any" else config.layout
+    lengths, widths = SIZES_M[layout]
+    length, width = _uniform(rng, config.length_m or lengths), _uniform(rng, config.width_m or widths)
     centre = tuple(float(v) for v in rng.uniform(-0.14, 0.14, 2) * (length, width))
     return RoomPlan(length, width, height_m + 0.02, (centre[0], centre[1]), style, layout)
 

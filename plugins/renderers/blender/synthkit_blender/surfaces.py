@@ -165,6 +165,7 @@ class Decor:
         )
 
 
+ENAMEL = Surface(linear("e9e8e2"), roughness=0.35)
 WHITE_BOARD = Surface(linear("f2f4f4"), roughness=0.25)
 PAPER = Surface(linear("f4f2ea"), roughness=0.8)
 BLACK_PLASTIC = Surface(linear("1d1e20"), roughness=0.4)

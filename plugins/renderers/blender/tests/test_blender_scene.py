@@ -20,10 +20,11 @@ from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
 from synthkit_blender.plugin import synthkit_components
 from synthkit_blender.polygons import holds
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.rooms import RoomPlan, furnish
+from synthkit_blender.rooms import SIZES_M, Room, RoomPlan, furnish
 from synthkit_blender.scene import _panels, sample_scene
 
-LAYOUTS = ("meeting", "office", "seminar")
+LAYOUTS = tuple(SIZES_M)
+TABLES = ("meeting", "office", "seminar")
 STYLES = ("modern", "warm", "institutional")
 coordinates = st.floats(-3, 3, allow_nan=False)
 outlines = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8, unique=True)
@@ -51,16 +52,24 @@ def near(x_m: float, y_m: float) -> bool:
 
 
 def plan(seed: int, layout: str) -> RoomPlan:
-    return RoomPlan(7.0, 5.5, 2.9, (0.4, -0.3), STYLES[seed % 3], layout)
+    (length, _), (width, _) = SIZES_M[layout]
+    return RoomPlan(length + 1.0, width + 0.5, 2.9, (0.4, -0.3), STYLES[seed % 3], layout)
 
 
-@settings(max_examples=25, deadline=None)
+def stage_of(room: Room) -> Stage:
+    return Stage(
+        room.floor, room.seats, room.decor, room.office_chairs, near, empty_chairs=True, free_chairs=room.free_chairs,
+        places=room.places, solids=room.solids, furniture_m=room.furniture_m,
+    )  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), layout=st.sampled_from(LAYOUTS))
 def test_nobody_and_nothing_overlaps(mannequins, seed, layout):
     seeds = Seeds(seed)
     room = furnish(plan(seed, layout), seeds)
     furniture = [thing for thing in room.placed if len(thing.piece.solids_m) and thing.group == "furniture"]
-    stage = Stage(room.floor, room.seats, room.decor, room.office_chairs, near, empty_chairs=True)
+    stage = stage_of(room)
     people = structure(BlenderConfig, {"people": {"sitting": [3, 5], "standing": [2, 4]}}).people
     crowd = populate(stage, people, mannequins, seeds, 0.02)
     bodies = [figure.world(figure.body.surface_vertices_m) for figure in crowd.figures]
@@ -74,10 +83,39 @@ def test_nobody_and_nothing_overlaps(mannequins, seed, layout):
     for one, other in itertools.combinations(crowd.chairs, 2):
         assert not overlap(one.outline_m, other.outline_m)
     for figure in crowd.figures:
-        if figure.body.posture == "sitting":
-            assert figure.chair is not None
+        if figure.body.posture == "sitting" and figure.chair is not None:
             seat = figure.chair.piece.solids_m[0][5]
             assert abs(seat - figure.body.seat_height_m) < 0.02
+        elif figure.body.posture == "sitting":
+            on = [place for place in room.places if place.height_m == figure.body.seat_height_m + figure.pose.z_m]
+            assert any(np.hypot(p.pose.x_m - figure.pose.x_m, p.pose.y_m - figure.pose.y_m) < 0.11 for p in on)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_people_sit_where_there_are_seats_and_stand_elsewhere(mannequins, layout):
+    config = structure(BlenderConfig, {"people": {"sitting": [4, 4], "standing": [0, 0]}, "room": {"layout": layout}})
+    scenes = [sample_scene(config, mannequins, Seeds(8).child("scene", n)) for n in range(6)]
+    figures = [figure for scene in scenes for figure in scene.figures]
+    sitting = [figure for figure in figures if figure.body.posture == "sitting"]
+    on_chairs = [figure for figure in sitting if figure.chair is not None]
+    if layout in TABLES:
+        assert sitting == figures
+        assert on_chairs == sitting
+    elif layout == "shop":
+        assert not sitting
+        assert figures
+    else:
+        assert sitting
+        assert not on_chairs, "sofas and benches are there"
+    sizes = {tuple(part.vertices_m.shape for thing in scene.things for part, _ in thing.parts) for scene in scenes}
+    assert len(sizes) == len(scenes), "no two rooms are alike"
+
+
+def test_sizes_of_rooms_can_be_given(mannequins):
+    given = {"layout": "corridor", "length_m": [6, 6], "width_m": [3, 3]}
+    scene = sample_scene(structure(BlenderConfig, {"room": given}), mannequins, Seeds(2))
+    (floor, _), *_ = scene.things[0].parts
+    assert sorted(np.ptp(floor.vertices_m, axis=0)[:2].round(3).tolist()) == [3, 6]
 
 
 def test_a_crowd_too_large_for_the_floor_is_smaller(mannequins):
@@ -109,7 +147,8 @@ def test_equal_seeds_give_equal_requests(mannequins):
 
 
 def test_counts_follow_the_settings(mannequins):
-    config = structure(BlenderConfig, {"people": {"sitting": [2, 2], "standing": [0, 0]}})
+    people = {"sitting": [2, 2], "standing": [0, 0]}
+    config = structure(BlenderConfig, {"people": people, "room": {"layout": "meeting"}})
     drawn = [sample_scene(config, mannequins, Seeds(s)) for s in range(5)]
     assert {figure.body.posture for scene in drawn for figure in scene.figures} == {"sitting"}
     assert max(len(scene.figures) for scene in drawn) == 2

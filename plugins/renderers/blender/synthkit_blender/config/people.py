@@ -16,7 +16,9 @@ from synthkit_blender.config.limits import Range, counts, within
 class PeopleConfig:
     """Who is there (thesis tables 7.1 and 7.2 give the counts)."""
 
-    sitting: tuple[int, int] = setting((1, 5), help="least and most sitting people", validator=counts)
+    sitting: tuple[int, int] = setting(
+        (1, 5), help="least and most sitting people; they stand where there is no seat left for them", validator=counts
+    )
     standing: tuple[int, int] = setting((0, 4), help="least and most people on their feet", validator=counts)
     walking_share: float = setting(0.35, help="share of those on their feet who walk", validator=between(0, 1))
     leaning_share: float = setting(

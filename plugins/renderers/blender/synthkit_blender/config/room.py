@@ -11,7 +11,7 @@ from synthkit.config import setting
 from synthkit_blender.config.limits import Range, within
 
 Style = Literal["any", "modern", "warm", "institutional"]
-Layout = Literal["any", "meeting", "office", "seminar"]
+Layout = Literal["any", "corridor", "lobby", "meeting", "office", "seminar", "shop"]
 
 
 @attrs.frozen
@@ -19,6 +19,12 @@ class RoomConfig:
     """The room around the people, where no plate is."""
 
     style: Style = setting("any", help="colours and materials")
-    layout: Layout = setting("any", help="furniture")
-    length_m: Range = setting((5.5, 9.0), help="longer side", validator=within(4, 20))
-    width_m: Range = setting((4.5, 6.5), help="shorter side", validator=within(4, 20))
+    layout: Layout = setting(
+        "any", help="furniture; people sit at tables, on sofas and benches, and stand where there is no seat"
+    )
+    length_m: Range | None = setting(
+        None, help="longer side; by itself what suits the layout", validator=attrs.validators.optional(within(3, 20))
+    )
+    width_m: Range | None = setting(
+        None, help="shorter side; by itself what suits the layout", validator=attrs.validators.optional(within(1.6, 20))
+    )

@@ -9,49 +9,19 @@ from collections.abc import Iterable
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera
 from synthkit_blender.geometry import Mesh, prism, quad
 from synthkit_blender.placement import Floats, Floor, Pose2D
+from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.plates.notes import Furniture, PhotoNotes, Point
-from synthkit_blender.polygons import convex_pieces, counter_clockwise, holds, hull_and_pockets, signed_area
+from synthkit_blender.polygons import convex_pieces, counter_clockwise, hull_and_pockets, signed_area
 
 STEEPEST_RAD = math.radians(88)  # from straight down: what looks farther out meets the floor too far away
 TABLE_TOP_M = 0.04  # how thick tables and seats are; below them it is open
 SEAT_SINKS_M = 0.015  # sitters press a seat down
 PELVIS_BACK_M = 0.04  # behind a seat's middle
 FLOOR_CORNERS = 32
-
-
-@attrs.frozen(eq=False)
-class Solid:
-    """A thing of the photo as a prism: its outline (N, 2), counter-clockwise, from ``low_m`` up to ``high_m``."""
-
-    kind: str
-    outline_m: Floats
-    low_m: float
-    high_m: float
-
-    def holds(self, points_m: Floats) -> NDArray[np.bool_]:
-        """Return which points (N, 3) lie within it."""
-        z = points_m[:, 2]
-        within = (z > self.low_m) & (z < self.high_m)
-        within[within] = holds(self.outline_m, points_m[within, :2])
-        return within
-
-    @property
-    def mesh(self) -> Mesh:
-        """Its surface."""
-        return prism(self.outline_m, self.low_m, self.high_m)
-
-
-@attrs.frozen(eq=False)
-class SeatPlace:
-    """Where somebody may sit: the pelvis over the pose's place, facing its -y, ``height_m`` over the floor."""
-
-    pose: Pose2D
-    height_m: float
 
 
 @attrs.frozen(eq=False)

@@ -10,7 +10,20 @@ import attrs
 from synthkit_blender.furniture import rectangle
 from synthkit_blender.geometry import Mesh
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D
+from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.surfaces import Decor, Surface
+
+QUARTER_TURNS = (0.0, math.pi / 2, math.pi, 3 * math.pi / 2)
+
+SIZES_M = {
+    "corridor": ((8.0, 14.0), (1.8, 2.8)),
+    "lobby": ((7.0, 11.0), (5.5, 8.0)),
+    "meeting": ((5.5, 9.0), (4.5, 6.5)),
+    "office": ((5.5, 9.0), (4.5, 6.5)),
+    "seminar": ((5.5, 9.0), (4.5, 6.5)),
+    "shop": ((7.0, 12.0), (6.0, 9.0)),
+}
+"""Ranges of length and width of each kind of room."""
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +62,28 @@ class RoomPlan:
         """Its corners, counter-clockwise."""
         return rectangle(self.length_m, self.width_m, *self.centre_m)
 
+    def at_wall(self, wall: int, x_m: float, off_m: float = 0.0) -> Pose2D:
+        """Return a place ``x_m`` along a wall from its middle and ``off_m`` off it, with +y into the room.
+
+        Walls are counted counter-clockwise from that of least y; even ones are along the length.
+        """
+        yaw = wall * math.pi / 2
+        depth = (self.width_m if wall % 2 == 0 else self.length_m) / 2 - off_m
+        c, s = math.cos(yaw), math.sin(yaw)
+        cx, cy = self.centre_m
+        return Pose2D(cx + c * x_m + s * depth, cy + s * x_m - c * depth, yaw)
+
+
+@attrs.frozen(eq=False)
+class Furnishing:
+    """What a kind of room has in its midst; see ``Room``."""
+
+    placed: tuple[Placed, ...]
+    seats: tuple[Seat, ...] = ()
+    places: tuple[SeatPlace, ...] = ()
+    solids: tuple[Solid, ...] = ()
+    furniture_m: tuple[Floats, ...] = ()
+
 
 @attrs.frozen
 class WallStretch:
@@ -64,7 +99,10 @@ class Room:
 
     Args:
         shell: walls, floor and skirting in world coordinates; the first is the floor.
+        seats: at tables, for chairs to stand at. places: seats that are there, with what their sitters may not
+            reach into: solids; and the outlines of the furniture that has them.
         windows: (matrix (4, 4), width, height) of each window, the matrix's +y into the room.
+        free_chairs: whether people sit anywhere in it.
     """
 
     shell: tuple[tuple[Mesh, Surface], ...]
@@ -77,3 +115,7 @@ class Room:
     layout: str
     office_chairs: bool
     free_walls: tuple[WallStretch, ...]
+    free_chairs: bool
+    places: tuple[SeatPlace, ...] = ()
+    solids: tuple[Solid, ...] = ()
+    furniture_m: tuple[Floats, ...] = ()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -11,12 +12,25 @@ from synthkit.seeds import Seeds
 from synthkit_blender import surfaces
 from synthkit_blender.geometry import Mesh, box, polygon, quad, turned_z
 from synthkit_blender.placement import Floor
-from synthkit_blender.rooms.plan import Room, RoomPlan
-from synthkit_blender.rooms.tables import clutter, tables
+from synthkit_blender.rooms.lounge import corridor, lobby
+from synthkit_blender.rooms.plan import Furnishing, Room, RoomPlan
+from synthkit_blender.rooms.shop import shop
+from synthkit_blender.rooms.tables import tables
 from synthkit_blender.rooms.walls import Walls
 from synthkit_blender.surfaces import Decor, Surface
 
 SKIRTING_M = 0.09
+
+
+# Of each kind of room: what fills its midst, and whether people bring chairs to anywhere in it.
+LAYOUTS: Mapping[str, tuple[Callable[[RoomPlan, Decor, Floor, Seeds], Furnishing], bool]] = {
+    "corridor": (corridor, False),
+    "lobby": (lobby, False),
+    "meeting": (tables, True),
+    "office": (tables, True),
+    "seminar": (tables, True),
+    "shop": (shop, False),
+}
 
 
 def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
@@ -25,15 +39,15 @@ def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
     floor = Floor(plan.corners_m)
     walls = Walls(plan, decor, floor, seeds.stream("walls"))
     walls.furnish()
-    placed, seats = tables(plan, decor, floor, seeds.stream("tables"))
-    on_tables = clutter(seats, plan.layout, seeds.stream("clutter"))
+    fill, free_chairs = LAYOUTS[plan.layout]
+    midst = fill(plan, decor, floor, seeds)
     for outline in walls.clearances:
         floor.free(outline)
     rng = seeds.stream("shell")
     return Room(
         shell=_shell(plan, decor, rng),
-        placed=(*walls.placed, *placed, *on_tables),
-        seats=tuple(seats),
+        placed=(*walls.placed, *midst.placed),
+        seats=midst.seats,
         floor=floor,
         windows=tuple(walls.windows),
         decor=decor,
@@ -41,6 +55,10 @@ def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
         layout=plan.layout,
         office_chairs=bool(rng.random() < (0.8 if plan.layout == "office" else 0.35)),
         free_walls=tuple(walls.free_stretches()),
+        free_chairs=free_chairs,
+        places=midst.places,
+        solids=midst.solids,
+        furniture_m=midst.furniture_m,
     )
 
 

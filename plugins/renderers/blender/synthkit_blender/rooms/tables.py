@@ -8,15 +8,15 @@ import math
 import attrs
 import numpy as np
 
+from synthkit.seeds import Seeds
 from synthkit_blender import furniture as make
 from synthkit_blender.furniture import Piece, rectangle
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, inside, overlap
-from synthkit_blender.rooms.plan import RoomPlan, Seat
+from synthkit_blender.rooms.plan import QUARTER_TURNS, Furnishing, RoomPlan, Seat
 from synthkit_blender.surfaces import Decor
 
 SEAT_SPACING_M = 0.78
 SEAT_CLEARANCE_M = 0.8
-QUARTER_TURNS = (0.0, math.pi / 2, math.pi, 3 * math.pi / 2)
 TABLE_CORNERS_M = (0.02, 0.15, 0.4)
 
 
@@ -28,8 +28,9 @@ class _Cluster:
     outline_m: Floats
 
 
-def tables(plan: RoomPlan, decor: Decor, floor: Floor, rng: np.random.Generator) -> tuple[list[Placed], list[Seat]]:
-    """Return the tables of a plan's layout where there is room for them, and the seats at them."""
+def tables(plan: RoomPlan, decor: Decor, floor: Floor, seeds: Seeds) -> Furnishing:
+    """Return the tables of a plan's layout where there is room for them, the seats at them, and what lies on them."""
+    rng = seeds.stream("tables")
     clusters = {"meeting": _meeting, "office": _office, "seminar": _seminar}[plan.layout](plan, decor, rng)
     placed: list[Placed] = []
     seats: list[Seat] = []
@@ -46,7 +47,7 @@ def tables(plan: RoomPlan, decor: Decor, floor: Floor, rng: np.random.Generator)
             seats += [Seat(table, _compose(pose, edge)) for edge in edges]
     for outline in spaced:
         floor.free(outline)
-    return placed, seats
+    return Furnishing((*placed, *_clutter(seats, plan.layout, seeds.stream("clutter"))), tuple(seats))
 
 
 def _compose(outer: Pose2D, inner: Pose2D) -> Pose2D:
@@ -106,7 +107,7 @@ def _seminar(plan: RoomPlan, decor: Decor, rng: np.random.Generator) -> list[_Cl
     return [cluster] * int(rng.integers(2, 6))
 
 
-def clutter(seats: list[Seat], layout: str, rng: np.random.Generator) -> list[Placed]:
+def _clutter(seats: list[Seat], layout: str, rng: np.random.Generator) -> list[Placed]:
     """Return laptops, monitors, papers and mugs in front of seats, on the table and clear of each other."""
     found: list[Placed] = []
     for seat in seats:

@@ -6,17 +6,42 @@ from __future__ import annotations
 import itertools
 import math
 
+import attrs
 import numpy as np
 
 from synthkit_blender import furniture as make
 from synthkit_blender.furniture import Piece, rectangle
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D
+from synthkit_blender.rooms.goods import wall_shelf
 from synthkit_blender.rooms.plan import RoomPlan, WallStretch
 from synthkit_blender.surfaces import Decor
 
 DOOR_CLEARANCE_M = 0.9
 OFF_WALL_M = 0.02
 LEAST_STRETCH_M = 0.6
+
+
+@attrs.frozen
+class WallPlan:
+    """What a kind of room has on and along its walls: (least, most) of each, and shares of rooms that have one."""
+
+    doors: tuple[int, int] = (1, 1)
+    windowed_walls: tuple[int, int] = (1, 2)
+    whiteboard_share: float = 0.7
+    screen_share: float = 0.4
+    pictures: tuple[int, int] = (0, 3)
+    cupboards: tuple[int, int] = (1, 3)
+    shelves: tuple[int, int] = (0, 0)
+    plants: tuple[int, int] = (0, 2)
+    radiator_share: float = 0.5
+
+
+TABLES = WallPlan()
+PLANS = {
+    "corridor": WallPlan((3, 6), (0, 1), 0.0, 0.0, (2, 5), (0, 1), (0, 0), (0, 2)),
+    "lobby": WallPlan((1, 3), (1, 2), 0.0, 0.4, (1, 4), (0, 1), (0, 0), (2, 5)),
+    "shop": WallPlan((1, 1), (0, 1), 0.0, 0.3, (1, 4), (0, 0), (3, 6), (0, 1)),
+}
 
 
 class Walls:
@@ -31,21 +56,24 @@ class Walls:
 
     def furnish(self) -> None:
         """Hang and stand everything."""
-        rng = self._rng
-        self._door()
-        for wall in rng.permutation(4)[: int(rng.integers(1, 3))]:
+        rng, kind = self._rng, PLANS.get(self._plan.layout, TABLES)
+        for _ in range(_some(rng, kind.doors)):
+            self._door()
+        for wall in rng.permutation(4)[: _some(rng, kind.windowed_walls)]:
             for _ in range(int(rng.integers(1, 4))):
-                self._window(int(wall))
-        if rng.random() < 0.7:
+                self._window(int(wall), radiator=bool(rng.random() < kind.radiator_share))
+        if rng.random() < kind.whiteboard_share:
             width = float(rng.uniform(1.4, 2.4))
             self._hang(make.whiteboard(width), width + 0.1)
-        if rng.random() < 0.4:
+        if rng.random() < kind.screen_share:
             self._hang(make.screen(), 1.6)
-        for _ in range(int(rng.integers(0, 4))):
+        for _ in range(_some(rng, kind.pictures)):
             self._hang(make.picture(self._decor, rng), 1.2)
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(_some(rng, kind.shelves)):
+            self._stand(wall_shelf(float(rng.uniform(1.2, 2.4)), float(rng.uniform(1.6, 2.1)), self._decor, rng))
+        for _ in range(_some(rng, kind.cupboards)):
             self._stand(self._cupboard())
-        for _ in range(int(rng.integers(0, 3))):
+        for _ in range(_some(rng, kind.plants)):
             self._stand(make.plant(float(rng.uniform(0.9, 1.6)), rng))
         self._stand(make.bin_())
 
@@ -55,7 +83,7 @@ class Walls:
             outline = pose.outline(rectangle(1.1, DOOR_CLEARANCE_M, 0, DOOR_CLEARANCE_M / 2))
             self.clearances.append(self._floor.take(outline))
 
-    def _window(self, wall: int) -> None:
+    def _window(self, wall: int, *, radiator: bool) -> None:
         width, height = float(self._rng.uniform(0.9, 1.6)), float(self._rng.uniform(1.0, 1.4))
         glow = float(self._rng.uniform(1.0, 2.0))
         sill = 0.95
@@ -66,6 +94,8 @@ class Walls:
             matrix = pose.matrix.copy()
             matrix[:3, 3] = centre[:3]
             self.windows.append((matrix, width, height))
+            if radiator:
+                self.placed.append(Placed(make.radiator(width), pose))
 
     def _cupboard(self) -> Piece:
         rng = self._rng
@@ -105,7 +135,7 @@ class Walls:
             low, high = x - width_m / 2, x + width_m / 2
             if all(high < a or low > b for a, b in self._used[n]):
                 self._used[n].append((low, high))
-                return self._on_wall(n, x)
+                return self._plan.at_wall(n, x)
         return None
 
     def free_stretches(self) -> list[WallStretch]:
@@ -116,12 +146,9 @@ class Walls:
             edges = [(-half, -half), *sorted(used), (half, half)]
             for (_, low), (high, _) in itertools.pairwise(edges):
                 if high - low > LEAST_STRETCH_M:
-                    found.append(WallStretch(self._on_wall(wall, (low + high) / 2), high - low))
+                    found.append(WallStretch(self._plan.at_wall(wall, (low + high) / 2), high - low))
         return found
 
-    def _on_wall(self, wall: int, x_m: float) -> Pose2D:
-        yaw = wall * math.pi / 2
-        depth = (self._plan.width_m if wall % 2 == 0 else self._plan.length_m) / 2
-        c, s = math.cos(yaw), math.sin(yaw)
-        cx, cy = self._plan.centre_m
-        return Pose2D(cx + c * x_m + s * depth, cy + s * x_m - c * depth, yaw)
+
+def _some(rng: np.random.Generator, counts: tuple[int, int]) -> int:
+    return int(rng.integers(counts[0], counts[1] + 1))

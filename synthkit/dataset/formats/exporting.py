@@ -188,7 +188,7 @@ def export(
         job = Export(form, pictures, partial, progress)
         try:
             write(job)
-        except _Damaged:  # once it is mended, what has been written need not be written again
+        except _Damaged:  # after a fault of disk or network, what has been written need not be written again
             raise
         except DatasetError:  # such pictures cannot be written so, however often it is tried
             shutil.rmtree(partial, ignore_errors=True)

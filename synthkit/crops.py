@@ -31,7 +31,7 @@ from synthkit.camera import FisheyeCamera
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
-REVISION = 1
+REVISION = 2
 """Raised when the same sample yields other crops; part of the fingerprint of everything cut with them."""
 
 HEAD_AT = (0.5, 0.25)
@@ -43,6 +43,8 @@ Floats = npt.NDArray[np.float64]
 _MARGIN = 0.04  # of the crop's sides, kept free around the person
 _HEAD_INSET = 0.25  # of a body box's width: how far inside its end a head's centre lies
 _DIRECTION_EPSILON_PX = 0.5  # nearer to the nadir than this, "away from the nadir" means nothing
+_LEAN = 1e-9  # less than that a camera looks straight down
+_UP_STEP = 1e-3  # of the distance to a head
 _MAX_SCALE = 8.0  # crop pixels per image pixel; beyond it a crop holds no information
 
 
@@ -112,7 +114,8 @@ def plan_crops(
         if outline is None or np.ptp(outline, axis=0).max() < min_extent_px:
             continue
         head = _head_px(person, outline, nadir)
-        matrix = _crop_from_image(head, _upward(head, outline, nadir), outline, size_px, head_at)
+        away = _away_px(sample.camera, head, nadir)
+        matrix = _crop_from_image(head, _upward(head, outline, away), outline, size_px, head_at)
         plans.append(CropPlan(index, person.instance, size_px, matrix))
     return plans
 
@@ -240,10 +243,26 @@ def _head_px(person: Person, outline: Floats, nadir: Floats) -> Floats:
     return np.asarray(ends[1] if distances[1] > distances[0] + 1e-6 else ends[0])
 
 
-def _upward(head: Floats, outline: Floats, nadir: Floats) -> Floats:
+def _away_px(camera: FisheyeCamera | None, head: Floats, nadir: Floats) -> Floats:
+    """Return the direction in which an upright line through a head goes up in the image, as long as the nadir is far.
+
+    Upright lines run straight away from the nadir under a camera that looks straight down. A leaning one bends them.
+    """
+    away = np.asarray(head - nadir)
+    if camera is None or not -1 + _LEAN < camera.world_from_camera[2, 2] < 0:
+        return away
+    ray, valid = camera.unproject(head)
+    higher, seen = camera.project(camera.world_from_camera[:3, 3] + ray + (0.0, 0.0, _UP_STEP))
+    if not (valid and seen):
+        return away
+    step = higher - head
+    return np.asarray(step * (np.hypot(*away) / max(float(np.hypot(*step)), 1e-9)))
+
+
+def _upward(head: Floats, outline: Floats, away: Floats) -> Floats:
     """Return the unit vector in the image that becomes "up" in the crop."""
     centre = (outline.min(axis=0) + outline.max(axis=0)) / 2
-    for direction in (head - nadir, head - centre):
+    for direction in (away, head - centre):
         length = float(np.hypot(*direction))
         if length >= _DIRECTION_EPSILON_PX:
             return np.asarray(direction / length)

@@ -112,6 +112,27 @@ def test_a_camera_says_where_the_nadir_is():
     assert crops.nadir_px(sample_of(camera=unposed)) == pytest.approx([SIZE / 2, SIZE / 2])
 
 
+def test_people_under_a_leaning_camera_stand_upright_in_their_crops():
+    camera = FisheyeCamera.equidistant(
+        SIZE, SIZE, 180, world_from_camera=looking_down(2.7, yaw_degrees=20, tilt_degrees=18, roll_degrees=-9)
+    )
+    turns, plain = [], []
+    for x, y in np.random.default_rng(0).uniform(-2.5, 2.5, (40, 2)):
+        (feet, middle, head), valid = camera.project([[x, y, 0.0], [x, y, 1.2], [x, y, 1.6]])
+        if not valid.all() or math.dist(feet, head) < 12:
+            continue
+        angle = math.degrees(math.atan2(*(head - feet)[::-1])) + 90
+        box = RotatedBox.normalized(*((feet + head) / 2), 8.0, math.dist(feet, head), angle)
+        (plan,) = crops.plan_crops(sample_of(Person(head_px=tuple(head), rotated_box=box), camera=camera))
+        up = plan.to_crop(head) - plan.to_crop(middle)
+        turns.append(abs(math.degrees(math.atan2(up[0], -up[1]))))
+        away, tall = head - crops.camera_nadir_px(camera), head - middle
+        plain.append(abs(math.degrees(math.asin(float(np.cross(away, tall)) / np.hypot(*away) / np.hypot(*tall)))))
+    assert len(turns) > 20
+    assert max(turns) < 1.5
+    assert max(plain) > 4, "the nadir's own direction would lean them"
+
+
 def _pitched(radians: float) -> np.ndarray:
     c, s = math.cos(radians), math.sin(radians)
     return np.array([[1, 0, 0, 0], [0, c, -s, 0], [0, s, c, 0], [0, 0, 0, 1]])

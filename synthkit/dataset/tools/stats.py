@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.crops import camera_nadir_px
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.interfaces import Progress, silent
@@ -69,7 +70,7 @@ class Stats:
         people: how many in all; people_per_image: images by number of people. unknown_people: images
             of which nobody knows who is in them.
         box_width_px, box_height_px: of visible boxes; long_side_px, short_side_px: of rotated ones.
-        centre_distance: from the image's centre (the camera's axis where it is known) to the middle of
+        centre_distance: from the image's centre (where the camera is known, from what is straight below it) to the middle of
             the box, in half the image's shorter side. sectors: people by direction from there, twelve
             of 30 degrees clockwise from the right. places: for the map.
         visible_fraction: people by tenths, 1 in the last; hidden: how many are at 0; unknown_visible:
@@ -191,7 +192,7 @@ class _Tally:
         if seen.size_px is None:
             return
         width, height = seen.size_px
-        centre = (width / 2, height / 2) if seen.camera is None else (seen.camera.cx_px, seen.camera.cy_px)
+        centre = (width / 2, height / 2) if seen.camera is None else camera_nadir_px(seen.camera)
         dx, dy = x - centre[0], y - centre[1]
         self._numbers["distance"].append(math.hypot(dx, dy) / (min(width, height) / 2))
         self._numbers["direction"].append(math.degrees(math.atan2(dy, dx)) % 360)

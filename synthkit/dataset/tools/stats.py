@@ -70,8 +70,8 @@ class Stats:
         people: how many in all; people_per_image: images by number of people. unknown_people: images
             of which nobody knows who is in them.
         box_width_px, box_height_px: of visible boxes; long_side_px, short_side_px: of rotated ones.
-        centre_distance: from the image's centre (where the camera is known, from what is straight below it) to the middle of
-            the box, in half the image's shorter side. sectors: people by direction from there, twelve
+        centre_distance: from the image's centre (where the camera is known, from what is straight below it) to
+            the middle of the box, in half the image's shorter side. sectors: people by direction from there, twelve
             of 30 degrees clockwise from the right. places: for the map.
         visible_fraction: people by tenths, 1 in the last; hidden: how many are at 0; unknown_visible:
             of how many it is not known.
@@ -156,8 +156,9 @@ class _Tally:
         self._per_image[len(seen.people)] += 1
         self._counts["keypoints"] += seen.with_keypoints
         self._identities.update({p.identity for p in seen.people if p.identity is not None})
+        centre = _centre_px(seen)
         for person in seen.people:
-            self._add_person(person, seen)
+            self._add_person(person, seen, centre)
 
     def _add_camera(self, seen: Glance) -> None:
         camera = seen.camera
@@ -168,7 +169,7 @@ class _Tally:
         self._different["camera"].add((*lens, camera.max_theta_rad))
         self._numbers["camera height"].append(float(camera.world_from_camera[2, 3]))
 
-    def _add_person(self, person: Person, seen: Glance) -> None:
+    def _add_person(self, person: Person, seen: Glance, centre_px: tuple[float, float]) -> None:
         self._counts["unnamed"] += person.identity is None
         self._counts["heads"] += person.head_px is not None
         self._counts["masks"] += person.instance is not None and "instances" in seen.layers
@@ -184,16 +185,15 @@ class _Tally:
             self._numbers["long side"].append(turned.h)
             self._numbers["short side"].append(turned.w)
         if box is not None:
-            self._add_place((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, seen)
+            self._add_place((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, seen, centre_px)
         elif turned is not None:
-            self._add_place(turned.cx, turned.cy, seen)
+            self._add_place(turned.cx, turned.cy, seen, centre_px)
 
-    def _add_place(self, x: float, y: float, seen: Glance) -> None:
+    def _add_place(self, x: float, y: float, seen: Glance, centre_px: tuple[float, float]) -> None:
         if seen.size_px is None:
             return
         width, height = seen.size_px
-        centre = (width / 2, height / 2) if seen.camera is None else camera_nadir_px(seen.camera)
-        dx, dy = x - centre[0], y - centre[1]
+        dx, dy = x - centre_px[0], y - centre_px[1]
         self._numbers["distance"].append(math.hypot(dx, dy) / (min(width, height) / 2))
         self._numbers["direction"].append(math.degrees(math.atan2(dy, dx)) % 360)
         self._numbers["x"].append(x / width)
@@ -263,6 +263,15 @@ def rows(found: Stats) -> list[tuple[str, str]]:
         ("lenses", _and(found.cameras, {"samples without": found.unknown_camera})),
         ("camera height m", _spread(found.camera_height_m)),
     ]  # fmt: skip
+
+
+def _centre_px(seen: Glance) -> tuple[float, float]:
+    """Return what is straight below the camera, or the image's centre where that is not known."""
+    if seen.camera is not None:
+        x, y = camera_nadir_px(seen.camera).tolist()
+        return x, y
+    width, height = seen.size_px or (0, 0)
+    return width / 2, height / 2
 
 
 def _and(count: int, besides: Mapping[str, int]) -> str:

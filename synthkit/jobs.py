@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What worker processes do: render a scene, refine a sample, and spool the finished bytes."""
+"""What worker processes do for the stages: render a scene, refine a sample."""
 
 from __future__ import annotations
 
 import socket
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,9 +16,9 @@ import attrs
 from synthkit import config
 from synthkit.cache import cache_dir
 from synthkit.dataset import Dataset
-from synthkit.dataset.spool import SceneSpool
 from synthkit.errors import PluginError, SynthkitError, WorkError
 from synthkit.execution.jobs import reason_of
+from synthkit.execution.scenes import Maker
 from synthkit.interfaces import ComponentSpec, Refiner, Renderer, Runtime, sample_key
 from synthkit.plugins import discover
 from synthkit.sample import Sample, Skipped
@@ -27,7 +27,7 @@ from synthkit.session import Session
 
 
 def job_arguments(session: Session, spec: ComponentSpec, **more: Any) -> dict[str, Any]:
-    """Return the plain arguments of a job, but for its spool; files and folders are named from the root."""
+    """Return the plain arguments of a job; files and folders are named from the root."""
     options = _absolute(session.registry.configure(spec))
     return {
         "spec": {**attrs.asdict(spec), "options": options},
@@ -59,20 +59,17 @@ def _absolute(value: Any) -> Any:
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
-class _Job(ABC):
-    """A component and a spool, entered once per process.
+class _Job(Maker):
+    """A component, entered once per process.
 
     Args:
         spec: the component. identity: fingerprint of its identity where the job was sent from.
-        spool: a ``SceneSpool``, plain. seed, device: as in the general settings.
+        seed, device: as in the general settings.
     """
 
-    def __init__(
-        self, spec: Mapping[str, Any], identity: str, spool: Mapping[str, Any], seed: int, device: str
-    ) -> None:
+    def __init__(self, spec: Mapping[str, Any], identity: str, seed: int, device: str) -> None:
         self.spec = ComponentSpec(**spec)
         self.seeds = Seeds(seed).child(self.spec.kind)
-        self.spool = SceneSpool.from_plain(spool)
         self._identity = identity
         # One thread each: the work is spread over processes, and results may depend on the number.
         runtime = Runtime(self.seeds, cache_dir(), device=device, threads=1)
@@ -105,19 +102,18 @@ class _Job(ABC):
     ) -> None:
         self._entered.close()
 
-    def __call__(self, scene: int) -> dict[str, int]:
-        """Spool what comes of a scene; return how many samples that is, and how many could not be made."""
+    def __call__(self, scene: int) -> Sequence[Sample | Skipped]:
+        """Return what comes of a scene."""
         try:
-            results = self.results(scene)
+            return self.results(scene)
         except SynthkitError:
             raise
         except Exception as error:  # a stranger's code: what it could not do is a hole, with the reason
-            results = [Skipped(key, reason_of(error)) for key in self.keys(scene)]
-        return self.spool.put(scene, results)
+            return [Skipped(key, reason_of(error)) for key in self.keys(scene)]
 
     @abstractmethod
     def results(self, scene: int) -> Sequence[Sample | Skipped]:
-        """Return what comes of a scene."""
+        """Make a scene; any error but ours makes holes of it."""
 
     @abstractmethod
     def keys(self, scene: int) -> list[str]:

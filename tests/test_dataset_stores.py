@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from pathlib import Path
@@ -20,6 +22,7 @@ import pytest
 from synthkit.dataset import Dataset, DatasetWriter, records, stores, verify
 from synthkit.dataset.records import Manifest
 from synthkit.dataset.shard_table import ShardTable
+from synthkit.dataset.storage import FolderLock
 from synthkit.errors import DatasetError, WorkError
 from synthkit.sample import Sample, Skipped
 
@@ -224,6 +227,21 @@ def test_what_is_read_often_stays_open(tmp_path: Path, monkeypatch: pytest.Monke
     assert opened.count("f0") == 1
 
 
+def test_what_killed_uploads_left_is_cleared_and_what_others_write_is_not(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ["synthkit-upload-dead", "synthkit-upload-working", "synthkit-upload-new", "synthkit-mine"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    for name in (names[0], names[1], names[3]):
+        os.utime(tmp_path / name, (0, 0))
+    with contextlib.closing(FolderLock(tmp_path / "synthkit-upload-working")):
+        stores.at(url).write("large", [bytes(1_000_000), bytes(1_000_000)])
+    assert stores.at(url).size("large") == 2_000_000
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
+
+
 @pytest.fixture
 def listing() -> type:
     """A file system that answers from remembered listings, as those of the large object stores do."""
@@ -383,7 +401,7 @@ def test_small_files_go_straight_to_a_store(url: str, monkeypatch: pytest.Monkey
     large = [bytes([n]) * 300_000 for n in range(5)]
     stores.at(url).write("large", iter(large))
     assert stores.at(url).read("large") == b"".join(large)
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda **_: pytest.fail("a temporary file"))
+    monkeypatch.setattr("tempfile.mkstemp", lambda **_: pytest.fail("a temporary file"))
     stores.at(url).write("small", iter([b"ab", b"c"]))
     assert stores.at(url).read("small") == b"abc"
     assert stores.at(url).size("small") == 3

@@ -446,7 +446,7 @@ def test_a_record_goes_before_its_tar_is_touched(work, tmp_path, whole, monkeypa
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        shards.publish(store, 0, 0, [packed_scene(0, [codec.encode(one("other"), CodecConfig())])], {})
+        shards.publish(store, 0, 0, [packed_scene(0, [one("other")], CodecConfig())], {})
     monkeypatch.undo()
     monkeypatch.syspath_prepend(JOBS)
     assert store.size("shards/000000.tar") == len(whole["shards/000000.tar"])
@@ -456,7 +456,7 @@ def test_a_record_goes_before_its_tar_is_touched(work, tmp_path, whole, monkeypa
 
 def test_scenes_that_end_in_an_error_touch_no_shard(tmp_path, whole):
     def failing():
-        yield packed_scene(0, [codec.encode(one("other"), CodecConfig())])
+        yield packed_scene(0, [one("other")], CodecConfig())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

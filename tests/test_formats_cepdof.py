@@ -12,6 +12,7 @@ from PIL import Image
 
 from synthkit.dataset import Dataset, DatasetWriter, formats
 from synthkit.errors import DatasetError
+from synthkit.execution import Local
 from synthkit.sample import Person, RotatedBox, Sample
 
 SIZE = 200
@@ -196,7 +197,7 @@ def test_a_torn_picture_is_left_out_and_a_mended_one_is_another_set(tmp_path):
 def test_workers_and_resuming_give_the_same_bytes(tmp_path):
     source = build(tmp_path / "set", images=5)
     here = formats.convert(source, tmp_path / "here")
-    formats.convert(source, tmp_path / "there", workers=2)
+    formats.convert(source, tmp_path / "there", executor=Local(2))
     told = []
 
     def stop(stage, done, total, note=""):

@@ -17,6 +17,7 @@ from made_sets import written
 from synthkit.dataset import formats
 from synthkit.dataset.formats.video import VideoSource
 from synthkit.errors import DatasetError
+from synthkit.execution import Local
 from synthkit.sample import Person, Sample
 
 WIDTH, HEIGHT, BITS = 64, 48, 8
@@ -97,7 +98,7 @@ def test_frames_are_the_same_in_any_order(tmp_path):
 def test_workers_and_repeats_give_the_same_bytes(tmp_path):
     source = make(tmp_path / "a.mp4", frames=20)
     here = formats.convert(source, tmp_path / "here")
-    formats.convert(source, tmp_path / "there", workers=2)
+    formats.convert(source, tmp_path / "there", executor=Local(2))
     formats.export(source, tmp_path / "one", "video")
     formats.export(source, tmp_path / "two", "video")
     assert here.fingerprint == type(here).open(tmp_path / "there").fingerprint

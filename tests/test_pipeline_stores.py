@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +14,6 @@ import pytest
 from synthkit import execution, pipeline
 from synthkit.dataset import Dataset, DatasetWriter, records, stores
 from synthkit.dataset.records import Manifest
-from synthkit.dataset.storage import FolderLock
 from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.execution import Failed, JobSpec, Local
 from synthkit.execution.scenes import ShardJob
@@ -363,19 +359,6 @@ def test_what_a_local_run_left_half_made_is_taken_up_in_whole_shards(tmp_path):
     pipeline.render(session(), DISCS, tmp_path / "near", 6)
     assert files(tmp_path / "set") == files(tmp_path / "near")
     assert not list(Path(tmp_path / "set").glob(".spool/*"))
-
-
-def test_spools_of_killed_processes_are_cleared_and_others_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    names = ["synthkit-shard-dead", "synthkit-shard-working", "synthkit-shard-new"]
-    for name in names:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "0000000000.scene").write_bytes(b"x")
-    for name in names[:2]:
-        os.utime(tmp_path / name, (0, 0))
-    with closing(FolderLock(tmp_path / "synthkit-shard-working")):
-        pipeline.render(session(InShards()), DISCS, tmp_path / "set", 2)
-    assert sorted(path.name for path in tmp_path.glob("synthkit-*")) == sorted(names[1:])
 
 
 def test_a_shard_of_other_scenes_is_not_adopted(tmp_path):

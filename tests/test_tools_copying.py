@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from synthkit.dataset import Dataset, DatasetWriter, description, formats, verify
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.dataset.tools.allotment import allot
+from synthkit.dataset.tools.copying import CopyJob
 from synthkit.dataset.tools.filter import Conditions, filtered
 from synthkit.dataset.tools.merge import merge
 from synthkit.dataset.tools.repair import repair
 from synthkit.dataset.tools.split import connected, parse_parts, split
 from synthkit.dataset.tools.stats import stats
-from synthkit.errors import ConfigError, DatasetError, SynthkitError
+from synthkit.errors import ConfigError, DatasetError, SynthkitError, WorkError
+from synthkit.execution import Local
 from synthkit.sample import Person, Sample, Sidecar, Skipped
 
 COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
@@ -136,8 +138,10 @@ def test_a_split_again_changes_nothing(crowd, tmp_path):
         split(crowd, tmp_path / "out", HALVES, ["sample"], seed=1)
 
 
-@pytest.mark.parametrize("moment", [0, 3, 8, 11])
-def test_an_interrupted_split_goes_on(crowd, tmp_path, moment):
+@pytest.mark.parametrize("moment", [0, 2, 5, 8])
+def test_an_interrupted_split_goes_on(crowd, tmp_path, moment, monkeypatch):
+    monkeypatch.setattr("synthkit.dataset.tools.copying._SCENES_PER_SHARD", 2)
+
     def interrupted(stage, done, total, note=""):
         calls.append(stage)
         if stage.startswith("split") and sum(name.startswith("split") for name in calls) > moment:
@@ -437,12 +441,32 @@ def test_nothing_left_is_an_error(varied, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_processes_do_not_matter(tmp_path, monkeypatch):
-    source = write(tmp_path / "source", [sample(f"k{n}", identities=["a"]) for n in range(12)])
-    monkeypatch.setattr("synthkit.dataset.tools.copying._WORTH_A_PROCESS", 1)
+def test_processes_do_not_matter_nor_does_being_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("synthkit.dataset.tools.copying._SCENES_PER_SHARD", 3)
+    hole = Skipped("h", "broken")
+    source = write(tmp_path / "source", [hole, *(sample(f"k{n}", identities=["a"]) for n in range(12))])
     for workers in (0, 2):
-        filtered(source, tmp_path / str(workers), Conditions(min_people=1), workers=workers)
+        filtered(source, tmp_path / str(workers), Conditions(min_people=1), executor=Local(workers))
     assert files(tmp_path / "0") == files(tmp_path / "2")
+    killed = tmp_path / "killed"
+
+    def stop(verb, done, total):
+        if verb == "filter" and done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        filtered(source, killed, Conditions(min_people=1), progress=stop)
+    assert 0 < len(list(killed.glob("shards/0*.json"))) < 5
+    (killed / "shards" / ".000002.tar.123.0123abcd.tmp").write_bytes(b"of a process that was killed")
+    filtered(source, killed, Conditions(min_people=1))
+    assert files(killed) == files(tmp_path / "0")
+
+
+def test_a_machine_with_another_source_is_refused(tmp_path):
+    source = write(tmp_path / "source", [sample("a", identities=["me"])])
+    job = CopyJob([(str(source), "0" * 64, "", None)], [(0, 0)])
+    with pytest.raises(WorkError, match="source: is another data set on "):
+        job.check_machine()
 
 
 def test_damage_travels_and_is_found(tmp_path):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from synthkit.camera import FisheyeCamera
 from synthkit.dataset import Dataset, DatasetWriter, opening, verify
-from synthkit.dataset.codec import Encoded
 from synthkit.dataset.stores import LocalStore
 from synthkit.dataset.tools.repair import repair
 from synthkit.dataset.tools.truth import examine, tight_boxes
@@ -69,8 +68,7 @@ def all_layers(sample):
 def write(folder, results, **options):
     with DatasetWriter(folder, identity={"what": "test"}, scenes=len(results), scenes_per_shard=3, **options) as writer:
         for scene, result in enumerate(results):
-            put = writer.spool.put_encoded if isinstance(result, Encoded) else writer.spool.put
-            put(scene, [result])
+            writer.spool.put(scene, [result])
             writer.finished(scene)
         writer.finalise()
     return folder

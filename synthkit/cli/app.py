@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from synthkit.execution import Executor
     from synthkit.interfaces import MetricResult
     from synthkit.session import Session
-    from synthkit.settings import Plan
+    from synthkit.settings import Plan, RunSettings
 
 INTERRUPTED = 130  # what a shell reports of a process ended by Ctrl-C
 
@@ -81,6 +81,7 @@ Backgrounds = Annotated[
 Checkpoint = Annotated[Path | None, typer.Option(help="Trained weights of the component.", metavar="FILE")]
 # A constant, as --help would be slow if it had to load the formats; a test compares.
 _FORMATS = "coco, cepdof, voc, kitti, yolo, yolo-obb, habbof, market1501, fdh, video, images"
+_WORTH_PROCESSES = 64  # images; fewer are converted sooner than processes start
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -117,7 +118,7 @@ def build(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds)
-    with _session(plan, _executor(plan, executor, workers, address)) as session:
+    with _session(plan, executor_of(plan.run, executor, workers, address)) as session:
         result = pipeline.build(
             session, plan.components["renderer"], plan.components["refiner"], out, count,
             real=real, checkpoint=checkpoint,
@@ -147,7 +148,7 @@ def render(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
-    with _session(plan, _executor(plan, executor, workers, address)) as session:
+    with _session(plan, executor_of(plan.run, executor, workers, address)) as session:
         made = pipeline.render(session, plan.components["renderer"], out, count)
     typer.echo(f"rendered: {made.dataset.location} ({len(made.dataset)} samples)")
     _finish(made.skipped, allow_missing)
@@ -209,7 +210,7 @@ def refine(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
-    with _session(plan, _executor(plan, executor, workers, address)) as session:
+    with _session(plan, executor_of(plan.run, executor, workers, address)) as session:
         spec = pipeline.with_weights(session, plan.components["refiner"], checkpoint)
         made = pipeline.refine(session, spec, source, out)
     typer.echo(f"refined: {made.dataset.location} ({len(made.dataset)} samples)")
@@ -299,20 +300,27 @@ def convert(
         list[str] | None,
         typer.Option(help="Another class of IN that is people; may be repeated.", metavar="NAME"),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Worker processes, without --to; the result never depends on it.")
-    ] = 1,
+    workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
     allow_missing: AllowMissing = False,
 ) -> None:
-    """Turn labelled images of another format into a data set, or a data set into another format."""
+    """Turn labelled images of another format into a data set, or a data set into another format.
+
+    With --to one process writes, and --workers, --executor and --address are not for it.
+    """
     from synthkit.dataset import formats
+    from synthkit.errors import ConfigError
 
     classes, skipped = person_class or (), 0
+    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
+    if to is not None and (workers is not None or executor is not ExecutorName.LOCAL):
+        raise ConfigError([f"--to {to}: is written by one process: leave --workers and --executor away"])
     with on_terminal() as terminal:
         if to is None:
             made = formats.convert(
                 source, out, form=form, max_size_px=max_size, every=every, person_classes=classes,
-                workers=workers if workers > 1 else 0, progress=terminal, tell=terminal.tell,
+                executor=runner, progress=terminal, tell=terminal.tell,
             )  # fmt: skip
             result = f"converted: {made.location} ({len(made)} samples)"
             summary = made.manifest.summary if made.manifest else None
@@ -377,8 +385,13 @@ def _session(plan: Plan, executor: Executor | None = None) -> Iterator[Session]:
         yield Session(plan.registry, plan.run, executor or Local(cores()), terminal, terminal.tell)
 
 
-def _executor(plan: Plan, name: ExecutorName, workers: int | None, address: str | None) -> Executor:
+def executor_of(
+    run: RunSettings | None, name: ExecutorName, workers: int | None, address: str | None, *, least: int = 1
+) -> Executor:
     """Return what runs the work, as the options say.
+
+    Args:
+        run: general settings, where the command has them. least: tasks that are worth processes of their own.
 
     Raises:
         ConfigError: when they do not fit together, or Ray is not installed.
@@ -389,10 +402,12 @@ def _executor(plan: Plan, name: ExecutorName, workers: int | None, address: str 
     if name is ExecutorName.LOCAL:
         if address is not None:
             raise ConfigError([f"--address {address}: is for --executor ray"])
-        return Local(workers or cores())
+        return Local(workers or cores(), least=least)
     if workers is not None:
-        raise ConfigError(["--workers: is for --executor local; with ray set task_cpus, task_gpus or task_memory_gb"])
-    run = plan.run
+        instead = "" if run is None else "; with ray set task_cpus, task_gpus or task_memory_gb"
+        raise ConfigError([f"--workers: is for --executor local{instead}"])
+    if run is None:
+        return RayCluster(address)
     gpus = run.task_gpus if run.device == "cuda" else 0.0
     return RayCluster(address, cpus=run.task_cpus, gpus=gpus, memory_gb=run.task_memory_gb)
 

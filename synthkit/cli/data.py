@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from synthkit.cli.app import Json, Seed, Workers, app, cores, on_terminal
+from synthkit.cli.app import Address, ExecutorName, ExecutorOption, Json, Seed, Workers, app, executor_of, on_terminal
 
 Source = Annotated[str, typer.Argument(metavar="IN", help="Data set.", show_default=False)]
+_WORTH_PROCESSES = 2  # shards; one is made sooner than a process starts
 Out = Annotated[str, typer.Argument(help="Where the new data set goes.", show_default=False)]
 
 
@@ -101,13 +102,16 @@ def split(
     parts: Annotated[str, typer.Option(help="Names and shares, which sum to 1.")] = "train=0.8,val=0.1,test=0.1",
     seed: Seed = None,
     workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
 ) -> None:  # fmt: skip
     """Split a data set so that no person (room, clip) is in two parts."""
     from synthkit.dataset.tools import split as tool
 
     shares = tool.parse_parts(parts)
+    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
     with on_terminal() as shown:
-        made = tool.split(source, out, shares, tool.checked_by(by), seed=seed or 0, workers=workers or cores(),
+        made = tool.split(source, out, shares, tool.checked_by(by), seed=seed or 0, executor=runner,
                           progress=shown, tell=shown.tell)  # fmt: skip
     for name, part in made.parts.items():
         typer.echo(f"{name}: {part.location} ({len(part)} samples, asked for {shares[name]:.0%})")
@@ -121,12 +125,15 @@ def merge(
         bool, typer.Option("--rename", help="Put each set's name before its keys and sequences.")
     ] = False,
     workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
 ) -> None:
     """Make one data set of several; a key in two of them is an error, unless --rename is given."""
     from synthkit.dataset.tools.merge import merge as join
 
+    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
     with on_terminal() as shown:
-        made = join(sources, out, rename=rename, workers=workers or cores(), progress=shown, tell=shown.tell)
+        made = join(sources, out, rename=rename, executor=runner, progress=shown, tell=shown.tell)
     typer.echo(f"merged: {made.location} ({len(made)} samples)")
 
 
@@ -149,6 +156,8 @@ def filter_(
         float | None, typer.Option(min=0, help="People count whose box is at least so long.", metavar="PX")
     ] = None,
     workers: Workers = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    address: Address = None,
 ) -> None:
     """Keep the samples that fulfil all conditions; an option given twice means either.
 
@@ -161,8 +170,9 @@ def filter_(
         layers=tuple(layer or ()), min_people=min_people, max_people=max_people, min_visible=min_visible,
         min_size_px=min_size,
     )  # fmt: skip
+    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
     with on_terminal() as shown:
-        made, places = filtered(source, out, conditions, workers=workers or cores(), progress=shown)
+        made, places = filtered(source, out, conditions, executor=runner, progress=shown)
     typer.echo(f"filtered: {made.location} ({len(made)} samples of {places} places)")
 
 

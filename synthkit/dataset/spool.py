@@ -38,20 +38,25 @@ class SpooledScene:
     origins: tuple[Mapping[str, Any], ...] = ()
 
 
-def packed_scene(scene: int, results: Iterable[Encoded | Skipped]) -> SpooledScene:
+Result = Sample | Sidecar | Encoded | Skipped
+"""What may come of a scene: what is to be encoded, members that are stored byte for byte as they are, or a hole."""
+
+
+def packed_scene(scene: int, results: Iterable[Result], codec_config: CodecConfig) -> SpooledScene:
     """Return a scene's results as they will lie in a shard; a reason that is too long is cut.
 
     Raises:
-        DatasetError: when a member's name is too long.
+        DatasetError: when a sample cannot be stored.
     """
     entries: list[Entry] = []
     skipped: list[tuple[str, str]] = []
     chunks: list[bytes] = []
     offset = 0
-    for encoded in results:
-        if isinstance(encoded, Skipped):
-            skipped.append((encoded.key, shortened(encoded.reason, MAX_REASON_CHARACTERS)))
+    for result in results:
+        if isinstance(result, Skipped):
+            skipped.append((result.key, shortened(result.reason, MAX_REASON_CHARACTERS)))
             continue
+        encoded = result if isinstance(result, Encoded) else codec.encode(result, codec_config)
         members = []
         for suffix, data in encoded.members:
             chunks += [tar.header(f"{encoded.key}.{suffix}", len(data)), data, tar.padding(len(data))]
@@ -129,23 +134,13 @@ class SceneSpool:
         codec_config = config.structure(CodecConfig, values["codec"])
         return cls(Path(values["folder"]), codec_config, values["environment"])
 
-    def put(self, scene: int, results: Iterable[Sample | Sidecar | Skipped]) -> dict[str, int]:
-        """Encode and keep a scene's results, whole or not at all; return the counts of both kinds.
+    def put(self, scene: int, results: Iterable[Result]) -> dict[str, int]:
+        """Encode and keep a scene's results, whole or not at all; return the counts of samples and holes.
 
         Raises:
             DatasetError: when a sample cannot be stored. WorkError: when the disk is full.
         """
-        return self.put_encoded(
-            scene, (one if isinstance(one, Skipped) else codec.encode(one, self.codec) for one in results)
-        )
-
-    def put_encoded(self, scene: int, results: Iterable[Encoded | Skipped]) -> dict[str, int]:
-        """Keep a scene's results as ``put`` does, with members that are stored byte for byte as they are.
-
-        Raises:
-            DatasetError: when a member's name is too long. WorkError: when the disk is full.
-        """
-        packed = packed_scene(scene, results)
+        packed = packed_scene(scene, results, self.codec)
         self.keep(packed)
         return {"samples": len(packed.entries), "skipped": len(packed.skipped)}
 

@@ -7,12 +7,16 @@ import contextlib
 import errno
 import os
 import re
+import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from synthkit.errors import DatasetError, WorkError
 
 TEMPORARY_SUFFIX = ".tmp"
+_SCRATCH_PREFIX = "synthkit-upload-"
+_ABANDONED_S = 60.0
 
 _OBSTACLES = {
     errno.EACCES,
@@ -70,6 +74,26 @@ def write_atomically(path: Path, chunks: Iterable[bytes], *, durable: bool = Tru
             sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def scratch_file() -> Iterator[Path]:
+    """Have a temporary file, which goes when it is left; what killed processes left of theirs goes first."""
+    parent = Path(tempfile.gettempdir())
+    for old in parent.glob(f"{_SCRATCH_PREFIX}*"):
+        with contextlib.suppress(OSError, DatasetError):  # another user's, or somebody writes it
+            if time.time() - old.stat().st_mtime > _ABANDONED_S:  # who has just made one has not locked it yet
+                with contextlib.closing(FolderLock(old)):
+                    old.unlink()
+    with disk_errors(parent):
+        descriptor, name = tempfile.mkstemp(prefix=_SCRATCH_PREFIX)
+        os.close(descriptor)
+        lock = FolderLock(Path(name))
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+        lock.close()
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there, and make that durable."""
     with disk_errors(path):
@@ -112,7 +136,7 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
 
 
 class FolderLock:
-    """The right to write in a folder, held by one process until it closes the lock or ends.
+    """The right to write in a folder (or a file), held by one process until it closes the lock or ends.
 
     The folder itself is locked, so nothing is left behind.
 

@@ -311,18 +311,13 @@ class RemoteStore:
 
     def _upload(self, name: str, chunks: Iterable[bytes]) -> None:
         """Upload a file from a temporary copy."""
-        import tempfile
-
-        with (
-            storage.disk_errors(Path(tempfile.gettempdir())),
-            tempfile.NamedTemporaryFile(prefix="synthkit-") as file,
-        ):
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
+        with storage.scratch_file() as path:
+            with storage.disk_errors(path.parent), path.open("wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
             with self._changed(name):
                 self._make_folder(name)
-                self._system.put_file(file.name, self._path(name))
+                self._system.put_file(str(path), self._path(name))
 
     def _make_folder(self, name: str) -> None:
         """Make a file's folder where there are folders: an object store would make a bucket of a mistyped name."""

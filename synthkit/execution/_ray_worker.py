@@ -32,37 +32,37 @@ class _Warm:
     """The one job that is entered in this process."""
 
     def __init__(self) -> None:
-        self._spec: tuple[str, str] | None = None
+        self._run: str | None = None
         self._stack = ExitStack()
         self._job: Any = None
         atexit.register(self._stack.close)
 
-    def job(self, spec: JobSpec) -> Any:
-        """Return the job, entered; another one that was is left first."""
-        key = spec.target, repr(sorted(spec.arguments.items()))
-        if key != self._spec:
-            self._spec, self._job = None, None
+    def job(self, target: str, arguments: Mapping[str, Any], run: str) -> Any:
+        """Return the job of a run, entered; another one that was is left first."""
+        if run != self._run:
+            self._run, self._job = None, None
             self._stack.close()
-            self._job = self._stack.enter_context(spec.build())
-            self._spec = key
+            self._job = self._stack.enter_context(JobSpec(target, arguments).build())
+            self._run = run
         return self._job
 
 
 _warm = _Warm()
 
 
-def do(target: str, arguments: Mapping[str, Any], task: int, heard: Any) -> dict[str, Any]:
+def do(job: tuple[str, Mapping[str, Any], str], task: int, heard: Any) -> dict[str, Any]:
     """Do one task; return its ``result`` or ``error``, and whether the job could be ``begun``.
 
     Args:
+        job: its target, its arguments, and a name of the run that no other run has.
         heard: handle of the ``Heard`` actor.
     """
     begun = False
     token = steps.set(lambda done: heard.note.remote(task, done))
     try:
-        job = _warm.job(JobSpec(target, arguments))
+        entered = _warm.job(*job)
         begun = True
-        return {"result": job(task), "begun": begun}
+        return {"result": entered(task), "begun": begun}
     except Exception as error:  # whatever it is, the driver must hear of it
         plain = error_to_plain(error)
         if plain["class"] is not None:

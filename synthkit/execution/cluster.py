@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -109,7 +110,9 @@ class _Tasks:
     def __init__(
         self, ray: Any, job: JobSpec, options: Mapping[str, Any], heard: Callable[[int, int], None] | None
     ) -> None:
-        self._ray, self._job, self._heard = ray, job, heard
+        self._ray, self._heard = ray, heard
+        # Once for all tasks: they may hold a place for each of a million samples.
+        self._job = ray.put((job.target, dict(job.arguments), secrets.token_hex(8)))
         self._remote = ray.remote(**options)(_ray_worker.do)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -146,7 +149,7 @@ class _Tasks:
 
     def _fill(self, tasks: Iterator[int]) -> bool:
         for task in itertools.islice(tasks, _IN_FLIGHT - len(self._running)):
-            reference = self._remote.remote(self._job.target, dict(self._job.arguments), task, self._listener)
+            reference = self._remote.remote(self._job, task, self._listener)
             self._running[reference] = task
         return bool(self._running)
 

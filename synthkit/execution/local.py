@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import selectors
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -28,6 +29,7 @@ class Local:
         workers: how many processes; 0 works in this one, with its own threads and without time limit.
         threads: how many threads the libraries of each worker may use.
         timeout_s: how long a task may take in a worker; None means for ever.
+        least: how many tasks are worth processes of their own; fewer are done in this one.
     """
 
     whole_shards: ClassVar[bool] = False
@@ -35,6 +37,7 @@ class Local:
     workers: int = 1
     threads: int = 1
     timeout_s: float | None = None
+    least: int = 1
 
     def run(
         self, job: JobSpec, tasks: Iterable[int], heard: Callable[[int, int], None] | None = None
@@ -47,7 +50,10 @@ class Local:
         Raises:
             WorkError: when workers cannot start.
         """
-        if self.workers == 0:
+        waiting = iter(tasks)
+        first = list(itertools.islice(waiting, self.least))
+        tasks = itertools.chain(first, waiting)
+        if self.workers == 0 or len(first) < self.least:
             return _run_here(job, tasks)
         return _Pool(job, tasks, self.workers, self.threads, self.timeout_s).results()
 

@@ -5,67 +5,80 @@ where nothing of them is there yet."""
 from __future__ import annotations
 
 import base64
-import secrets
-import shutil
 import socket
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import attrs
 
-from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, storage, stores
+from synthkit.dataset import DatasetWriter, SceneSpool, records, shards, stores
 from synthkit.dataset.layout import Layout
 from synthkit.dataset.records import Manifest, ShardRecord
-from synthkit.dataset.spool import SpooledScene, to_bytes
-from synthkit.errors import DatasetError, WorkError
+from synthkit.dataset.spool import Result, SpooledScene, packed_scene, to_bytes
+from synthkit.errors import WorkError
 from synthkit.execution import Executor, Failed, JobSpec, run
-from synthkit.execution.jobs import Job, steps
+from synthkit.execution.jobs import steps
 from synthkit.sample import Skipped
-
-_SPOOL_PREFIX = "synthkit-shard-"
-_ABANDONED_S = 60.0
 
 Reason = Callable[[int, str], Sequence[Skipped]]
 """Takes a scene and why nothing came of it, and returns its holes, or raises."""
 
 
-@runtime_checkable
-class Portable(Protocol):
-    """A job that knows what its results depend on besides its arguments."""
+class Maker(ABC):
+    """What makes scenes: built from plain arguments, entered once per process, called once per scene."""
 
     def check_machine(self) -> None:
         """Raise WorkError when this machine has other files or plugins than the one that sent the job."""
+        return None
 
     def environment(self) -> Mapping[str, str]:
-        """Return the versions of what decides about the bytes on this machine."""
+        """Return the versions of what decides about the bytes on this machine, besides what every record tells."""
+        return {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    @abstractmethod
+    def __call__(self, scene: int, /) -> Iterable[Result]:
+        """Return what comes of a scene, which depends on nothing that is done for others."""
 
 
 def fill(
-    writer: DatasetWriter, job: JobSpec, executor: Executor, *, failed: Reason, progress: Callable[[int], None]
+    writer: DatasetWriter,
+    maker: JobSpec,
+    executor: Executor,
+    *,
+    failed: Reason,
+    progress: Callable[[int], None],
+    whole_shards: bool = False,
 ) -> None:
     """Have every scene made that is still missing; the bytes are the same whatever the executor.
 
     Args:
-        writer: entered. job: task n makes scene n and puts it in the ``SceneSpool`` that the job gets as
-            its argument ``spool`` (``SceneSpool.to_plain()``).
-        failed: what to keep of a scene that ended its processes. progress: takes how many scenes are done.
+        writer: entered. maker: a ``Maker``. failed: what to keep of a scene that ended its processes.
+        progress: takes how many scenes are done.
+        whole_shards: make whole shards here too, as scenes are quicker made again than kept one by one.
     """
-    filling = _by_shard if executor.whole_shards else _by_scene
-    filling(writer, job, executor, failed, progress)
+    filling = _by_shard if whole_shards or executor.whole_shards else _by_scene
+    filling(writer, maker, executor, failed, progress)
 
 
 def _by_scene(
-    writer: DatasetWriter, job: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
+    writer: DatasetWriter, maker: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
 ) -> None:
     """Have all scenes made into the writer's own spool."""
     progress(writer.scenes_done)
-    spooling = _spooling_in(job, writer.spool)
-    with closing(run(spooling, writer.pending_scenes(), executor)) as outcomes:
+    job = _wrapped(SpoolJob, maker, spool=writer.spool.to_plain())
+    with closing(run(job, writer.pending_scenes(), executor)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failed):
                 writer.spool.put(outcome.task, failed(outcome.task, outcome.reason))
@@ -74,7 +87,7 @@ def _by_scene(
 
 
 def _by_shard(
-    writer: DatasetWriter, job: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
+    writer: DatasetWriter, maker: JobSpec, executor: Executor, failed: Reason, progress: Callable[[int], None]
 ) -> None:
     """Have shards made whole where nothing of them is there; then, scene by scene, what is missing of the others
     and of those that could not be made whole, so that nothing finished is made again or lost to its neighbours."""
@@ -87,14 +100,14 @@ def _by_shard(
             progress(writer.scenes_done + sum(going.values()))
 
     progress(writer.scenes_done)
-    with closing(run(_elsewhere(ShardJob, writer, job), sorted(pending), executor, heard=heard)) as outcomes:
+    with closing(run(_elsewhere(ShardJob, writer, maker), sorted(pending), executor, heard=heard)) as outcomes:
         for outcome in outcomes:
             pending.discard(outcome.task)
             going.pop(outcome.task, None)
             if not isinstance(outcome, Failed):
                 writer.adopt(outcome.task)
                 progress(writer.scenes_done + sum(going.values()))
-    with closing(run(_elsewhere(SceneJob, writer, job), writer.pending_scenes(), executor)) as outcomes:
+    with closing(run(_elsewhere(SceneJob, writer, maker), writer.pending_scenes(), executor)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failed):
                 writer.spool.put(outcome.task, failed(outcome.task, outcome.reason))
@@ -104,29 +117,55 @@ def _by_shard(
             progress(writer.scenes_done)
 
 
-def _elsewhere(kind: type[_Elsewhere], writer: DatasetWriter, job: JobSpec) -> JobSpec:
+def _wrapped(kind: type, maker: JobSpec, **arguments: Any) -> JobSpec:
+    return JobSpec(
+        f"{__name__}:{kind.__name__}", {"target": maker.target, "arguments": dict(maker.arguments), **arguments}
+    )
+
+
+def _elsewhere(kind: type[_Elsewhere], writer: DatasetWriter, maker: JobSpec) -> JobSpec:
     location = writer.store.location
-    arguments = {
-        "target": job.target,
-        "arguments": dict(job.arguments),
-        "location": location if stores.is_url(location) else str(Path(location).resolve()),
-        "fingerprint": writer.manifest.fingerprint,
-        "scenes": writer.manifest.scenes,
-        "environment": writer.environment,
-        "strict": writer.strict,
-    }
-    return JobSpec(f"{__name__}:{kind.__name__}", arguments)
+    return _wrapped(
+        kind,
+        maker,
+        location=location if stores.is_url(location) else str(Path(location).resolve()),
+        fingerprint=writer.manifest.fingerprint,
+        scenes=writer.manifest.scenes,
+        environment=writer.environment,
+        strict=writer.strict,
+    )
 
 
-def _spooling_in(job: JobSpec, spool: SceneSpool) -> JobSpec:
-    return attrs.evolve(job, arguments={**job.arguments, "spool": spool.to_plain()})
+class SpoolJob:
+    """Task n makes scene n and spools it.
+
+    Args:
+        target, arguments: of the ``Maker``. spool: a ``SceneSpool`` on this machine's disk, plain.
+    """
+
+    def __init__(self, target: str, arguments: Mapping[str, Any], spool: Mapping[str, Any]) -> None:
+        self._maker: Maker = JobSpec(target, arguments).build()
+        self._spool = SceneSpool.from_plain(spool)
+
+    def __enter__(self) -> Self:
+        self._maker = self._maker.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._maker.__exit__(kind, error, trace)
+
+    def __call__(self, scene: int) -> dict[str, int]:
+        """Make and spool a scene; return how many samples and holes it has."""
+        return self._spool.put(scene, self._maker(scene))
 
 
 class _Elsewhere:
-    """Makes scenes in a spool of its own, on whatever machine this is.
+    """Makes scenes on whatever machine this is.
 
     Args:
-        target, arguments: the job that makes scenes, without its spool.
+        target, arguments: of the ``Maker``.
         location: of the data set; every machine must reach it. fingerprint, scenes: what its manifest says.
         environment: of the machine that sent the job. strict: refuse to work in another one.
     """
@@ -149,12 +188,11 @@ class _Elsewhere:
 
     def __enter__(self) -> Self:
         manifest = self._manifest()
+        self._codec = manifest.codec
         self._layout = attrs.evolve(Layout.of(manifest), scenes=self._scenes)
-        folder = Path(tempfile.gettempdir(), f"{_SPOOL_PREFIX}{secrets.token_hex(8)}")
-        self._spool = SceneSpool(folder, manifest.codec, environment="")
-        job = _spooling_in(self._inner, self._spool).build()
-        self._environment = self._environment_of(job)
-        self._job: Job = self._entered.enter_context(job)
+        maker: Maker = self._inner.build()
+        self._environment = self._environment_of(maker)
+        self._maker = self._entered.enter_context(maker)
         return self
 
     def __exit__(
@@ -162,25 +200,13 @@ class _Elsewhere:
     ) -> None:
         self._entered.close()
 
-    @contextmanager
-    def _spool_folder(self) -> Iterator[None]:
-        """Have the folder of the spool for one shard, locked; what killed processes left of theirs goes."""
-        folder = self._spool.folder
-        with storage.disk_errors(folder):
-            _clear_abandoned(folder.parent)
-            folder.mkdir(mode=0o700)
-            lock = storage.FolderLock(folder)
-        try:
-            yield
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.close()
+    def _made(self, scene: int) -> SpooledScene:
+        return packed_scene(scene, self._maker(scene), self._codec)
 
-    def _environment_of(self, job: Job) -> dict[str, Any]:
+    def _environment_of(self, maker: Maker) -> dict[str, Any]:
         found = {**self._expected, **records.environment()}
-        if isinstance(job, Portable):
-            job.check_machine()
-            found |= job.environment()
+        maker.check_machine()
+        found |= maker.environment()
         if self._strict and found != self._expected:
             raise WorkError(f"{socket.gethostname()}: is another environment; strict=true refuses to mix them")
         return found
@@ -195,11 +221,12 @@ class _Elsewhere:
             )
         return manifest
 
-    def _spooled(self, scene: int) -> SpooledScene:
-        spooled = self._spool.read(scene)
-        if spooled is None:
-            raise WorkError(f"{self._spool.folder}: scene {scene} was damaged on the disk; run the same again")
-        return spooled
+
+class _PublishedMeanwhile(Exception):
+    """Another task has published the same shard."""
+
+    def __init__(self, record: ShardRecord) -> None:
+        self.record = record
 
 
 class ShardJob(_Elsewhere):
@@ -208,22 +235,23 @@ class ShardJob(_Elsewhere):
     def __call__(self, shard: int) -> int:
         """Make and publish a shard; return how many samples it holds."""
         scenes = self._layout.scenes_of(shard)
-        published = self._published(shard, scenes)
-        if published is not None:
-            return published.samples
-        with self._spool_folder():
-            for done, scene in enumerate(scenes, 1):
-                self._job(scene)
-                steps.get()(done)
-            record = self._published(shard, scenes) or shards.publish(
-                self._store, shard, scenes.start, self._made(scenes), self._environment
-            )
+        record = self._published(shard, scenes)
+        if record is None:
+            try:
+                made = self._all_made(shard, scenes)
+                record = shards.publish(self._store, shard, scenes.start, made, self._environment)
+            except _PublishedMeanwhile as meanwhile:
+                record = meanwhile.record
         return record.samples
 
-    def _made(self, scenes: range) -> Iterator[SpooledScene]:
-        """Yield the scenes; raise in the end when this machine was thought dead, and the set is finished already."""
-        yield from map(self._spooled, scenes)
-        if self._manifest().summary is not None:
+    def _all_made(self, shard: int, scenes: range) -> Iterator[SpooledScene]:
+        for done, scene in enumerate(scenes, 1):
+            yield self._made(scene)
+            steps.get()(done)
+        published = self._published(shard, scenes)
+        if published is not None:
+            raise _PublishedMeanwhile(published)
+        if self._manifest().summary is not None:  # this machine was thought dead
             raise WorkError(f"{self._store.location}: was finished by others meanwhile; nothing is left to do")
 
     def _published(self, shard: int, scenes: range) -> ShardRecord | None:
@@ -241,15 +269,5 @@ class SceneJob(_Elsewhere):
 
     def __call__(self, scene: int) -> str:
         """Make a scene; return the file of its spool, which tells this machine's environment, in base64."""
-        with self._spool_folder():
-            self._job(scene)
-            spooled = attrs.evolve(self._spooled(scene), origins=(self._environment,))
-        return base64.b64encode(b"".join(to_bytes(spooled, self._spool.environment))).decode()
-
-
-def _clear_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{_SPOOL_PREFIX}*"):
-        with suppress(OSError, DatasetError):  # another user's, or somebody works in it
-            if time.time() - folder.stat().st_mtime > _ABANDONED_S:  # who has just made one has not locked it yet
-                with closing(storage.FolderLock(folder)):
-                    shutil.rmtree(folder)
+        made = attrs.evolve(self._made(scene), origins=(self._environment,))
+        return base64.b64encode(b"".join(to_bytes(made, environment=""))).decode()

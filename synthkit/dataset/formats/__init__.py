@@ -21,6 +21,7 @@ from synthkit.dataset.formats.source import Source
 from synthkit.dataset.opening import tars_in
 from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
+from synthkit.execution import Executor
 from synthkit.interfaces import Progress, silent
 
 __all__ = [
@@ -115,7 +116,7 @@ def convert(
     max_size_px: int | None = None,
     every: int = 1,
     person_classes: Collection[str] = (),
-    workers: int = 0,
+    executor: Executor | None = None,
     progress: Progress = silent,
     tell: Callable[[str], None] | None = None,
 ) -> Dataset:
@@ -130,8 +131,9 @@ def convert(
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
         every: take every so many samples of the source, such as frames of a video, the first included.
         person_classes: names of classes that are people, besides person, people, pedestrian and human.
-        workers: processes besides this one; 0 works here. tell: takes lines for the user: the format found,
-            and what was ignored or assumed.
+        executor: what reads the images; None reads them in this process. With other machines the source must be
+            in a folder that all of them share. tell: takes lines for the user: the format found, and what was
+            ignored or assumed.
 
     Raises:
         DatasetError: when the source is of no known format, or wrong, telling all that is wrong at
@@ -141,7 +143,7 @@ def convert(
         source, form=form, max_size_px=max_size_px, every=every, person_classes=person_classes, progress=progress,
         tell=tell,
     )  # fmt: skip
-    return conversion.run(out, workers, progress)
+    return conversion.run(out, executor, progress)
 
 
 def export(

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from synthkit.cache import scratch_dir
-from synthkit.dataset.codec import CodecConfig
+from synthkit.dataset.formats.job import CODEC, fingerprint
 from synthkit.dataset.formats.source import Source
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.writer import DatasetWriter
-from synthkit.errors import DatasetError, WorkError
-from synthkit.execution import Failed, JobSpec, Local, run
+from synthkit.errors import DatasetError
+from synthkit.execution import Executor, JobSpec, Local
+from synthkit.execution.scenes import fill
 from synthkit.interfaces import Progress, silent
+from synthkit.sample import Skipped
 
 _SCENES_PER_SHARD = 64
 _SHOWN = 3  # reasons
@@ -52,11 +53,12 @@ class Conversion:
             **named(self.person_classes),
         }
 
-    def run(self, out: Path | str, workers: int = 0, progress: Progress = silent) -> Dataset:
+    def run(self, out: Path | str, executor: Executor | None = None, progress: Progress = silent) -> Dataset:
         """Make the data set, or do the rest of it.
 
         Args:
-            out: where it goes: a folder, or a URL that fsspec reaches. workers: processes besides this one.
+            out: where it goes: a folder, or a URL that fsspec reaches. executor: what reads the images; None: this
+                process.
 
         Raises:
             DatasetError: when not one image can be read, one was changed meanwhile, or ``out`` holds something else.
@@ -68,32 +70,29 @@ class Conversion:
             notes={**self.source.notes, "remarks": list(self.source.remarks)},
             scenes=total,
             scenes_per_shard=_SCENES_PER_SHARD,
-            codec=CodecConfig(image_format="jpg"),  # photos come as JPEG, and are larger as PNG
+            codec=CODEC,
             scratch=scratch_dir(),
         )
         with writer:
-            progress("convert", writer.scenes_done, total)
-            with closing(run(self._job(writer), writer.pending_scenes(), Local(workers=workers))) as outcomes:
-                for outcome in outcomes:
-                    if isinstance(outcome, Failed):
-                        what = f"image {outcome.task} cannot be converted: {outcome.reason}"
-                        raise WorkError(f"{self.place}: {what}")
-                    writer.finished(outcome.task)
-                    progress("convert", writer.scenes_done, total)
+            fill(
+                writer, self._job(), executor or Local(0),
+                failed=lambda index, reason: [Skipped(self.source.key(index), reason)],
+                progress=lambda done: progress("convert", done, total),
+            )  # fmt: skip
             check_unchanged(self.source)
             summary = writer.finalise()
             if not summary.samples:
                 raise DatasetError(f"{out}: not one sample could be converted: {_reasons(writer.skipped())}")
         return Dataset.open(out)
 
-    def _job(self, writer: DatasetWriter) -> JobSpec:
+    def _job(self) -> JobSpec:
         arguments = {
-            "source": str(self.place),
+            "source": str(self.place.absolute()),
             "form": self.form,
+            "keys": fingerprint(self.source),
             "max_size_px": self.max_size_px,
             "every": self.every,
             "person_classes": list(self.person_classes),
-            "spool": writer.spool.to_plain(),
         }
         return JobSpec("synthkit.dataset.formats.job:ConvertJob", arguments)
 

@@ -10,29 +10,27 @@ from __future__ import annotations
 import bisect
 import itertools
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+import socket
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import attrs
 
 from synthkit.cache import scratch_dir
 from synthkit.dataset import codec
-from synthkit.dataset.codec import CodecConfig, Encoded
+from synthkit.dataset.codec import JSON_SUFFIX, CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
-from synthkit.dataset.spool import SceneSpool
 from synthkit.dataset.stores import is_url
 from synthkit.dataset.tools.restating import restated
 from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError, WorkError
-from synthkit.execution import Failed, JobSpec, Local, run
+from synthkit.execution import Executor, JobSpec, Local
+from synthkit.execution.scenes import Maker, fill
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Sample, Sidecar, Skipped
 
 _SCENES_PER_SHARD = 256
-_WORTH_A_PROCESS = 500  # samples; fewer are copied sooner than processes start
 
 
 @attrs.frozen
@@ -70,7 +68,7 @@ def copy(
     identity: Mapping[str, Any],
     notes: Mapping[str, Any],
     verb: str,
-    workers: int = 0,
+    executor: Executor | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """Write the chosen samples and holes as a data set at ``out``, or what is left to write of it.
@@ -81,7 +79,7 @@ def copy(
 
     Args:
         identity, notes: as for ``DatasetWriter``. verb: what progress is told as.
-        workers: processes besides this one for large sets; 0 works here.
+        executor: what copies; None copies in this process.
 
     Raises:
         DatasetError: when ``out`` holds something else, or a chosen sample is damaged. WorkError: when
@@ -89,87 +87,90 @@ def copy(
     """
     if all(isinstance(pick.slot, Skipped) for pick in chosen):
         raise DatasetError(f"{out}: would hold no sample")
+    arguments = {
+        "origins": [[whole(o.data.location), o.data.fingerprint, o.prefix, o.split] for o in origins],
+        "places": [[p.origin, [p.slot.key, p.slot.reason] if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
+    }
+    write(
+        out, JobSpec("synthkit.dataset.tools.copying:CopyJob", arguments), len(chosen),
+        identity=identity, notes=notes, codec=_codec(origins), verb=verb, executor=executor, progress=progress,
+    )  # fmt: skip
+    return Dataset.open(out)
+
+
+def write(
+    out: Path | str,
+    maker: JobSpec,
+    places: int,
+    *,
+    identity: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    codec: CodecConfig,
+    verb: str,
+    executor: Executor | None,
+    progress: Progress,
+) -> None:
+    """Write a data set of so many places, each of which takes no longer to make again than to keep by itself."""
     writer = DatasetWriter(
         out,
         identity=identity,
         notes=notes,
-        scenes=len(chosen),
+        scenes=places,
         scenes_per_shard=_SCENES_PER_SHARD,
-        codec=_codec(origins),
+        codec=codec,
         scratch=scratch_dir(),
     )
+
+    def failed(place: int, reason: str) -> list[Skipped]:
+        raise WorkError(f"sample {place} cannot be copied: {reason}")
+
     with writer:
-        progress(verb, writer.scenes_done, len(chosen))
-        with closing(_copied(writer, origins, chosen, workers)) as scenes:
-            for scene in scenes:
-                writer.finished(scene)
-                progress(verb, writer.scenes_done, len(chosen))
+        fill(
+            writer, maker, executor or Local(0), failed=failed,
+            progress=lambda done: progress(verb, done, places), whole_shards=True,
+        )  # fmt: skip
         writer.finalise()
-    return Dataset.open(out)
 
 
-def _copied(
-    writer: DatasetWriter, origins: Sequence[Origin], chosen: Sequence[Pick], workers: int
-) -> Generator[int, None, None]:
-    """Spool what is still to be copied; yield each place as it is done."""
-    rest = []
-    for scene in writer.pending_scenes():
-        slot = chosen[scene].slot
-        if isinstance(slot, Skipped):
-            writer.spool.put(scene, [attrs.evolve(slot, key=origins[chosen[scene].origin].prefix + slot.key)])
-            yield scene
-        else:
-            rest.append(scene)
-    arguments = {
-        "origins": [[origin.data.location, origin.prefix, origin.split] for origin in origins],
-        "places": [[p.origin, -1 if isinstance(p.slot, Skipped) else p.slot] for p in chosen],
-        "spool": writer.spool.to_plain(),
-    }
-    job = JobSpec("synthkit.dataset.tools.copying:CopyJob", arguments)
-    with closing(run(job, rest, Local(workers=workers if len(rest) >= _WORTH_A_PROCESS else 0))) as outcomes:
-        for outcome in outcomes:
-            if isinstance(outcome, Failed):
-                raise WorkError(f"sample {outcome.task} cannot be copied: {outcome.reason}")
-            yield outcome.task
-
-
-class CopyJob:
-    """Task n copies the sample of place n into the spool."""
+class CopyJob(Maker):
+    """Copies the sample, or hole, of each place of the new set."""
 
     def __init__(
-        self,
-        origins: Sequence[tuple[str, str, str | None]],
-        places: Sequence[tuple[int, int]],
-        spool: Mapping[str, Any],
+        self, origins: Sequence[tuple[str, str, str, str | None]], places: Sequence[tuple[int, int | tuple[str, str]]]
     ) -> None:
-        opened = [Origin(Dataset.open(location), prefix, split) for location, prefix, split in origins]
-        self._origins = [(one, list(itertools.accumulate(s.samples for s in one.data.shards))) for one in opened]
+        self._origins = [
+            (Origin(data, prefix, split), fingerprint, list(itertools.accumulate(s.samples for s in data.shards)))
+            for location, fingerprint, prefix, split in origins
+            for data in [Dataset.open(location)]
+        ]
         self._places = places
-        self._spool = SceneSpool.from_plain(spool)
 
-    def __enter__(self) -> Self:
-        return self
+    def check_machine(self) -> None:
+        """Check that the sets to copy from are the same here.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+        Raises:
+            WorkError: when one is not.
+        """
+        for origin, fingerprint, _ in self._origins:
+            if origin.data.fingerprint != fingerprint:
+                raise WorkError(f"{origin.data.location}: is another data set on {socket.gethostname()}")
 
-    def __call__(self, place: int) -> dict[str, int]:
-        """Spool one sample."""
-        number, position = self._places[place]
-        origin, ends = self._origins[number]
-        key, members = origin.data.members(position)
-        shard = bisect.bisect_right(ends, position)
-        place_in_shard = position - ends[shard] + origin.data.shards[shard].samples
+    def __call__(self, place: int) -> list[Encoded | Skipped]:
+        """Return one sample as it is to be stored, or one hole."""
+        number, slot = self._places[place]
+        origin, _, ends = self._origins[number]
+        if not isinstance(slot, int):
+            key, reason = slot
+            return [Skipped(origin.prefix + key, reason)]
+        key, members = origin.data.members(slot)
+        shard = bisect.bisect_right(ends, slot)
+        place_in_shard = slot - ends[shard] + origin.data.shards[shard].samples
         content = origin.data.index(shard).entry(place_in_shard).content
         where = origin.data.where(shard)
         told = restated(members, origin.prefix, origin.split, where=f"{where}: sample {key}")
-        if origin.prefix or told != members.get(codec.JSON_SUFFIX) or not any(content):
-            copied = _renewed(origin.prefix + key, key, members, told, content, where=where)
-        else:
-            copied = Encoded(key, tuple(members.items()), content)
-        return self._spool.put_encoded(place, [copied])
+        if origin.prefix or told != members.get(JSON_SUFFIX) or not any(content):
+            return [_renewed(origin.prefix + key, key, members, told, content, where=where)]
+        return [Encoded(key, tuple(members.items()), content)]
 
 
 def _renewed(
@@ -183,7 +184,7 @@ def _renewed(
     sample = _decoded(key, members, where=where)
     if any(content) and codec.content_digest(sample, members) != content:
         raise DatasetError(f"{where}: sample {key}: its content is not that of its digest; see 'synthkit verify'")
-    renewed = dict(members) if told is None else {**members, codec.JSON_SUFFIX: told}
+    renewed = dict(members) if told is None else {**members, JSON_SUFFIX: told}
     digest = codec.content_digest(attrs.evolve(sample, key=new_key), renewed)
     return Encoded(new_key, tuple(renewed.items()), digest)
 
@@ -200,6 +201,11 @@ def encoded(key: str, members: Mapping[str, bytes], *, where: str) -> Encoded:
 def _decoded(key: str, members: Mapping[str, bytes], *, where: str) -> Sample | Sidecar:
     pictured = any(suffix in members for suffix in codec.IMAGE_SUFFIXES)
     return (codec.decode if pictured else codec.decode_sidecar)(key, members, where=where)
+
+
+def whole(location: str) -> str:
+    """Return a place as another process finds it, whatever folder it works in."""
+    return location if is_url(location) else os.path.abspath(location)  # noqa: PTH100 - links stay as they are
 
 
 def parent(data: Dataset, out: Path | str) -> dict[str, Any]:

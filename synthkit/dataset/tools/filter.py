@@ -16,6 +16,7 @@ from synthkit.dataset.tools.copying import Origin, Pick
 from synthkit.dataset.tools.outputs import check_apart
 from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
+from synthkit.execution import Executor
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Person, Skipped
 
@@ -91,7 +92,12 @@ class Conditions:
 
 
 def filtered(
-    source: Path | str, out: Path | str, conditions: Conditions, *, workers: int = 0, progress: Progress = silent
+    source: Path | str,
+    out: Path | str,
+    conditions: Conditions,
+    *,
+    executor: Executor | None = None,
+    progress: Progress = silent,
 ) -> tuple[Dataset, int]:
     """Write the samples that fulfil the conditions as a set at ``out``; return it, and of how many places.
 
@@ -127,7 +133,7 @@ def filtered(
                            "left_out": dict(sorted(left_out.items()))},
     )  # fmt: skip
     made = copying.copy(
-        [Origin(data)], chosen, out, identity=identity, notes=notes, verb="filter", workers=workers, progress=progress
+        [Origin(data)], chosen, out, identity=identity, notes=notes, verb="filter", executor=executor, progress=progress
     )
     return made, len(places)
 

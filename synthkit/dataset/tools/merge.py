@@ -15,6 +15,7 @@ from synthkit.dataset.tools.copying import Origin
 from synthkit.dataset.tools.outputs import check_apart
 from synthkit.dataset.tools.survey import glances
 from synthkit.errors import DatasetError
+from synthkit.execution import Executor
 from synthkit.interfaces import Progress, silent
 
 _REVISION = 2  # 1 left sequences their names when keys got new ones
@@ -26,7 +27,7 @@ def merge(
     out: Path | str,
     *,
     rename: bool = False,
-    workers: int = 0,
+    executor: Executor | None = None,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
@@ -35,7 +36,7 @@ def merge(
     Args:
         rename: put each set's name before its keys and sequences; without it a key in two sets is an error.
             Identities stay: the same name is the same person.
-        workers: processes besides this one. tell: takes lines that the user should read.
+        executor: what copies; None copies in this process. tell: takes lines that the user should read.
 
     Raises:
         DatasetError: when there are fewer than two sets, keys collide, or ``out`` holds something else.
@@ -56,7 +57,7 @@ def merge(
         "sources": [data.fingerprint for data in opened],
     }
     return copying.copy(
-        origins, chosen, out, identity=identity, notes=_notes(origins, out), verb="merge", workers=workers,
+        origins, chosen, out, identity=identity, notes=_notes(origins, out), verb="merge", executor=executor,
         progress=progress,
     )  # fmt: skip
 

@@ -92,7 +92,7 @@ def _write(data: Dataset, out: Path | str, found: _Diagnosis, progress: Progress
         pending = set(writer.pending_scenes())
         for place, item in enumerate(_places(data, progress)) if pending else ():
             if place in pending:
-                writer.spool.put_encoded(place, [_result(item)])
+                writer.spool.put(place, [_result(item)])
                 writer.finished(place)
         writer.finalise()
 

@@ -22,6 +22,7 @@ from synthkit.dataset.tools.copying import Origin, Pick
 from synthkit.dataset.tools.outputs import check_apart
 from synthkit.dataset.tools.survey import Glance, glances
 from synthkit.errors import ConfigError, DatasetError
+from synthkit.execution import Executor
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
 
@@ -93,7 +94,7 @@ def split(
     by: Sequence[By],
     *,
     seed: int = 0,
-    workers: int = 0,
+    executor: Executor | None = None,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Split:
@@ -133,7 +134,7 @@ def split(
         notes = copying.inherited(data, part, split={**record, "part": name})
         made[name] = copying.copy(
             [Origin(data, split=split_name(name))], [places[n] for n in members[name]], part, identity=identity,
-            notes=notes, verb=f"split {name}", workers=workers, progress=progress,
+            notes=notes, verb=f"split {name}", executor=executor, progress=progress,
         )  # fmt: skip
     return Split(made, len(groups))
 

@@ -63,8 +63,17 @@ def test_no_more_workers_than_tasks(tmp_path):
     assert len(list(tmp_path.glob("enter*"))) == 1
 
 
-def test_no_tasks_no_workers(tmp_path):
-    assert outcomes(job("cannot enter"), [], workers=2) == {}
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_tasks_no_workers(workers):
+    assert outcomes(job("cannot enter"), [], workers=workers) == {}
+
+
+@pytest.mark.parametrize(("tasks", "least", "here"), [(2, 3, True), (3, 3, False), (1, 1, False)])
+def test_few_tasks_are_done_in_this_process_where_processes_are_not_worth_it(tmp_path, tasks, least, here):
+    with closing(run(job(folder=str(tmp_path)), range(tasks), Local(workers=1, least=least))) as results:
+        assert sorted(outcome.task for outcome in results) == list(range(tasks))
+    (entered,) = tmp_path.glob("enter*")
+    assert (entered.name.partition(".")[0] == f"enter{os.getpid()}") is here
 
 
 def test_threads_are_the_callers_choice():

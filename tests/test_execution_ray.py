@@ -14,21 +14,25 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import attrs
+import cv2
+import numpy as np
 import pytest
 
 from synthkit import pipeline
-from synthkit.cli.app import app
-from synthkit.dataset import Dataset
+from synthkit.cli.app import ExecutorName, app, executor_of
+from synthkit.dataset import Dataset, formats
+from synthkit.dataset.tools.filter import Conditions, filtered
 from synthkit.errors import ConfigError, SynthkitError, WeightsError, WorkError
 from synthkit.execution import JobSpec, Local, RayCluster, cluster
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.session import Session
-from synthkit.settings import RunSettings
+from synthkit.settings import Plan, RunSettings
 
 JOBS = Path(__file__).parent / "jobs"
 COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
@@ -61,7 +65,7 @@ def two_nodes(tmp_path_factory):
         nodes = Cluster(
             initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "_system_config": QUICK}
         )
-        nodes.second = nodes.add_node(**NODE)
+        nodes.second = nodes.add_node(**NODE, num_gpus=1)  # which is only said of it
         ray.init(nodes.address, log_to_driver=False, logging_level="ERROR")
         try:
             yield nodes
@@ -116,13 +120,37 @@ def test_components_stay_warm_and_scenes_are_told_as_they_are_made(session, tmp_
     pipeline.render(session, moody(notes=str(tmp_path), pause_s=0.3), tmp_path / "out", 32)
     made = defaultdict(list)
     for note in tmp_path.glob("0*"):
-        _, process, count, hash_seed = note.name.split("-")
+        _, process, count, hash_seed, devices = note.name.split("-")
         made[process].append(int(count))
         assert hash_seed == "0", "as in local workers"
+        assert devices == "", "nobody asked for a GPU"
     assert len(made) <= 2, "one process per node"
     assert all(sorted(counts) == list(range(1, len(counts) + 1)) for counts in made.values()), "entered once each"
     assert set(told) - {0, 4, 8, 12, 16}, "other counts than whole shards'"
     assert told == sorted(told)
+
+
+def test_tasks_that_take_a_gpu_are_done_where_one_is(two_nodes, tmp_path):
+    plan = Plan(discover(), RunSettings(scenes_per_shard=2, device="cuda", task_gpus=1), {})
+    session = Session(plan.registry, plan.run, executor_of(plan.run, ExecutorName.RAY, None, None))
+    pipeline.render(session, moody(notes=str(tmp_path)), tmp_path / "far", 8)
+    pipeline.render(local(session), moody(), tmp_path / "near", 8)
+    assert files(tmp_path / "far" / "shards") == files(tmp_path / "near" / "shards")
+    told = {tuple(note.name.split("-")[i] for i in (1, 4)) for note in tmp_path.glob("0*")}
+    assert [devices for _, devices in told] == ["0"], "one process, on the node with the GPU, which it sees"
+
+
+def test_conversions_and_copies_are_made_by_many_machines_too(session, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for n in range(70):
+        cv2.imwrite(str(photos / f"p{n}.jpg"), np.full((16, 24, 3), n, np.uint8))
+    (photos / "p3.jpg").write_bytes((photos / "p3.jpg").read_bytes()[:200])
+    for out, executor in ((tmp_path / "near", None), (tmp_path / "far", session.executor)):
+        made = formats.convert(photos, out / "set", executor=executor)
+        assert [key for key, _ in made.skipped] == ["p3"]
+        filtered(made.location, out / "some", Conditions(keys=("p1*", "p2*", "p3*")), executor=executor)
+    assert files(tmp_path / "far") == files(tmp_path / "near")
 
 
 @pytest.mark.parametrize(("scenes", "new"), [(4, ["0004", "0005"]), (3, ["0003", "0004", "0005"])])
@@ -223,6 +251,33 @@ def test_a_machine_that_dies_in_the_middle_changes_nothing(session, two_nodes, t
         makers[scene].add(process)
     assert len(set().union(*makers.values())) == 2, "both nodes worked"
     assert any(len(processes) == 2 for processes in makers.values()), "what one began the other did"
+
+
+@pytest.mark.slow
+def test_a_client_of_a_cluster_that_is_elsewhere(two_nodes, tmp_path):
+    """A driver that is no node itself, by ``ray://``: a process of its own, as each may have one connection."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray.shutdown()
+    head = Cluster(
+        initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "ray_client_server_port": port}
+    )
+    try:
+        where = ["--executor=ray", f"--address=ray://127.0.0.1:{port}", "--set=scenes_per_shard=2"]
+        done = subprocess.run(
+            [*COMMAND, "render", "--renderer=moody", f"--out={tmp_path / 'far'}", "--count=8", *where],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, timeout=200,
+        )  # fmt: skip
+    finally:
+        head.shutdown()
+        ray.init(two_nodes.address, log_to_driver=False, logging_level="ERROR")
+    assert done.returncode == 0, done.stderr
+    pipeline.render(Session(discover(), RUN, Local(0)), moody(), tmp_path / "near", 8)
+    assert files(tmp_path / "far" / "shards") == files(tmp_path / "near" / "shards")
 
 
 def test_who_listens_may_die(two_nodes):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synthkit.camera import FisheyeCamera
@@ -295,6 +295,7 @@ def test_damage_costs_the_least_possible(tmp_path, suffix, data, left):
 
 
 @settings(max_examples=15, deadline=None)
+@example([(0, 1), (55, 1), (302, 1)])  # the first image has another key, and where it was is not known any more
 @given(st.lists(st.tuples(st.integers(0, 2**31), st.integers(1, 255)), min_size=1, max_size=4))
 def test_a_repair_of_any_damage_is_sound(tmp_path_factory, flips):
     tmp_path = tmp_path_factory.mktemp("any")
@@ -305,7 +306,12 @@ def test_a_repair_of_any_damage_is_sound(tmp_path_factory, flips):
         data = bytearray(tar.read_bytes())
         data[place // len(tars) % len(data)] ^= value
         tar.write_bytes(data)
-    made = repair(folder, tmp_path / "good")
+    try:
+        made = repair(folder, tmp_path / "good")
+    except DatasetError as error:  # a shard that cannot be found any more, and the one sample of the other
+        if "nothing of it is sound" in str(error):
+            return
+        raise
     assert verify.verify(tmp_path / "good").problems == ()
     original = {f"k{n}": sound(f"k{n}", n) for n in range(4)}
     for sample in made.dataset:

@@ -31,6 +31,9 @@ _OBJECT_STORES = frozenset({
 })  # fmt: skip
 
 
+_WEB = frozenset({"http", "https"})
+
+
 class Store(Protocol):
     """The files below one location."""
 
@@ -235,6 +238,7 @@ class RemoteStore:
         schemes = {part.partition(_SCHEME)[0] for part in url.split("::")}
         self._has_folders = _OBJECT_STORES.isdisjoint(schemes.union(protocols))
         self._folders: set[str] = set()  # made already
+        self._sends_ranges = _WEB.isdisjoint(protocols)  # of a web server it is not known yet
 
     @property
     def _system(self) -> Any:
@@ -288,12 +292,26 @@ class RemoteStore:
         """Return ``size`` bytes from ``offset``."""
         if size == 0:
             return b""
+        self._check_ranges(name)
         with self._reached(name):
             return bytes(self._system.cat_file(self._path(name), start=offset, end=offset + size))
 
     def opened(self, name: str) -> Callable[[int, int], bytes]:
         """Return what reads from one file."""
         return functools.partial(self.read_at, name)
+
+    def _check_ranges(self, name: str) -> None:
+        """Ask a web server once for a single byte: some send the whole file instead, and say nothing."""
+        if self._sends_ranges:
+            return
+        with self._reached(name):
+            answer = self._system.cat_file(self._path(name), start=1, end=2)
+        if len(answer) > 1:
+            raise DatasetError(
+                f"{self.where(name)}: cannot be read: this server sends whole files alone, no byte ranges;"
+                " copy the data set, or serve it with one that does (nginx, Apache, an object store)"
+            )
+        self._sends_ranges = True
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Upload a file when all of it is there, so that a failure half-way leaves nothing."""

@@ -148,11 +148,13 @@ def _findings(place: _Place, keys: dict[str, str]) -> Iterator[str | Checked]:
             yield f"{place.where}: its {place.shard.samples} samples cannot be found any more"
             return
         index = salvaged
+    # A set of ours without images is one of sidecars; a single sample may have lost its own.
+    aside = place.record is not None and not any(_is_pictured(entry) for entry in index.entries())
     for entry in index.entries():
         members = {
             suffix: place.data.store.read_at(place.shard.name, offset, size) for suffix, offset, size in entry.members
         }
-        faults = list(_entry_faults(place, entry, members))
+        faults = list(_entry_faults(place, entry, members, aside))
         if entry.key in keys:
             faults.append(Fault(f"another sample of this key is in {keys[entry.key]}"))
         keys[entry.key] = place.where
@@ -227,12 +229,14 @@ def _index_problems(place: _Place, index: Index) -> Iterator[str]:
         yield f"{where}: its content digests are not those of its record"
 
 
-def _entry_faults(place: _Place, entry: Entry, members: Mapping[str, bytes]) -> Iterator[Fault]:
+def _is_pictured(entry: Entry) -> bool:
+    return any(suffix in codec.IMAGE_SUFFIXES for suffix, _, _ in entry.members)
+
+
+def _entry_faults(place: _Place, entry: Entry, members: Mapping[str, bytes], aside: bool) -> Iterator[Fault]:
     if any(len(members[suffix]) != size for suffix, _, size in entry.members):
         yield Fault("is cut off")
         return
-    # A set of ours without images is one of sidecars; what an archive has lost shows in its hash and its index.
-    aside = place.record is not None and not set(codec.IMAGE_SUFFIXES) & members.keys()
     decode = codec.decode_sidecar if aside else codec.decode
     try:
         found: Sample | Sidecar = decode(entry.key, members, where=place.where)

@@ -53,9 +53,12 @@ class Local:
         waiting = iter(tasks)
         first = list(itertools.islice(waiting, self.least))
         tasks = itertools.chain(first, waiting)
+        if not first:
+            return
         if self.workers == 0 or len(first) < self.least:
-            return _run_here(job, tasks)
-        return _Pool(job, tasks, self.workers, self.threads, self.timeout_s).results()
+            yield from _run_here(job, tasks)
+        else:
+            yield from _Pool(job, tasks, self.workers, self.threads, self.timeout_s).results()
 
 
 def _run_here(job: JobSpec, tasks: Iterable[int]) -> Generator[Done | Failed, None, None]:

@@ -47,7 +47,8 @@ class Moody:
         config = self._config
         self._scenes += 1
         if config.notes:
-            Path(config.notes, f"{scene:04d}-{os.getpid()}-{self._scenes}-{os.environ['PYTHONHASHSEED']}").touch()
+            told = (os.environ[name] for name in ("PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES"))
+            Path(config.notes, "-".join([f"{scene:04d}", str(os.getpid()), str(self._scenes), *told])).touch()
         time.sleep(config.pause_s)
         if scene == config.mistake:
             raise ValueError("a mistake")

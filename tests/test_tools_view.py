@@ -13,9 +13,12 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
 from synthkit.camera import FisheyeCamera, looking_down
+from synthkit.cli.app import app
 from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.dataset.tools import plots
 from synthkit.dataset.tools.plots import write_plots
 from synthkit.dataset.tools.stats import rows, stats
 from synthkit.dataset.tools.view import Shown, outline, view
@@ -208,9 +211,9 @@ def test_a_page_of_somebody_else_and_a_data_set_are_left_alone(tmp_path):
     for inside in (folder / "page.html", folder / "shards" / "page.html", folder / "new" / "page.html"):
         with pytest.raises(ConfigError, match="is in the data set"):
             view(folder, inside)
-    for plots in (folder, folder / "plots"):
+    for place in (folder, folder / "plots"):
         with pytest.raises(ConfigError, match=r"--plots .* is in the data set"):
-            write_plots(stats(folder), plots)
+            write_plots(stats(folder), place)
     assert sorted(path.name for path in folder.iterdir()) == ["dataset.json", "shards", "shards.npz"]
     view(folder, tmp_path / "ours.html")
     before = (tmp_path / "ours.html").read_bytes()
@@ -307,3 +310,28 @@ def test_the_command_verify(tmp_path):
     assert (
         subprocess.run([*COMMAND, "verify", str(tmp_path / "good")], capture_output=True, check=False).returncode == 0
     )
+
+
+def test_what_is_counted_has_whole_numbers_at_its_axes(tmp_path):
+    """Also where all images hold as many people, or few people are in all."""
+    found = stats(write(tmp_path / "set", [full("a"), full("b"), full("c")]))
+    for draw in plots._PLOTS.values():
+        figure = draw(found)
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            axis = axes.xaxis if axes.get_xlabel() in ("people", "images") else axes.yaxis
+            if axes.get_ylabel() in ("people", "images") or axis is axes.xaxis or axes.name == "polar":
+                low, high = sorted(axis.get_view_interval())
+                ticks = [tick for tick in axis.get_ticklocs() if low <= tick <= high]
+                assert ticks, axes.get_title()
+                assert all(tick == int(tick) for tick in ticks), ticks
+
+
+def test_what_nobody_knows_is_told_as_unknown_and_not_drawn(tmp_path):
+    folder = write(tmp_path / "nobody", [stranger()])
+    told = dict(rows(stats(folder)))
+    assert (told["by direction"], told["visible, by tenths"]) == ("unknown", "unknown")
+    command = ["stats", str(folder), "--plots", str(tmp_path / "plots")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0
+    assert f"no plots: nothing is known of the people in {folder}" in done.output

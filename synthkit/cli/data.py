@@ -86,8 +86,11 @@ def stats(
     if plots is not None:
         from synthkit.dataset.tools.plots import write_plots
 
-        for file in write_plots(found, plots):
+        files = write_plots(found, plots)
+        for file in files:
             typer.echo(f"plot: {file}", err=True)
+        if not files:
+            typer.echo(f"no plots: nothing is known of the people in {path}", err=True)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from synthkit.report.plots import PALETTE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 _INK = "#3c4248"
 _MAP_CELLS = (12, 48)  # along the image's longer side: few people need large cells to be a density
@@ -54,7 +55,9 @@ def _people(found: Stats) -> Figure | None:
     figure, axes = _figure("How many people are in an image", "people", "images")
     counts = found.people_per_image
     axes.bar(list(counts), list(counts.values()), width=0.8, color=PALETTE[0])
-    axes.locator_params(axis="x", integer=True)
+    axes.set_xlim(min(counts) - 0.9, max(counts) + 0.9)
+    axes.xaxis.set_major_locator(_whole())
+    axes.yaxis.set_major_locator(_whole())
     return figure
 
 
@@ -97,7 +100,7 @@ def _places(found: Stats) -> Figure | None:
     axes.set_facecolor("#eef0f1")
     axes.grid(False)
     axes.plot(places.width_px / 2, places.height_px / 2, "+", color="#d55e00", markersize=12, markeredgewidth=1.5)
-    bar = figure.colorbar(shown, ax=axes, shrink=0.8)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.8, ticks=_whole())
     bar.set_label("people (middles of their boxes)", fontsize=9, color=_INK)
     bar.ax.tick_params(labelsize=8, colors=_INK)
     return figure
@@ -116,6 +119,7 @@ def _directions(found: Stats) -> Figure | None:
     axes.set_title("In which direction from the centre people are", fontsize=11, color=_INK, loc="left", pad=14)
     axes.tick_params(labelsize=8, colors=_INK)
     axes.set_xticks(np.arange(0, 2 * np.pi, np.pi / 2), ["right", "down", "left", "up"])
+    axes.yaxis.set_major_locator(_whole(4))
     axes.grid(color=_INK, alpha=0.15)
     axes.spines["polar"].set_color("#c9cdd0")
     return figure
@@ -129,6 +133,7 @@ def _visible(found: Stats) -> Figure | None:
     edges = np.arange(tenths) / tenths
     axes.bar(edges + 0.5 / tenths, found.visible_fraction, width=0.9 / tenths, color=PALETTE[2])
     axes.set_xlim(0, 1)
+    axes.yaxis.set_major_locator(_whole())
     return figure
 
 
@@ -157,6 +162,13 @@ def _figure(title: str, x_label: str, y_label: str, height_in: float = 3.2) -> t
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color("#c9cdd0")
     return figure, axes
+
+
+def _whole(most: int = 8) -> Locator:
+    """Return what puts ticks at whole numbers alone: people and images are counted."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, integer=True, min_n_ticks=1)
 
 
 def _png(figure: Figure) -> bytes:

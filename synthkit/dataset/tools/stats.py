@@ -253,9 +253,8 @@ def rows(found: Stats) -> list[tuple[str, str]]:
         ("rotated box, long side px", _spread(found.long_side_px)),
         ("rotated box, short side px", _spread(found.short_side_px)),
         ("from the centre", _spread(found.centre_distance)),
-        ("by direction", " ".join(map(str, found.sectors)) + "  (30° each, clockwise from the right)"),
-        ("visible, by tenths", " ".join(map(str, found.visible_fraction))
-         + f"  (0: {found.hidden}, unknown: {found.unknown_visible})"),
+        ("by direction", _told(found.sectors, "30° each, clockwise from the right")),
+        ("visible, by tenths", _told(found.visible_fraction, f"0: {found.hidden}, unknown: {found.unknown_visible}")),
         ("with head, key points, mask", f"{found.heads}, {found.keypoints}, {found.masks}"),
         ("identities", _and(found.identities, {"people without": found.unnamed})),
         ("images per identity", _spread(found.images_per_identity)),
@@ -277,6 +276,10 @@ def _centre_px(seen: Glance) -> tuple[float, float]:
 def _and(count: int, besides: Mapping[str, int]) -> str:
     more = ", ".join(f"{n} {what}" for what, n in besides.items() if n)
     return f"{count}" + (f"  ({more})" if more else "")
+
+
+def _told(counts: Sequence[int], what: str) -> str:
+    return " ".join(map(str, counts)) + f"  ({what})" if any(counts) else "unknown"
 
 
 def _of(name: str, count: int, total: int) -> str:

@@ -381,7 +381,7 @@ def test_nothing_is_told_of_the_quality_of_what_was_not_compressed(tmp_path):
     """A set of PNG may hold its source's JPEG images, of whose quality nothing is known."""
     stored = codec_of.encode(sample(0), CodecConfig(image_format="jpg", jpeg_quality=40))
     with DatasetWriter(tmp_path / "set", identity={"convert": "yolo"}, notes=CONVERTED, scenes=1) as writer:
-        writer.spool.put_encoded(0, [stored])
+        writer.spool.put(0, [stored])
         writer.finished(0)
         writer.finalise()
     describe(tmp_path / "set")

@@ -90,7 +90,7 @@ def write(out, story, scenes=SCENES, *, holes=(), note=lambda *_: None, scratch=
     with DatasetWriter(out, identity=identity, scenes=scenes, scratch=scratch, **story.layout) as writer:
         pending = writer.pending_scenes()
         for scene in sorted(pending, key=lambda n: (n * 3) % 5):  # not in order
-            writer.spool.put_encoded(scene, results(scene, holes))
+            writer.spool.put(scene, results(scene, holes))
             note("scene", scene)
             writer.finished(scene)
             for shard in writer._committed:
@@ -443,7 +443,7 @@ def test_a_scene_of_which_nothing_came_is_not_made_again(tmp_path):
     for scenes in (1, 2):
         with DatasetWriter(tmp_path, identity={}, scenes=scenes, scenes_per_shard=2) as writer:
             assert writer.pending_scenes() == [scenes - 1]
-            writer.spool.put_encoded(scenes - 1, [] if scenes == 1 else encoded(1))
+            writer.spool.put(scenes - 1, [] if scenes == 1 else encoded(1))
             writer.finished(scenes - 1)
             writer.finalise()
 
@@ -451,7 +451,7 @@ def test_a_scene_of_which_nothing_came_is_not_made_again(tmp_path):
 def test_a_spooled_scene_is_believed_whole_or_not_at_all(tmp_path):
     """Any byte of its file that changed is seen, in what it says as in what it holds."""
     with DatasetWriter(tmp_path, identity={}, scenes=3, scenes_per_shard=3) as writer:
-        writer.spool.put_encoded(1, results(1, {(1, 1)}))
+        writer.spool.put(1, results(1, {(1, 1)}))
         (path,) = (tmp_path / ".spool").glob("*.scene")
         data = path.read_bytes()
         assert writer.spool.read(1) is not None
@@ -467,7 +467,7 @@ def test_a_spooled_scene_is_believed_whole_or_not_at_all(tmp_path):
 def test_reasons_that_are_no_unicode_are_kept(tmp_path):
     reason = os.fsdecode(b"no file n\xff.png")
     with DatasetWriter(tmp_path, identity={}, scenes=1) as writer:
-        writer.spool.put_encoded(0, [Skipped("k", reason)])
+        writer.spool.put(0, [Skipped("k", reason)])
         writer.finished(0)
         writer.finalise()
         assert writer.skipped() == [("k", reason)]

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, codec, records, shards, storage, twins
+from synthkit.dataset import CodecConfig, Dataset, DatasetWriter, records, shards, storage, twins
 from synthkit.dataset.hashing import HashAside
 from synthkit.dataset.index import Entry, Index
 from synthkit.dataset.layout import Completion, Layout
@@ -468,7 +468,7 @@ def test_a_shard_that_was_published_once_more_after_the_end_is_told_and_mends(wo
     """A machine that was thought dead came back: with other pixels, as on another device."""
     out = tmp_path / "whole"
     record = records.ShardRecord.read(LocalStore(out), 0)
-    other = [packed_scene(n, [codec.encode(one(f"{n:08d}_000", 9), CodecConfig())]) for n in range(3)]
+    other = [packed_scene(n, [one(f"{n:08d}_000", 9)], CodecConfig()) for n in range(3)]
     shards.publish(LocalStore(out), 0, 0, other, record.environment)
     late = tree(out)
     with pytest.raises(DatasetError, match=r"000000\.tar: has \d+ bytes, its record says"):

@@ -35,14 +35,14 @@ def write_spooled(source: Path, out: Path) -> Measured:
     started = time.perf_counter()
     with DatasetWriter(out, identity={}, scenes=len(scenes), scenes_per_shard=SHARD_SAMPLES) as writer:
         for n, encoded in enumerate(scenes):
-            writer.spool.put_encoded(n, [encoded])
+            writer.spool.put(n, [encoded])
             writer.finished(n)
         writer.finalise()
     return {"seconds": time.perf_counter() - started, "samples": len(scenes)}
 
 
 def write_direct(source: Path, out: Path) -> Measured:
-    from synthkit.dataset import shards, stores
+    from synthkit.dataset import CodecConfig, shards, stores
     from synthkit.dataset.spool import packed_scene
 
     scenes = encoded_samples(source)
@@ -50,7 +50,7 @@ def write_direct(source: Path, out: Path) -> Measured:
     started = time.perf_counter()
     for first in range(0, len(scenes), SHARD_SAMPLES):
         part = range(first, min(first + SHARD_SAMPLES, len(scenes)))
-        packed = (packed_scene(n, [scenes[n]]) for n in part)
+        packed = (packed_scene(n, [scenes[n]], CodecConfig()) for n in part)
         shards.publish(store, first // SHARD_SAMPLES, first, packed, {})
     return {"seconds": time.perf_counter() - started, "samples": len(scenes)}
 
@@ -64,7 +64,7 @@ def write_many(source: Path, out: Path) -> Measured:
     started = time.perf_counter()
     with DatasetWriter(out, identity={}, scenes=len(scenes), scenes_per_shard=4) as writer:
         for n, encoded in enumerate(scenes):
-            writer.spool.put_encoded(n, [encoded])
+            writer.spool.put(n, [encoded])
             writer.finished(n)
         writer.finalise()
     return {"seconds": time.perf_counter() - started, "samples": len(scenes)}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,20 +11,19 @@ from pathlib import Path
 import attrs
 
 from synthkit import config
-from synthkit.cache import scratch_dir
 from synthkit.dataset.codec import CodecConfig, Encoded
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.mending import mend
 from synthkit.dataset.tools.outputs import check_apart
 from synthkit.dataset.verify import Checked, check, opened
-from synthkit.dataset.writer import DatasetWriter
 from synthkit.errors import DatasetError
+from synthkit.execution import JobSpec
+from synthkit.execution.scenes import Maker
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Skipped
 
 _REVISION = 1
-_SCENES_PER_SHARD = 256
 _REASON = "dropped by repair: "
 
 
@@ -76,29 +76,41 @@ def _write(data: Dataset, out: Path | str, found: _Diagnosis, progress: Progress
         "mended": [{"key": key, "dropped": list(texts)} for key, texts in found.mended.values()],
         "dropped": [{"key": key, "reasons": list(texts)} for key, texts in found.lost.values()],
     }
-    writer = DatasetWriter(
+    copying.write(
         out,
+        JobSpec("synthkit.dataset.tools.repair:RepairJob", {"location": copying.whole(data.location)}),
+        found.places,
         identity={
             "repair": {"revision": _REVISION, "found": config.fingerprint(listed)},
             "source": data.fingerprint,
         },
         notes=copying.inherited(data, out, repair=listed),
-        scenes=found.places,
-        scenes_per_shard=_SCENES_PER_SHARD,
         codec=data.manifest.codec if data.manifest else CodecConfig(),
-        scratch=scratch_dir(),
+        verb="repair",
+        executor=None,
+        progress=progress,
     )
-    with writer:
-        pending = set(writer.pending_scenes())
-        for place, item in enumerate(_places(data, progress)) if pending else ():
-            if place in pending:
-                writer.spool.put(place, [_result(item)])
-                writer.finished(place)
-        writer.finalise()
 
 
-def _places(data: Dataset, progress: Progress) -> Iterator[Checked | Skipped]:
-    return (item for item in check(data, progress=progress) if not isinstance(item, str))
+class RepairJob(Maker):
+    """Makes each place of the new set of the same place of a damaged one, which is quick in their order alone: what
+    is wrong with a sample depends on those before it, and an earlier one than the last means to begin anew."""
+
+    def __init__(self, location: str) -> None:
+        self._data, _ = opened(location)
+        self._next = 0
+        self._items = self._places()
+
+    def _places(self) -> Iterator[Checked | Skipped]:
+        return (item for item in check(self._data) if not isinstance(item, str))
+
+    def __call__(self, place: int) -> list[Encoded | Skipped]:
+        """Return what is sound of a sample, or the hole that is left of it."""
+        if place < self._next:
+            self._next, self._items = 0, self._places()
+        item = next(itertools.islice(self._items, place - self._next, None))
+        self._next = place + 1
+        return [_result(item)]
 
 
 def _diagnose(data: Dataset, general: list[str], progress: Progress) -> _Diagnosis:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from synthkit.cli.app import app
 from synthkit.dataset import Dataset, formats
+from synthkit.errors import ConfigError
 
 
 def run(*arguments):
@@ -30,7 +32,8 @@ def test_help_names_every_format():
     assert "habbof" in run("--help").output
 
 
-def test_workers_make_the_same_bytes(tmp_path):
+def test_workers_make_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("synthkit.cli.app._WORTH_PROCESSES", 1)
     folder = photos(tmp_path / "set")
     assert run(folder, tmp_path / "one").exit_code == run(folder, tmp_path / "two", "--workers", 2).exit_code == 0
     shards = [sorted(path.read_bytes() for path in (tmp_path / out / "shards").glob("*.tar")) for out in ("one", "two")]
@@ -67,3 +70,9 @@ def test_refusals_name_the_options(tmp_path):
     formats.convert(photos(tmp_path / "set"), tmp_path / "data")
     made = run(tmp_path / "data", tmp_path / "out", "--to", "images", "--every", 2)
     assert "omit --max-size, --every and --person-class" in str(made.exception)
+
+
+@pytest.mark.parametrize("option", ["--workers=2", "--executor=ray"])
+def test_what_is_for_data_sets_alone_is_refused_for_other_formats(tmp_path, option):
+    with pytest.raises(ConfigError, match="--to coco: is written by one process: leave --workers and --executor away"):
+        app(["convert", str(tmp_path), str(tmp_path / "out"), "--to=coco", option], standalone_mode=False)

@@ -191,7 +191,7 @@ def test_a_folder_of_videos_is_a_set_of_sequences(tmp_path):
         (name, n, n) for name, count in (("hall", 9), ("night_hall", 3), ("yard", 9)) for n in range(count)
     ]
     assert data.manifest.notes["folder"] == "made"
-    for options in ({"workers": 2}, {"every": 4, "max_size_px": 32}):
+    for options in ({"executor": Local(2)}, {"every": 4, "max_size_px": 32}):
         name = "-".join(options)
         formats.convert(made.path, tmp_path / name, **options)
     assert formats.convert(made.path, tmp_path / "workers").fingerprint == data.fingerprint

@@ -313,9 +313,9 @@ def convert(
     from synthkit.errors import ConfigError
 
     classes, skipped = person_class or (), 0
-    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
     if to is not None and (workers is not None or executor is not ExecutorName.LOCAL):
         raise ConfigError([f"--to {to}: is written by one process: leave --workers and --executor away"])
+    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
     with on_terminal() as terminal:
         if to is None:
             made = formats.convert(

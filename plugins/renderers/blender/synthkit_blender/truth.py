@@ -131,6 +131,7 @@ def _person(
     centre, centre_valid = camera.project(figure.world(figure.body.head_centre_m))
     mask = None if number is None else owners == number
     covered, seen = int(footprint.covered.sum()), 0 if mask is None else int(mask.sum())
+    fraction = round(min(1.0, seen / max(1, covered)), 4)
     box = None if mask is None else upright_box(mask)
     return Person(
         instance=number,
@@ -143,8 +144,8 @@ def _person(
         full_box_xyxy_px=_full_box(footprint, box),
         floor_m=_rounded((figure.pose.x_m, figure.pose.y_m, 0.0), METRE_DECIMALS),
         keypoints=_keypoints(figure, camera, mask, footprint, points),
-        visible_fraction=round(min(1.0, seen / max(1, covered)), 4),
-        occluder=_occluder(footprint, owners, number),
+        visible_fraction=fraction,
+        occluder=None if fraction > 1 - LEAST_HIDDEN else _occluder(footprint, owners, number),
         attributes={**figure.body.attributes, "posture": figure.body.posture},
     )
 
@@ -169,7 +170,7 @@ def _occluder(footprint: Footprint, owners: NDArray[np.int16], number: int | Non
         near = cv2.dilate((at == number).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         hidden = hidden & ~(near & (at == 0)) & (at != number)
     values, counts = np.unique(at[hidden], return_counts=True)
-    if counts.sum() < max(1.0, LEAST_HIDDEN * footprint.covered.sum()):
+    if not len(counts):
         return None
     most = int(values[counts.argmax()])
     return {_OUTSIDE: FRAME, 0: SCENERY}.get(most, most)

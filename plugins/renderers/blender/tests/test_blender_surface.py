@@ -35,6 +35,8 @@ def test_every_vertex_hangs_on_the_base_mesh_beneath_it(library):
     person = library.build(spec)
     assert {"hair_tail", "beard", "brows", "body", "shoes", "left_iris"} <= {part.name for part in person.parts}
     for part in person.parts:
+        if part.base_vertices is None:  # what is carried has nothing to do with the body's surface
+            continue
         assert part.base_vertices.shape == part.vertices_m.shape[:1]
         off_m = np.linalg.norm(part.rest_m - shape_m[part.base_vertices], axis=1)
         if part.name in ("body", "left_iris"):
@@ -74,7 +76,8 @@ def test_surface_coordinates_reproject_onto_their_own_vertices(library, posture)
     ranks[0] = mask
     truth = annotate((figure,), camera, ids, ranks, 1)
     surface = truth.surface()
-    assert np.array_equal(surface > 0, truth.instances > 0)
+    assert not surface[truth.instances == 0].any()
+    assert (surface > 0).sum() > 0.9 * (truth.instances > 0).sum(), "but for what is carried"
     skin = skin_vertices_of(figure)[:-1]
     pixels, _ = camera.project(figure.world(figure.body.surface_vertices_m))
     reach_px = longest_edges_px(figure, pixels)

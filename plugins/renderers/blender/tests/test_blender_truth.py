@@ -156,6 +156,22 @@ def test_hidden_parts_have_boxes_masks_and_occluders(mannequins):
     assert truth.people[3].radial_box is truth.people[3].box_xyxy_px is None
 
 
+def test_nothing_hides_those_who_are_seen_whole(mannequins):
+    """A mask is a little wider than what pixels' centres show: it may make up for a few that another one hides."""
+    camera = ceiling_camera(128, 96, 180, 0.2, 2.7, 0)
+    body = mannequins.person(Seeds(1), "00", "standing", None, table=None)
+    figures = [Figure(1, "00", body, Pose2D(1.2, 0.0)), Figure(2, "01", body, Pose2D(1.6, 0.2))]
+    near, beside = (alone(figure, camera) for figure in figures)
+    overlap = near & beside
+    assert 0 < overlap.sum() < 0.3 * beside.sum()
+    wider = cv2.dilate(beside.astype(np.uint8), np.ones((3, 3))) > 0
+    person = annotate(figures, camera, *coverage_of([near, wider & ~near]), 1).people[1]
+    assert (person.visible_fraction, person.occluder) == (1.0, None)
+    person = annotate(figures, camera, *coverage_of([near, beside & ~near]), 1).people[1]
+    assert person.visible_fraction == round(1 - overlap.sum() / beside.sum(), 4)
+    assert person.occluder == 1
+
+
 def test_whole_masks_have_bits_for_all(mannequins):
     camera = ceiling_camera(64, 48, 180, 0.2, 2.7, 0)
     body = mannequins.person(Seeds(1), "00", "standing", None, table=None)

@@ -128,6 +128,7 @@ def person_ranges(config: PeopleConfig) -> PersonRanges:
         age_years=config.age_years,
         female_share=config.female_share,
         pattern_share=config.pattern_share,
+        accessory_share=config.accessory_share,
         pose_amount=config.pose_amount,
         assets_share=config.assets_share,
     )

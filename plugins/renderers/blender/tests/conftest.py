@@ -70,3 +70,24 @@ def tiny_renderer(tmp_path: Path):
         return BlenderRenderer(config, None, Runtime(Seeds(1), tmp_path, threads=1), people=source or Mannequins())
 
     return make
+
+
+@pytest.fixture(scope="session")
+def windings():
+    """Return the function that counts how often a closed surface goes round points."""
+    return count_windings
+
+
+def count_windings(points, vertices, faces):
+    """Return how often a closed surface goes round each point (van Oosterom and Strackee 1983, equation 8)."""
+    a, b, c, d = (vertices[faces[:, n]].astype(np.float64) for n in range(4))
+    first = np.concatenate([a, a])
+    second, third = np.concatenate([b, c]), np.concatenate([c, d])
+    total = []
+    for point in points:
+        p, q, r = first - point, second - point, third - point
+        lp, lq, lr = (np.sqrt(np.einsum("ij,ij->i", v, v)) for v in (p, q, r))
+        volume = np.einsum("ij,ij->i", p, np.cross(q, r))
+        dots = [np.einsum("ij,ij->i", v, w) for v, w in ((p, q), (q, r), (r, p))]
+        total.append(2 * np.arctan2(volume, lp * lq * lr + dots[0] * lr + dots[1] * lp + dots[2] * lq).sum())
+    return np.array(total) / (4 * np.pi)

@@ -37,6 +37,11 @@ class PeopleConfig:
     assets_share: float = setting(
         0.7, help="with assets: share of people dressed from them, and of hair from them", validator=between(0, 1)
     )
+    accessory_share: float = setting(
+        0.35,
+        help="share of people with a lanyard, a backpack, a shoulder bag or a cap; who sits has put bags down",
+        validator=between(0, 1),
+    )
     identities: int | None = setting(
         None,
         help="draw everybody from this many people, who come again in other scenes; none is new people each time",

@@ -10,7 +10,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from synthkit_blender.people import mpfb
+from synthkit_blender.geometry import Mesh
+from synthkit_blender.people import held, mpfb, worn
 from synthkit_blender.people.arrays import ArrayCache
 from synthkit_blender.people.assets.catalogue import Catalogue
 from synthkit_blender.people.assets.dressing import Dresser
@@ -21,8 +22,10 @@ from synthkit_blender.people.fields import BodyCoordinates
 from synthkit_blender.people.garments import BOTTOM_KINDS, SKIRT_KINDS, Wardrobe
 from synthkit_blender.people.goals import PoseGoals
 from synthkit_blender.people.hair import Barber
+from synthkit_blender.people.hands import RestHand
 from synthkit_blender.people.keypoints import Landmarks, named_points
 from synthkit_blender.people.materials import (
+    accessory_material,
     beard_material,
     cloth_material,
     eye_materials,
@@ -46,7 +49,15 @@ from synthkit_blender.people.skeleton import (
 )
 from synthkit_blender.people.tailoring import ClothMesh
 from synthkit_blender.people.targets import TargetStore, data_digest, height_weights, macro_weights
-from synthkit_blender.people.types import IdentitySpec, Material, MeshPart, OutfitSpec, PersonSpec, PosedPerson
+from synthkit_blender.people.types import (
+    AccessorySpec,
+    IdentitySpec,
+    Material,
+    MeshPart,
+    OutfitSpec,
+    PersonSpec,
+    PosedPerson,
+)
 
 # Skin is left out where cloth reaches on by this much; one looks farther into a skirt.
 HIDDEN_MARGIN_M = 0.018
@@ -137,8 +148,10 @@ class BodyLibrary:
         figure, seat_height_m = self._pose(shape_m, goals, self._cloth_over(outfit), self._sole_m(outfit, shape_m))
         parts = (*self._body_parts(figure, spec), *self._clothes(figure, spec), *self._eyes(figure, spec))
         hair = self._hair(figure, spec)
-        head = self._head_vertices(figure, hair)
-        everything = (*parts, *hair)
+        caps = self._worn(figure, spec, parts, hair, on_head=True)
+        head = self._head_vertices(figure, (*hair, *caps))
+        things = (*self._worn(figure, spec, parts, hair, on_head=False), *self._held(figure, spec, goals))
+        everything = (*parts, *hair, *caps, *things)
         return PosedPerson(
             parts=everything,
             joints_m=named_points(self._landmarks, self._mesh, figure.posed, figure.vertices_m),
@@ -335,8 +348,68 @@ class BodyLibrary:
             parts.append(MeshPart(hair.name, posed_m, hair.faces, hair.vertices_m, material, True, hair.base_vertices))
         return tuple(parts)
 
+    def _worn(
+        self, figure: _Figure, spec: PersonSpec, parts: tuple[MeshPart, ...], hair: tuple[MeshPart, ...], *,
+        on_head: bool,
+    ) -> tuple[MeshPart, ...]:  # fmt: skip
+        """Return caps, or else what is worn on the trunk."""
+        bone = "head" if on_head else "spine02"
+        motion = figure.bone_motion(bone).astype(np.float64)
+        turn, shift = motion[:, :3], motion[:, 3]
+        found: list[MeshPart] = []
+        for thing in things_of(spec):
+            if thing.kind not in worn.MAKERS or (thing.kind == "cap") != on_head:
+                continue
+            if on_head:
+                below_m = np.concatenate(
+                    [figure.vertices_m[self._head], *(p.vertices_m for p in hair if p.name != "hair_tail")]
+                )
+                between_ears = figure.shape_m[list(self._landmarks.ears)].mean(axis=0)
+                at = (between_ears + np.array([0, -0.018, 0.03]), np.zeros(3))
+            else:
+                below_m = self._trunk_surface(parts)
+                at = (figure.pivots["neck01"], figure.pivots["root"])
+            upright_m = (below_m.astype(np.float64) - shift) @ turn
+            for number, (mesh, stuff) in enumerate(worn.MAKERS[thing.kind](upright_m, *at)):
+                found.append(
+                    _thing_part(f"{thing.kind}_{number}", mesh.moved(_homogeneous(motion)), mesh, thing, stuff)
+                )
+        return tuple(found)
+
+    def _trunk_surface(self, parts: tuple[MeshPart, ...]) -> NDArray[np.float32]:
+        """Return the vertices of skin and clothes that are not on the arms."""
+        kept = []
+        for part in parts:
+            if part.base_vertices is not None and part.name not in ("lips", "beard", "brows", "shoes", "soles"):
+                base = part.base_vertices
+                kept.append(part.vertices_m[(self._at.on_arm[base] < 0.4) & (self._at.z_m[base] < NECK_M + 0.1)])
+        return np.concatenate(kept)
+
+    def _held(self, figure: _Figure, spec: PersonSpec, goals: PoseGoals) -> tuple[MeshPart, ...]:
+        """Return what the pose's hands hold."""
+        joints = joint_cube_centres(self._mesh, figure.shape_m)
+        hands = {side: RestHand.of(joints, side) for side in SIDES}
+        grips = {side: held.Grip.of(hands[side], figure.posed, side) for side in SIDES}
+        found: list[MeshPart] = []
+        for side, other, goal in zip(SIDES, SIDES[::-1], goals.hands, strict=True):
+            things = [thing for thing in spec.outfit.owned if thing.kind == goal.holds]
+            for thing in things:
+                body_m = figure.vertices_m[self._trunk.vertices]
+                for number, (mesh, stuff) in enumerate(held.MAKERS[thing.kind](grips[side], grips[other], body_m)):
+                    found.append(_thing_part(f"{thing.kind}_{number}", mesh, mesh, thing, stuff))
+        return tuple(found)
+
     def _head_vertices(self, figure: _Figure, hair: tuple[MeshPart, ...]) -> NDArray[np.float32]:
         return np.concatenate([figure.vertices_m[self._head], *(part.vertices_m for part in hair)])
+
+
+def _thing_part(name: str, posed: Mesh, rest: Mesh, thing: AccessorySpec, stuff: str) -> MeshPart:
+    material = accessory_material(thing, stuff)
+    return MeshPart(name, posed.vertices_m, posed.faces, rest.vertices_m, material, posed.smooth)
+
+
+def _homogeneous(motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([motion, [[0.0, 0.0, 0.0, 1.0]]])
 
 
 def with_pockets(goals: PoseGoals, outfit: OutfitSpec) -> PoseGoals:
@@ -345,6 +418,15 @@ def with_pockets(goals: PoseGoals, outfit: OutfitSpec) -> PoseGoals:
         return goals
     hands = [attrs.evolve(hand, contact="touch") if hand.contact == "pocket" else hand for hand in goals.hands]
     return attrs.evolve(goals, hands=(hands[0], hands[1]))
+
+
+def things_of(spec: PersonSpec) -> tuple[AccessorySpec, ...]:
+    """Return what somebody wears over the clothes and has in the hands, in this pose."""
+    goals = pose_goals(spec.pose)
+    leant_on = goals.support not in ("none", "table before")
+    on_body = [thing for thing in spec.outfit.accessories if not (leant_on and thing.kind in worn.ON_BACK)]
+    in_hand = {hand.holds for hand in goals.hands}
+    return (*on_body, *(thing for thing in spec.outfit.owned if thing.kind in in_hand))
 
 
 def describe(spec: PersonSpec) -> dict[str, Any]:
@@ -365,4 +447,5 @@ def describe(spec: PersonSpec) -> dict[str, Any]:
         "pose": spec.pose.name,
         "clothes": [f"{garment.color_name} {garment.kind}" for garment in outfit.garments] + worn[False],
         "shoes": f"{outfit.shoes.color_name} {outfit.shoes.kind}" if outfit.shoes else worn[True][0],
+        "accessories": [f"{thing.color_name} {thing.kind}" for thing in things_of(spec)],
     }

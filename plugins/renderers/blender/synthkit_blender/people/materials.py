@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from synthkit_blender.people.types import GarmentSpec, IdentitySpec, Material, Rgb
+from synthkit_blender.people.types import AccessorySpec, GarmentSpec, IdentitySpec, Material, Rgb
 
 EYE_WHITE: Rgb = (0.62, 0.58, 0.55)
 
@@ -68,3 +68,20 @@ def shoe_materials(shoes: GarmentSpec) -> tuple[Material, Material]:
     """The upper and the sole (in the shoes' pattern colour)."""
     upper = cloth_material(shoes, "shoe")
     return upper, Material("shoe", shoes.pattern_color, roughness=0.8, bump=0.1)
+
+
+SOFT_THINGS = ("backpack", "shoulder_bag", "bag", "cap")
+SCREEN: Rgb = (0.012, 0.013, 0.016)
+
+
+def accessory_material(thing: AccessorySpec, stuff: str) -> Material:
+    """What an accessory is made of: "body" in its colour, "trim" in its second, or "screen"."""
+    if stuff == "screen":
+        return Material("thing", SCREEN, roughness=0.12, specular=0.6)
+    color = thing.color if stuff == "body" else thing.second_color
+    if thing.kind == "lanyard" and stuff == "body":
+        color = (0.7, 0.7, 0.68)
+    if thing.kind in SOFT_THINGS:
+        return Material("thing", color, roughness=0.85, pattern="noise", pattern_color=scaled(color, (0.8, 0.8, 0.8)),
+                        pattern_scale_m=0.01, bump=0.2, specular=0.2)  # fmt: skip
+    return Material("thing", color, roughness=0.45, specular=0.4)

@@ -84,3 +84,28 @@ SHOE_COLORS = {"black": 34, "brown": 15, "white": 14, "charcoal": 8, "navy": 6, 
 SOLE_COLORS: dict[str, Rgb] = {
     "dark": (0.02, 0.02, 0.02), "light": (0.6, 0.59, 0.56), "gum": (0.26, 0.15, 0.075),
 }  # fmt: skip
+_BAG_COLORS = {
+    "black": 24, "charcoal": 14, "navy": 12, "brown": 10, "beige": 6, "grey": 8, "olive": 5, "red": 4, "teal": 3,
+    "blue": 5, "burgundy": 3, "yellow": 1.5, "pink": 2,
+}  # fmt: skip
+ACCESSORY_COLORS: dict[str, dict[str, float]] = {
+    "backpack": _BAG_COLORS,
+    "shoulder_bag": _BAG_COLORS,
+    "bag": _BAG_COLORS | {"white": 8, "cream": 8},
+    "cap": {
+        "black": 16,
+        "navy": 14,
+        "charcoal": 8,
+        "red": 8,
+        "white": 6,
+        "beige": 7,
+        "green": 4,
+        "blue": 6,
+        "olive": 4,
+    },
+    "lanyard": {"white": 10, "blue": 12, "red": 8, "black": 10, "green": 6, "navy": 6, "orange": 3, "yellow": 2},
+    "phone": {"black": 10, "charcoal": 4, "white": 3, "navy": 2, "red": 1, "pink": 1},
+    "cup": {"white": 12, "cream": 5, "brown": 6, "red": 3, "green": 3, "charcoal": 4},
+    "laptop": {"grey": 8, "charcoal": 8, "light_grey": 10, "black": 5},
+    "box": {"khaki": 5, "beige": 6, "brown": 1, "white": 2},
+}

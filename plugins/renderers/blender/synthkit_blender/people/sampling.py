@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import attrs
 import numpy as np
 
 from synthkit.seeds import Seeds
@@ -14,6 +15,7 @@ from synthkit_blender.people.assets.choosing import choose_clothes, choose_hair,
 from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_weights
 from synthkit_blender.people.targets import DETAILS
 from synthkit_blender.people.types import (
+    AccessorySpec,
     GarmentSpec,
     IdentitySpec,
     OutfitSpec,
@@ -33,6 +35,9 @@ SHIRTS = ("shirt", "rolled_shirt", "blouse")
 PATTERNS = {"stripes": 38, "checks": 28, "dots": 10, "noise": 24}
 NOTHING = Catalogue()
 THIN_HAIR = ("receding", "bald")  # no asset stands for it
+WORN = {"lanyard": 40, "backpack": 25, "shoulder_bag": 22, "cap": 13}
+CAPLESS = ("bun", "full")  # hair that no cap goes over
+OWNED = ("phone", "cup", "laptop", "box", "bag")
 ROUGH_CLOTH = {"sweater": 0.95, "cardigan": 0.95}
 RANDOM = np.random.Generator
 
@@ -128,8 +133,12 @@ def _hair_style(rng: RANDOM, female: bool, age: float) -> str:
 def sample_outfit(
     seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges, catalogue: Catalogue = NOTHING
 ) -> OutfitSpec:
-    """Draw clothes, by chance from assets as far as there are some for the sex."""
-    outfit = _shell_outfit(seeds.stream("outfit"), identity, ranges)
+    """Draw clothes, by chance from assets as far as there are some for the sex, and what goes with them."""
+    outfit = attrs.evolve(
+        _shell_outfit(seeds.stream("outfit"), identity, ranges),
+        accessories=_accessories(seeds.stream("accessories"), identity.hair_style, ranges.accessory_share),
+        owned=tuple(_accessory(seeds.stream(f"own {kind}"), kind) for kind in OWNED),
+    )
     rng = seeds.stream("outfit assets")
     sex = "female" if identity.sex < 0.5 else "male"
     drawn, clothes = rng.random(), choose_clothes(rng, catalogue, sex)
@@ -141,7 +150,8 @@ def sample_outfit(
         covered = {worn.kind for worn in clothes}
         # Trousers or a skirt of the shells go with a top that has none of its own.
         garments = () if covered & {"full", "lower"} else garments[:1]
-    return OutfitSpec(garments, None if shoes else outfit.shoes, (*clothes, *([shoes] if shoes else [])))
+    worn = (*clothes, *([shoes] if shoes else []))
+    return attrs.evolve(outfit, garments=garments, shoes=None if shoes else outfit.shoes, worn=worn)
 
 
 def _shell_outfit(rng: RANDOM, identity: IdentitySpec, ranges: PersonRanges) -> OutfitSpec:
@@ -162,6 +172,23 @@ def _shell_outfit(rng: RANDOM, identity: IdentitySpec, ranges: PersonRanges) -> 
         if outer != "none":
             garments.append(_garment(rng, outer, palette.OUTER_COLORS, ease + 0.011, share * 0.3))
     return OutfitSpec(tuple(garments), _shoes(rng, garments[0].kind))
+
+
+def _accessories(rng: RANDOM, hair_style: str, share: float) -> tuple[AccessorySpec, ...]:
+    """Draw what is worn over the clothes: mostly one thing."""
+    some, second = rng.random() < share, rng.random() < 0.3
+    first = choose(rng, WORN)
+    kinds = [first, choose(rng, WORN)] if second else [first]
+    kinds = [kind for kind in WORN if kind in kinds and not (kind == "cap" and hair_style in CAPLESS)]
+    if {"backpack", "shoulder_bag"} <= set(kinds):
+        kinds.remove("shoulder_bag")
+    return tuple(_accessory(rng, kind) for kind in kinds) if some else ()
+
+
+def _accessory(rng: RANDOM, kind: str) -> AccessorySpec:
+    name, other = (choose(rng, palette.ACCESSORY_COLORS[kind]) for _ in range(2))
+    first, second = (varied(rng, palette.CLOTH[color], 0.14, 0.05) for color in (name, other))
+    return AccessorySpec(kind, first, name, second)
 
 
 def _garment(rng: RANDOM, kind: str, colors: Mapping[str, float], ease_m: float, pattern_share: float) -> GarmentSpec:

@@ -18,7 +18,7 @@ IntArray = NDArray[np.int32]
 Rgb = tuple[float, float, float]
 Support = Literal["none", "seat", "wall", "table behind", "table before"]
 
-MATERIAL_KINDS = ("skin", "cloth", "hair", "eye", "shoe")
+MATERIAL_KINDS = ("skin", "cloth", "hair", "eye", "shoe", "thing")
 PATTERNS = ("plain", "stripes", "checks", "dots", "noise")
 
 
@@ -79,10 +79,10 @@ class MeshPart:
 class PosedPerson:
     """A dressed person in a pose.
 
-    `parts` are the meshes (body without covered faces, clothes, hair, eyes, shoes).  `joints_m` maps the names
-    of `keypoints.py` to (3,) positions.  `head_vertices_m` (K, 3) spans
-    skull, face and hair; `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing
-    height without shoes and hair; `seat_height_m` is the height of the seat under a sitting person, else None.
+    `parts` are the meshes (body without covered faces, clothes, hair, eyes, shoes, accessories).  `joints_m` maps
+    the names of `keypoints.py` to (3,) positions.  `head_vertices_m` (K, 3) spans skull, face, hair and cap;
+    `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing height without shoes and
+    hair; `seat_height_m` is the height of the seat under a sitting person, else None.
     `support` is what the pose needs beside the floor.
     `licences` are those of the assets used, by name.
     """
@@ -169,12 +169,27 @@ class WornSpec:
 
 
 @attrs.frozen
+class AccessorySpec:
+    """A thing that somebody wears or carries, and its two colours."""
+
+    kind: str
+    color: Rgb
+    color_name: str
+    second_color: Rgb
+
+
+@attrs.frozen
 class OutfitSpec:
-    """The clothes of one person: those of the shells, from the skin outwards, and those from assets."""
+    """The clothes of one person: those of the shells, from the skin outwards, and those from assets.
+
+    `accessories` are worn over them; `owned` is what may be in the hands, for poses that hold something.
+    """
 
     garments: tuple[GarmentSpec, ...]
     shoes: GarmentSpec | None
     worn: tuple[WornSpec, ...] = ()
+    accessories: tuple[AccessorySpec, ...] = ()
+    owned: tuple[AccessorySpec, ...] = ()
 
 
 @attrs.frozen
@@ -230,5 +245,6 @@ class PersonRanges:
     weight: tuple[float, float] = attrs.field(default=(0.3, 0.85), validator=_unit_span)
     muscle: tuple[float, float] = attrs.field(default=(0.35, 0.75), validator=_unit_span)
     pattern_share: float = attrs.field(default=0.3, validator=_SHARE)
+    accessory_share: float = attrs.field(default=0.35, validator=_SHARE)
     pose_amount: float = attrs.field(default=1.0, validator=attrs.validators.ge(0.0))
     assets_share: float = attrs.field(default=0.7, validator=_SHARE)

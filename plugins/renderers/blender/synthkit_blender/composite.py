@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 
 from synthkit.camera import FisheyeCamera
-from synthkit_blender.develop import LEAST_BLUR_PX, grain
+from synthkit_blender.develop import grain
 from synthkit_blender.light import LUMINANCE, Image, Linear, decode, image_circle, shouldered, to_bytes, to_srgb
 from synthkit_blender.plate_sensor import PlateSensor
 
 WALL_ALBEDO = 0.72  # what the bright surfaces of a plate's room are taken to reflect
 PLATE_FLOOR_ALBEDO = 0.4
 RENDERED_BLUR_PX = 0.3  # how blurred Cycles' pixel filter leaves an edge, by the measure of ``PlateSensor``
+STEPS_BLUR_PX = 0.55  # makes an edge of the steps in which a handful of light paths a pixel cover it
 
 
 def composite(
@@ -37,10 +38,9 @@ def composite(
     ratio, white = _shadow(shaded, unshaded, (camera.width_px, camera.height_px))
     wanted = float(np.percentile((below @ LUMINANCE)[circle], 90)) / WALL_ALBEDO
     gain = np.float32(np.clip(wanted / max(white, 1e-6), 0, 1e4) * 2**gain_ev)
-    blur_px = math.sqrt(max(0.0, sensor.blur_px**2 - RENDERED_BLUR_PX**2))
+    blur_px = max(STEPS_BLUR_PX, math.sqrt(max(0.0, sensor.blur_px**2 - RENDERED_BLUR_PX**2)))
     above = np.concatenate([shouldered(people[..., :3] * gain), np.clip(people[..., 3:], 0, 1)], axis=-1)
-    if blur_px > LEAST_BLUR_PX:
-        above = cv2.GaussianBlur(above, (0, 0), blur_px)
+    above = cv2.GaussianBlur(above, (0, 0), blur_px)
     alpha = above[..., 3:]
     srgb = to_srgb(above[..., :3] + below * ratio * (1 - alpha))
     noise = sensor.noise(srgb @ LUMINANCE, grain(srgb.shape, sensor.grain_px, rng))

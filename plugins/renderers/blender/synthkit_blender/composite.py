@@ -15,8 +15,8 @@ from synthkit_blender.plate_sensor import PlateSensor
 
 WALL_ALBEDO = 0.72  # what the bright surfaces of a plate's room are taken to reflect
 PLATE_FLOOR_ALBEDO = 0.4
+EDGE_PX = 0.55  # the least blur where people end: makes an edge of the steps that a handful of light paths leave
 RENDERED_BLUR_PX = 0.3  # how blurred Cycles' pixel filter leaves an edge, by the measure of ``PlateSensor``
-STEPS_BLUR_PX = 0.55  # makes an edge of the steps in which a handful of light paths a pixel cover it
 
 
 def composite(
@@ -38,13 +38,24 @@ def composite(
     ratio, white = _shadow(shaded, unshaded, (camera.width_px, camera.height_px))
     wanted = float(np.percentile((below @ LUMINANCE)[circle], 90)) / WALL_ALBEDO
     gain = np.float32(np.clip(wanted / max(white, 1e-6), 0, 1e4) * 2**gain_ev)
-    blur_px = max(STEPS_BLUR_PX, math.sqrt(max(0.0, sensor.blur_px**2 - RENDERED_BLUR_PX**2)))
+    blur_px = math.sqrt(max(0.0, sensor.blur_px**2 - RENDERED_BLUR_PX**2))
     above = np.concatenate([shouldered(people[..., :3] * gain), np.clip(people[..., 3:], 0, 1)], axis=-1)
-    above = cv2.GaussianBlur(above, (0, 0), blur_px)
+    above = _edges_softened(above) if blur_px < EDGE_PX else _blurred(above, blur_px)
     alpha = above[..., 3:]
     srgb = to_srgb(above[..., :3] + below * ratio * (1 - alpha))
     noise = sensor.noise(srgb @ LUMINANCE, grain(srgb.shape, sensor.grain_px, rng))
     return to_bytes(srgb + noise * alpha, circle)
+
+
+def _edges_softened(people: Linear) -> Linear:
+    """Blur people (H, W, 4) where they end: few light paths leave coverage noisy there, and no denoiser sees it."""
+    partly = np.abs(people[..., 3] - 0.5) < 0.48
+    edges = cv2.dilate(partly.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.where(edges[..., None], _blurred(people, EDGE_PX), people)
+
+
+def _blurred(people: Linear, blur_px: float) -> Linear:
+    return np.asarray(cv2.GaussianBlur(people, (0, 0), blur_px), np.float32)
 
 
 def _shadow(shaded: Linear, unshaded: Linear, size_px: tuple[int, int]) -> tuple[Linear, float]:

@@ -236,6 +236,22 @@ def test_coloured_noise_of_a_plate_is_found(large):
     assert noise[..., 2].std() == pytest.approx(0.03, rel=0.3)
 
 
+def test_noisy_coverage_at_peoples_edges_is_smoothed_and_the_rest_stays_sharp(large):
+    clean = PlateSensor(0.0, np.zeros((3, 8), np.float32), 0.0)
+    rng = np.random.default_rng(0)
+    people = np.zeros((240, 320, 4), np.float32)
+    people[60:180, 100:220] = (0.02, 0.02, 0.02, 1.0)
+    people[100:140, 140:180:2, :3] = 0.3  # stripes within
+    people[60:180, 99, :3], people[60:180, 99, 3] = 0.01, rng.choice([0.2, 0.5, 0.8], 120)  # as few paths leave it
+    lit, plate = np.full((120, 160, 4), 0.5, np.float32), np.full((240, 320, 3), 180, np.uint8)
+    image = composite(people, lit, lit, plate, clean, 0.0, large, rng)
+    column = image[62:178, 99, 1].astype(float)
+    rough = decode(plate)[0, 0, 1] * (1 - people[62:178, 99, 3])
+    assert column.std() < 0.7 * (to_srgb(rough) * 255).std()
+    inside = image[110:130, 150:170, 1].astype(int)
+    assert np.ptp(inside, axis=1).min() > 75, "stripes are as sharp as they were rendered"
+
+
 @pytest.mark.parametrize("plate", [0, 128, 255])
 def test_a_flat_plate_gives_no_noise_and_no_blur(large, plate):
     found = PlateSensor.of(np.full((240, 320, 3), plate, np.uint8), image_circle(large)[0])

@@ -503,8 +503,9 @@ def swap(one, other):
     ],
     ids=["cut", "lost", "index lost", "tars swapped", "shards swapped"],
 )
-def test_a_finished_set_with_files_that_do_not_belong_together_is_told_and_mends(work, tmp_path, harm):
-    layout = {"scenes": 6, "scenes_per_shard": 3}
+@pytest.mark.parametrize("rule", [{"scenes_per_shard": 3}, {"scenes_per_shard": None, "shard_bytes": 20_000}])
+def test_a_finished_set_with_files_that_do_not_belong_together_is_told_and_mends(work, tmp_path, harm, rule):
+    layout = {"scenes": 9, **rule}
     make(work, tmp_path / "calm", **layout)
     make(work, tmp_path / "set", **layout)
     harm(tmp_path / "set" / "shards")

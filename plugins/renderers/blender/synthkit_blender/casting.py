@@ -19,6 +19,7 @@ from synthkit_blender.people import (
     sample_outfit,
     sample_pose,
 )
+from synthkit_blender.people.expressions import sample_expression
 from synthkit_blender.people.poses import pose_goals
 
 POSE_REDRAWS = 24
@@ -60,7 +61,8 @@ class Casting:
         who = sample_identity(own, ranges, self._library.catalogue)
         dressed = own if self._config.wardrobe == "identity" else seeds
         clothes = sample_outfit(dressed, who, ranges, self._library.catalogue)
-        spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges))
+        face = sample_expression(seeds.stream("expression"), self._library.catalogue.expressions)
+        spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges), face)
         for n in range(POSE_REDRAWS):
             if table is None or uses_table(spec.pose) == table:
                 break

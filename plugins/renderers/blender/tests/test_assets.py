@@ -27,9 +27,10 @@ from synthkit_blender.people.assets.makehuman import parse_obj, parse_proxy
 from synthkit_blender.people.assets.store import AssetStore
 from synthkit_blender.people.assets.textures import linear
 from synthkit_blender.people.cutting import vertex_normals
+from synthkit_blender.people.expressions import sample_expression
 from synthkit_blender.people.fields import BodyCoordinates
 from synthkit_blender.people.skeleton import Skin
-from synthkit_blender.people.types import PersonRanges, Texture
+from synthkit_blender.people.types import ExpressionSpec, PersonRanges, Texture
 from synthkit_blender.renderer import BlenderRenderer
 from synthkit_blender.request import ROOM, Quality, render_request
 from synthkit_blender.scene import Scene, Thing
@@ -111,6 +112,10 @@ def pack(body: Body, tmp_path_factory: pytest.TempPathFactory) -> Path:
     skins.mkdir(parents=True)
     (skins / "young_female.mhmat").write_text("# explicitly released as CC0 in 2020\ndiffuseTexture skin.png\n")
     Image.new("RGB", (700, 700), (188, 140, 120)).save(skins / "skin.png")
+    (root / "mine/expressions").mkdir()
+    (root / "mine/expressions/grin.mhpose").write_text(
+        '{"license": "CC0", "unit_poses": {"MouthLeftPullUp": 1.0, "MouthRightPullUp": 0.5, "LeftEyeUp": 1.0}}'
+    )
     scalp = (body.at.z_m > 0.72) & (body.at.y_m > -0.05)
     write_garment(body, root / "mine/hair/fuzz", "fuzz", scalp, deletes=False)
     return root
@@ -171,10 +176,13 @@ def test_a_pack_is_catalogued_with_its_licences(library: BodyLibrary):
     assert found == {
         "mine/clothes/female_tee/tee_for_women": ("upper", "female", "CC-BY-NC-4.0"),
         "mine/clothes/jeans/jeans": ("lower", "any", "MIT"),
+        "mine/expressions/grin": ("expression", "any", "CC0-1.0"),
         "mine/clothes/jeans/jeans_of_men": ("lower", "male", "MIT"),
         "mine/hair/fuzz/fuzz": ("hair", "any", "unknown"),
         "mine/skins/young_female/young_female": ("skin", "female", "CC0-1.0"),
     }
+    (grin,) = library.catalogue.expressions
+    assert grin == ExpressionSpec("mine/expressions/grin", (("mouth-corner-puller", 0.75),))
     assert is_non_commercial("CC-BY-NC-4.0")
     assert not is_non_commercial("CC-BY-4.0")
 
@@ -215,6 +223,40 @@ def test_hostile_textures_are_left_out(body, tmp_path):
     for data in (b"", b"no image", b"\x89PNG\r\n\x1a\n" + chunk + b"\0" * 64):
         (bad.parent / "tee.png").write_bytes(data)
         check_left_out(body, tmp_path, repr(data[:8]))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"unit_poses": [1]}', '{"unit_poses": {"JawDrop": NaN}}', "[" * 99999]
+)
+def test_hostile_expressions_are_left_out(body, tmp_path, text):
+    write_garment(body, tmp_path / "clothes/good", "good", trunk(body))
+    (tmp_path / "clothes/bad").mkdir()
+    (tmp_path / "clothes/bad/bad.mhpose").write_text(text)
+    check_left_out(body, tmp_path, text[:20])
+
+
+def test_an_expression_moves_the_face_alone(library: BodyLibrary):
+    spec = dressed(library)
+    laughing = attrs.evolve(spec, expression=ExpressionSpec("mine/expressions/grin", (("mouth-open", 1.0),)))
+    still, moved = (library.build(one) for one in (spec, laughing))
+    before, after = (next(part for part in person.parts if part.name == "body").rest_m for person in (still, moved))
+    off_m = np.linalg.norm(after - before, axis=1)
+    face = before[:, 2] > 0.83 * spec.identity.height_m
+    assert 0.005 < off_m[face].max() < 0.06
+    assert not off_m[before[:, 2] < 0.75 * spec.identity.height_m].any()
+    assert not off_m[before[:, 2] > 0.97 * spec.identity.height_m].any()
+    assert moved.licences["mine/expressions/grin"] == "CC0-1.0"
+    assert moved.attributes["expression"] == "mine/expressions/grin"
+    assert "mine/expressions/grin" not in still.licences
+
+
+def test_half_of_all_faces_are_neutral_and_the_others_differ(library: BodyLibrary):
+    drawn = [sample_expression(np.random.default_rng(n), library.catalogue.expressions) for n in range(400)]
+    names = [expression.name for expression in drawn]
+    assert 0.35 < names.count("neutral") / 400 < 0.57
+    assert {"smiling", "talking", "mine/expressions/grin"} <= set(names)
+    assert len({expression.units for expression in drawn}) > 50
+    assert all(0 <= weight <= 1 for expression in drawn for _, weight in expression.units)
 
 
 def test_skin_under_clothes_is_gone_and_the_rest_stays(library: BodyLibrary, body: Body):

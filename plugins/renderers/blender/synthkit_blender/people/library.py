@@ -17,6 +17,7 @@ from synthkit_blender.people.assets.catalogue import Catalogue
 from synthkit_blender.people.assets.dressing import Dresser
 from synthkit_blender.people.assets.store import AssetStore
 from synthkit_blender.people.contact import FleshPart
+from synthkit_blender.people.expressions import target_weights
 from synthkit_blender.people.face import BEARDS, FacePainter
 from synthkit_blender.people.fields import BodyCoordinates
 from synthkit_blender.people.garments import BOTTOM_KINDS, SKIRT_KINDS, Wardrobe
@@ -144,6 +145,7 @@ class BodyLibrary:
     def build(self, spec: PersonSpec) -> PosedPerson:
         """Build a person; equal specifications give equal bytes."""
         outfit, shape_m = spec.outfit, self.shape(spec.identity)
+        self._targets.add(shape_m, target_weights(spec.expression, spec.identity))
         goals = with_pockets(pose_goals(spec.pose), outfit)
         figure, seat_height_m = self._pose(shape_m, goals, self._cloth_over(outfit), self._sole_m(outfit, shape_m))
         parts = (*self._body_parts(figure, spec), *self._clothes(figure, spec), *self._eyes(figure, spec))
@@ -163,7 +165,7 @@ class BodyLibrary:
             seat_height_m=seat_height_m,
             attributes=describe(spec),
             support=goals.support,
-            licences={} if self._dresser is None else self._dresser.licences(spec.identity, spec.outfit),
+            licences={} if self._dresser is None else self._dresser.licences(spec),
         )
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
@@ -444,6 +446,7 @@ def describe(spec: PersonSpec) -> dict[str, Any]:
         "hair_style": identity.hair_asset or identity.hair_style,
         "hair_color": identity.hair_name,
         "beard": identity.beard,
+        "expression": spec.expression.name,
         "pose": spec.pose.name,
         "clothes": [f"{garment.color_name} {garment.kind}" for garment in outfit.garments] + worn[False],
         "shoes": f"{outfit.shoes.color_name} {outfit.shoes.kind}" if outfit.shoes else worn[True][0],

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from synthkit_blender.people import expressions
 from synthkit_blender.people.arrays import ArrayCache
 from synthkit_blender.people.mpfb import TARGET_UNIT_M, parse_target
 from synthkit_blender.people.types import IdentitySpec
@@ -112,6 +113,7 @@ def adult_target_names() -> list[str]:
     sides = ("idealproportions", "uncommonproportions")
     names += [f"macrodetails/proportions/{name}-{side}" for name in base for side in sides]
     names += [f"breast/{n}-{cup}-averagefirmness" for n in base if n[:6] == "female" for cup in ("mincup", "maxcup")]
+    names += expressions.target_names()
     return sorted(names + [name for pair in DETAILS.values() for name in pair])
 
 

@@ -209,12 +209,21 @@ class PoseSpec:
 
 
 @attrs.frozen
+class ExpressionSpec:
+    """What a face does: a name, and (expression target, weight in 0..1) by name."""
+
+    name: str = "neutral"
+    units: tuple[tuple[str, float], ...] = ()
+
+
+@attrs.frozen
 class PersonSpec:
     """Every sampled parameter of a person; hashable, comparable, made of plain values."""
 
     identity: IdentitySpec
     outfit: OutfitSpec
     pose: PoseSpec
+    expression: ExpressionSpec = ExpressionSpec()
 
 
 def _adult_span(_: object, field: attrs.Attribute[tuple[float, float]], value: tuple[float, float]) -> None:

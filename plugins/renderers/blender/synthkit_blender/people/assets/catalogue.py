@@ -10,7 +10,7 @@ import numpy as np
 
 from synthkit_blender.people.assets.makehuman import Proxy
 from synthkit_blender.people.fields import BodyCoordinates
-from synthkit_blender.people.types import Rgb
+from synthkit_blender.people.types import ExpressionSpec, Rgb
 
 HEAD_M = 0.56  # above the hip joints
 TRUNK_M = (0.1, 0.5)
@@ -40,9 +40,10 @@ class Asset:
 
 @attrs.frozen
 class Catalogue:
-    """All assets that can be used, by name."""
+    """All assets that can be used, by name; an expression has an asset's name."""
 
     assets: tuple[Asset, ...] = ()
+    expressions: tuple[ExpressionSpec, ...] = ()
 
     def of(self, kind: str, sex: str) -> tuple[Asset, ...]:
         """Return the assets of a kind for somebody."""

@@ -21,6 +21,7 @@ from synthkit_blender.people.types import (
     Material,
     MeshPart,
     OutfitSpec,
+    PersonSpec,
     Rgb,
     WornSpec,
 )
@@ -40,10 +41,11 @@ class Dresser:
         """Return (F,) which faces of the body the clothes hide."""
         return np.asarray(self.covered(outfit.worn)[self._body_faces].all(axis=1))
 
-    def licences(self, identity: IdentitySpec, outfit: OutfitSpec) -> dict[str, str]:
+    def licences(self, spec: PersonSpec) -> dict[str, str]:
         """Return the licence of every asset that somebody shows, by its name."""
-        names = {identity.skin_asset, identity.hair_asset, *(worn.asset for worn in outfit.worn)} - {""}
-        return {name: self.store.asset(name).licence for name in sorted(names)}
+        names = {spec.identity.skin_asset, spec.identity.hair_asset, *(worn.asset for worn in spec.outfit.worn)}
+        names |= {spec.expression.name} & self.store.names
+        return {name: self.store.asset(name).licence for name in sorted(names - {""})}
 
     def sole_m(self, outfit: OutfitSpec, shape_m: FloatArray) -> float | None:
         """Return how far shoes reach below the bare feet (z = 0), or None where no shoes are from assets."""

@@ -7,6 +7,7 @@ number is checked, and what is not known is skipped.  Coordinates leave in the p
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from synthkit_blender.people.mpfb import to_person_frame
 MAX_VERTICES = 200_000
 MAX_FACES = 400_000
 MAX_CORNERS = 16
+MAX_UNITS = 200
 AXES = ("x_scale", "z_scale", "y_scale")  # MakeHuman's axes in the order of ours
 
 
@@ -271,7 +273,23 @@ def parse_material(text: str, path: Path) -> MaterialFile:
     )
 
 
-def _share(word: str) -> float:
+def parse_face_pose(text: str, path: Path) -> tuple[dict[str, float], str]:
+    """Parse a .mhpose: weights 0..1 of face units, and the licence it states or nothing.
+
+    Raises AssetError for what is no such file.
+    """
+    try:
+        told = json.loads(text)
+        weights = {str(unit): _share(weight) for unit, weight in told["unit_poses"].items()}
+        licence = told.get("license")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise AssetError(f"{path.name} is no expression: {error!r}") from None
+    if len(weights) > MAX_UNITS:
+        raise AssetError(f"{path.name} has more than {MAX_UNITS} face units")
+    return weights, licence if isinstance(licence, str) else ""
+
+
+def _share(word: str | float) -> float:
     value = float(word)
     if not math.isfinite(value):
         raise ValueError(f"{word} is no share")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,15 +22,17 @@ from synthkit_blender.people.assets.files import MAX_IMAGE_BYTES, MAX_TEXT_BYTES
 from synthkit_blender.people.assets.makehuman import (
     Binding,
     MaterialFile,
+    parse_face_pose,
     parse_material,
     parse_obj,
     parse_proxy,
     parse_references,
 )
 from synthkit_blender.people.assets.textures import grey_strands, mean_tone, seen_faces
+from synthkit_blender.people.expressions import from_face_units
 from synthkit_blender.people.fields import BodyCoordinates
 from synthkit_blender.people.mpfb import BaseMesh
-from synthkit_blender.people.types import FloatArray, IntArray, Rgb, Texture
+from synthkit_blender.people.types import ExpressionSpec, FloatArray, IntArray, Rgb, Texture
 
 CACHE_VERSION = 4  # of what is kept in the cache folder
 TEXTURE_PX = 512
@@ -94,12 +96,15 @@ class AssetStore:
         self._worn: OrderedDict[str, Worn] = OrderedDict()
         self._skins: OrderedDict[str, Texture] = OrderedDict()
         self.left_out: dict[str, str] = {}
+        faces = []
         for path in sorted(self._folder.root.rglob("*")):
+            if path.suffix == ".mhpose":
+                faces += self._admit_expression(path)
             above = set(path.relative_to(self._folder.root).parts[:-1])
             wanted = ".mhmat" if SKIN_FOLDER in above else ".mhclo"
             if path.suffix == wanted and not above & OTHER_FOLDERS:
                 self._admit(path, SKIN_FOLDER in above, HAIR_FOLDER in above)
-        self.catalogue = Catalogue(tuple(self._assets[name] for name in sorted(self._assets)))
+        self.catalogue = Catalogue(tuple(self._assets[name] for name in sorted(self._assets)), tuple(faces))
 
     def _admit(self, path: Path, skin: bool, hair: bool) -> None:
         name = self._folder.name(path)
@@ -117,6 +122,22 @@ class AssetStore:
         age = age_of(told) if skin else ""
         self._files[name] = path
         self._assets[name] = Asset(name, info["kind"], sex_of(told), licence, tuple(info["tone"]), age)
+
+    def _admit_expression(self, path: Path) -> list[ExpressionSpec]:
+        name = self._folder.name(path)
+        try:
+            weights, licence = parse_face_pose(self._folder.read_text(path), path)
+            stated = licences.identified(licence) if licence else licences.beside(self._folder, path)
+        except AssetError as error:
+            self.left_out[name] = str(error)
+            return []
+        self._assets[name] = Asset(name, "expression", "any", stated or licences.UNKNOWN)
+        return [from_face_units(name, weights)]
+
+    @property
+    def names(self) -> Set[str]:
+        """The names of all assets that can be used."""
+        return self._assets.keys()
 
     def asset(self, name: str) -> Asset:
         """Return what the catalogue tells of an asset."""

@@ -22,7 +22,7 @@ from synthkit_blender.wire import Array
 
 START_TIMEOUT_S = 120.0
 ATTEMPTS = 2
-PROTOCOL = 8  # of requests and replies: raised when either changes, on both sides
+PROTOCOL = 9  # of requests and replies: raised when either changes, on both sides
 OLDEST_BLENDER = (4, 5)
 
 

@@ -90,6 +90,12 @@ def fisheye(equisolid: float, theta_rad: Floats) -> Floats:
     return np.asarray((np.sin if equisolid > 0 else np.tan)(k * theta_rad) / k)
 
 
+def looks_up(camera: FisheyeCamera) -> bool:
+    """Return whether some of the image circle looks above the horizon."""
+    lean_rad = math.acos(min(1.0, max(-1.0, -float(camera.world_from_camera[2, 2]))))
+    return camera.max_theta_rad + lean_rad > math.pi / 2 + 1e-6
+
+
 def well_seen(camera: FisheyeCamera, point_m: tuple[float, float, float]) -> bool:
     """Return whether a point lies within the image and its circle, and not at the edge of either."""
     pixels, valid = camera.project(point_m)

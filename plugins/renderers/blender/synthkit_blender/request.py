@@ -101,7 +101,8 @@ class _Packing:
             self.meshes.append(self._body(thing))
         surfaces = [self._surface(surface) for _, surface in thing.parts]
         matrix = thing.matrix.tolist()
-        return {"mesh": mesh, "surfaces": surfaces, "matrix": matrix, "group": thing.group, "owner": thing.owner}
+        return {"mesh": mesh, "surfaces": surfaces, "matrix": matrix, "group": thing.group, "owner": thing.owner,
+                "only_seen": thing.only_seen}  # fmt: skip
 
     def _body(self, thing: Thing) -> dict[str, Any]:
         """Return the entry of a thing's meshes as one: fewer objects are quicker to build and to trace."""

@@ -14,8 +14,8 @@ from synthkit.errors import DatasetError
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig, RoomConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
-from synthkit_blender.geometry import Matrix, Mesh, turned_x
-from synthkit_blender.optics import draw_camera, well_seen
+from synthkit_blender.geometry import Matrix, Mesh, quad, turned_x
+from synthkit_blender.optics import draw_camera, looks_up, well_seen
 from synthkit_blender.people.types import FloatArray
 from synthkit_blender.placement import Floats, Placed, Sight
 from synthkit_blender.plates import Plate
@@ -25,6 +25,7 @@ from synthkit_blender.rooms import SIZES_M, Room, RoomPlan, furnish, plate_decor
 from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
 
 KNOWN_OF_PLATES = ("height_m", "fov_degrees", "equisolid", "tilt_degrees", "roll_degrees")
+CEILING = Surface((0.75, 0.75, 0.73), roughness=0.9, specular=0.1)
 HEAD_M = 1.7
 REACH_M = 4.5  # people farther from below the camera are too small
 WATTS_PER_M2 = 12.0
@@ -39,6 +40,7 @@ class Thing:
 
     Args:
         rest_m: (V, 3) where the vertices of all meshes, one after the other, are at rest; None for where they are.
+        only_seen: whether nothing but the camera meets it: it throws no shadow and no light.
     """
 
     parts: tuple[tuple[Mesh, Surface], ...]
@@ -46,6 +48,7 @@ class Thing:
     group: str
     owner: str | None = None
     rest_m: FloatArray | None = None
+    only_seen: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -134,6 +137,8 @@ def _room_scene(
     watts = WATTS_PER_M2 * plan.length_m * plan.width_m
     lamps = [*_panels(plan, kelvin, watts * (1 - window), rng), *_daylight(room, watts * window)]
     things = [Thing((part,), np.eye(4), "room") for part in room.shell]
+    if looks_up(camera):
+        things += _ceiling(plan, lamps)
     bodies = [_Body.of(figure) for figure in crowd.figures]
     clutter = [
         thing for thing in room.placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
@@ -141,6 +146,21 @@ def _room_scene(
     things += _placed_things((*clutter, *crowd.chairs)) + people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
+
+
+def _ceiling(plan: RoomPlan, lamps: list[Lamp]) -> list[Thing]:
+    """Return the ceiling and its panels for a camera that sees them; light comes in from above all the same."""
+    (x, y), length, width, up = plan.centre_m, plan.length_m / 2, plan.width_m / 2, plan.height_m
+    across = [[x - length, y - width, up], [x - length, y + width, up], [x + length, y + width, up],
+              [x + length, y - width, up]]  # fmt: skip
+    things = [Thing(((quad(across), CEILING),), np.eye(4), "room", only_seen=True)]
+    for lamp in lamps:
+        if lamp.matrix[2, 2] > 0.99:  # it shines down: a panel, not a window
+            a, b = lamp.size_m[0] / 2, lamp.size_m[1] / 2
+            glow = Surface(lamp.color, emission=lamp.watts / (math.pi * lamp.size_m[0] * lamp.size_m[1]))
+            mesh = quad([[-a, -b, 0], [-a, b, 0], [a, b, 0], [a, -b, 0]])
+            things.append(Thing(((mesh, glow),), lamp.matrix, "room", only_seen=True))
+    return things
 
 
 def _plan(config: RoomConfig, rng: np.random.Generator, height_m: float) -> RoomPlan:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 
+import attrs
 import cv2
 import numpy as np
 import pytest
@@ -334,3 +335,28 @@ def test_a_calibration_tells_the_circle_of_plates(tmp_path):
     Image.new("RGB", (600, 600)).save(photos / "b.png")
     with pytest.raises(DatasetError, match=r"b\.png: camera\.calibration: .* is of images of 840x600, and this one"):
         Plates.open(photos, 120, 120, config.camera)
+
+
+@pytest.mark.blender
+def test_a_leaning_camera_sees_a_ceiling_that_takes_no_light(client, mannequins):
+    upright, leaning = (
+        sample_scene(
+            structure(BlenderConfig, {"width_px": 80, "height_px": 60, "camera": {"tilt_degrees": [tilt, tilt]}}),
+            mannequins,
+            Seeds(3),
+        )
+        for tilt in (0, 20)
+    )
+    assert not any(thing.only_seen for thing in upright.things)
+    assert any(thing.only_seen for thing in leaning.things)
+    open_above = attrs.evolve(leaning, things=tuple(thing for thing in leaning.things if not thing.only_seen))
+    with_ceiling, without = (
+        client.render(*render_request(one, (ROOM,), Quality(4, False, 1, 3))).passes["room"]["color"][..., :3]
+        for one in (leaning, open_above)
+    )
+    y, x = np.mgrid[0:60, 0:80] + 0.5
+    rays, valid = leaning.camera.unproject(np.stack([x, y], axis=-1))
+    down, up = valid & (rays[..., 2] < -0.15), valid & (rays[..., 2] > 0.15)
+    assert up.sum() > 50
+    assert np.abs(with_ceiling - without)[down].max() < 1e-4
+    assert np.abs(with_ceiling - without)[up].max() > 0.05

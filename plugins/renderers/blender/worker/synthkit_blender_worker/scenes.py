@@ -255,5 +255,7 @@ def _object(scene: Any, spec: dict[str, Any], number: int, meshes: list[Any], su
         slot.link = "OBJECT"
         slot.material = surfaces[surface]
     thing.matrix_world = Matrix(spec["matrix"])
+    if spec["only_seen"]:
+        thing.visible_diffuse = thing.visible_glossy = thing.visible_transmission = thing.visible_shadow = False
     scene.collection.objects.link(thing)
     return thing

@@ -148,7 +148,7 @@ def test_photos_that_a_build_left_out_are_told(tmp_path, monkeypatch):
     for _ in range(2):
         built = pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=photos)
         (line,) = [line for line in told if "left out" in line]
-        assert line.startswith(f"--real {photos}: 1 of 3 images are damaged and left out: {torn}: cannot be read")
+        assert line.startswith(f"--real {photos}: 1 of 3 images are damaged and left out: photos/1.jpg: cannot be read")
         assert f"{photos}: images (a plain folder of images, without labels)" in told
         assert len(Dataset.open(tmp_path / "out" / "real")) == 2
         assert built.skipped == 0

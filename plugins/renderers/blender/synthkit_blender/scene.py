@@ -99,8 +99,10 @@ def plate_camera(config: BlenderConfig, plate: Plate, seeds: Seeds) -> FisheyeCa
         name: (value, value) for name in KNOWN_OF_PLATES if (value := getattr(known, name)) is not None
     }
     place = attrs.evolve(config.camera, yaw_degrees=(0.0, 0.0), **ranges)
-    if known.equisolid is not None:
+    if known.equisolid is not None or known.calibration is not None:
         place = attrs.evolve(place, lens="mixed", lens_polynomial=())
+    if known.calibration is not None and plate.lens is not None:
+        place = attrs.evolve(place, calibration=plate.lens.path)
     rng, (width, height) = seeds.stream("camera"), plate.image_px
     return draw_camera(place, width, height, rng, circle_px=known.circle_px, calibration=plate.seen_lens)
 

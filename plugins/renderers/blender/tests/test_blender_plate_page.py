@@ -19,17 +19,20 @@ import pytest
 from PIL import Image
 
 from synthkit.errors import ConfigError, SynthkitError
+from synthkit.seeds import Seeds
+from synthkit_blender.config import BlenderConfig
 from synthkit_blender.plates import Plates
 from synthkit_blender.plates.annotate import desk as page_desk
 from synthkit_blender.plates.annotate.desk import Desk
 from synthkit_blender.plates.annotate.server import MOST_BYTES, AnnotateServer
 from synthkit_blender.plates.notes import PhotoCamera
 from synthkit_blender.plates.space import on_plane
+from synthkit_blender.scene import plate_camera
 
 NOTES = {
     "size_px": [200, 150],
-    "camera": {"circle_px": [100.0, 75.0, 74.0], "fov_degrees": 180, "equisolid": 0.1, "height_m": 2.6,
-               "tilt_degrees": 0, "roll_degrees": 0},
+    "camera": {"circle_px": [100.0, 75.0, 74.0], "calibration": None, "fov_degrees": 180, "equisolid": 0.1,
+               "height_m": 2.6, "tilt_degrees": 0, "roll_degrees": 0},
     "floor_px": [[60, 40], [140, 40.04], [140, 110], [60, 110]],
     "walls": True, "walls_px": [], "ceiling_m": None,
     "furniture": [
@@ -166,6 +169,31 @@ def test_a_photo_keeps_what_differs(server, folder):
     assert "photos" not in tomllib.loads((folder / "plates.toml").read_text())
 
 
+def test_a_calibration_beside_the_photos_is_the_lens(server, folder):
+    table = {"camera_matrix": [[50, 0, 103], [0, 50, 72], [0, 0, 1]], "distortion_coefficients": [0.01, 0, 0, 0],
+             "image_width": 200, "image_height": 150}  # fmt: skip
+    (folder / "lens.json").write_text(json.dumps(table))
+    assert json.loads(ask(server, "api/folder")[2])["calibrations"] == ["lens.json"]
+    known = {**NOTES["camera"], "circle_px": None, "equisolid": None, "fov_degrees": 170, "calibration": "lens.json"}
+    camera = json.loads(ask(server, "api/camera", {"camera": known, "size_px": [200, 150]})[2])
+    assert camera["circle_px"][:2] == [103.5, 72.5]
+    notes = {**NOTES, "camera": known}
+    # One photo alone: for the other the circle and the lens stay at the top.
+    assert ask(server, "api/save", {"name": "b.jpg", "notes": NOTES, "everywhere": True})[0] == 200
+    assert ask(server, "api/save", {"name": "b.jpg", "notes": notes})[0] == 200
+    other, plate = Plates.open(folder, 400, 396).plates
+    assert (other.notes.camera.calibration, other.circle_px) == (None, (100.0, 75.0, 74.0))
+    drawn = plate_camera(BlenderConfig(), plate, Seeds(1))
+    assert drawn.max_theta_rad == pytest.approx(np.radians(85))
+    seen = plate.framing.point((103.5, 72.5))
+    assert (drawn.cx_px, drawn.cy_px) == pytest.approx(seen)
+    for wrong, message in (({"calibration": "../lens.json"}, "a file beside"), ({"equisolid": 0.0}, "leave these")):
+        status, _, content = ask(
+            server, "api/save", {"name": "b.jpg", "notes": {**notes, "camera": {**known, **wrong}}}
+        )
+        assert (status, message in content.decode()) == (422, True)
+
+
 def test_wrong_notes_are_told_and_not_written(server, folder):
     wrong = {**NOTES, "floor_px": [[0, 0], [100, 75], [100, 80]],
              "furniture": [{"kind": "table", "height_m": 9, "outline_px": [[1, 1], [2, 2], [3, 1]]}]}  # fmt: skip
@@ -225,7 +253,7 @@ def test_the_page_projects_as_the_renderer_does(folder):
     """
     done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, check=True, timeout=60)
     found = json.loads(done.stdout)
-    camera = page_desk._camera(PhotoCamera(**known), (200, 150))
+    camera = desk._camera(PhotoCamera(**known), (200, 150))
     expected, valid = camera.project(points)
     assert [place is not None for place in found["places"]] == valid.tolist()
     assert np.abs(np.array([p for p in found["places"] if p]) - expected[valid]).max() < 0.01

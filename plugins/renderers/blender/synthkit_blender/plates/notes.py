@@ -52,6 +52,11 @@ def _lines(_: Any, __: Any, value: tuple[tuple[Point, ...], ...]) -> None:
             raise ValueError(f"line {number} must have two or more points, got {len(line)}")
 
 
+def _beside(_: Any, __: Any, value: str) -> None:
+    if not value or value.startswith(".") or set(value) & set("/\\:"):
+        raise ValueError(f"must be the name of a file beside the photos, got {value!r}")
+
+
 @attrs.frozen
 class PhotoCamera:
     """The camera that took a photo; what is not known here is drawn from the renderer's ``camera`` settings."""
@@ -59,6 +64,10 @@ class PhotoCamera:
     circle_px: tuple[float, float, float] | None = setting(
         None, help="image circle: centre x, centre y, radius; none: found in the photo",
         validator=attrs.validators.optional(_circle),
+    )  # fmt: skip
+    calibration: str | None = setting(
+        None, help="name of a calibration of cv2.fisheye beside the photos, instead of circle_px and equisolid",
+        validator=attrs.validators.optional(_beside),
     )  # fmt: skip
     fov_degrees: float | None = setting(
         None, help="field of view across the image circle", validator=attrs.validators.optional(between(*FOVS_DEGREES))
@@ -78,6 +87,10 @@ class PhotoCamera:
         None, help="how far its axis leans from straight down to the photo's right",
         validator=attrs.validators.optional(between(*LEANS_DEGREES)),
     )  # fmt: skip
+
+    def __attrs_post_init__(self) -> None:
+        if self.calibration is not None and (self.circle_px, self.equisolid) != (None, None):
+            raise ValueError("calibration says what circle_px and equisolid say; leave these or it out")
 
 
 @attrs.frozen

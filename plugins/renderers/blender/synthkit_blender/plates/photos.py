@@ -105,7 +105,10 @@ class Plate:
     @property
     def seen(self) -> PhotoNotes:
         """What was noted about it, in pixels of the image, the image circle among it."""
-        notes = attrs.evolve(self.notes, camera=attrs.evolve(self.notes.camera, circle_px=self.circle_px))
+        camera = self.notes.camera
+        if camera.calibration is None:
+            camera = attrs.evolve(camera, circle_px=self.circle_px)
+        notes = attrs.evolve(self.notes, camera=camera)
         return self.framing.notes(notes, self.image_px)
 
     @property
@@ -209,10 +212,11 @@ def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: C
         return f"background {path}: {error}"
     lens = None
     try:
-        if camera.calibration is None:
+        file = camera.calibration if own.camera.calibration is None else path.parent / own.camera.calibration
+        if file is None:
             circle = own.camera.circle_px or photo_circle(path, size)[0]
         else:
-            lens = Calibration.read(camera.calibration).of_size(size)
+            lens = Calibration.read(file).of_size(size)
             circle = lens.circle(own.camera.fov_degrees or (camera.fov_degrees and camera.fov_degrees[1]))
     except ConfigError as error:
         return f"background {path}: {error}"

@@ -6,7 +6,7 @@ const STEPS = 1024;
 
 export class Camera {
   constructor(spec) {
-    [this.cx, this.cy] = spec.center_px;
+    [this.cx, this.cy] = this.circle = spec.circle_px;
     this.coefficients = spec.theta_coefficients;
     this.most = spec.max_theta_rad;
     this.pose = spec.world_from_camera;

@@ -23,15 +23,18 @@ from synthkit.errors import ConfigError, SynthkitError
 from synthkit.interfaces import Runtime
 from synthkit.sample import Skipped
 from synthkit.seeds import Seeds
+from synthkit_blender.calibration import Calibration
 from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.optics import draw_camera
-from synthkit_blender.plates.notes import FILE, FolderNotes, PhotoCamera, PhotoNotes, as_toml, structured
+from synthkit_blender.plates.notes import FILE, FURNITURE, FolderNotes, PhotoCamera, as_toml, structured
 from synthkit_blender.plates.photos import DAMAGE, photo_circle, photo_paths, photo_size, read_photo
 from synthkit_blender.plates.space import space_of
 
 SHOWN_PX = 2400  # the longer side of a photo on the page at most
 RENDERED_PX = 640
+LISTS = frozenset({"floor_px", "walls_px", FURNITURE})
+CALIBRATIONS = frozenset({".yml", ".yaml", ".xml", ".json"})
 USUAL = {"fov_degrees": 180.0, "equisolid": 0.0, "height_m": 2.7, "tilt_degrees": 0.0, "roll_degrees": 0.0}
 Plain = dict[str, Any]
 
@@ -58,8 +61,9 @@ class Desk:
         """Return the folder's photos and what is noted about them."""
         with self._guard:
             notes = self._notes
-        return {"folder": str(self.folder), "file": FILE, "photos": list(self._paths), "usual": USUAL,
-                "common": notes.common, "own": notes.photos}  # fmt: skip
+        files = sorted(path.name for path in self.folder.iterdir() if path.suffix.lower() in CALIBRATIONS)
+        return {"folder": str(self.folder), "file": FILE, "photos": list(self._paths), "calibrations": files,
+                "usual": USUAL, "common": notes.common, "own": notes.photos}  # fmt: skip
 
     def photo(self, name: str) -> Plain:
         """Return a photo's size and image circle, and the notes on it in its own pixels.
@@ -89,9 +93,9 @@ class Desk:
 
     def camera(self, values: Mapping[str, Any]) -> Plain:
         """Return the camera of notes ``camera`` on a photo of ``size_px``, as the page projects with it."""
-        camera = _camera(config.structure(PhotoCamera, values["camera"], path="camera"), values["size_px"])
+        camera = self._camera(config.structure(PhotoCamera, values["camera"], path="camera"), values["size_px"])
         return {
-            "center_px": [camera.cx_px, camera.cy_px],
+            "circle_px": [camera.cx_px, camera.cy_px, camera.max_radius_px],
             "theta_coefficients": camera.theta_coefficients,
             "max_theta_rad": camera.max_theta_rad,
             "world_from_camera": camera.world_from_camera.tolist(),
@@ -101,7 +105,7 @@ class Desk:
         """Return everything that is wrong with ``notes`` on a photo."""
         try:
             notes = structured(values["notes"])
-            space_of(notes, _camera(notes.camera, notes.size_px), 1.0)
+            space_of(notes, self._camera(notes.camera, notes.size_px), 1.0)
         except (ConfigError, ValueError) as error:
             return str(error).splitlines()
         return []
@@ -124,8 +128,7 @@ class Desk:
                 notes = FolderNotes(own, photos)
             else:
                 common = self._notes.common
-                gone = {key: _nothing(value) for key, value in common.items() if key not in own}
-                differing = {**_differing(own, common), **gone}
+                differing = _differing(own, common)
                 notes = FolderNotes(common, {**photos, name: differing} if differing else photos)
             text = as_toml(notes).encode()
             write_atomically(self.folder / FILE, [text])
@@ -155,7 +158,11 @@ class Desk:
 
         (folder / path.name).symlink_to(path.resolve())
         (folder / FILE).write_text(as_toml(FolderNotes(_lean(values["notes"]))))
-        seeds, (width, height) = Seeds(int(values.get("seed", 0))), _picture_size(structured(values["notes"]))
+        notes = structured(values["notes"])
+        if notes.camera.calibration is not None:
+            (folder / notes.camera.calibration).symlink_to((self.folder / notes.camera.calibration).resolve())
+        camera = self._camera(notes.camera, notes.size_px)
+        seeds, (width, height) = Seeds(int(values.get("seed", 0))), _picture_size(camera)
         settings = {"backgrounds": str(folder), "width_px": width, "height_px": height}
         wanted = config.structure(BlenderConfig, {**settings, "people": values.get("people", {})})
         runtime = Runtime(seeds, cache_dir(), threads=2)
@@ -170,6 +177,21 @@ class Desk:
         people = [person.visible_fraction for person in result.people or ()]
         return {"png": base64.b64encode(stream.getvalue()).decode(), "visible": people}
 
+    def _camera(self, known: PhotoCamera, size_px: Any) -> FisheyeCamera:
+        """Return the camera of a photo; the usual where nothing is known."""
+        width, height = (int(side) for side in size_px)
+        values = {name: usual if (own := getattr(known, name)) is None else own for name, usual in USUAL.items()}
+        ranges: Plain = {name: (value, value) for name, value in values.items()}
+        calibration, rng = None, np.random.default_rng(0)
+        if known.calibration is not None:
+            calibration = Calibration.read(self.folder / known.calibration).of_size((width, height))
+            ranges["calibration"] = calibration.path
+            if known.fov_degrees is None:
+                ranges["fov_degrees"] = None
+        fixed = attrs.evolve(CameraConfig(), yaw_degrees=(0.0, 0.0), **ranges)
+        circle = known.circle_px or (width / 2, height / 2, min(width, height) / 2)
+        return draw_camera(fixed, width, height, rng, circle_px=circle, calibration=calibration)
+
     def _path(self, name: str) -> Path:
         """Return a photo's path: by its name in the list, never by what the name may look like as a path."""
         if name not in self._paths:
@@ -177,20 +199,10 @@ class Desk:
         return self._paths[name]
 
 
-def _camera(known: PhotoCamera, size_px: Any) -> FisheyeCamera:
-    width, height = (int(side) for side in size_px)
-    values = {name: usual if (own := getattr(known, name)) is None else own for name, usual in USUAL.items()}
-    ranges: Plain = {name: (value, value) for name, value in values.items()}
-    fixed = attrs.evolve(CameraConfig(), yaw_degrees=(0.0, 0.0), **ranges)
-    circle = known.circle_px or (width / 2, height / 2, min(width, height) / 2)
-    return draw_camera(fixed, width, height, np.random.default_rng(0), circle_px=circle)
-
-
-def _picture_size(notes: PhotoNotes) -> tuple[int, int]:
+def _picture_size(camera: FisheyeCamera) -> tuple[int, int]:
     """Return the size of a picture of what a photo shows of its image circle."""
-    width, height = notes.size_px or (1, 1)
-    cx, cy, radius = notes.camera.circle_px or (width / 2, height / 2, min(width, height) / 2)
-    shown = [min(side, c + radius) - max(0.0, c - radius) for side, c in ((width, cx), (height, cy))]
+    sides, radius = ((camera.width_px, camera.cx_px), (camera.height_px, camera.cy_px)), camera.max_radius_px
+    shown = [min(side, centre + radius) - max(0.0, centre - radius) for side, centre in sides]
     scale = RENDERED_PX / max(shown)
     return max(16, round(shown[0] * scale)), max(16, round(shown[1] * scale))
 
@@ -211,8 +223,8 @@ def _lean(notes: Mapping[str, Any]) -> Plain:
 
 
 def _differing(own: Mapping[str, Any], common: Mapping[str, Any]) -> Plain:
-    """Return what of a photo's notes is not at the top already."""
-    found: Plain = {}
+    """Return what a photo's own table must say for its notes to hold, beside what stands at the top."""
+    found: Plain = {key: [] if key in LISTS else "none" for key in common if key not in own}
     for key, value in own.items():
         at_top = common.get(key)
         if isinstance(value, Mapping) and isinstance(at_top, Mapping):
@@ -220,11 +232,6 @@ def _differing(own: Mapping[str, Any], common: Mapping[str, Any]) -> Plain:
         if value != at_top:
             found[key] = value
     return found
-
-
-def _nothing(value: Any) -> Any:
-    """Return what stands for no value of a setting in a photo's own table, over one at the top."""
-    return [] if isinstance(value, list | tuple) else "none"
 
 
 def _bytes_of(path: Path) -> bytes | None:

@@ -53,7 +53,9 @@ async function ask(path, body) {
 // ---- the notes ----
 
 const things = () => state.notes.furniture;
-const circle = () => state.notes.camera.circle_px;
+// The image circle: as noted, else as a calibration has it.
+const circle = () => state.notes.camera.circle_px ?? state.camera?.circle ?? state.photo.circle_px;
+const calibrated = () => state.notes.camera.calibration !== null;
 
 // The outlines that can be chosen: where each is kept, at which level it lies, and whether it is closed.
 function shapes() {
@@ -108,6 +110,7 @@ async function refreshCamera() {
   const answer = await ask("api/camera", { camera: asked.camera, size_px: asked.size_px });
   if (answer.problems || state.notes !== asked) return;
   state.camera = new Camera(answer);
+  if (calibrated()) fields();
   draw();
 }
 
@@ -152,10 +155,24 @@ async function open(name) {
 // The notes of a photo with everything the page shows: usual values where nothing is noted.
 function completed(photo) {
   const notes = structuredClone(photo.notes);
-  for (const [key, usual] of Object.entries(state.folder.usual)) notes.camera[key] ??= usual;
-  notes.camera.circle_px ??= photo.circle_px;
+  complete(notes.camera, photo);
   notes.size_px = photo.size_px;
   return notes;
+}
+
+function complete(camera, photo) {
+  const known = camera.calibration === null ? [] : ["fov_degrees", "equisolid"];
+  for (const [key, usual] of Object.entries(state.folder.usual)) if (!known.includes(key)) camera[key] ??= usual;
+  if (camera.calibration === null) camera.circle_px ??= [...photo.circle_px];
+}
+
+// A calibration instead of a lens and a circle, or these again.
+function setCalibration(name) {
+  remember();
+  const camera = state.notes.camera;
+  Object.assign(camera, { calibration: name || null, fov_degrees: null, equisolid: null, circle_px: null });
+  complete(camera, state.photo);
+  changed({ camera: true });
 }
 
 function turnTo(step) {
@@ -445,6 +462,7 @@ function press(event) {
 // What a click at a point takes hold of.
 function grip(point) {
   if (state.tool === "circle") {
+    if (calibrated()) return null;
     const n = rimHandles().findIndex((place) => near(place, point));
     if (n < 0) return null;
     remember();
@@ -722,6 +740,10 @@ function build() {
       element("input", { type: "number", id: key, step, oninput: set, title }),
     );
   }
+  byId("camera").append(
+    element("label", { for: "calibration", id: "calibration_label" }, "Calibration"),
+    choice({ "": "none" }, "", setCalibration, { id: "calibration", class: "wide", title: "A calibration of cv2.fisheye beside the photos, instead of lens and circle" }),
+  );
   ["x", "y", "radius"].forEach((text, n) => {
     const set = (event) => {
       const value = event.target.valueAsNumber;
@@ -761,6 +783,8 @@ function fields() {
     show(byId(key), state.notes.camera[key]);
     show(byId(`${key}_range`), state.notes.camera[key]);
   }
+  byId("calibration").value = state.notes.camera.calibration ?? "";
+  for (const id of ["equisolid", "equisolid_range", "circle_0", "circle_1", "circle_2", "find"]) byId(id).disabled = calibrated();
   circle().forEach((value, n) => show(byId(`circle_${n}`), Math.round(value * 10) / 10));
   byId("find").textContent = state.photo.found ? "Circle as found" : "Circle that touches the shorter sides";
   const corners = state.notes.floor_px.length;
@@ -820,6 +844,8 @@ async function begin() {
   use("select");
   state.folder = await ask("api/folder");
   if (state.folder.problems) return tell(state.folder.problems);
+  for (const name of state.folder.calibrations) byId("calibration").append(element("option", { value: name }, name));
+  byId("calibration").hidden = byId("calibration_label").hidden = !state.folder.calibrations.length;
   for (const name of state.folder.photos) byId("photo").append(element("option", { value: name }, name));
   byId("previous").disabled = byId("next").disabled = state.folder.photos.length < 2;
   const scope = Object.keys(state.folder.own).length ? "one" : "all";

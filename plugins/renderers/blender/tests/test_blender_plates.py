@@ -167,8 +167,8 @@ def test_a_warped_photo_lies_where_its_points_do(scale, left, top):
     if min(cx, cy) < 18 * scale or cx > 240 - 18 * scale or cy > 200 - 18 * scale:
         return
     y, x = np.mgrid[0:200, 0:240] + 0.5
-    assert abs((image * x).sum() / image.sum() - cx) < 0.03 * max(1, scale)
-    assert abs((image * y).sum() / image.sum() - cy) < 0.03 * max(1, scale)
+    assert abs((image * x).sum() / image.sum() - cx) < 0.06 * max(1, scale)  # OpenCV moves by steps of 1/32 px
+    assert abs((image * y).sum() / image.sum() - cy) < 0.06 * max(1, scale)  # OpenCV moves by steps of 1/32 px
     assert abs(image.sum() / blob.sum() / scale**2 - 1) < 0.05
 
 

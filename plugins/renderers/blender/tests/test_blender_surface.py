@@ -126,6 +126,7 @@ def test_a_point_behind_the_body_is_hidden(library):
     """From above, and from behind, one does not see a nose; from the front one does."""
     camera = ceiling_camera(320, 240, 180, 0.3, 2.2, 0.0)
     spec = spec_of(3, "standing")
+    spec = attrs.evolve(spec, outfit=attrs.evolve(spec.outfit, accessories=(), owned=()))  # no cap over the eyes
     body = library.build(attrs.evolve(spec, pose=attrs.evolve(spec.pose, name="stand_at_ease", amount=0.0)))
     seen = {}
     for name, yaw_rad in (("front", 0.0), ("behind", np.pi)):

@@ -19,6 +19,7 @@ from synthkit_blender.people import (
     sample_outfit,
     sample_pose,
 )
+from synthkit_blender.people.capture import Repertoire
 from synthkit_blender.people.expressions import sample_expression
 from synthkit_blender.people.poses import pose_goals
 
@@ -35,10 +36,13 @@ class Casting:
         library: builds them.
         config: says whether people come from a pool, and whether an identity keeps its clothes.
         seeds: the run's, of which the pool is drawn.
+        repertoire: poses from motion capture, besides the library's.
     """
 
-    def __init__(self, library: BodyLibrary, config: PeopleConfig, seeds: Seeds) -> None:
-        self._library, self._config = library, config
+    def __init__(
+        self, library: BodyLibrary, config: PeopleConfig, seeds: Seeds, repertoire: Repertoire | None = None
+    ) -> None:  # fmt: skip
+        self._library, self._config, self._repertoire = library, config, repertoire
         self._pool = [_named(seeds, n) for n in range(config.identities or 0)]
 
     def identity(self, seeds: Seeds, taken: Collection[str]) -> str:
@@ -62,7 +66,7 @@ class Casting:
         dressed = own if self._config.wardrobe == "identity" else seeds
         clothes = sample_outfit(dressed, who, ranges, self._library.catalogue)
         face = sample_expression(seeds.stream("expression"), self._library.catalogue.expressions)
-        spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges), face)
+        spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges, self._repertoire), face)
         for n in range(POSE_REDRAWS):
             if table is None or uses_table(spec.pose) == table:
                 break

@@ -129,6 +129,7 @@ def person_ranges(config: PeopleConfig) -> PersonRanges:
         female_share=config.female_share,
         pattern_share=config.pattern_share,
         accessory_share=config.accessory_share,
+        motions_share=config.motions_share,
         pose_amount=config.pose_amount,
         assets_share=config.assets_share,
     )

@@ -30,6 +30,7 @@ from synthkit_blender.light import image_circle, metered_gain
 from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.people.assets.licences import UNKNOWN, is_non_commercial
+from synthkit_blender.people.capture import Repertoire
 from synthkit_blender.people.keypoints import BODY_POINTS
 from synthkit_blender.plate_sensor import PlateSensor
 from synthkit_blender.plates import Plate, Plates
@@ -69,7 +70,7 @@ class BlenderRenderer:
         """Check lens and plates, and load the bodies; the worker starts with the first frame.
 
         Raises:
-            ConfigError: for a lens that cannot be rendered. DatasetError: for plates that cannot be read.
+            ConfigError: for a lens that cannot be rendered. DatasetError: for plates or motions that cannot be read.
             PeopleDataError: when the body data is missing.
         """
         if self._config.backgrounds is not None:
@@ -78,7 +79,8 @@ class BlenderRenderer:
             check_lens(self._config.camera, self._config.width_px, self._config.height_px)
         if self._people is None:
             library = BodyLibrary(self._runtime.cache_dir / "blender-people", self._config.people.assets)
-            self._people = Casting(library, self._config.people, self._runtime.seeds)
+            repertoire = _motions(self._config.people.motions)
+            self._people = Casting(library, self._config.people, self._runtime.seeds, repertoire)
             _warn_of_assets(library, self._config.people.assets)
         return self
 
@@ -218,6 +220,19 @@ def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
     del values["lens_polynomial"]
     ends: dict[str, Any] = {name: (v[end], v[end]) for name, v in values.items() if isinstance(v, tuple)}
     return attrs.evolve(config, **ends)
+
+
+def _motions(folder: Path | None) -> Repertoire | None:
+    """Return the poses of a folder of motion capture, and tell which of its files have none."""
+    if folder is None:
+        return None
+    repertoire = Repertoire.of(folder)
+    if left_out := list(repertoire.left_out.values()):
+        more = "" if len(left_out) <= 3 else "; ..."
+        logging.getLogger("synthkit").warning(
+            "%s: %d files are left out: %s%s", folder, len(left_out), "; ".join(left_out[:3]), more
+        )
+    return repertoire
 
 
 def _warn_of_assets(library: BodyLibrary, folder: Path | None) -> None:

@@ -50,6 +50,14 @@ class PeopleConfig:
     wardrobe: Literal["identity", "scene"] = setting(
         "identity", help="whether the people of identities keep their clothes, or are dressed anew in each scene"
     )
+    motions: Path | None = setting(
+        None,
+        help="folder of motion capture (.bvh; joints named as CMU, Mixamo or MakeHuman do), for standing and walking",
+        decides="content",
+    )
+    motions_share: float = setting(
+        0.6, help="with motions: share of those who stand or walk posed from them", validator=between(0, 1)
+    )
     pose_amount: float = setting(1.0, help="how far poses stray from the library's", validator=between(0, 2))
 
     def __attrs_post_init__(self) -> None:

@@ -32,7 +32,9 @@ def pose_weights(posture: str) -> dict[str, float]:
 
 def pose_goals(spec: PoseSpec) -> PoseGoals:
     """Return the goals of a specified pose."""
-    goals = POSES[spec.posture][spec.name](Jitter(spec.jitter, spec.amount), spec.phase)
+    goals = spec.captured
+    if goals is None:
+        goals = POSES[spec.posture][spec.name](Jitter(spec.jitter, spec.amount), spec.phase)
     return mirror(goals) if spec.mirrored else goals
 
 

@@ -12,6 +12,7 @@ from synthkit.seeds import Seeds
 from synthkit_blender.people import palette
 from synthkit_blender.people.assets.catalogue import Catalogue
 from synthkit_blender.people.assets.choosing import choose_clothes, choose_hair, choose_shoes, choose_skin
+from synthkit_blender.people.capture import Repertoire
 from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_weights
 from synthkit_blender.people.targets import DETAILS
 from synthkit_blender.people.types import (
@@ -228,8 +229,10 @@ def _shoes(rng: RANDOM, bottom: str) -> GarmentSpec:
     )
 
 
-def sample_pose(seeds: Seeds, posture: str, ranges: PersonRanges) -> PoseSpec:
-    """Draw a pose of a posture.
+def sample_pose(
+    seeds: Seeds, posture: str, ranges: PersonRanges, repertoire: Repertoire | None = None
+) -> PoseSpec:  # fmt: skip
+    """Draw a pose of a posture, by chance from motion capture where it has the posture.
 
     Raises ValueError for a posture that the library does not have.
     """
@@ -239,4 +242,11 @@ def sample_pose(seeds: Seeds, posture: str, ranges: PersonRanges) -> PoseSpec:
     name = choose(rng, pose_weights(posture))
     mirrored, phase = bool(rng.random() < 0.5), float(rng.random())
     jitter = tuple(round(float(x), 5) for x in rng.normal(size=JITTER_COUNT))
-    return PoseSpec(posture, name, mirrored, phase, ranges.pose_amount, jitter)
+    spec = PoseSpec(posture, name, mirrored, phase, ranges.pose_amount, jitter)
+    files = repertoire.frames.get(posture, {}) if repertoire else {}
+    drawn = seeds.stream("captured pose")
+    if not files or drawn.random() >= ranges.motions_share:
+        return spec
+    poses = files[sorted(files)[int(drawn.integers(len(files)))]]
+    pose = poses[int(drawn.integers(len(poses)))]
+    return attrs.evolve(spec, name=f"{pose.file}:{pose.frame}", captured=pose.goals)

@@ -7,11 +7,14 @@ pelvis and the person faces -y, so the person's left is +x.  Colours are linear 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from synthkit_blender.people.goals import PoseGoals
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
@@ -197,7 +200,8 @@ class PoseSpec:
     """A pose: its posture and name in the library, the numbers that jitter it, and its mirror image or not.
 
     `jitter` holds standard normal draws, one per degree of freedom that the library may disturb; `amount`
-    scales them.  `phase` in 0..1 places a walker in the stride.
+    scales them.  `phase` in 0..1 places a walker in the stride.  A captured pose is in no library: `captured` is it,
+    and `name` its file and frame.
     """
 
     posture: str
@@ -206,6 +210,7 @@ class PoseSpec:
     phase: float
     amount: float
     jitter: tuple[float, ...]
+    captured: PoseGoals | None = None
 
 
 @attrs.frozen
@@ -255,5 +260,6 @@ class PersonRanges:
     muscle: tuple[float, float] = attrs.field(default=(0.35, 0.75), validator=_unit_span)
     pattern_share: float = attrs.field(default=0.3, validator=_SHARE)
     accessory_share: float = attrs.field(default=0.35, validator=_SHARE)
+    motions_share: float = attrs.field(default=0.6, validator=_SHARE)
     pose_amount: float = attrs.field(default=1.0, validator=attrs.validators.ge(0.0))
     assets_share: float = attrs.field(default=0.7, validator=_SHARE)

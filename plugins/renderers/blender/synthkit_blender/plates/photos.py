@@ -25,7 +25,7 @@ CIRCLE_TOLERANCE = 0.01  # of the image circle's diameter
 DEEP_MODES = ("I", "F")  # 16 or 32 bits a pixel: which value is white is not known
 SIDEWAYS = frozenset({5, 6, 7, 8})
 PROBLEMS_TOLD = 5
-SEARCHED_PX = 1024  # the longer side, about, of what the image circle is looked for in
+SEARCHED_PX = 512  # the longer side, about, of what the image circle is looked for in
 
 Circle = tuple[float, float, float]
 

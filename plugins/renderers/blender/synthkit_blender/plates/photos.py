@@ -268,11 +268,12 @@ def _misfit(plate: Plate) -> str | None:
 def _warn_of_guesses(folder: Path, plates: tuple[Plate, ...], settings: CameraConfig) -> None:
     bare = [plate.path.name for plate in plates if not plate.notes.is_annotated]
     cameras = {plate.path.name: plate.notes.camera for plate in plates}
-    lens, height = settings.calibration is not None, settings.height_m[0] == settings.height_m[1]
+    height = settings.height_m[0] == settings.height_m[1]
     unknown = [
         name
         for name, camera in cameras.items()
-        if (camera.height_m is None and not height) or (camera.fov_degrees is None and not lens)
+        if (camera.height_m is None and not height)
+        or {camera.fov_degrees, camera.calibration, settings.calibration} == {None}
     ]
     lacks = []
     if bare:

@@ -26,6 +26,7 @@ from synthkit_blender.composite import composite
 from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, develop
+from synthkit_blender.environments import Panorama, open_environments
 from synthkit_blender.light import image_circle, metered_gain
 from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
@@ -63,20 +64,23 @@ class BlenderRenderer:
         self._client = WorkerClient(config.worker)
         self._people = people
         self._plates: Plates | None = None
+        self._panoramas: tuple[Panorama, ...] = ()
         self._measured: tuple[Path, PlateSensor] | None = None
         self.timings: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        """Check lens and plates, and load the bodies; the worker starts with the first frame.
+        """Check lens, plates and panoramas, load motions and bodies; the worker starts with the first frame.
 
         Raises:
-            ConfigError: for a lens that cannot be rendered. DatasetError: for plates or motions that cannot be read.
-            PeopleDataError: when the body data is missing.
+            ConfigError: for a lens that cannot be rendered. DatasetError: for plates, motions or panoramas that cannot be
+                read. PeopleDataError: when the body data is missing.
         """
         if self._config.backgrounds is not None:
             self._plates = self._checked(self._config.backgrounds)
         else:
             check_lens(self._config.camera, self._config.width_px, self._config.height_px)
+        if self._config.light.environments is not None:
+            self._panoramas = open_environments(self._config.light.environments)
         if self._people is None:
             library = BodyLibrary(self._runtime.cache_dir / "blender-people", self._config.people.assets)
             repertoire = _motions(self._config.people.motions)
@@ -104,7 +108,7 @@ class BlenderRenderer:
         clock = _Clock()
         assert self._people is not None, "the renderer must be entered first"
         source = _Timed(self._people, clock)
-        drawn = sample_scene(self._config, source, seeds, self._plate(scene))
+        drawn = sample_scene(self._config, source, seeds, self._plate(scene), self._panoramas)
         clock.stamp("scene")
         quality = request.Quality(
             self._config.light_paths, self._config.denoise, self._runtime.threads,

@@ -14,7 +14,7 @@ from synthkit.camera import FisheyeCamera
 from synthkit_blender.crowd import SHUTTER_FRAMES, Figure
 from synthkit_blender.geometry import merged
 from synthkit_blender.people.types import Texture
-from synthkit_blender.scene import Lamp, Scene, Thing
+from synthkit_blender.scene import Lamp, Scene, Sky, Thing
 from synthkit_blender.surfaces import Surface
 
 Array = NDArray[Any]
@@ -74,7 +74,7 @@ def render_request(scene: Scene, passes: tuple[Pass, ...], quality: Quality) -> 
         "type": "render",
         "camera": _camera(scene.camera),
         "settings": {**attrs.asdict(quality), "motion_blur": any(map(any, motions.values()))},
-        "world": {"color": list(scene.sky[0]), "strength": scene.sky[1]},
+        "world": packing.world(scene.sky),
         "lights": [_lamp(lamp) for lamp in scene.lamps],
         "owners": [{"name": name, "motion_m": list(motion)} for name, motion in motions.items()],
         "objects": [packing.add(thing) for thing in scene.things],
@@ -93,6 +93,12 @@ class _Packing:
         self._mesh_index: dict[int, int] = {}
         self._surface_index: dict[Surface, int] = {}
         self._texture_index: dict[Texture, int] = {}
+
+    def world(self, sky: Sky) -> dict[str, Any]:
+        """Return the sky's entry."""
+        panorama = None if sky.panorama is None else self._array(sky.panorama.radiance, np.float32)
+        even = {"color": list(sky.color), "strength": sky.strength}
+        return {**even, "panorama": panorama, "turn_rad": sky.turn_rad}
 
     def add(self, thing: Thing) -> dict[str, Any]:
         """Return an object's entry; ``thing.parts`` stays alive with its scene, so its id is its own."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from synthkit.errors import DatasetError
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig, RoomConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
+from synthkit_blender.environments import Panorama, drawn
 from synthkit_blender.geometry import Matrix, Mesh, quad, turned_x
 from synthkit_blender.optics import draw_camera, looks_up, well_seen
 from synthkit_blender.people.types import FloatArray
@@ -62,24 +64,37 @@ class Lamp:
 
 
 @attrs.frozen(eq=False)
+class Sky:
+    """Light from everywhere: even, or a panorama's turned about the vertical; tinted by ``color``."""
+
+    color: Rgb
+    strength: float
+    panorama: Panorama | None = None
+    turn_rad: float = 0.0
+
+
+@attrs.frozen(eq=False)
 class Scene:
     """Everything a frame is rendered from.
 
     Args:
-        sky: colour and strength of the light from above, for rooms are open at the top.
+        sky: the light from above, for rooms are open at the top.
         meta: plain values worth keeping with the sample.
     """
 
     camera: FisheyeCamera
     things: tuple[Thing, ...]
     lamps: tuple[Lamp, ...]
-    sky: tuple[Rgb, float]
+    sky: Sky
     figures: tuple[Figure, ...]
     meta: dict[str, object]
 
 
-def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds, plate: Plate | None = None) -> Scene:
-    """Draw a scene: in a room of its own, or in that of a plate.
+def sample_scene(
+    config: BlenderConfig, source: PeopleSource, seeds: Seeds, plate: Plate | None = None,
+    panoramas: Sequence[Panorama] = (),
+) -> Scene:  # fmt: skip
+    """Draw a scene: in a room of its own, or in that of a plate, under an even sky or one of the panoramas.
 
     Raises:
         DatasetError: when what was noted about the plate cannot be so through its camera.
@@ -87,9 +102,15 @@ def sample_scene(config: BlenderConfig, source: PeopleSource, seeds: Seeds, plat
     shutter_s = _uniform(seeds.stream("exposure"), config.sensor.shutter_s)
     if plate is not None:
         camera = plate_camera(config, plate, seeds)
-        return _plate_scene(config, source, seeds, camera, shutter_s, plate_space(config, plate, camera))
-    camera = draw_camera(config.camera, config.width_px, config.height_px, seeds.stream("camera"))
-    return _room_scene(config, source, seeds, camera, shutter_s)
+        scene = _plate_scene(config, source, seeds, camera, shutter_s, plate_space(config, plate, camera))
+    else:
+        camera = draw_camera(config.camera, config.width_px, config.height_px, seeds.stream("camera"))
+        scene = _room_scene(config, source, seeds, camera, shutter_s)
+    panorama, turn_rad = drawn(panoramas, seeds.stream("environment"))
+    if panorama is None:
+        return scene
+    sky = attrs.evolve(scene.sky, panorama=panorama, turn_rad=turn_rad)
+    return attrs.evolve(scene, sky=sky, meta={**scene.meta, "environment": panorama.name})
 
 
 def plate_camera(config: BlenderConfig, plate: Plate, seeds: Seeds) -> FisheyeCamera:
@@ -147,7 +168,7 @@ def _room_scene(
     ]
     things += _placed_things((*clutter, *crowd.chairs)) + people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
-    return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
+    return Scene(camera, tuple(things), tuple(lamps), Sky(kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
 
 
 def _ceiling(plan: RoomPlan, lamps: list[Lamp]) -> list[Thing]:
@@ -196,7 +217,7 @@ def _plate_scene(
     things = [Thing(tuple((mesh, PLATE_SURFACE) for mesh in space.meshes), np.eye(4), "plate")]
     things += _placed_things(crowd.chairs) + people_things(crowd.figures)
     meta: dict[str, object] = {"light_kelvin": round(kelvin)}
-    return Scene(camera, tuple(things), tuple(lamps), (kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
+    return Scene(camera, tuple(things), tuple(lamps), Sky(kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
 
 
 def _sight(camera: FisheyeCamera) -> Sight:

@@ -33,7 +33,7 @@ from synthkit_blender.people.skeleton import Skin
 from synthkit_blender.people.types import ExpressionSpec, PersonRanges, Texture
 from synthkit_blender.renderer import BlenderRenderer
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.scene import Scene, Thing
+from synthkit_blender.scene import Scene, Sky, Thing
 from synthkit_blender.surfaces import Surface
 
 REAL = Path(__file__).parents[5] / "shared" / "assets" / "makehuman"
@@ -365,7 +365,7 @@ def test_textures_arrive_upright_and_see_through():
     uv = np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]], np.float32)
     sheet = Mesh(corners, np.array([[0, 1, 2, 3]], np.int32), False, uv)
     surface = Surface((0.5, 0.5, 0.5), roughness=1.0, texture=Texture("a", pixels), emission=0.0)
-    scene = Scene(camera, (Thing(((sheet, surface),), np.eye(4), "room"),), (), ((1.0, 1.0, 1.0), 1.0), (), {})
+    scene = Scene(camera, (Thing(((sheet, surface),), np.eye(4), "room"),), (), Sky((1.0, 1.0, 1.0), 1.0), (), {})
     with WorkerClient(WorkerConfig()) as client:
         reply = client.render(*render_request(scene, (attrs.evolve(ROOM, transparent=True),), Quality(16, False, 1, 3)))
     color = reply.passes["room"]["color"]

@@ -24,7 +24,7 @@ from synthkit_blender.geometry import ellipsoid
 from synthkit_blender.optics import ceiling_camera, draw_camera, fisheye
 from synthkit_blender.plates import Plates
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.scene import Scene, Thing, plate_camera, sample_scene
+from synthkit_blender.scene import Scene, Sky, Thing, plate_camera, sample_scene
 from synthkit_blender.surfaces import Surface
 
 MATRIX = np.array([[286.4, 0.0, 417.3], [0.0, 286.4, 296.8], [0.0, 0.0, 1.0]])
@@ -72,7 +72,7 @@ def rendered_places(client, camera, places_m) -> np.ndarray:
         Thing(((ellipsoid((MARKER_RAD * d,) * 3, 24, 24).at(*place), glow),), np.eye(4), "room")
         for place, d in zip(places_m, distances, strict=True)
     ]
-    scene = Scene(camera, tuple(things), (), ((0.0, 0.0, 0.0), 0.0), (), {})
+    scene = Scene(camera, tuple(things), (), Sky((0.0, 0.0, 0.0), 0.0), (), {})
     reply = client.render(*render_request(scene, (ROOM,), Quality(100, False, 1, 3)))
     light = reply.passes["room"]["color"][..., 0]
     y, x = np.mgrid[0 : camera.height_px, 0 : camera.width_px] + 0.5

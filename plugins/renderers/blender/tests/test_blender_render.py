@@ -37,7 +37,7 @@ from synthkit_blender.people import PersonRanges
 from synthkit_blender.placement import Pose2D
 from synthkit_blender.raster import Footprint
 from synthkit_blender.request import PEOPLE, ROOM, SHADED, UNSHADED, Pass, Quality, render_request
-from synthkit_blender.scene import Scene, Thing, people_things, sample_scene
+from synthkit_blender.scene import Scene, Sky, Thing, people_things, sample_scene
 from synthkit_blender.surfaces import Surface
 from synthkit_blender.truth import Truth, annotate
 
@@ -89,7 +89,7 @@ def test_truth_sits_on_people(tiny_renderer):
 
 def truth_of(client, figure: Figure, *things: Thing) -> Truth:
     camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
-    scene = Scene(camera, (*things, *people_things((figure,))), (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
+    scene = Scene(camera, (*things, *people_things((figure,))), (), Sky((1.0, 1.0, 1.0), 1.0), (figure,), {})
     main = client.render(*render_request(scene, (ROOM,), Quality(32, False, 1, 3))).passes["room"]
     return annotate((figure,), camera, main["ids"], main["coverage"], 3)
 
@@ -107,7 +107,7 @@ def test_masks_boxes_and_depth_agree_with_a_flat_render(client, library):
     table = Thing(((box(0.8, 0.8, 0.75).at(-0.6, -0.2), Surface((0.5, 0.5, 0.5))),), np.eye(4), "room")
     floor = Thing(((polygon([(-4, -4), (4, -4), (4, 4), (-4, 4)]), Surface((0.5, 0.5, 0.5))),), np.eye(4), "room")
     things = (table, floor, *people_things(figures))
-    scene = Scene(camera, things, (), ((1.0, 1.0, 1.0), 1.0), figures, {})
+    scene = Scene(camera, things, (), Sky((1.0, 1.0, 1.0), 1.0), figures, {})
     flat = Pass("flat", flat=True, truth=("people", "depth", "normals"))
     reply = client.render(*render_request(scene, (ROOM, flat), Quality(24, True, 1, 3)))
     main, exact = reply.passes["room"], reply.passes["flat"]
@@ -319,7 +319,7 @@ def test_furniture_of_a_plate_hides_exactly_what_is_behind_it(client, mannequins
     low, high = (1.2, -0.5, 0.0), (1.5, 0.35, 1.05)
     box_m = prism([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2])
     things = (Thing(((box_m, Surface((0.5, 0.5, 0.5))),), np.eye(4), "plate"), *people_things((figure,)))
-    scene = Scene(camera, things, (), ((1.0, 1.0, 1.0), 1.0), (figure,), {})
+    scene = Scene(camera, things, (), Sky((1.0, 1.0, 1.0), 1.0), (figure,), {})
     main = client.render(*render_request(scene, (PEOPLE,), Quality(64, False, 1, 3))).passes["people"]
     truth = annotate((figure,), camera, main["ids"], main["coverage"], 3)
     footprint = Footprint.of(figure, camera)

@@ -180,8 +180,8 @@ def test_dusk_is_dim_and_warm(mannequins):
         day, evening = (sample_scene(one, mannequins, Seeds(seed)) for one in (BlenderConfig(), config))
         assert evening.meta["room_style"] == "warm"
         assert evening.meta["light_kelvin"] <= 3400
-        assert evening.sky[1] <= 0.25 * 4
-        assert evening.sky[0][2] < evening.sky[0][0]
+        assert evening.sky.strength <= 0.25 * 4
+        assert evening.sky.color[2] < evening.sky.color[0]
         assert day.camera.world_from_camera.tolist() == evening.camera.world_from_camera.tolist()
 
 

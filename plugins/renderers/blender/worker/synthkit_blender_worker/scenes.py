@@ -34,7 +34,7 @@ def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
     scene.frame_set(FRAME)
     _render_settings(scene, request["settings"])
     _camera(scene, request["camera"])
-    _world(scene, request["world"])
+    _world(scene, request["world"], arrays)
     for number, light in enumerate(request["lights"]):
         _light(scene, light, number)
     owners = {owner["name"]: _owner(scene, owner) for owner in request["owners"]}
@@ -164,14 +164,34 @@ def _camera(scene: Any, spec: dict[str, Any]) -> None:
     scene.camera = thing
 
 
-def _world(scene: Any, spec: dict[str, Any]) -> None:
+def _world(scene: Any, spec: dict[str, Any], arrays: list[Array]) -> None:
     world = bpy.data.worlds.new("world")
     scene.world = world
     world.use_nodes = True
-    background = world.node_tree.nodes["Background"]
+    tree = world.node_tree
+    background = tree.nodes["Background"]
     background.inputs["Color"].default_value = (*spec["color"], 1.0)
     background.inputs["Strength"].default_value = spec["strength"]
+    if spec["panorama"] is not None:
+        place = tree.nodes.new("ShaderNodeMapping")
+        place.inputs["Rotation"].default_value = (0.0, 0.0, spec["turn_rad"])
+        tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["Generated"], place.inputs["Vector"])
+        light = tree.nodes.new("ShaderNodeTexEnvironment")
+        light.image = _panorama(arrays[spec["panorama"]], spec["color"])
+        tree.links.new(place.outputs["Vector"], light.inputs["Vector"])
+        tree.links.new(light.outputs["Color"], background.inputs["Color"])
     world.light_settings.ao_factor, world.light_settings.distance = AMBIENT_FACTOR, AMBIENT_DISTANCE_M
+
+
+def _panorama(radiance: Array, tint: list[float]) -> Any:
+    """Make an image of linear RGB (H, W, 3), first row on top, times a tint."""
+    height, width = radiance.shape[:2]
+    image = bpy.data.images.new("panorama", width, height, float_buffer=True)
+    image.colorspace_settings.name = "Linear Rec.709"
+    pixels = np.ones((height, width, 4), np.float32)
+    pixels[..., :3] = radiance[::-1] * np.asarray(tint, np.float32)
+    image.pixels.foreach_set(pixels.reshape(-1))
+    return image
 
 
 def _light(scene: Any, spec: dict[str, Any], number: int) -> None:

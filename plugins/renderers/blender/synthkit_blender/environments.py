@@ -98,9 +98,10 @@ def _hdr(path: Path) -> NDArray[np.float32]:
 
 
 def _normalized(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(pixels).all() or pixels.min() < 0:
-        raise ValueError("holds values that are no light: negative or not finite")
-    small = cv2.resize(np.ascontiguousarray(pixels), (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
+    if not np.isfinite(pixels).all():
+        raise ValueError("holds values that are not finite")
+    light = np.maximum(np.ascontiguousarray(pixels), 0)  # colours outside the gamut come with negative shares
+    small = cv2.resize(light, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
     if _mean(small) <= 0:
         raise ValueError("is dark above the horizon")
     clipped = small

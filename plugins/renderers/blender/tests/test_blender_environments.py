@@ -64,10 +64,18 @@ def test_a_small_sun_is_dimmed(tmp_path):
     assert BRIGHTEST * 0.9 < panorama.radiance.max() < BRIGHTEST * 1.1
 
 
+def test_colours_out_of_gamut_are_light(tmp_path):
+    sky = a_sky()
+    sky[:, :, 1] = -0.01
+    write_exr(tmp_path / "sunset.exr", sky)
+    (panorama,) = open_environments(tmp_path)
+    assert panorama.radiance.min() == 0
+
+
 def test_all_that_is_wrong_with_a_folder_is_told_at_once(tmp_path):
     write_exr(tmp_path / "good.exr", a_sky())
     write_exr(tmp_path / "square.exr", np.ones((32, 32, 3), np.float32))
-    write_exr(tmp_path / "negative.exr", a_sky() - 1)
+    write_exr(tmp_path / "broken.exr", np.where(a_sky() > 1, np.nan, a_sky()))
     write_exr(tmp_path / "night.exr", np.zeros((32, 64, 3), np.float32))
     (tmp_path / "noise.exr").write_bytes(b"noise" * 100)
     (tmp_path / "noise.hdr").write_bytes(b"noise" * 100)
@@ -78,7 +86,7 @@ def test_all_that_is_wrong_with_a_folder_is_told_at_once(tmp_path):
     assert len(told.splitlines()) == 6
     for name, reason in (
         ("square.exr", "is 32x32; expected a panorama twice as wide"),
-        ("negative.exr", "no light"),
+        ("broken.exr", "not finite"),
         ("night.exr", "dark above the horizon"),
         ("noise.hdr", "is not a Radiance image"),
         ("bomb.hdr", "are refused"),

@@ -72,8 +72,8 @@ class BlenderRenderer:
         """Check lens, plates and panoramas, load motions and bodies; the worker starts with the first frame.
 
         Raises:
-            ConfigError: for a lens that cannot be rendered. DatasetError: for plates, motions or panoramas that cannot be
-                read. PeopleDataError: when the body data is missing.
+            ConfigError: for a lens that cannot be rendered. PeopleDataError: when the body data is missing.
+            DatasetError: for plates, motions or panoramas that cannot be read.
         """
         if self._config.backgrounds is not None:
             self._plates = self._checked(self._config.backgrounds)

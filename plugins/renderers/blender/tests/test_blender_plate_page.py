@@ -8,6 +8,7 @@ import http.client
 import io
 import json
 import logging
+import re
 import shutil
 import subprocess
 import threading
@@ -89,6 +90,11 @@ def test_the_page_and_its_parts_are_served_with_a_policy(server):
         assert content
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+    scripts = {"page.js"}
+    for name in list(scripts):
+        scripts |= set(re.findall(r'from "\./(\w+\.js)"', ask(server, name)[2].decode()))
+    assert len(scripts) > 5
+    assert {ask(server, name)[0] for name in scripts} == {200}
     status, _, content = ask(server, "api/folder")
     assert json.loads(content)["photos"] == ["a room.png", "b.jpg"]
     status, _, content = ask(server, f"photo.jpg?name={quote('a room.png')}")

@@ -22,12 +22,11 @@ from synthkit_blender.plates.annotate.desk import Desk
 
 ADDRESS = "127.0.0.1"
 MOST_BYTES = 4_000_000
+SCRIPTS = ("camera", "changes", "drawing", "fields", "page", "shaping", "state", "view")
 ASSETS = {
     "": ("page.html", "text/html"),
     "page.css": ("page.css", "text/css"),
-    "page.js": ("page.js", "text/javascript"),
-    "camera.js": ("camera.js", "text/javascript"),
-    "drawing.js": ("drawing.js", "text/javascript"),
+    **{f"{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 

@@ -20,6 +20,7 @@ from synthkit_blender.people import (
     sample_outfit,
     sample_pose,
 )
+from synthkit_blender.people.assets.textures import linear
 
 RANGES = PersonRanges()
 ALL_POSES = [(posture, name) for posture in POSTURES for name in pose_names(posture)]
@@ -192,3 +193,20 @@ def test_unknown_postures_and_childish_ages_are_refused() -> None:
         sample_pose(Seeds(1), "flying", RANGES)
     with pytest.raises(ValueError, match="18 <= least"):
         PersonRanges(age_years=(5.0, 80.0))
+
+
+def test_strands_run_down_the_hair_in_the_identitys_colour(library: BodyLibrary) -> None:
+    spec = person_in("standing", "stand_relaxed", 3)
+    person = library.build(attrs.evolve(spec, identity=attrs.evolve(spec.identity, hair_style="ponytail")))
+    parts = {part.name: part for part in person.parts}
+    for name in ("hair", "hair_tail"):
+        part = parts[name]
+        assert part.uv is not None
+        assert part.uv.shape == (len(part.faces), 4, 2)
+        assert float(part.uv[..., 0].max()) == 1.0
+    pixels = parts["hair"].material.texture.pixels
+    mean = linear(pixels).mean(axis=(0, 1)) * parts["hair"].material.base_color
+    np.testing.assert_allclose(mean, spec.identity.hair_color, rtol=0.02)
+    steps = np.abs(np.diff(pixels[..., 0].astype(int), axis=1, append=pixels[:, :1, 0])).mean(axis=0)
+    assert steps[-1] < 2 * steps.mean(), "the texture goes on where its sides meet"
+    assert np.abs(np.diff(pixels[..., 0].astype(int), axis=0)).mean() < 0.5 * steps.mean(), "strands run along v"

@@ -21,14 +21,15 @@ COLUMNS, CAP_ROWS, LOOSE_ROWS = 96, 20, 14
 CROWN_TILT_DEG = 24.0
 NEAR_SPREAD_DEG = 5.0
 NEAR_COUNT = 8
-RISE_DEG = 13.0
+RISE_DEG = 20.0
 
 
 @attrs.frozen(eq=False)
 class HairMesh:
     """Hair on a shape at rest; `on_head` (N,) is the share of the head's motion, the rest is the chest's.
 
-    `base_vertices` (N,) are the vertices of the scalp that it grows from.
+    `base_vertices` (N,) are the vertices of the scalp that it grows from, `uv` (F, 4, 2) run around the head and up
+    the strands.
     """
 
     name: str
@@ -36,6 +37,7 @@ class HairMesh:
     faces: NDArray[np.int32]
     on_head: NDArray[np.float32]
     base_vertices: NDArray[np.int32]
+    uv: NDArray[np.float32]
 
 
 @attrs.frozen(eq=False)
@@ -129,7 +131,11 @@ class Barber:
         vertices = grid.reshape(-1, 3).astype(np.float32)
         below = centre[2] - vertices[:, 2]
         on_head = np.clip(1 - (below - 0.13) / 0.16, 0, 1).astype(np.float32)
-        return HairMesh(name, vertices, faces, on_head, roots.reshape(-1).astype(np.int32))
+        row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
+        corners = [np.stack([column + right, row + down], axis=-1) for right, down in ((0, 0), (0, 1), (1, 1), (1, 0))]
+        uv = np.stack(corners, axis=-2).reshape(-1, 4, 2) / (columns, -(CAP_ROWS + LOOSE_ROWS))
+        bases = roots.reshape(-1).astype(np.int32)
+        return HairMesh(name, vertices, faces, on_head, bases, uv.astype(np.float32))
 
     def _thickness(self, haircut: HairCut, layout: _Layout, phase: float) -> NDArray[np.float32]:
         upward = np.clip((layout.elevation_deg + 5) / 55, 0, 1)
@@ -141,7 +147,7 @@ class Barber:
             rise = np.maximum(rise, np.clip((layout.azimuth_deg - 55) / 30, 0, 1))
         from_crown = np.clip(np.linspace(0, 3.2, CAP_ROWS), 0, 1)[:, None]
         strands = strand_noise((CAP_ROWS, COLUMNS), phase) * (0.0012 + 0.1 * thickness) * from_crown
-        return np.asarray((thickness + strands) * np.sqrt(rise) - 0.0015 * (rise < 0.02), np.float32)
+        return np.asarray((thickness + strands) * rise**0.85 - 0.0015 * (rise < 0.02), np.float32)
 
     def _loose(
         self, haircut: HairCut, layout: _Layout, edge: NDArray[np.float32], centre: NDArray[np.float32],

@@ -34,6 +34,7 @@ from synthkit_blender.people.materials import (
     lip_material,
     shoe_materials,
     skin_material,
+    strand_material,
 )
 from synthkit_blender.people.poses import pose_goals
 from synthkit_blender.people.posing import Poser, RestBody
@@ -341,13 +342,14 @@ class BodyLibrary:
         identity = spec.identity
         if self._dresser is not None and identity.hair_asset:
             return self._dresser.hair(identity, figure.shape_m, figure.motions)
-        material = hair_material(identity)
+        material = strand_material(identity)
         head, chest = figure.bone_motion("head"), figure.bone_motion("spine01")
         parts = []
         for hair in self._barber.make(identity.hair_style, identity.hair_phase, figure.shape_m):
             share = np.asarray(hair.on_head[:, None, None])
             posed_m = moved(chest + share * (head - chest), hair.vertices_m)
-            parts.append(MeshPart(hair.name, posed_m, hair.faces, hair.vertices_m, material, True, hair.base_vertices))
+            rest_m, bases = hair.vertices_m, hair.base_vertices
+            parts.append(MeshPart(hair.name, posed_m, hair.faces, rest_m, material, True, bases, hair.uv))
         return tuple(parts)
 
     def _worn(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from synthkit_blender.people.types import AccessorySpec, GarmentSpec, IdentitySpec, Material, Rgb
+from synthkit_blender.people.assets.textures import STRAND_GREY
+from synthkit_blender.people.strands import strand_texture
+from synthkit_blender.people.types import AccessorySpec, GarmentSpec, IdentitySpec, Material, Rgb, Texture
 
 EYE_WHITE: Rgb = (0.62, 0.58, 0.55)
 
@@ -38,11 +40,20 @@ def eye_materials(identity: IdentitySpec) -> tuple[Material, Material]:
 
 
 def hair_material(identity: IdentitySpec) -> Material:
-    """Hair: strands suggested by noise and bump."""
+    """Short hair, as of brows and beards: suggested by noise and bump."""
     color = identity.hair_color
     return Material(
         "hair", color, roughness=0.5, pattern="noise", pattern_color=scaled(color, (0.45, 0.42, 0.4)),
         pattern_scale_m=0.008, bump=0.8, specular=0.35,
+    )  # fmt: skip
+
+
+def strand_material(identity: IdentitySpec, texture: Texture | None = None) -> Material:
+    """Hair of the identity's colour; a texture of grey strands, the library's own by itself, tells them apart."""
+    shade = 1 / STRAND_GREY
+    return Material(
+        "hair", scaled(identity.hair_color, (shade, shade, shade)), roughness=0.5, specular=0.35,
+        texture=texture or strand_texture(),
     )  # fmt: skip
 
 

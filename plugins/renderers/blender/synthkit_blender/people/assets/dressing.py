@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit_blender.people.assets.store import AssetStore, Piece, Worn
-from synthkit_blender.people.assets.textures import STRAND_GREY
-from synthkit_blender.people.materials import hair_material, scaled, skin_material
+from synthkit_blender.people.materials import hair_material, scaled, skin_material, strand_material
 from synthkit_blender.people.mpfb import BODY, BaseMesh
 from synthkit_blender.people.skeleton import moved
 from synthkit_blender.people.types import (
@@ -81,12 +80,7 @@ class Dresser:
     def hair(self, identity: IdentitySpec, shape_m: FloatArray, motions: FloatArray) -> tuple[MeshPart, ...]:
         """Return the meshes of hair, in the identity's colour."""
         worn = self.store.worn(identity.hair_asset)
-        plain = hair_material(identity)
-        shade = 1 / STRAND_GREY if worn.texture else 1.0
-        material = Material(
-            "hair", scaled(identity.hair_color, (shade, shade, shade)), roughness=plain.roughness,
-            specular=plain.specular, texture=worn.texture,
-        )  # fmt: skip
+        material = strand_material(identity, worn.texture) if worn.texture else hair_material(identity)
         hung = _Hung.on(worn, shape_m, motions)
         return tuple(hung.part("hair", piece, material, np.ones(len(piece.faces), bool)) for piece in worn.pieces)
 

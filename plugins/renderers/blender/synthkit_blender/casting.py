@@ -21,6 +21,7 @@ from synthkit_blender.people import (
 )
 from synthkit_blender.people.capture import Repertoire
 from synthkit_blender.people.expressions import sample_expression
+from synthkit_blender.people.looks import expression_rng
 from synthkit_blender.people.poses import pose_goals
 
 POSE_REDRAWS = 24
@@ -65,7 +66,7 @@ class Casting:
         who = sample_identity(own, ranges, self._library.catalogue)
         dressed = own if self._config.wardrobe == "identity" else seeds
         clothes = sample_outfit(dressed, who, ranges, self._library.catalogue)
-        face = sample_expression(seeds.stream("expression"), self._library.catalogue.expressions)
+        face = sample_expression(expression_rng(seeds, ranges.looks), self._library.catalogue.expressions)
         spec = PersonSpec(who, clothes, sample_pose(seeds, posture, ranges, self._repertoire), face)
         for n in range(POSE_REDRAWS):
             if table is None or uses_table(spec.pose) == table:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from synthkit.seeds import Seeds
 from synthkit_blender.config import PeopleConfig
 from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids, meeting_chair, office_chair, rectangle
-from synthkit_blender.people.types import PersonRanges, PosedPerson
+from synthkit_blender.people.types import Looks, PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
 from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.rooms import Seat, WallStretch
@@ -132,6 +132,7 @@ def person_ranges(config: PeopleConfig) -> PersonRanges:
         motions_share=config.motions_share,
         pose_amount=config.pose_amount,
         assets_share=config.assets_share,
+        looks=Looks(**attrs.asdict(config.looks)),
     )
 
 

@@ -29,6 +29,29 @@ DUSK = {
         "blur_px": [0.4, 0.8],
     },
 }
+THESIS = {
+    "samples": 350,
+    "people": {
+        "sitting": [1, 5],
+        "standing": [0, 4],
+        "leaning_share": 0.0,
+        "accessory_share": 0.0,
+        "age_years": [18.0, 80.0],
+        "looks": {
+            "phenotypes": 18,
+            "expressions": 43,
+            "melanin": [0.2, 1.0],
+            "skin_hue": [0.49, 0.51],
+            "skin_bump": [0.0, 1.0],
+            "skin_oil": [0.0, 1.0],
+            "fabric_saturation": [0.0, 0.3],
+            "fabric_value": [0.5, 0.2],
+        },
+    },
+    "plates": {"scenes_per_background": 5},
+}
+"""Tables 7.1 and 7.2 of Andersson and Andersson (LU-CS-EX 2019-13)."""
+
 PREVIEW = {"layers": list(get_args(Layer))}
 
 
@@ -57,6 +80,17 @@ def synthkit_components() -> Iterable[Component]:
             defaults=DUSK,
             provides=PROVIDES,
             demo={"target": {}},
+            preview=PREVIEW,
+        ),
+        Component(
+            kind="renderer",
+            name="blender-thesis",
+            summary="blender with the people of Andersson and Andersson's thesis (Lund 2019), for plates",
+            config=BlenderConfig,
+            target=TARGET,
+            revision=REVISION,
+            defaults=THESIS,
+            provides=PROVIDES,
             preview=PREVIEW,
         ),
     ]

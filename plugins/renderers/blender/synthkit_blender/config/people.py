@@ -4,12 +4,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from synthkit.config import between, setting
 from synthkit_blender.config.limits import Range, counts, within
+
+_FEW = attrs.validators.optional(between(1, 1_000_000))
+_SHARE = attrs.validators.optional(within(0, 1))
+
+
+def _normal(_: Any, __: Any, value: tuple[float, float] | None) -> None:
+    if value is not None and not (0 <= value[0] <= 1 and 0 <= value[1] <= 1):
+        raise ValueError(f"must be (mean, standard deviation), each from 0 to 1, got {list(value)}")
+
+
+@attrs.frozen
+class LooksConfig:
+    """Looks by numbers, in the terms of the thesis's table 7.1 (docs/rendering.md says what each means)."""
+
+    phenotypes: int | None = setting(
+        None, help="how many different bodies and faces there are; by itself no two are alike", validator=_FEW
+    )
+    expressions: int | None = setting(
+        None, help="how many different facial expressions there are; by itself no two are alike", validator=_FEW
+    )
+    melanin: Range | None = setting(
+        None,
+        help="0 the lightest skin, 1 the darkest; by itself what goes with the ancestry",
+        validator=_SHARE,
+    )
+    skin_hue: Range = setting((0.5, 0.5), help="0.5 changes nothing; 0.01 more turns hues by 3.6 degrees",
+                              validator=within(0, 1))  # fmt: skip
+    skin_bump: Range = setting((0.5, 0.5), help="0 smooth skin, 1 rough", validator=within(0, 1))
+    skin_oil: Range = setting((0.5, 0.5), help="0 dry skin, 1 shining", validator=within(0, 1))
+    fabric_saturation: tuple[float, float] | None = setting(
+        None, help="mean and standard deviation of garments' saturation; by itself the wardrobe's own colours",
+        validator=_normal,
+    )  # fmt: skip
+    fabric_value: tuple[float, float] | None = setting(
+        None, help="mean and standard deviation of garments' brightness, with fabric_saturation", validator=_normal
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if (self.fabric_saturation is None) != (self.fabric_value is None):
+            raise ValueError("set fabric_saturation and fabric_value together, or neither")
 
 
 @attrs.frozen
@@ -29,6 +69,7 @@ class PeopleConfig:
     age_years: Range = setting((18.0, 80.0), help="ages", validator=within(18, 90))
     female_share: float = setting(0.5, help="share of women", validator=between(0, 1))
     pattern_share: float = setting(0.3, help="share of garments with a pattern", validator=between(0, 1))
+    looks: LooksConfig = setting(attrs.Factory(LooksConfig), help="looks by numbers")
     assets: Path | None = setting(
         None,
         help="folder of clothes, hair and skins in MakeHuman's layout (.mhclo, .mhmat), besides the library's own",

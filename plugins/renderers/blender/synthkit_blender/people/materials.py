@@ -16,11 +16,11 @@ def scaled(color: Rgb, factors: Rgb) -> Rgb:
 
 
 def skin_material(identity: IdentitySpec) -> Material:
-    """Skin: a little gloss, light scattered below the surface."""
+    """Skin: a little gloss, more of it with oil, and light scattered below the surface."""
     return Material(
-        "skin", identity.skin_color, roughness=0.52, pattern="noise",
+        "skin", identity.skin_color, roughness=0.7 - 0.36 * identity.skin_oil, pattern="noise",
         pattern_color=scaled(identity.skin_color, (0.92, 0.84, 0.82)), pattern_scale_m=0.03,
-        bump=0.08, specular=0.4, subsurface=0.1,
+        bump=0.16 * identity.skin_bump, specular=0.2 + 0.4 * identity.skin_oil, subsurface=0.1,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from synthkit_blender.people import palette
 from synthkit_blender.people.assets.catalogue import Catalogue
 from synthkit_blender.people.assets.choosing import choose_clothes, choose_hair, choose_shoes, choose_skin
 from synthkit_blender.people.capture import Repertoire
+from synthkit_blender.people.looks import body_seeds, dyed, turned_hue
 from synthkit_blender.people.poses import JITTER_COUNT, POSES, pose_weights
 from synthkit_blender.people.targets import DETAILS
 from synthkit_blender.people.types import (
@@ -51,7 +52,8 @@ def choose(rng: RANDOM, weights: Mapping[str, float]) -> str:
 
 def sample_identity(seeds: Seeds, ranges: PersonRanges, catalogue: Catalogue = NOTHING) -> IdentitySpec:
     """Draw body, skin, hair and face."""
-    body = seeds.stream("body")
+    looks, shaped = ranges.looks, body_seeds(seeds, ranges.looks)
+    body, skin = shaped.stream("body"), seeds.stream("skin by numbers")
     female = bool(body.random() < ranges.female_share)
     age = float(body.uniform(*ranges.age_years))
     mean = MEAN_HEIGHT_M["female" if female else "male"] - 0.0008 * max(age - 30, 0)
@@ -59,9 +61,9 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges, catalogue: Catalogue = N
     low, high = ranges.weight
     weight = low + (high - low) * float(body.beta(2.0, 2.6)) + 0.05 * float(np.clip((age - 25) / 30, 0, 1))
     ancestry = body.dirichlet((0.25, 0.25, 0.3))
-    place, tone, color = _skin(seeds.stream("skin"), ancestry)
+    place, tone, color = _skin(seeds.stream("skin"), ancestry, _between(skin, looks.melanin))
     hair_name, hair_color = _hair_color(seeds.stream("hair_color"), place, age)
-    face = seeds.stream("face")
+    face = shaped.stream("face")
     details = tuple((name, round(float(np.clip(face.normal(0, 0.3), -0.7, 0.7)), 4)) for name in sorted(DETAILS))
     sex, style = "female" if female else "male", _hair_style(seeds.stream("hair_style"), female, age)
     from_assets = seeds.stream("hair asset")
@@ -79,7 +81,7 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges, catalogue: Catalogue = N
         height_m=float(np.clip(height, 1.47, 1.98)),
         cup=float(body.uniform(0.3, 0.75)),
         details=details,
-        skin_color=color,
+        skin_color=turned_hue(color, float(skin.uniform(*looks.skin_hue))),
         skin_tone=tone,
         hair_style=style,
         hair_color=hair_color,
@@ -88,6 +90,8 @@ def sample_identity(seeds: Seeds, ranges: PersonRanges, catalogue: Catalogue = N
         eye_color=palette.EYES[eye],
         lip_strength=float(face.uniform(0.5, 1.0) if female else face.uniform(0.25, 0.5)),
         beard="none" if female else choose(face, {"none": 60, "stubble": 20, "beard": 20}),
+        skin_bump=float(skin.uniform(*looks.skin_bump)),
+        skin_oil=float(skin.uniform(*looks.skin_oil)),
         skin_asset=choose_skin(seeds.stream("skin asset"), catalogue, sex, age, color),
         hair_asset=hair if from_assets.random() < ranges.assets_share else "",
     )
@@ -100,9 +104,17 @@ def varied(rng: RANDOM, color: Rgb, brightness: float, tint: float) -> Rgb:
     return (float(red), float(green), float(blue))
 
 
-def _skin(rng: RANDOM, ancestry: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, str, Rgb]:
-    places = [rng.uniform(*span) for span in palette.SKIN_PLACES]
-    place = float(np.clip(ancestry @ places, 0, len(palette.SKIN_RAMP) - 1.001))
+def _between(rng: RANDOM, span: tuple[float, float] | None) -> float | None:
+    drawn = float(rng.random())
+    return None if span is None else span[0] + drawn * (span[1] - span[0])
+
+
+def _skin(
+    rng: RANDOM, ancestry: np.ndarray[tuple[int], np.dtype[np.float64]], melanin: float | None
+) -> tuple[float, str, Rgb]:
+    """Return a place on the ramp of skins, its name and a colour: by melanin, or else by ancestry."""
+    places, last = [rng.uniform(*span) for span in palette.SKIN_PLACES], len(palette.SKIN_RAMP) - 1.001
+    place = float(np.clip(ancestry @ places, 0, last)) if melanin is None else melanin * last
     index = int(place)
     (name, light), (_, dark) = palette.SKIN_RAMP[index], palette.SKIN_RAMP[index + 1]
     share = place - index
@@ -135,8 +147,9 @@ def sample_outfit(
     seeds: Seeds, identity: IdentitySpec, ranges: PersonRanges, catalogue: Catalogue = NOTHING
 ) -> OutfitSpec:
     """Draw clothes, by chance from assets as far as there are some for the sex, and what goes with them."""
+    shells = _shell_outfit(seeds.stream("outfit"), identity, ranges)
     outfit = attrs.evolve(
-        _shell_outfit(seeds.stream("outfit"), identity, ranges),
+        dyed(shells, ranges.looks, seeds.stream("fabric")),
         accessories=_accessories(seeds.stream("accessories"), identity.hair_style, ranges.accessory_share),
         owned=tuple(_accessory(seeds.stream(f"own {kind}"), kind) for kind in OWNED),
     )

@@ -109,7 +109,7 @@ class IdentitySpec:
 
     `sex` runs from 0 (female) to 1 (male), `muscle`, `weight` and `proportions` from 0 to 1 with 0.5 the average;
     `ethnicity` weighs (african, asian, caucasian) and sums to 1; `details` lists (shape target, weight in
-    -1..1) for face and body variety, sorted by name.
+    -1..1) for face and body variety, sorted by name; `skin_bump` and `skin_oil` run from 0 (smooth, dry) to 1.
     """
 
     sex: float
@@ -130,6 +130,8 @@ class IdentitySpec:
     eye_color: Rgb
     lip_strength: float
     beard: str
+    skin_bump: float = 0.5
+    skin_oil: float = 0.5
     skin_asset: str = ""
     hair_asset: str = ""
 
@@ -244,6 +246,31 @@ def _unit_span(_: object, field: attrs.Attribute[tuple[float, float]], value: tu
 _SHARE = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
 
 
+UNCHANGED = 0.5  # of a number of looks
+
+
+@attrs.frozen
+class Looks:
+    """What is drawn by numbers; spans are (low, high) of uniform draws, fabrics (mean, standard deviation).
+
+    Args:
+        phenotypes, expressions: how many different bodies and faces there are; None for no two alike.
+        melanin: 0 the lightest skin to 1 the darkest; None for what goes with the ancestry.
+        skin_hue: 0.5 changes nothing, 0.01 more turns hues by 3.6 degrees.
+        skin_bump, skin_oil: 0 smooth or dry to 1 rough or shining; 0.5 is ordinary skin.
+        fabric_saturation, fabric_value: of garments in HSV, their hues uniform; None for the wardrobe's own colours.
+    """
+
+    phenotypes: int | None = None
+    expressions: int | None = None
+    melanin: tuple[float, float] | None = None
+    skin_hue: tuple[float, float] = (UNCHANGED, UNCHANGED)
+    skin_bump: tuple[float, float] = (UNCHANGED, UNCHANGED)
+    skin_oil: tuple[float, float] = (UNCHANGED, UNCHANGED)
+    fabric_saturation: tuple[float, float] | None = None
+    fabric_value: tuple[float, float] | None = None
+
+
 @attrs.frozen
 class PersonRanges:
     """What people are drawn from.
@@ -263,3 +290,4 @@ class PersonRanges:
     motions_share: float = attrs.field(default=0.6, validator=_SHARE)
     pose_amount: float = attrs.field(default=1.0, validator=attrs.validators.ge(0.0))
     assets_share: float = attrs.field(default=0.7, validator=_SHARE)
+    looks: Looks = attrs.field(factory=Looks)

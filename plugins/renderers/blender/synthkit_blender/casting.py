@@ -74,6 +74,14 @@ class Casting:
             spec = attrs.evolve(spec, pose=sample_pose(seeds.child("pose again", n), posture, ranges))
         return self._library.build(spec)
 
+    def moved(self, body: PosedPerson, time_s: float, walked_m: float) -> PosedPerson:
+        """Return somebody at a time of a clip, when they have walked so far."""
+        if body.spec is None:
+            return body
+        pose = body.spec.pose
+        phase = (pose.phase + walked_m / body.stride_m) % 1.0 if body.stride_m > 0 else pose.phase
+        return self._library.build(attrs.evolve(body.spec, pose=attrs.evolve(pose, phase=phase, time_s=time_s)))
+
 
 def _named(seeds: Seeds, number: int) -> str:
     return f"{seeds.integer('identity', number):016x}"

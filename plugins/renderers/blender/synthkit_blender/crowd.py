@@ -30,6 +30,9 @@ EMPTY_CHAIR_SHARE = 0.8
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)  # between the pelvis of a sitter and a table's edge
 LEAN_GAPS_M = np.arange(-0.1, 0.5, 0.01)
 WALL_GAP_M = 0.01
+STIR_M = 0.03  # how far who stays may stir in a clip
+STRIDES_S = 0.9  # of a walker, each of two steps
+PACES = (1.0, 0.6, 0.3)  # of walkers in clips, where there is no room for a faster one
 SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2, "leaning": 0.06}
 SHUTTER_FRAMES = 0.5  # how much of a frame the shutter is open
 
@@ -45,6 +48,9 @@ class PeopleSource(Protocol):
     ) -> PosedPerson:
         """Return somebody in a posture; ``table``: with hands on a table, without, or either way."""
 
+    def moved(self, body: PosedPerson, time_s: float, walked_m: float) -> PosedPerson:
+        """Return the same person at a time of a clip, when they have walked so far."""
+
 
 @attrs.frozen(eq=False)
 class Figure:
@@ -53,6 +59,7 @@ class Figure:
     Args:
         motion_m: (3,) how far the body moves in one frame, around its place.
         chair: what a sitter sits on.
+        walk_m_s: how fast they go ahead in a clip.
     """
 
     number: int
@@ -61,6 +68,16 @@ class Figure:
     pose: Pose2D
     motion_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     chair: Placed | None = None
+    walk_m_s: float = 0.0
+
+    def at(self, time_s: float, source: PeopleSource) -> Figure:
+        """Return the figure at a time of a clip."""
+        if time_s == 0:
+            return self
+        walked_m = self.walk_m_s * time_s
+        return attrs.evolve(
+            self, body=source.moved(self.body, time_s, walked_m), pose=self.pose.ahead(walked_m)
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -107,12 +124,19 @@ class Stage:
     free_walls: tuple[WallStretch, ...] = ()
 
 
-def populate(stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, shutter_s: float) -> Crowd:
-    """Place people and chairs; where no room is found, there are fewer of them."""
+def populate(
+    stage: Stage, config: PeopleConfig, source: PeopleSource, seeds: Seeds, shutter_s: float,
+    times_s: tuple[float, ...] = (0.0,),
+) -> Crowd:  # fmt: skip
+    """Place people and chairs; where no room is found, there are fewer of them.
+
+    Args:
+        times_s: of a clip's images, for all of which walkers need room.
+    """
     counts = seeds.stream("counts")
     sitting = int(counts.integers(config.sitting[0], config.sitting[1] + 1))
     standing = int(counts.integers(config.standing[0], config.standing[1] + 1))
-    director = _Director(stage, config, source, shutter_s)
+    director = _Director(stage, config, source, shutter_s, times_s)
     for n in range(sitting):
         director.seat(seeds.child("sitting", n))
     for n in range(standing):
@@ -198,8 +222,12 @@ def nearest_gap(points_m: Floats, seat: Seat, aside_m: float, turn_rad: float, g
 class _Director:
     """Gives people their places one after the other."""
 
-    def __init__(self, stage: Stage, config: PeopleConfig, source: PeopleSource, shutter_s: float) -> None:
+    def __init__(
+        self, stage: Stage, config: PeopleConfig, source: PeopleSource, shutter_s: float, times_s: tuple[float, ...]
+    ) -> None:  # fmt: skip
         self._stage, self._config, self._source, self._shutter_s = stage, config, source, shutter_s
+        self._times_s = times_s
+        self._gap_m = PERSON_GAP_M + (STIR_M if len(times_s) > 1 else 0.0)
         self._ranges = person_ranges(config)
         self._seats_left = list(stage.seats)
         self._taken: list[str] = []
@@ -234,11 +262,24 @@ class _Director:
         rng = seeds.stream("place")
         posture = "walking" if rng.random() < self._config.walking_share else "standing"
         body, identity = self._person(seeds, posture, table=None)
-        outline = hull(body.surface_vertices_m)
-        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, seen=self._stage.sees)
-        if pose is not None:
-            self._stage.floor.take(pose.outline(outline))
-            self._add(body, identity, pose, None, seeds)
+        for pace in PACES if body.stride_m > 0 and len(self._times_s) > 1 else (1.0,):
+            walk_m_s = pace * body.stride_m * STRIDES_S
+            outline = self._swept(body, walk_m_s)
+            pose = self._stage.floor.find(outline, rng, gap_m=self._gap_m, seen=self._stage.sees)
+            if pose is not None:
+                self._stage.floor.take(pose.outline(outline))
+                self._add(body, identity, pose, None, seeds, walk_m_s)
+                return
+
+    def _swept(self, body: PosedPerson, walk_m_s: float) -> Floats:
+        """Return the outline of somebody and of all of their way through a clip."""
+        outlines = [hull(body.surface_vertices_m)]
+        if walk_m_s > 0:
+            for time_s in self._times_s[1:]:
+                walked_m = walk_m_s * time_s
+                there = self._source.moved(body, time_s, walked_m)
+                outlines.append(Pose2D(0, 0).ahead(walked_m).outline(hull(there.surface_vertices_m)))
+        return outlines[0] if len(outlines) == 1 else hull(np.concatenate(outlines))
 
     @property
     def _may_lean(self) -> bool:
@@ -268,7 +309,10 @@ class _Director:
             wall, slack = walls[int(i)].middle, walls[int(i)].width_m / 2 - half - PERSON_GAP_M
             if slack <= 0:
                 continue
-            aside, out = float(rng.uniform(-slack, slack)), float(points_m[:, 1].max()) + WALL_GAP_M
+            aside, out = (
+                float(rng.uniform(-slack, slack)),
+                float(points_m[:, 1].max()) + WALL_GAP_M + self._gap_m - PERSON_GAP_M,
+            )
             x, y = wall.outline(np.array([[aside, out]]))[0].tolist()
             pose = Pose2D(x, y, wall.yaw_rad + math.pi)
             if self._stage.sees(x, y) and self._stage.floor.fits(pose.outline(outline_m), WALL_GAP_M / 2):
@@ -287,7 +331,7 @@ class _Director:
             if gap is None:
                 continue
             pose = seat.sitter(gap, aside, turn)
-            if self._stage.floor.fits(pose.outline(outline_m), PERSON_GAP_M, besides=(seat.table.outline_m,)):
+            if self._stage.floor.fits(pose.outline(outline_m), self._gap_m, besides=(seat.table.outline_m,)):
                 self._seats_left = [other for other in self._seats_left if other is not seat]
                 return pose
         return None
@@ -327,7 +371,7 @@ class _Director:
         pose = seat.sitter(gap, aside, turn)
         placed = Placed(chair, pose, group="chairs")
         outline = pose.outline(sitter.outline_m)
-        clear = self._stage.floor.fits(outline, PERSON_GAP_M, besides=(own,))
+        clear = self._stage.floor.fits(outline, self._gap_m, besides=(own,))
         if not clear or not self._stage.floor.fits(placed.outline_m, 0.01, besides=(own,)):
             return False
         self._stage.floor.take(outline)
@@ -357,7 +401,7 @@ class _Director:
         for back_m in SEAT_BACK_M:
             x, y = place.pose.outline(np.array([[0.0, back_m]]))[0].tolist()
             pose = Pose2D(x, y, place.pose.yaw_rad, lift_m)
-            if self._stage.floor.fits(pose.outline(outline_m), PERSON_GAP_M, besides=self._stage.furniture_m):
+            if self._stage.floor.fits(pose.outline(outline_m), self._gap_m, besides=self._stage.furniture_m):
                 points = pose.points(np.asarray(body.surface_vertices_m, np.float64))
                 if not any(solid.holds(points).any() for solid in self._stage.solids if solid.kind != "seat"):
                     return pose
@@ -366,7 +410,7 @@ class _Director:
     def _sit_free(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
         chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
         outline = hull(np.concatenate([body.surface_vertices_m[:, :2], chair.outline_m.astype(np.float32)]))
-        pose = self._stage.floor.find(outline, rng, gap_m=PERSON_GAP_M, seen=self._stage.sees)
+        pose = self._stage.floor.find(outline, rng, gap_m=self._gap_m, seen=self._stage.sees)
         if pose is not None:
             self._stage.floor.take(pose.outline(outline))
             self._add(body, identity, pose, Placed(chair, pose, group="chairs"), seeds)
@@ -374,12 +418,14 @@ class _Director:
     def _chair(self, fit: ChairFit) -> Piece:
         return (office_chair if self._stage.office_chairs else meeting_chair)(self._stage.decor, fit)
 
-    def _add(self, body: PosedPerson, identity: str, pose: Pose2D, chair: Placed | None, seeds: Seeds) -> None:
+    def _add(
+        self, body: PosedPerson, identity: str, pose: Pose2D, chair: Placed | None, seeds: Seeds, walk_m_s: float = 0.0
+    ) -> None:
         rng = seeds.stream("motion")
-        path_m = SPEED_M_S[body.posture] * self._shutter_s / SHUTTER_FRAMES
+        path_m = (walk_m_s or SPEED_M_S[body.posture]) * self._shutter_s / SHUTTER_FRAMES
         heading = pose.yaw_rad if body.posture == "walking" else float(rng.uniform(-math.pi, math.pi))
         motion = (math.sin(heading) * path_m, -math.cos(heading) * path_m, 0.0)
-        self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair))
+        self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair, walk_m_s))
 
 
 def _backrest_hits(chair: Placed, table: Placed) -> bool:

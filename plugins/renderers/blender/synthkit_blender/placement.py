@@ -33,6 +33,11 @@ class Pose2D:
         """The (4, 4) transform from the local frame to the world."""
         return turned_z(self.yaw_rad, self.x_m, self.y_m, self.z_m)
 
+    def ahead(self, distance_m: float) -> Pose2D:
+        """Return the pose further on in the direction that a person there faces."""
+        dx, dy = math.sin(self.yaw_rad) * distance_m, -math.cos(self.yaw_rad) * distance_m
+        return attrs.evolve(self, x_m=self.x_m + dx, y_m=self.y_m + dy)
+
     def outline(self, outline_m: Floats) -> Floats:
         """Return a local outline (N, 2) in the world."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)

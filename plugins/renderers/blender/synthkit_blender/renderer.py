@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +36,7 @@ from synthkit_blender.people.keypoints import BODY_POINTS
 from synthkit_blender.plate_sensor import PlateSensor
 from synthkit_blender.plates import Plate, Plates
 from synthkit_blender.process import FrameFailed
-from synthkit_blender.scene import Scene, plate_camera, plate_space, sample_scene
+from synthkit_blender.scene import Scene, at_time, plate_camera, plate_space, sample_scene
 from synthkit_blender.truth import Truth, annotate, plain_depth, plain_normals
 
 LICENCES = {"bodies": "CC0-1.0 (MakeHuman / MPFB)"}
@@ -54,18 +54,18 @@ class BlenderRenderer:
         people: where people come from; None for the body library.
     """
 
-    samples_per_scene = 1
-
     def __init__(
         self, config: BlenderConfig, checkpoint: Checkpoint | None, runtime: Runtime, *,
         people: PeopleSource | None = None,
     ) -> None:  # fmt: skip
         self._config, self._runtime = config, runtime
+        self.samples_per_scene = config.sequence.frames
         self._client = WorkerClient(config.worker)
         self._people = people
         self._plates: Plates | None = None
         self._panoramas: tuple[Panorama, ...] = ()
         self._measured: tuple[Path, PlateSensor] | None = None
+        self._gain: float | None = None
         self.timings: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -83,7 +83,7 @@ class BlenderRenderer:
             self._panoramas = open_environments(self._config.light.environments)
         if self._people is None:
             library = BodyLibrary(self._runtime.cache_dir / "blender-people", self._config.people.assets)
-            repertoire = _motions(self._config.people.motions)
+            repertoire = _motions(self._config.people.motions, clips=self._config.sequence.frames > 1)
             self._people = Casting(library, self._config.people, self._runtime.seeds, repertoire)
             _warn_of_assets(library, self._config.people.assets)
         return self
@@ -99,34 +99,40 @@ class BlenderRenderer:
         return self._client
 
     def render(self, scene: int, seeds: Seeds) -> Iterator[Sample | Skipped]:
-        """Yield the one sample of a scene, or why there is none.
+        """Yield the images of a scene, or why one of them is none.
 
         Raises:
             WorkError: when Blender cannot run here at all. DatasetError: when a plate has become unreadable.
         """
-        key = sample_key(scene)
         clock = _Clock()
         assert self._people is not None, "the renderer must be entered first"
         source = _Timed(self._people, clock)
         drawn = sample_scene(self._config, source, seeds, self._plate(scene), self._panoramas)
-        clock.stamp("scene")
+        self._gain = None
+        for frame, time_s in enumerate(self._config.sequence.times_s):
+            shot = _Shot(scene, frame, time_s, at_time(drawn, time_s, source), seeds)
+            clock.stamp("scene")
+            yield self._shoot(shot, clock)
+            clock = _Clock()
+            source.clock = clock
+
+    def _shoot(self, shot: _Shot, clock: _Clock) -> Sample | Skipped:
         quality = request.Quality(
             self._config.light_paths, self._config.denoise, self._runtime.threads,
-            seeds.integer("noise") % 2**31, self._config.device,
+            shot.seeds.integer("noise", *shot.index) % 2**31, self._config.device,
         )  # fmt: skip
         try:
-            reply = self._client.render(*request.render_request(drawn, self._passes(), quality))
+            reply = self._client.render(*request.render_request(shot.drawn, self._passes(), quality))
         except FrameFailed as error:
-            yield Skipped(key, f"blender: {error}")
-            return
+            return Skipped(shot.key, f"blender: {error}")
         clock.stamp("worker")
-        sample = self._sample(key, scene, drawn, reply, seeds, clock)
+        sample = self._sample(shot, reply, clock)
         self.timings = {
             **clock.seconds,
             **{f"worker.{name}": seconds for name, seconds in reply.timings.items()},
             "resident_mb": reply.resident_mb,
         }
-        yield sample
+        return sample
 
     def _checked(self, folder: Path) -> Plates:
         """Return the plates of a folder; what was noted is looked at through both ends of what cameras may be."""
@@ -154,38 +160,45 @@ class BlenderRenderer:
             return request.PEOPLE, request.SHADED, request.UNSHADED, *further
         return (request.ROOM, request.EMPTY_ROOM, *further) if "background" in layers else (request.ROOM, *further)
 
-    def _sample(self, key: str, scene: int, drawn: Scene, reply: Reply, seeds: Seeds, clock: _Clock) -> Sample:
+    def _sample(self, shot: _Shot, reply: Reply, clock: _Clock) -> Sample:
+        drawn = shot.drawn
         main = reply.passes["people" if self._plates is not None else "room"]
         points = BODY_POINTS if self._config.keypoints == "body" else None
         truth = annotate(
             drawn.figures, drawn.camera, main["ids"], main["coverage"], self._config.min_visible_px, points
         )
         clock.stamp("truth")
-        image, background, meta = self._picture(scene, drawn, reply, seeds)
+        image, background, meta = self._picture(shot, reply)
         clock.stamp("develop")
         return Sample(
-            key=key,
+            key=shot.key,
             image=image,
             people=truth.people,
             camera=drawn.camera,
             layers=self._layers(truth, reply.passes.get("flat", {}), background, drawn),
             meta={**drawn.meta, **meta, "licences": _licences(drawn)},
+            **self._place_in_clip(shot),
         )
 
-    def _picture(
-        self, scene: int, drawn: Scene, reply: Reply, seeds: Seeds
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, Any]]:
+    def _place_in_clip(self, shot: _Shot) -> dict[str, Any]:
+        if self._config.sequence.frames == 1:
+            return {}
+        return {"sequence": f"{shot.scene:08d}", "frame": shot.frame, "time_s": round(shot.time_s, 6)}
+
+    def _picture(self, shot: _Shot, reply: Reply) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, Any]]:
         """Return the image, the same without people where wanted, and what to note about them."""
-        config, rng = self._config, seeds.stream("sensor noise")
-        sensor = Sensor.sample(config.sensor, seeds.child("sensor"))
-        if (plate := self._plate(scene)) is not None:
+        config, drawn, rng = self._config, shot.drawn, shot.seeds.stream("sensor noise", *shot.index)
+        sensor = Sensor.sample(config.sensor, shot.seeds.child("sensor"))
+        if (plate := self._plate(shot.scene)) is not None:
             below = plate.read()
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
             sight = self._plate_sensor(plate, below, drawn)
             image = composite(people, shaded, unshaded, below, sight, sensor.exposure_ev, drawn.camera, rng)
             return image, below if "background" in config.layers else None, {"background": plate.path.name}
         color = reply.passes["room"]["color"][..., :3]
-        gain = metered_gain(color, image_circle(drawn.camera)[0])
+        if self._gain is None:  # one exposure for all of a clip
+            self._gain = metered_gain(color, image_circle(drawn.camera)[0])
+        gain = self._gain
         image = develop(color, gain, sensor, drawn.camera, rng)
         background = None
         if "background" in config.layers:
@@ -226,11 +239,16 @@ def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
     return attrs.evolve(config, **ends)
 
 
-def _motions(folder: Path | None) -> Repertoire | None:
-    """Return the poses of a folder of motion capture, and tell which of its files have none."""
+def _motions(folder: Path | None, *, clips: bool) -> Repertoire | None:
+    """Return the poses of a folder of motion capture, and tell which of its files have none.
+
+    In clips captured poses stand only: who walks there walks by the library's stride, which goes on.
+    """
     if folder is None:
         return None
     repertoire = Repertoire.of(folder)
+    if clips:
+        repertoire = attrs.evolve(repertoire, frames={"standing": repertoire.frames["standing"]})
     if left_out := list(repertoire.left_out.values()):
         more = "" if len(left_out) <= 3 else "; ..."
         logging.getLogger("synthkit").warning(
@@ -264,6 +282,25 @@ def _licences(drawn: Scene) -> dict[str, str]:
     return {**LICENCES, **dict(sorted(worn.items()))}
 
 
+@attrs.frozen(eq=False)
+class _Shot:
+    """One image of a scene; a still's streams have no index, those of a clip's frames have theirs."""
+
+    scene: int
+    frame: int
+    time_s: float
+    drawn: Scene
+    seeds: Seeds
+
+    @property
+    def key(self) -> str:
+        return sample_key(self.scene, self.frame)
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        return (self.frame,) if self.frame else ()
+
+
 class _Clock:
     """Stage times in seconds; people are built while a scene is drawn, and counted apart."""
 
@@ -286,7 +323,7 @@ class _Clock:
 
 class _Timed:
     def __init__(self, source: PeopleSource, clock: _Clock) -> None:
-        self._source, self._clock = source, clock
+        self._source, self.clock = source, clock
 
     def identity(self, *arguments: Any) -> str:
         """Pass on to the source."""
@@ -294,7 +331,14 @@ class _Timed:
 
     def person(self, *arguments: Any, **options: Any) -> Any:
         """Pass on to the source, and time it."""
+        return self._timed(self._source.person, *arguments, **options)
+
+    def moved(self, *arguments: Any) -> Any:
+        """Pass on to the source, and time it."""
+        return self._timed(self._source.moved, *arguments)
+
+    def _timed(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         started = time.perf_counter()
-        person = self._source.person(*arguments, **options)
-        self._clock.add_people(time.perf_counter() - started)
+        person = call(*arguments, **options)
+        self.clock.add_people(time.perf_counter() - started)
         return person

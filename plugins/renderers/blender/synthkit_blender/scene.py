@@ -113,6 +113,13 @@ def sample_scene(
     return attrs.evolve(scene, sky=sky, meta={**scene.meta, "environment": panorama.name})
 
 
+def at_time(scene: Scene, time_s: float, source: PeopleSource) -> Scene:
+    """Return a scene at a time of its clip: people have moved, all else is as it was."""
+    figures = tuple(figure.at(time_s, source) for figure in scene.figures)
+    things = [thing for thing in scene.things if thing.group != "people"]
+    return attrs.evolve(scene, things=(*things, *people_things(figures)), figures=figures)
+
+
 def plate_camera(config: BlenderConfig, plate: Plate, seeds: Seeds) -> FisheyeCamera:
     """Return the camera that took a plate, over axes x right and y up in it; what is not known of it is drawn."""
     known = plate.seen.camera
@@ -151,7 +158,7 @@ def _room_scene(
         free_walls=room.free_walls,
         free_chairs=room.free_chairs, places=room.places, solids=room.solids, furniture_m=room.furniture_m,
     )  # fmt: skip
-    crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
+    crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s, config.sequence.times_s)
     rng = seeds.stream("light")
     kelvin, window, ambient = (
         _uniform(rng, limits) for limits in (config.light.kelvin, config.light.window_share, config.light.ambient_share)
@@ -206,7 +213,7 @@ def _plate_scene(
         floor, (), decor, office, _sight(camera), empty_chairs=False, places=space.seats, solids=space.solids,
         furniture_m=furniture_m,
     )  # fmt: skip
-    crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s)
+    crowd = populate(stage, config.people, source, seeds.child("people"), shutter_s, config.sequence.times_s)
     rng = seeds.stream("light")
     kelvin, ambient = _uniform(rng, config.light.kelvin), _uniform(rng, config.light.ambient_share)
     low, high = space.floor_m.min(axis=0), space.floor_m.max(axis=0)

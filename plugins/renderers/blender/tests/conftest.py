@@ -50,6 +50,9 @@ class Mannequins:
             tuple(parts), joints, centre, crown, everything, posture, 1.75 * size, seat, {"pose": posture}
         )
 
+    def moved(self, body, time_s, walked_m):
+        return body
+
 
 @pytest.fixture(scope="session")
 def mannequins():

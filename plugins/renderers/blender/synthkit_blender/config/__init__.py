@@ -17,6 +17,7 @@ from synthkit_blender.config.people import PeopleConfig
 from synthkit_blender.config.plates import PlatesConfig
 from synthkit_blender.config.room import RoomConfig
 from synthkit_blender.config.sensor import SensorConfig
+from synthkit_blender.config.sequence import SequenceConfig
 from synthkit_blender.config.worker import WorkerConfig
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Range",
     "RoomConfig",
     "SensorConfig",
+    "SequenceConfig",
     "WorkerConfig",
 ]
 
@@ -75,6 +77,7 @@ class BlenderConfig:
     room: RoomConfig = setting(attrs.Factory(RoomConfig), help="the room, where no plate is")
     plates: PlatesConfig = setting(attrs.Factory(PlatesConfig), help="what the plates show")
     light: LightConfig = setting(attrs.Factory(LightConfig), help="where the light comes from")
+    sequence: SequenceConfig = setting(attrs.Factory(SequenceConfig), help="clips instead of single images")
     worker: WorkerConfig = setting(attrs.Factory(WorkerConfig), help="the process that runs Blender")
 
     @property

@@ -65,6 +65,7 @@ class PoseGoals:
     """A whole pose; angles are degrees as in `rotations.lean`: (forward, left, turn left).
 
     With `together` the second hand goes along where the body keeps the first one off its place.
+    `stride` is how far one stride of a walker goes, in leg lengths, 0 for who stays.
     `support` is what it needs beside the floor: a seat, a wall or a table's edge behind, a table before.
     """
 
@@ -77,3 +78,4 @@ class PoseGoals:
     leg_extension: float = 0.985
     support: Support = "none"
     together: bool = False
+    stride: float = 0.0

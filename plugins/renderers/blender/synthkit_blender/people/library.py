@@ -166,6 +166,8 @@ class BodyLibrary:
             seat_height_m=seat_height_m,
             attributes=describe(spec),
             support=goals.support,
+            spec=spec,
+            stride_m=goals.stride * _leg_m(figure),
             licences={} if self._dresser is None else self._dresser.licences(spec),
         )
 
@@ -405,6 +407,11 @@ class BodyLibrary:
 
     def _head_vertices(self, figure: _Figure, hair: tuple[MeshPart, ...]) -> NDArray[np.float32]:
         return np.concatenate([figure.vertices_m[self._head], *(part.vertices_m for part in hair)])
+
+
+def _leg_m(figure: _Figure) -> float:
+    hip, knee, ankle = (figure.pivots[f"{bone}.l"] for bone in ("upperleg01", "lowerleg01", "foot"))
+    return float(np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee))
 
 
 def _thing_part(name: str, posed: Mesh, rest: Mesh, thing: AccessorySpec, stuff: str) -> MeshPart:

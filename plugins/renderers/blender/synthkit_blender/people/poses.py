@@ -10,6 +10,7 @@ import attrs
 
 from synthkit_blender.people import leaning, sitting, standing, walking
 from synthkit_blender.people.goals import PoseGoals, Triple
+from synthkit_blender.people.idling import idle
 from synthkit_blender.people.repertoire import JITTER_COUNT, OFTEN, POSES, Jitter
 from synthkit_blender.people.types import PoseSpec
 
@@ -35,6 +36,7 @@ def pose_goals(spec: PoseSpec) -> PoseGoals:
     goals = spec.captured
     if goals is None:
         goals = POSES[spec.posture][spec.name](Jitter(spec.jitter, spec.amount), spec.phase)
+    goals = idle(goals, spec)
     return mirror(goals) if spec.mirrored else goals
 
 

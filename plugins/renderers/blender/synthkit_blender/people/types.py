@@ -87,7 +87,8 @@ class PosedPerson:
     `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing height without shoes and
     hair; `seat_height_m` is the height of the seat under a sitting person, else None.
     `support` is what the pose needs beside the floor.
-    `licences` are those of the assets used, by name.
+    `licences` are those of the assets used, by name.  `spec` is what the person was built from, if they can move;
+    `stride_m` is how far one stride of a walker goes.
     """
 
     parts: tuple[MeshPart, ...]
@@ -101,6 +102,8 @@ class PosedPerson:
     attributes: dict[str, Any]
     support: Support = "none"
     licences: dict[str, str] = attrs.field(factory=dict)
+    spec: PersonSpec | None = None
+    stride_m: float = 0.0
 
 
 @attrs.frozen
@@ -203,7 +206,7 @@ class PoseSpec:
 
     `jitter` holds standard normal draws, one per degree of freedom that the library may disturb; `amount`
     scales them.  `phase` in 0..1 places a walker in the stride.  A captured pose is in no library: `captured` is it,
-    and `name` its file and frame.
+    and `name` its file and frame.  `time_s` into a clip people have stirred a little.
     """
 
     posture: str
@@ -213,6 +216,7 @@ class PoseSpec:
     amount: float
     jitter: tuple[float, ...]
     captured: PoseGoals | None = None
+    time_s: float = 0.0
 
 
 @attrs.frozen

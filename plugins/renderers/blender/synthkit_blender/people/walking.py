@@ -66,6 +66,7 @@ def strider(j: Jitter, phase: float, hands: Hands, length: float = 0.31, lean: f
         hands=hands(phase),
         feet=(stride_foot(phase, length, toe_out), stride_foot((phase + 0.5) % 1.0, length, toe_out)),
         leg_extension=0.988,
+        stride=2 * length / STANCE_SHARE,
     )
 
 

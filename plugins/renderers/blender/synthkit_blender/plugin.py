@@ -12,7 +12,7 @@ from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 10
+REVISION = 11
 
 DUSK = {
     "room": {"style": "warm"},

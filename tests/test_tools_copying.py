@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synthkit.dataset import Dataset, DatasetWriter, description, formats, verify
@@ -300,6 +300,7 @@ def test_groups_are_the_connected_components(marks):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.sampled_from([(0.5, 0.5), (0.8, 0.2), (0.6, 0.3, 0.1)]))
+@example([9, 8, 6, 5, 5, 5], (0.8, 0.2))
 def test_parts_are_about_as_near_to_their_sizes_as_can_be(sizes, shares):
     sizes = sorted(sizes, reverse=True)
 

@@ -136,7 +136,10 @@ class BlenderRenderer:
 
     def _checked(self, folder: Path) -> Plates:
         """Return the plates of a folder; what was noted is looked at through both ends of what cameras may be."""
-        plates = Plates.open(folder, self._config.width_px, self._config.height_px, self._config.camera)
+        plates = Plates.open(
+            folder, self._config.width_px, self._config.height_px, self._config.camera,
+            self._runtime.cache_dir / "blender-plates",
+        )  # fmt: skip
         problems: dict[str, None] = {}
         for end in (0, 1):
             config = attrs.evolve(self._config, camera=_end_of_ranges(self._config.camera, end))

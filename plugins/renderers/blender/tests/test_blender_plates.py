@@ -41,6 +41,31 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
         Plates.open(tmp_path, 32, 32)
 
 
+def test_photos_are_decoded_once_for_all_processes(tmp_path, monkeypatch):
+    photos, cache = tmp_path / "photos", tmp_path / "cache"
+    photos.mkdir()
+    save(photos / "a.png", 40, 30)
+    y, x = np.mgrid[0:300, 0:300]
+    disc = np.where(np.hypot(x - 140, y - 150) < 120, 200, 0).astype(np.uint8)
+    Image.fromarray(np.repeat(disc[..., None], 3, axis=2)).save(photos / "b.png")
+    (photos / "c.png").write_bytes(b"text")
+    for _ in range(2):
+        with pytest.raises(SynthkitError, match=r"c\.png.*not an image"):
+            Plates.open(photos, 40, 30, None, cache)
+    (photos / "c.png").unlink()
+    first = Plates.open(photos, 40, 30, None, cache)
+    decoded = []
+    monkeypatch.setattr(
+        "synthkit_blender.plates.photo.Image.open", lambda path: decoded.append(path) or Image.new("RGB", (9, 9))
+    )
+    assert Plates.open(photos, 40, 30, None, cache) == first
+    assert first[1].circle_px == pytest.approx((140, 150, 120), abs=1.5)
+    assert not decoded
+    (photos / "a.png").write_bytes(b"another content")
+    Plates.open(photos, 40, 30, None, cache)
+    assert set(decoded) == {photos / "a.png"}
+
+
 def test_missing_and_empty_folders_are_told_apart(tmp_path):
     with pytest.raises(SynthkitError, match="not a folder"):
         Plates.open(tmp_path / "none", 32, 32)

@@ -10,24 +10,16 @@ import attrs
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import ConfigError, DatasetError
 from synthkit_blender.calibration import Calibration
 from synthkit_blender.config import CameraConfig
-from synthkit_blender.plates.circle import find_circle
 from synthkit_blender.plates.notes import FILE, FolderNotes, PhotoNotes, Point
+from synthkit_blender.plates.photo import DAMAGE, Circle, Photo, read_photo
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 CIRCLE_TOLERANCE = 0.01  # of the image circle's diameter
-DEEP_MODES = ("I", "F")  # 16 or 32 bits a pixel: which value is white is not known
-SIDEWAYS = frozenset({5, 6, 7, 8})
 PROBLEMS_TOLD = 5
-SEARCHED_PX = 512  # the longer side, about, of what the image circle is looked for in
-
-Circle = tuple[float, float, float]
 
 
 @attrs.frozen
@@ -136,11 +128,15 @@ class Plates:
     plates: tuple[Plate, ...]
 
     @classmethod
-    def open(cls, folder: Path, width_px: int, height_px: int, camera: CameraConfig | None = None) -> Plates:
+    def open(
+        cls, folder: Path, width_px: int, height_px: int, camera: CameraConfig | None = None,
+        cache_dir: Path | None = None,
+    ) -> Plates:  # fmt: skip
         """List a folder's images, and decode each once to know that it can be used; tell what is only guessed.
 
         Args:
             camera: the settings of the camera, whose calibration tells the image circles where there is one.
+            cache_dir: where to keep what was found in a photo, so that other processes need not decode it.
 
         Raises:
             DatasetError: when there is no such folder, no image in it, or a file that is no image, or whose image
@@ -150,7 +146,7 @@ class Plates:
         paths = photo_paths(folder)
         notes = FolderNotes.read(folder, [path.name for path in paths])
         known = camera or CameraConfig()
-        opened = [_opened(path, notes, (width_px, height_px), known) for path in paths]
+        opened = [_opened(Photo(path, cache_dir), notes, (width_px, height_px), known) for path in paths]
         problems = [one for one in opened if isinstance(one, str)]
         if problems:
             more = len(problems) - PROBLEMS_TOLD
@@ -179,33 +175,13 @@ def photo_paths(folder: Path) -> tuple[Path, ...]:
     return paths
 
 
-def read_photo(path: Path) -> NDArray[np.uint8]:
-    """Return a photo (h, w, 3), upright; raises one of ``DAMAGE``."""
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-
-
-def photo_circle(path: Path, photo_px: tuple[int, int]) -> tuple[Circle, bool]:
-    """Return a photo's image circle, and whether it was found; if not, it is taken to touch the shorter sides."""
-    with Image.open(path) as image:
-        image.draft("RGB", (SEARCHED_PX, SEARCHED_PX))  # a JPEG is read smaller, and faster
-        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    shrink = max(pixels.shape[:2]) / (2 * SEARCHED_PX)
-    if shrink > 1:
-        size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    found = find_circle(pixels)
-    if found is None:
-        return (photo_px[0] / 2, photo_px[1] / 2, min(photo_px) / 2), False
-    scale = photo_px[0] / pixels.shape[1]
-    return (found[0] * scale, found[1] * scale, found[2] * scale), True
-
-
-def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: CameraConfig) -> Plate | str:
+def _opened(photo: Photo, notes: FolderNotes, image_px: tuple[int, int], camera: CameraConfig) -> Plate | str:
     """Return a plate, or what is wrong with it."""
-    size = photo_size(path)
-    if isinstance(size, str):
-        return size
+    path = photo.path
+    try:
+        size = photo.size_px()
+    except DatasetError as error:
+        return str(error)
     try:
         own = notes.of_photo(path.name, size)
     except ConfigError as error:
@@ -214,7 +190,7 @@ def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: C
     try:
         file = camera.calibration if own.camera.calibration is None else path.parent / own.camera.calibration
         if file is None:
-            circle = own.camera.circle_px or photo_circle(path, size)[0]
+            circle = own.camera.circle_px or photo.circle_px(size)[0]
         else:
             lens = Calibration.read(file).of_size(size)
             circle = lens.circle(own.camera.fov_degrees or (camera.fov_degrees and camera.fov_degrees[1]))
@@ -224,23 +200,6 @@ def _opened(path: Path, notes: FolderNotes, image_px: tuple[int, int], camera: C
         return f"background {path}: is not an image that can be read ({error})"
     plate = Plate(path, size, circle, own, image_px, lens)
     return _misfit(plate) or plate
-
-
-def photo_size(path: Path) -> tuple[int, int] | str:
-    """Return a photo's upright size, or what is wrong with it; all of it is read."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size[::-1] if image.getexif().get(0x0112) in SIDEWAYS else image.size
-            if width * height > MAX_PIXELS:
-                return f"background {path}: has {width}x{height} pixels, more than {MAX_PIXELS} are refused"
-            if image.mode.split(";")[0] in DEEP_MODES:
-                return f"background {path}: has {image.mode} pixels; expected 8 bits a channel: convert it"
-            image.draft("RGB", (1, 1))  # a JPEG is read to its end all the same, and eight times as fast
-            image.load()
-    except DAMAGE as error:
-        reason = f"is not an image that can be read ({error}); replace it or take it out of the folder"
-        return f"background {path}: {reason}"
-    return width, height
 
 
 def _misfit(plate: Plate) -> str | None:

@@ -28,7 +28,8 @@ from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.optics import draw_camera
 from synthkit_blender.plates.notes import FILE, FURNITURE, FolderNotes, PhotoCamera, as_toml, structured
-from synthkit_blender.plates.photos import DAMAGE, photo_circle, photo_paths, photo_size, read_photo
+from synthkit_blender.plates.photo import DAMAGE, Photo, read_photo
+from synthkit_blender.plates.photos import photo_paths
 from synthkit_blender.plates.space import space_of
 
 SHOWN_PX = 2400  # the longer side of a photo on the page at most
@@ -71,11 +72,9 @@ class Desk:
         Raises:
             SynthkitError: when it cannot be read, or the notes were drawn on another shape.
         """
-        path = self._path(name)
-        size = photo_size(path)
-        if isinstance(size, str):
-            raise SynthkitError(size)
-        circle, found = photo_circle(path, size)
+        photo = Photo(self._path(name))
+        size = photo.size_px()
+        circle, found = photo.circle_px(size)
         with self._guard:
             notes = self._notes.of_photo(name, size)
         return {"name": name, "size_px": size, "circle_px": circle, "found": found, "notes": config.plain(notes)}

@@ -17,7 +17,7 @@ from synthkit.dataset.stores import LocalStore
 from synthkit.dataset.tools.repair import repair
 from synthkit.dataset.tools.truth import examine, tight_boxes
 from synthkit.errors import DatasetError
-from synthkit.sample import Person, RotatedBox, Sample, Skipped, evolve
+from synthkit.sample import Person, RotatedBox, Sample, Sidecar, Skipped, evolve
 
 SIZE = (24, 32)
 
@@ -329,6 +329,54 @@ def test_a_cut_off_shard_keeps_what_is_before_the_cut(tmp_path):
     assert list(made.dataset.keys()) == ["k0", "k1"]
     assert [key for key, _ in made.dataset.skipped] == ["k2"]
     assert verify.verify(tmp_path / "good").problems == ()
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_records_that_are_lost_and_damaged_cost_no_more_than_must_be(tmp_path, table):
+    """With the table of all shards their samples are known; without it shards that have no record do not count."""
+    folder = write(tmp_path / "bad", [sound(f"k{n}", n) for n in range(7)])
+    (folder / "shards/000000.json").unlink()
+    (folder / "shards/000001.json").write_bytes(b"{")
+    if not table:
+        (folder / "shards.npz").write_bytes(b"")
+    report = verify.verify(folder)
+    for name in ("000000.json", "000001.json") if table else ("000000.tar", "000001.json", "shards.npz"):
+        assert any(name in line for line in report.problems)
+    assert len(set(report.problems)) == len(report.problems)
+    made = repair(folder, tmp_path / "good")
+    assert list(made.dataset.keys()) == [f"k{n}" for n in (range(7) if table else range(6, 7))]
+    assert verify.verify(tmp_path / "good").problems == ()
+
+
+def test_a_sample_is_held_against_its_digest_when_its_record_is_damaged(tmp_path):
+    folder = write(tmp_path / "bad", [sound("a"), sound("z", 1)])
+    damaged(folder, 0, "json", lambda old: old.replace(b"a-1", b"x-1"))
+    (folder / "shards/000000.json").write_bytes(b"{")
+    made = repair(folder, tmp_path / "good")
+    assert (list(made.dataset.keys()), made.dropped) == (["z"], 1)
+
+
+def test_sidecars_stay_when_their_record_is_damaged(tmp_path):
+    folder = write(tmp_path / "bad", [Sidecar("a", people=[Person(identity="x")]), Sidecar("b")])
+    (folder / "shards/000000.json").write_bytes(b"{")
+    made = repair(folder, tmp_path / "good")
+    assert (made.copied, made.dropped) == (2, 0)
+
+
+def test_a_set_without_its_manifest_is_not_called_sound(tmp_path):
+    folder = write(tmp_path / "bad", [sound("a")])
+    (folder / "dataset.json").unlink()
+    (problem,) = verify.verify(folder).problems
+    assert problem == f"{folder}/dataset.json: is missing, so its shards are taken for plain WebDataset tars"
+    assert verify.verify(folder / "shards/000000.tar").problems == ()
+
+
+def test_what_is_wrong_with_a_sample_is_told_once(tmp_path):
+    folder = write(tmp_path / "bad", [sound("a"), sound("z", 1)])
+    damaged(folder, 0, "png", b"no image")
+    lines = [line for line in repair(folder, tmp_path / "good").lines if line.startswith("a: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("a: sample dropped: cannot be read: its image")
 
 
 def test_a_repair_goes_on_and_never_writes_over(tmp_path):

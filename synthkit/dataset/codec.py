@@ -120,6 +120,11 @@ def decode_sidecar(key: str, members: Mapping[str, bytes], *, where: str) -> Sid
         raise DatasetError(f"{where}: sidecar {key} cannot be read: {error}") from None
 
 
+def without_place(error: Exception, where: str, key: str) -> str:
+    """Return what an error of ``decode`` or ``decode_sidecar`` says, but for the archive and the key."""
+    return str(error).removeprefix(f"{where}: sample {key} ").removeprefix(f"{where}: sidecar {key} ")
+
+
 def content_digest(sample: Sample | Sidecar, members: Mapping[str, bytes]) -> bytes:
     """Return the digest of a decoded sample or sidecar, equal to the one ``encode`` gave.
 

@@ -168,6 +168,35 @@ def of_record(record: ShardRecord) -> Shard:
     )
 
 
+def salvaged_shards(store: Store, manifest: Manifest) -> tuple[list[Shard], list[str]]:
+    """Return every shard of a damaged set that the table of all shards or a record of its own tells of, and a line
+    for whatever cannot be believed.
+
+    Shards without a record are among them when the table lists them: it has the hashes of their indexes.
+    """
+    shards: dict[int, Shard] = {}
+    lines: list[str] = []
+    if manifest.summary and manifest.summary.table_sha256:
+        try:
+            table = ShardTable.read(store, manifest.summary.table_sha256)
+            shards = dict(zip(table.shard.tolist(), _tabled(table), strict=True))
+        except DatasetError as error:
+            lines.append(str(error))
+    for number in records.committed_shards(store):
+        if number not in shards:
+            try:
+                shards[number] = of_record(ShardRecord.read(store, number))
+            except DatasetError as error:
+                lines.append(str(error))
+    plausible = []
+    for _, shard in sorted(shards.items()):
+        try:
+            plausible += _plausible(store, [shard])
+        except DatasetError as error:
+            lines.append(str(error))
+    return plausible, lines
+
+
 def _plausible(store: Store, shards: list[Shard]) -> list[Shard]:
     """Refuse counts that no tar there can hold: whoever walks over all positions would never end.
 

@@ -14,9 +14,9 @@ import attrs
 from synthkit.dataset import codec, description, records, stores, tar
 from synthkit.dataset.index import DIGEST_BYTES, Entry, Index
 from synthkit.dataset.limits import MAX_RECORD_BYTES, MAX_TABLE_BYTES
-from synthkit.dataset.opening import Shard
+from synthkit.dataset.opening import Shard, salvaged_shards
 from synthkit.dataset.reader import Dataset
-from synthkit.dataset.records import ShardRecord
+from synthkit.dataset.records import Manifest, ShardRecord
 from synthkit.dataset.tools.truth import DAMAGED, Fault, examine
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, key_order, silent
@@ -79,9 +79,15 @@ def opened(path: Path | str) -> tuple[Dataset, list[str]]:
         return Dataset.open(path), []
     except DatasetError as error:
         try:
-            return Dataset.open(path, allow_unfinished=True), [str(error)]
+            store = stores.at(path)
+            manifest = Manifest.read(store)
+            shards, lines = salvaged_shards(store, manifest)
         except DatasetError:
             raise error from None
+        if not any(shard.samples for shard in shards):
+            raise
+        data = Dataset(store, manifest, shards, None, (path, None, True))
+        return data, list(dict.fromkeys([str(error), *lines]))
 
 
 def check(data: Dataset, *, progress: Progress = silent) -> Iterator[str | Checked | Skipped]:
@@ -149,7 +155,7 @@ def _findings(place: _Place, keys: dict[str, str]) -> Iterator[str | Checked]:
             return
         index = salvaged
     # A set of ours without images is one of sidecars; a single sample may have lost its own.
-    aside = place.record is not None and not any(_is_pictured(entry) for entry in index.entries())
+    aside = place.shard.number is not None and not any(_is_pictured(entry) for entry in index.entries())
     for entry in index.entries():
         members = {
             suffix: place.data.store.read_at(place.shard.name, offset, size) for suffix, offset, size in entry.members
@@ -163,9 +169,11 @@ def _findings(place: _Place, keys: dict[str, str]) -> Iterator[str | Checked]:
 
 def _set_problems(data: Dataset) -> Iterator[str]:
     """Yield what is wrong with the records of the whole set, and files that they do not list."""
-    if data.manifest is None:
-        return
     store = data.store
+    if data.manifest is None:
+        if records.committed_shards(store):
+            yield f"{store.where(records.MANIFEST)}: is missing, so its shards are taken for plain WebDataset tars"
+        return
     stated = description.load(stores.read_whole(store, records.MANIFEST, MAX_RECORD_BYTES)).get("fingerprint")
     if stated != data.manifest.fingerprint:
         yield (
@@ -241,11 +249,9 @@ def _entry_faults(place: _Place, entry: Entry, members: Mapping[str, bytes], asi
     try:
         found: Sample | Sidecar = decode(entry.key, members, where=place.where)
     except DatasetError as error:
-        told = str(error).removeprefix(f"{place.where}: ")
-        yield Fault(told.removeprefix(f"{'sidecar' if aside else 'sample'} {entry.key} "), DAMAGED)
+        yield Fault(codec.without_place(error, place.where, entry.key), DAMAGED)
         return
-    known = place.record and entry.content != bytes(DIGEST_BYTES)
-    if known and codec.content_digest(found, members) != entry.content:
+    if entry.content != bytes(DIGEST_BYTES) and codec.content_digest(found, members) != entry.content:
         yield Fault("its content is not that of its digest")
     if isinstance(found, Sample):
         yield from examine(found)

@@ -18,6 +18,7 @@ from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Sample
 
 _OF_PIXELS = ("instance", "box_xyxy_px", "rotated_box", "radial_box", "visible_fraction", "occluder")
+_HERE = "it"  # names the archive in errors, of which only the rest is told
 _ROUNDS = 3  # what was taken away may lay bare another fault
 
 
@@ -52,9 +53,10 @@ def mend(key: str, members: Mapping[str, bytes], faults: tuple[Fault, ...], *, w
             return Mended(None, tuple(dropped))
         try:
             left = _without(key, left, faults, dropped)
-            faults = tuple(examine(codec.decode(key, left, where=where)))
+            faults = tuple(examine(codec.decode(key, left, where=_HERE)))
         except (DatasetError, ValueError) as error:
-            return Mended(None, (*dropped, str(error)))
+            dropped.append(codec.without_place(error, _HERE, key))
+            return Mended(None, tuple(dict.fromkeys(dropped)))
     return Mended(None, tuple(dropped))
 
 
@@ -78,13 +80,13 @@ def _without(key: str, members: dict[str, bytes], faults: tuple[Fault, ...], dro
 def _readable(key: str, members: dict[str, bytes], dropped: list[str]) -> dict[str, bytes]:
     """Return what of the members can be decoded; the image must be."""
     left = {suffix: data for suffix, data in members.items() if suffix in codec.IMAGE_SUFFIXES}
-    codec.decode(key, left, where="it")
+    codec.decode(key, left, where=_HERE)
     if codec.JSON_SUFFIX in members:
         left[codec.JSON_SUFFIX] = _readable_json(members[codec.JSON_SUFFIX], dropped)
     for suffix, data in members.items():
         if suffix not in left:
             try:
-                codec.decode(key, {**left, suffix: data}, where="it")
+                codec.decode(key, {**left, suffix: data}, where=_HERE)
             except DatasetError:
                 dropped.append(f"layer {suffix.rpartition('.')[0]!r} cannot be read")
             else:
@@ -128,7 +130,7 @@ def _reads(table: Any) -> bool:
 
 def _renumbered(key: str, members: dict[str, bytes], table: dict[str, Any]) -> dict[str, bytes]:
     """Return the members with dense instance numbers that layer and people agree on."""
-    sample = codec.decode(key, members, where="it")
+    sample = codec.decode(key, members, where=_HERE)
     layer = sample.layers.get(INSTANCES)
     numbers = [person.instance for person in sample.people or ()]
     drawn = {person.instance for person in sample.people or () if not is_measured(person)}

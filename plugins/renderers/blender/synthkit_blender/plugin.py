@@ -12,7 +12,7 @@ from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 11
+REVISION = 12
 
 DUSK = {
     "room": {"style": "warm"},

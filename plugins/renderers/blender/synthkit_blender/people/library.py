@@ -373,7 +373,7 @@ class BodyLibrary:
                 between_ears = figure.shape_m[list(self._landmarks.ears)].mean(axis=0)
                 at = (between_ears + np.array([0, -0.018, 0.03]), np.zeros(3))
             else:
-                below_m = self._trunk_surface(parts)
+                below_m = self._trunk_surface(parts, legs=thing.kind in worn.BESIDE_LEGS)
                 at = (figure.pivots["neck01"], figure.pivots["root"])
             upright_m = (below_m.astype(np.float64) - shift) @ turn
             for number, (mesh, stuff) in enumerate(worn.MAKERS[thing.kind](upright_m, *at)):
@@ -382,13 +382,15 @@ class BodyLibrary:
                 )
         return tuple(found)
 
-    def _trunk_surface(self, parts: tuple[MeshPart, ...]) -> NDArray[np.float32]:
-        """Return the vertices of skin and clothes that are not on the arms."""
+    def _trunk_surface(self, parts: tuple[MeshPart, ...], *, legs: bool) -> NDArray[np.float32]:
+        """Return the vertices of skin and clothes on the trunk: not on the arms, and on the legs where asked for."""
+        on_trunk = (self._at.on_arm < 0.4) & (self._at.z_m < NECK_M + 0.1)
+        if not legs:
+            on_trunk &= self._at.z_m > 0
         kept = []
         for part in parts:
             if part.base_vertices is not None and part.name not in ("lips", "beard", "brows", "shoes", "soles"):
-                base = part.base_vertices
-                kept.append(part.vertices_m[(self._at.on_arm[base] < 0.4) & (self._at.z_m[base] < NECK_M + 0.1)])
+                kept.append(part.vertices_m[on_trunk[part.base_vertices]])
         return np.concatenate(kept)
 
     def _held(self, figure: _Figure, spec: PersonSpec, goals: PoseGoals) -> tuple[MeshPart, ...]:

@@ -198,3 +198,4 @@ MAKERS: dict[str, Callable[[Points, Vec, Vec], Made]] = {
     "backpack": backpack, "shoulder_bag": shoulder_bag, "lanyard": lanyard, "cap": cap,
 }  # fmt: skip
 ON_BACK = ("backpack", "shoulder_bag")
+BESIDE_LEGS = ("shoulder_bag",)  # the others keep away from the trunk alone: a sitter's thighs lie before the chest

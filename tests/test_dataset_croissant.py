@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -392,6 +393,38 @@ def test_without_mlcroissant_it_says_what_to_install(rendered, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlcroissant", None)
     with pytest.raises(SynthkitError, match=r"synthkit-core\[croissant\]"):
         describe(rendered.path)
+    assert not (rendered.path / FILE).exists()
+
+
+def test_a_signer_is_given_the_very_bytes_that_are_kept(rendered, tmp_path):
+    """What it makes of them lies beside them, and is told of when it signs another description than is there."""
+
+    def sign(text: bytes) -> bytes:
+        return bytes([0, 0, 0, 40]) + b"jumb" + hashlib.sha256(text).digest()
+
+    signed = rendered.path / "croissant.c2pa"
+    describe(rendered.path)
+    assert not signed.exists()
+    assert not any("sign" in line for line in describe(rendered.path, sign=sign).remarks)
+    assert signed.read_bytes() == sign((rendered.path / FILE).read_bytes())
+    assert not any("sign" in line for line in describe(rendered.path).remarks), "the same bytes"
+    changed = describe(rendered.path, statement=FULL)
+    assert f"{signed}: does not sign this description, but an earlier one" in changed.remarks
+    describe(rendered.path, statement=FULL, sign=sign)
+    assert signed.read_bytes() == sign((rendered.path / FILE).read_bytes())
+    describe(rendered.path, tmp_path / "new" / "lobby.json", sign=sign)
+    assert (tmp_path / "new" / "lobby.c2pa").read_bytes() == sign((tmp_path / "new" / "lobby.json").read_bytes())
+    assert len(Dataset.open(rendered.path)) == 5
+
+
+def test_nothing_is_written_when_a_signer_fails_or_would_write_over_a_file(rendered):
+    with pytest.raises(DatasetError, match="gave no C2PA manifest store"):
+        describe(rendered.path, sign=lambda text: b"signed!")
+    other = rendered.path / "croissant.c2pa"
+    other.write_text("my own notes")
+    with pytest.raises(ConfigError, match="is no C2PA manifest"):
+        describe(rendered.path, sign=lambda text: b"....jumb")
+    assert other.read_text() == "my own notes"
     assert not (rendered.path / FILE).exists()
 
 

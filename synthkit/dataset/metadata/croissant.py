@@ -9,8 +9,8 @@ of them are in what it checks: all are described alike. It unpacks archives into
 names, which all data sets share: whoever reads two sets with it sets ``CROISSANT_CACHE`` to another folder for
 each.
 
-A signed manifest (C2PA) would be made where ``describe`` has written the file: its claim can bind the
-fingerprint of the set (``identifier``) and, through the shards' sha256, every byte.
+Whoever wants it signed gives ``describe`` a ``Signer``. What binds the file's bytes binds the set: its fingerprint
+(``identifier``) and, through the shards' sha256, every byte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,21 @@ from synthkit.dataset.metadata import files, responsible
 from synthkit.dataset.metadata.known import Known
 from synthkit.dataset.metadata.statement import Statement, is_base
 from synthkit.dataset.reader import Dataset
+from synthkit.dataset.stores import Store
 from synthkit.dataset.tools.outputs import check_file
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import Progress, silent
 
 FILE = "croissant.json"
 CHECKED_SHARDS = 64
+SIGNED = ".c2pa"
+"""Ending of the signed manifest beside the file, as C2PA has it for manifests that lie outside of what they sign."""
+Signer = Callable[[bytes], bytes]
+"""Takes the bytes of a Croissant file and returns a C2PA manifest store (JUMBF) that binds them."""
+
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 
+_BOX_HEADER_BYTES = 8  # of a JUMBF box: its length and its type (ISO 19566-5)
 _OPTIONS = {
     "license": "--license", "creator": "--creator", "url": "--url", "datePublished": "--date",
     "citeAs": "--citation", "version": "--version",
@@ -83,6 +90,7 @@ def describe(
     statement: Statement | None = None,
     *,
     base_url: str | None = None,
+    sign: Signer | None = None,
     progress: Progress = silent,
 ) -> Described:
     """Write a data set's Croissant file.
@@ -91,11 +99,13 @@ def describe(
         location: the set. out: the file; None is ``croissant.json`` beside ``dataset.json``.
         statement: what the user knows besides; it goes into the file and not into the records.
         base_url: the address at which the set's folder is published; None: the shards lie as they do here.
+        sign: makes a signed manifest of the file, which is kept beside it as ``croissant.c2pa``; none is made
+            without it.
 
     Raises:
         ConfigError: when ``out`` is not named as JSON, lies in a data set (this one's ``croissant.json``
             may), or is a file of somebody else; when ``base_url`` is no address. DatasetError: when the set
-            cannot be read, has no records, or its description does not conform. SynthkitError: when
+            cannot be read, has no records, its description does not conform, or the signer fails. SynthkitError: when
             mlcroissant is not installed.
     """
     data = Dataset.open(location)
@@ -109,18 +119,39 @@ def describe(
     table = document(known, statement or Statement(), prefix)
     text = records.pretty(table)
     warnings = check(text, data.location)
-    if out is None:
-        data.store.write(FILE, [text])
-    else:
-        with storage.disk_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-        storage.write_atomically(out, [text])
-    where = data.store.where(FILE) if out is None else str(out)
+    store, name = (data.store, FILE) if out is None else (stores.at(out.parent), out.name)
+    unsigned = _keep(store, name, text, sign)
     replaced = [f"replaced a description of other content ({before}): the set has grown or changed since"]
     outdated = before not in (None, table["identifier"])
-    return Described(
-        where, len(data), len(known.records), (*(replaced if outdated else ()), *_lacking(table), *warnings)
-    )
+    remarks = (*(replaced if outdated else ()), *unsigned, *_lacking(table), *warnings)
+    return Described(store.where(name), len(data), len(known.records), remarks)
+
+
+def _keep(store: Store, name: str, text: bytes, sign: Signer | None) -> list[str]:
+    """Write a Croissant file and what signs it; return a line when what lies there signs another one.
+
+    Raises:
+        ConfigError: when something else has the signed manifest's name. DatasetError: when the signer gives none.
+            Nothing is written then.
+    """
+    beside = Path(name).with_suffix(SIGNED).name
+    present = store.size(beside) is not None
+    if sign is None:
+        same = store.size(name) is not None and store.read(name) == text
+        store.write(name, [text])
+        return [f"{store.where(beside)}: does not sign this description, but an earlier one"] * (present and not same)
+    if present and not _is_manifest_store(store.read_at(beside, 0, _BOX_HEADER_BYTES)):
+        raise ConfigError([f"{store.where(beside)}: is no C2PA manifest; move it, or choose another place with --out"])
+    manifest = sign(text)
+    if not _is_manifest_store(manifest):
+        raise DatasetError(f"{store.where(name)}: its signer gave no C2PA manifest store (JUMBF); nothing was written")
+    store.write(name, [text])
+    store.write(beside, [manifest])
+    return []
+
+
+def _is_manifest_store(data: bytes) -> bool:
+    return data[4:_BOX_HEADER_BYTES] == b"jumb"
 
 
 def document(known: Known, statement: Statement, prefix: str) -> dict[str, Any]:

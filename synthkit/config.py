@@ -211,9 +211,9 @@ def merge_into(base: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the closest known name, or the list of them."""
+    """Return "; did you mean 'x'?" for the closest known name (or one that ``name`` begins), or the list of them."""
     known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1) or [one for one in known if one.startswith(f"{name}_")]
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -66,6 +66,11 @@ def test_every_problem_is_told_with_path_and_nearest_name():
     assert len(found) == 6
 
 
+def test_a_name_that_was_cut_short_is_known():
+    assert config.nearest("fov", ["fov_degrees", "height_m", "lens"]) == "; did you mean 'fov_degrees'?"
+    assert config.nearest("zoom", ["fov_degrees", "lens"]) == "; known: fov_degrees, lens"
+
+
 @pytest.mark.parametrize(
     "data",
     [

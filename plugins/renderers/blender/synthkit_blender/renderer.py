@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -72,20 +73,25 @@ class BlenderRenderer:
         """Check lens, plates and panoramas, load motions and bodies; the worker starts with the first frame.
 
         Raises:
-            ConfigError: for a lens that cannot be rendered. PeopleDataError: when the body data is missing.
-            DatasetError: for plates, motions or panoramas that cannot be read.
+            DatasetError: for a lens that cannot be rendered, and plates, motions and panoramas that cannot be read,
+                all at once. PeopleDataError: when the body data is missing.
         """
-        if self._config.backgrounds is not None:
-            self._plates = self._checked(self._config.backgrounds)
-        else:
-            check_lens(self._config.camera, self._config.width_px, self._config.height_px)
-        if self._config.light.environments is not None:
-            self._panoramas = open_environments(self._config.light.environments)
+        config, repertoire, problems = self._config, None, dict[str, None]()
+        with _noted(problems):
+            if config.backgrounds is not None:
+                self._plates = self._checked(config.backgrounds)
+            else:
+                check_lens(config.camera, config.width_px, config.height_px)
+        with _noted(problems):
+            if config.light.environments is not None:
+                self._panoramas = open_environments(config.light.environments)
+        with _noted(problems):
+            repertoire = _motions(config.people.motions, clips=config.sequence.frames > 1)
+        _tell(problems)
         if self._people is None:
-            library = BodyLibrary(self._runtime.cache_dir / "blender-people", self._config.people.assets)
-            repertoire = _motions(self._config.people.motions, clips=self._config.sequence.frames > 1)
-            self._people = Casting(library, self._config.people, self._runtime.seeds, repertoire)
-            _warn_of_assets(library, self._config.people.assets)
+            library = BodyLibrary(self._runtime.cache_dir / "blender-people", config.people.assets)
+            self._people = Casting(library, config.people, self._runtime.seeds, repertoire)
+            _warn_of_assets(library, config.people.assets)
         return self
 
     def __exit__(
@@ -144,12 +150,9 @@ class BlenderRenderer:
         for end in (0, 1):
             config = attrs.evolve(self._config, camera=_end_of_ranges(self._config.camera, end))
             for plate in plates.plates:
-                try:
+                with _noted(problems):
                     plate_space(config, plate, plate_camera(config, plate, Seeds(0)))
-                except (ConfigError, DatasetError) as error:
-                    problems |= dict.fromkeys(str(error).splitlines())
-        if problems:
-            raise DatasetError("\n".join(problems))
+        _tell(problems)
         return plates
 
     def _plate(self, scene: int) -> Plate | None:
@@ -232,6 +235,20 @@ class BlenderRenderer:
         if background is not None:
             layers["background"] = background
         return layers
+
+
+@contextlib.contextmanager
+def _noted(problems: dict[str, None]) -> Iterator[None]:
+    """Note what is wrong with settings and inputs, each once, instead of raising it."""
+    try:
+        yield
+    except (ConfigError, DatasetError) as error:
+        problems |= dict.fromkeys(str(error).splitlines())
+
+
+def _tell(problems: dict[str, None]) -> None:
+    if problems:
+        raise DatasetError("\n".join(problems))
 
 
 def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:

@@ -11,7 +11,7 @@ import OpenEXR
 import pytest
 
 from synthkit.config import structure
-from synthkit.errors import DatasetError
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.seeds import Seeds
 from synthkit_blender.client import WorkerClient
 from synthkit_blender.config import BlenderConfig, WorkerConfig
@@ -100,6 +100,33 @@ def test_folders_without_panoramas_are_refused(tmp_path):
         open_environments(tmp_path / "none")
     with pytest.raises(DatasetError, match="holds no panorama"):
         open_environments(tmp_path)
+
+
+def test_missing_folders_are_told_with_their_settings_and_all_at_once(tmp_path):
+    gone, settings = str(tmp_path / "gone"), ("backgrounds", "camera.calibration", "light.environments")
+    with pytest.raises(ConfigError) as caught:
+        structure(
+            BlenderConfig,
+            {"backgrounds": gone, "camera": {"calibration": gone}, "light": {"environments": gone},
+             "people": {"assets": gone, "motions": gone}},
+            path="renderer",
+        )  # fmt: skip
+    for name in (*settings, "people.assets", "people.motions"):
+        assert sum(problem.startswith(f"renderer.{name}: {gone} is no f") for problem in caught.value.problems) == 1
+    assert len(caught.value.problems) == 5
+
+
+def test_folders_with_nothing_of_use_are_told_all_at_once(tmp_path, tiny_renderer):
+    names = "plates", "skies", "motions"
+    for name in names:
+        (tmp_path / name).mkdir()
+    plates, skies, motions = (str(tmp_path / name) for name in names)
+    renderer = tiny_renderer(backgrounds=plates, light={"environments": skies}, people={"motions": motions})
+    with pytest.raises(DatasetError) as caught, renderer:
+        pass
+    told = str(caught.value).splitlines()
+    assert [any(name in line for line in told) for name in names] == [True] * 3
+    assert len(told) == 3
 
 
 def test_scenes_draw_their_light_and_tell_it(mannequins):

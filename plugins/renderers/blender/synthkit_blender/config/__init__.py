@@ -12,7 +12,7 @@ import attrs
 from synthkit.config import at_least, between, setting
 from synthkit_blender.config.camera import CameraConfig
 from synthkit_blender.config.light import LightConfig
-from synthkit_blender.config.limits import Range, different
+from synthkit_blender.config.limits import Range, a_folder, different
 from synthkit_blender.config.people import PeopleConfig
 from synthkit_blender.config.plates import PlatesConfig
 from synthkit_blender.config.room import RoomConfig
@@ -58,6 +58,7 @@ class BlenderConfig:
         None,
         help="folder of plates: photos of an empty room by the sensor, with a plates.toml of what is known about "
         "its lens, the floor and the furniture",
+        validator=a_folder,
         decides="content",
     )
     layers: tuple[Layer, ...] = setting(

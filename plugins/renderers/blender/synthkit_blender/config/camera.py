@@ -10,7 +10,7 @@ import attrs
 
 from synthkit.camera import MISFIT_PX
 from synthkit.config import between, setting
-from synthkit_blender.config.limits import Range, within
+from synthkit_blender.config.limits import Range, a_file, within
 
 LensName = Literal["mixed", "equidistant", "equisolid", "stereographic", "polynomial"]
 FOVS_DEGREES, HEIGHTS_M, LEANS_DEGREES = (30.0, 220.0), (1.9, 15.0), (-60.0, 60.0)
@@ -33,6 +33,7 @@ class CameraConfig:
         None,
         help="cv2.fisheye's calibration instead of a lens by name, centre and circle: YAML, XML or JSON "
         "with camera matrix, distortion and image size",
+        validator=a_file,
         decides="content",
     )
     misfit_px: float = setting(

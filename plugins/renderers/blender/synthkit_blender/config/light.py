@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from synthkit.config import setting
-from synthkit_blender.config.limits import Range, within
+from synthkit_blender.config.limits import Range, a_folder, within
 
 
 @attrs.frozen
@@ -22,5 +22,6 @@ class LightConfig:
         None,
         help="folder of panoramas (.hdr, .exr, equirectangular): one of them, turned at random, is the light from "
         "everywhere; by itself it is even",
+        validator=a_folder,
         decides="content",
     )

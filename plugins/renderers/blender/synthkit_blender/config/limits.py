@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from synthkit.config import Validator, all_of, between, ordered
@@ -19,6 +20,18 @@ def counts(_: Any, __: Any, value: tuple[int, int]) -> None:
     """Validate the least and the most of something."""
     if not 0 <= value[0] <= value[1] <= 20:
         raise ValueError(f"must be (least, most) with 0 <= least <= most <= 20, got {value}")
+
+
+def a_folder(_: Any, __: Any, value: Path | None) -> None:
+    """Validate that a folder is there."""
+    if value is not None and not value.is_dir():
+        raise ValueError(f"{value} is no folder")
+
+
+def a_file(_: Any, __: Any, value: Path | None) -> None:
+    """Validate that a file is there."""
+    if value is not None and not value.is_file():
+        raise ValueError(f"{value} is no file")
 
 
 def different(_: Any, __: Any, value: tuple[Any, ...]) -> None:

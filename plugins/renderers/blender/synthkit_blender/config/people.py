@@ -9,7 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from synthkit.config import between, setting
-from synthkit_blender.config.limits import Range, counts, within
+from synthkit_blender.config.limits import Range, a_folder, counts, within
 
 _FEW = attrs.validators.optional(between(1, 1_000_000))
 _SHARE = attrs.validators.optional(within(0, 1))
@@ -73,6 +73,7 @@ class PeopleConfig:
     assets: Path | None = setting(
         None,
         help="folder of clothes, hair and skins in MakeHuman's layout (.mhclo, .mhmat), besides the library's own",
+        validator=a_folder,
         decides="content",
     )
     assets_share: float = setting(
@@ -94,6 +95,7 @@ class PeopleConfig:
     motions: Path | None = setting(
         None,
         help="folder of motion capture (.bvh; joints named as CMU, Mixamo or MakeHuman do), for standing and walking",
+        validator=a_folder,
         decides="content",
     )
     motions_share: float = setting(

@@ -54,13 +54,15 @@ class Casting:
         return next(self._pool[n] for n in order if self._pool[n] not in taken)
 
     def person(
-        self, seeds: Seeds, identity: str, posture: str, ranges: PersonRanges, *, table: bool | None
-    ) -> PosedPerson:
+        self, seeds: Seeds, identity: str, posture: str, ranges: PersonRanges, *, table: bool | None,
+        seat_m: float | None = None,
+    ) -> PosedPerson:  # fmt: skip
         """Return somebody in a posture.
 
         Args:
             table: True for hands on a table, False for none there, None for either. After ``POSE_REDRAWS``
                 draws in vain the last one stays.
+            seat_m: how high the seat is that is there; None for one that suits them.
         """
         own = Seeds(int(identity, 16))
         who = sample_identity(own, ranges, self._library.catalogue)
@@ -72,7 +74,7 @@ class Casting:
             if table is None or uses_table(spec.pose) == table:
                 break
             spec = attrs.evolve(spec, pose=sample_pose(seeds.child("pose again", n), posture, ranges))
-        return self._library.build(spec)
+        return self._library.build(attrs.evolve(spec, pose=attrs.evolve(spec.pose, seat_m=seat_m)))
 
     def moved(self, body: PosedPerson, time_s: float, walked_m: float) -> PosedPerson:
         """Return somebody at a time of a clip, when they have walked so far."""

@@ -13,19 +13,35 @@ from numpy.typing import NDArray
 
 from synthkit.seeds import Seeds
 from synthkit_blender.config import PeopleConfig
-from synthkit_blender.furniture import TABLE_TOP_M, ChairFit, Piece, arm_solids, meeting_chair, office_chair, rectangle
+from synthkit_blender.furniture import (
+    SEAT_DEPTH_M,
+    SWIVEL_FEET,
+    SWIVEL_REACH_M,
+    TABLE_TOP_M,
+    ChairFit,
+    Piece,
+    arm_solids,
+    meeting_chair,
+    office_chair,
+    rectangle,
+)
 from synthkit_blender.people.types import Looks, PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
 from synthkit_blender.places import SeatPlace, Solid
+from synthkit_blender.polygons import holds
 from synthkit_blender.rooms import Seat, WallStretch
 from synthkit_blender.surfaces import Decor
 
 PERSON_GAP_M = 0.04
 SEAT_TRIES = 6
-SEAT_DEPTH_M = 0.5
+HEAD_BEHIND_M = 0.5
+LEAST_SEAT_DEPTH_M, CALF_GAP_M = 0.32, 0.02
+THIGH_SINKS_M = 0.055  # below it are no thighs, which press the seat down, but calves
+SWIVEL_FOOT_M = 0.13
 FREE_SEAT_SHARE = 0.15
-SEAT_LIFT_M = 0.07  # how much higher or lower than a body's own a seat may be: its feet hang or are drawn in by that
 SEAT_BACK_M = (0.0, 0.05, 0.1)  # tried one after the other
+MOST_FORWARD_M = 0.2  # how far sitters with short legs move to a seat's front edge
+TABLE_REACH_M = 0.5  # before a sitter's pelvis: a table there is one to lay hands on
 EMPTY_CHAIR_SHARE = 0.8
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)  # between the pelvis of a sitter and a table's edge
 LEAN_GAPS_M = np.arange(-0.1, 0.5, 0.01)
@@ -44,9 +60,15 @@ class PeopleSource(Protocol):
         """Return who somebody is: the same text is the same person everywhere."""
 
     def person(
-        self, seeds: Seeds, identity: str, posture: str, ranges: PersonRanges, *, table: bool | None
-    ) -> PosedPerson:
-        """Return somebody in a posture; ``table``: with hands on a table, without, or either way."""
+        self, seeds: Seeds, identity: str, posture: str, ranges: PersonRanges, *, table: bool | None,
+        seat_m: float | None = None,
+    ) -> PosedPerson:  # fmt: skip
+        """Return somebody in a posture.
+
+        Args:
+            table: with hands on a table, without, or either way.
+            seat_m: how high the seat is that is there; None for one that suits them.
+        """
 
     def moved(self, body: PosedPerson, time_s: float, walked_m: float) -> PosedPerson:
         """Return the same person at a time of a clip, when they have walked so far."""
@@ -170,13 +192,34 @@ def fitted(body: PosedPerson, arms: bool) -> ChairFit:
     # Where the body bulges over the line from hips to shoulders the back gives way.
     above = middle[(middle[:, 2] > seat_m + 0.12) & (middle[:, 2] < seat_m + 0.75)]
     back_y = float((above[:, 1] - (above[:, 2] - seat_m - 0.15) * math.tan(lean)).max()) + 0.008
-    fit = ChairFit(seat_m - 0.006, back_y, lean, arms)
+    depth = min(SEAT_DEPTH_M, max(LEAST_SEAT_DEPTH_M, back_y - _calves_y(points, seat_m) - CALF_GAP_M))
+    fit = ChairFit(seat_m - 0.006, back_y, lean, arms, depth)
+    fit = attrs.evolve(fit, foot_rad=_feet_apart(points, fit))
     return fit if not arms or _free(points, arm_solids(fit)) else attrs.evolve(fit, arms=False)
+
+
+def _calves_y(points_m: NDArray[Any], seat_m: float) -> float:
+    """Return how far back the legs reach below the thighs, beside the seat's front edge."""
+    below = points_m[(points_m[:, 2] < seat_m - THIGH_SINKS_M) & (points_m[:, 2] > seat_m - 0.11)]
+    return float(below[:, 1].max()) if len(below) else -math.inf
+
+
+def _feet_apart(points_m: NDArray[Any], fit: ChairFit) -> float:
+    """Return the turn of a swivel chair's feet at which they are farthest from those of its sitter."""
+    low = points_m[points_m[:, 2] < SWIVEL_FOOT_M][:, :2] - (0.0, fit.seat_y_m)
+    away = np.hypot(*low.T)
+    low, away = low[away < SWIVEL_REACH_M + 0.03], away[away < SWIVEL_REACH_M + 0.03]
+    if not len(low):
+        return fit.foot_rad
+    turns = np.arange(0.0, 1.0, 1 / 24) * (2 * math.pi / SWIVEL_FEET)
+    share = (np.arctan2(low[:, 1], low[:, 0]) - turns[:, None]) * SWIVEL_FEET / (2 * math.pi)
+    aside = np.abs(share - np.round(share)) * (2 * math.pi / SWIVEL_FEET)
+    return float(turns[(away * np.sin(aside)).min(axis=1).argmax()])
 
 
 def _outwards(x_m: float, y_m: float) -> tuple[float, float]:
     """Return the place behind a seat, away from the point below the camera, where its sitter's head may be."""
-    factor = 1 + SEAT_DEPTH_M / max(math.hypot(x_m, y_m), 1e-6)
+    factor = 1 + HEAD_BEHIND_M / max(math.hypot(x_m, y_m), 1e-6)
     return x_m * factor, y_m * factor
 
 
@@ -338,9 +381,13 @@ class _Director:
 
     def _person(self, seeds: Seeds, posture: str, *, table: bool | None) -> tuple[PosedPerson, str]:
         """Return somebody who is not in the scene yet, and their identity."""
+        identity = self._identity(seeds)
+        return self._source.person(seeds, identity, posture, self._ranges, table=table), identity
+
+    def _identity(self, seeds: Seeds) -> str:
         identity = self._source.identity(seeds, self._taken)
         self._taken.append(identity)
-        return self._source.person(seeds, identity, posture, self._ranges, table=table), identity
+        return identity
 
     def empty_chairs(self, rng: np.random.Generator) -> list[Placed]:
         """Return chairs at most of the seats nobody took."""
@@ -383,24 +430,40 @@ class _Director:
     def _sit_down(self, seeds: Seeds) -> None:
         """Seat one person on one of the seats that are there, unless they would meet somebody or something."""
         rng = seeds.stream("place")
-        body, identity = self._person(seeds, "sitting", table=None)
-        outline, low_m = hull(body.surface_vertices_m), body.seat_height_m or ChairFit().seat_m
+        identity = self._identity(seeds)
+        bodies: dict[tuple[float, bool], PosedPerson] = {}
         for i in rng.permutation(len(self._places_left)):
             place = self._places_left[int(i)]
-            pose = self._pose_on(place, body, outline, place.height_m - low_m)
+            kind = place.height_m, self._before_table(place)
+            if kind not in bodies:
+                table = None if kind[1] else False
+                bodies[kind] = self._source.person(
+                    seeds, identity, "sitting", self._ranges, table=table, seat_m=place.height_m
+                )
+            body = bodies[kind]
+            outline = hull(body.surface_vertices_m)
+            pose = self._pose_on(place, body, outline)
             if pose is not None:
                 self._stage.floor.take(pose.outline(outline))
                 self._places_left = [other for other in self._places_left if other is not place]
                 self._add(body, identity, pose, None, seeds)
                 return
 
-    def _pose_on(self, place: SeatPlace, body: PosedPerson, outline_m: Floats, lift_m: float) -> Pose2D | None:
+    def _before_table(self, place: SeatPlace) -> bool:
+        ahead = place.pose.outline(np.array([[0.0, -TABLE_REACH_M]]))[0]
+        return any(solid.kind == "table" and bool(holds(solid.outline_m, ahead)) for solid in self._stage.solids)
+
+    def _pose_on(self, place: SeatPlace, body: PosedPerson, outline_m: Floats) -> Pose2D | None:
         """Return where on a seat a body has room, a little back from the table at need, or None."""
-        if abs(lift_m) > SEAT_LIFT_M:
-            return None
+        if body.seat_height_m is None or abs(body.seat_height_m - place.height_m) > 1e-6:
+            return None  # its legs are too long or too short
+        calves_m = -_calves_y(body.surface_vertices_m, place.height_m)
+        forward_m = max(place.front_m + CALF_GAP_M - calves_m, 0.0)
+        if forward_m > MOST_FORWARD_M:
+            return None  # it stretches its legs through the seat
         for back_m in SEAT_BACK_M:
-            x, y = place.pose.outline(np.array([[0.0, back_m]]))[0].tolist()
-            pose = Pose2D(x, y, place.pose.yaw_rad, lift_m)
+            x, y = place.pose.outline(np.array([[0.0, back_m - forward_m]]))[0].tolist()
+            pose = Pose2D(x, y, place.pose.yaw_rad)
             if self._stage.floor.fits(pose.outline(outline_m), self._gap_m, besides=self._stage.furniture_m):
                 points = pose.points(np.asarray(body.surface_vertices_m, np.float64))
                 if not any(solid.holds(points).any() for solid in self._stage.solids if solid.kind != "seat"):

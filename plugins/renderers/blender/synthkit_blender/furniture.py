@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 TABLE_TOP_M = 0.735
 SEAT_M = 0.45
+SEAT_DEPTH_M = 0.48
+SWIVEL_FEET, SWIVEL_REACH_M = 5, 0.29
 
 
 @attrs.frozen(eq=False)
@@ -97,23 +99,33 @@ def table(length_m: float, width_m: float, decor: Decor, *, panel_legs: bool, ro
 class ChairFit:
     """How a chair meets its sitter: seat height, where the back's front stands, and its lean.
 
-    ``back_y_m`` is measured at the lower end of the backrest; ``lean_rad`` tips it backwards.
+    ``back_y_m`` is measured at the lower end of the backrest; ``lean_rad`` tips it backwards. ``depth_m`` is the
+    seat's, from there to its front edge, and ``foot_rad`` the turn of a swivel chair's feet.
     """
 
     seat_m: float = SEAT_M
     back_y_m: float = 0.2
     lean_rad: float = 0.12
     arms: bool = False
+    depth_m: float = SEAT_DEPTH_M
+    foot_rad: float = 0.3
+
+    @property
+    def seat_y_m(self) -> float:
+        """Where the middle of the seat is."""
+        return self.back_y_m - self.depth_m / 2
 
 
 def meeting_chair(decor: Decor, fit: ChairFit) -> Piece:
     """Return a chair on four tube legs with an upholstered seat and back."""
-    seat_y = fit.back_y_m - 0.24
-    seat = slab(0.46, 0.44, 0.06, corner_m=0.07, bevel_m=0.02, smooth=True).at(0, seat_y, fit.seat_m - 0.06)
+    seat_y = fit.seat_y_m
+    seat = slab(0.46, fit.depth_m - 0.04, 0.06, corner_m=0.07, bevel_m=0.02, smooth=True).at(
+        0, seat_y, fit.seat_m - 0.06
+    )
     back, posts = _backrest(fit, 0.44, 0.36, 0.16)
     legs = []
     for x in (-0.2, 0.2):
-        for y, splay in ((seat_y - 0.18, -0.03), (seat_y + 0.18, 0.05)):
+        for y, splay in ((seat_y - fit.depth_m / 2 + 0.06, -0.03), (seat_y + 0.18, 0.05)):
             legs.append(tube([(x, y, fit.seat_m - 0.05), (x * 1.08, y + splay, 0.0)], 0.011))
     metal = [*legs, posts]
     metal += _armrests(fit, seat_y) if fit.arms else []
@@ -123,13 +135,15 @@ def meeting_chair(decor: Decor, fit: ChairFit) -> Piece:
 
 def office_chair(decor: Decor, fit: ChairFit) -> Piece:
     """Return a swivel chair: five feet on castors, a gas spring, a deep cushion, a tall back."""
-    seat_y = fit.back_y_m - 0.25
-    seat = slab(0.5, 0.48, 0.09, corner_m=0.12, bevel_m=0.03, smooth=True).at(0, seat_y, fit.seat_m - 0.09)
+    seat_y = fit.seat_y_m
+    seat = slab(0.5, fit.depth_m - 0.02, 0.09, corner_m=0.12, bevel_m=0.03, smooth=True).at(
+        0, seat_y, fit.seat_m - 0.09
+    )
     back, posts = _backrest(fit, 0.46, 0.5, 0.14)
     feet = []
-    for n in range(5):
-        a = 2 * math.pi * n / 5 + 0.3
-        tip = (0.29 * math.cos(a), seat_y + 0.29 * math.sin(a))
+    for n in range(SWIVEL_FEET):
+        a = 2 * math.pi * n / SWIVEL_FEET + fit.foot_rad
+        tip = (SWIVEL_REACH_M * math.cos(a), seat_y + SWIVEL_REACH_M * math.sin(a))
         feet.append(tube([(0, seat_y, 0.1), (*tip, 0.07)], 0.018))
         feet.append(ellipsoid((0.028, 0.028, 0.03)).at(*tip, 0.03))
     spring = cylinder(0.028, fit.seat_m - 0.16).at(0, seat_y, 0.08)
@@ -162,14 +176,14 @@ def _armrests(fit: ChairFit, seat_y: float) -> list[Mesh]:
 def arm_solids(fit: ChairFit) -> Floats:
     """Return the boxes that armrests would fill."""
     z = fit.seat_m + 0.2
-    return np.array([_block(0.06, 0.28, fit.seat_m, z + 0.025, x, fit.back_y_m - 0.23) for x in (-0.29, 0.29)])
+    return np.array([_block(0.06, 0.28, fit.seat_m, z + 0.025, x, fit.seat_y_m + 0.02) for x in (-0.29, 0.29)])
 
 
 def _chair_solids(fit: ChairFit, seat_y: float, width_m: float) -> Floats:
     behind = fit.back_y_m + 0.05 + math.sin(fit.lean_rad) * 0.5
     return np.array(
         [
-            _block(width_m, 0.46, 0.0, fit.seat_m, 0, seat_y),
+            _block(width_m, fit.depth_m - 0.02, 0.0, fit.seat_m, 0, seat_y),
             [-width_m / 2, fit.back_y_m, fit.seat_m, width_m / 2, behind, fit.seat_m + 0.65],
         ]
     )

@@ -21,17 +21,16 @@ Sight = Callable[[float, float], bool]  # of a place (x, y) in metres
 
 @attrs.frozen
 class Pose2D:
-    """A place in metres, ``z_m`` over the floor, and a turn, counter-clockwise seen from above."""
+    """A place on the floor in metres, and a turn, counter-clockwise seen from above."""
 
     x_m: float
     y_m: float
     yaw_rad: float = 0.0
-    z_m: float = 0.0
 
     @property
     def matrix(self) -> Matrix:
         """The (4, 4) transform from the local frame to the world."""
-        return turned_z(self.yaw_rad, self.x_m, self.y_m, self.z_m)
+        return turned_z(self.yaw_rad, self.x_m, self.y_m)
 
     def ahead(self, distance_m: float) -> Pose2D:
         """Return the pose further on in the direction that a person there faces."""

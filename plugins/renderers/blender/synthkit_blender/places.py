@@ -36,7 +36,11 @@ class Solid:
 
 @attrs.frozen(eq=False)
 class SeatPlace:
-    """Where somebody may sit: the pelvis over the pose's place, facing its -y, ``height_m`` over the floor."""
+    """Where somebody may sit: the pelvis over the pose's place, facing its -y, ``height_m`` over the floor.
+
+    The seat's front edge is ``front_m`` ahead of there.
+    """
 
     pose: Pose2D
     height_m: float
+    front_m: float = 0.0

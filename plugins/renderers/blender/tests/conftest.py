@@ -25,7 +25,7 @@ class Mannequins:
     def identity(self, seeds, taken):
         return f"{seeds.integer('identity'):016x}"
 
-    def person(self, seeds, identity, posture, ranges, *, table):
+    def person(self, seeds, identity, posture, ranges, *, table, seat_m=None):
         rng = seeds.stream("mannequin")
         size = float(rng.uniform(0.85, 1.15))
         if posture == "sitting":
@@ -33,6 +33,8 @@ class Mannequins:
             trunk += [ellipsoid((0.07, 0.24, 0.06)).at(x, -0.2, 0.53) for x in (-0.1, 0.1)]
             trunk += [cylinder(0.05, 0.5).at(x, -0.4) for x in (-0.1, 0.1)]
             head, seat = ellipsoid((0.09, 0.1, 0.12), 16, 10).at(0, 0, 1.19), 0.47 * size
+            if seat_m is not None:
+                seat = min(max(seat_m, seat - 0.1), seat + 0.07)
         else:
             trunk = [ellipsoid((0.2, 0.13, 0.35)).at(0, 0, 1.15)]
             trunk += [cylinder(0.07, 0.9).at(x, 0) for x in (-0.1, 0.1)]
@@ -40,6 +42,7 @@ class Mannequins:
         parts = []
         for name, mesh, kind in (("body", merged(trunk), "cloth"), ("head", head, "skin")):
             vertices = (mesh.vertices_m * size).astype(np.float32)
+            vertices[:, 2] += 0.0 if seat is None else seat - 0.47 * size
             color = tuple(float(c) for c in rng.uniform(0.05, 0.6, 3))
             parts.append(MeshPart(name, vertices, mesh.faces, vertices, Material(kind, color)))
         crown = parts[1].vertices_m

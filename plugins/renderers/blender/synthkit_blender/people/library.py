@@ -63,6 +63,7 @@ from synthkit_blender.people.types import (
 
 # Skin is left out where cloth reaches on by this much; one looks farther into a skirt.
 HIDDEN_MARGIN_M = 0.018
+SEAT_LOWER_M, SEAT_HIGHER_M = 0.1, 0.07  # than what suits the legs: what a seat that is there may be
 SKIRT_MARGIN_M = 0.12
 SHAPES_KEPT = 16
 POCKET_KINDS = ("trousers", "shorts")
@@ -148,14 +149,15 @@ class BodyLibrary:
         outfit, shape_m = spec.outfit, self.shape(spec.identity)
         self._targets.add(shape_m, target_weights(spec.expression, spec.identity))
         goals = with_pockets(pose_goals(spec.pose), outfit)
-        figure, seat_height_m = self._pose(shape_m, goals, self._cloth_over(outfit), self._sole_m(outfit, shape_m))
+        over_m, sole_m = self._cloth_over(outfit), self._sole_m(outfit, shape_m)
+        figure, seat_height_m = self._pose(shape_m, goals, over_m, sole_m, spec.pose.seat_m)
         parts = (*self._body_parts(figure, spec), *self._clothes(figure, spec), *self._eyes(figure, spec))
         hair = self._hair(figure, spec)
         caps = self._worn(figure, spec, parts, hair, on_head=True)
         head = self._head_vertices(figure, (*hair, *caps))
         things = (*self._worn(figure, spec, parts, hair, on_head=False), *self._held(figure, spec, goals))
         everything = (*parts, *hair, *caps, *things)
-        return PosedPerson(
+        person = PosedPerson(
             parts=everything,
             joints_m=named_points(self._landmarks, self._mesh, figure.posed, figure.vertices_m),
             head_centre_m=((head.max(axis=0) + head.min(axis=0)) / 2).astype(np.float32),
@@ -170,6 +172,9 @@ class BodyLibrary:
             stride_m=goals.stride * _leg_m(figure),
             licences={} if self._dresser is None else self._dresser.licences(spec),
         )
+        # Soles bend, and shoes are thicker here and there than posing reckons with: by up to a centimetre.
+        lowest_m = min(float(part.vertices_m[:, 2].min()) for part in parts)
+        return person if goals.support == "seat" else _raised(person, -lowest_m)
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
         """Return the rest shape (V, 3) in metres, soles of the bare feet at z = 0 and height as specified.
@@ -217,14 +222,17 @@ class BodyLibrary:
         return RestBody(joints, rest_pivots(joints), sole)
 
     def _pose(
-        self, shape_m: NDArray[np.float32], goals: PoseGoals, over_m: NDArray[np.float32], sole_m: float
-    ) -> tuple[_Figure, float | None]:
+        self, shape_m: NDArray[np.float32], goals: PoseGoals, over_m: NDArray[np.float32], sole_m: float,
+        seat_m: float | None = None,
+    ) -> tuple[_Figure, float | None]:  # fmt: skip
         body = self._rest_body(shape_m, sole_m)
         poser = Poser(body, goals)
         seat_height_m, pelvis_m = None, None
         if goals.support == "seat":
             shin = body.length("l-knee", "l-ankle") + float(body.joints["l-ankle"][2]) + sole_m
-            seat_height_m = float(np.clip(shin - 0.055, 0.42, 0.5))
+            own_m = float(np.clip(shin - 0.055, 0.42, 0.5))
+            low_m, high_m = own_m - SEAT_LOWER_M, own_m + SEAT_HIGHER_M
+            seat_height_m = own_m if seat_m is None else min(max(seat_m, low_m), high_m)
             motions = self._seat_skin.motions(body.pivots, poser.place(seat_height_m + 0.1))
             lowest = float(moved(motions, shape_m[self._seat])[:, 2].min())
             pelvis_m = seat_height_m + 0.1 + (seat_height_m - lowest) - 0.012
@@ -463,3 +471,16 @@ def describe(spec: PersonSpec) -> dict[str, Any]:
         "shoes": f"{outfit.shoes.color_name} {outfit.shoes.kind}" if outfit.shoes else worn[True][0],
         "accessories": [f"{thing.color_name} {thing.kind}" for thing in things_of(spec)],
     }
+
+
+def _raised(person: PosedPerson, by_m: float) -> PosedPerson:
+    """Return somebody higher up."""
+    up = np.array([0, 0, by_m], np.float32)
+    return attrs.evolve(
+        person,
+        parts=tuple(attrs.evolve(part, vertices_m=part.vertices_m + up) for part in person.parts),
+        joints_m={name: point + up for name, point in person.joints_m.items()},
+        head_centre_m=person.head_centre_m + up,
+        head_vertices_m=person.head_vertices_m + up,
+        surface_vertices_m=person.surface_vertices_m + up,
+    )

@@ -85,7 +85,8 @@ class PosedPerson:
     `parts` are the meshes (body without covered faces, clothes, hair, eyes, shoes, accessories).  `joints_m` maps
     the names of `keypoints.py` to (3,) positions.  `head_vertices_m` (K, 3) spans skull, face, hair and cap;
     `surface_vertices_m` (M, 3) is every vertex of every part.  `height_m` is the standing height without shoes and
-    hair; `seat_height_m` is the height of the seat under a sitting person, else None.
+    hair; `seat_height_m` is the height of the seat under a sitting person, else None: of the one that is there, unless
+    the legs are too long or too short for it.
     `support` is what the pose needs beside the floor.
     `licences` are those of the assets used, by name.  `spec` is what the person was built from, if they can move;
     `stride_m` is how far one stride of a walker goes.
@@ -206,7 +207,8 @@ class PoseSpec:
 
     `jitter` holds standard normal draws, one per degree of freedom that the library may disturb; `amount`
     scales them.  `phase` in 0..1 places a walker in the stride.  A captured pose is in no library: `captured` is it,
-    and `name` its file and frame.  `time_s` into a clip people have stirred a little.
+    and `name` its file and frame.  `time_s` into a clip people have stirred a little.  `seat_m` is how high the seat
+    is that is there; None for one that suits the legs.
     """
 
     posture: str
@@ -217,6 +219,7 @@ class PoseSpec:
     jitter: tuple[float, ...]
     captured: PoseGoals | None = None
     time_s: float = 0.0
+    seat_m: float | None = None
 
 
 @attrs.frozen

@@ -133,7 +133,8 @@ def _seat(thing: Furniture, outline_m: Floats, ahead_m: Floats) -> SeatPlace:
     dx, dy = (float(v) for v in ahead_m - middle)
     away = max(math.hypot(dx, dy), 1e-9)
     x, y = float(middle[0]) - dx / away * PELVIS_BACK_M, float(middle[1]) - dy / away * PELVIS_BACK_M
-    return SeatPlace(Pose2D(x, y, math.atan2(dx, -dy)), thing.height_m)
+    front = float(((outline_m - (x, y)) @ (dx, dy)).max()) / away
+    return SeatPlace(Pose2D(x, y, math.atan2(dx, -dy)), thing.height_m, front)
 
 
 def _centroid(outline: Floats) -> Floats:

@@ -20,17 +20,19 @@ from synthkit_blender.surfaces import Decor, Surface
 
 SEAT_M = 0.44
 CUSHION_M = 0.62  # of a sofa, for one
-BACK_Y_M = 0.27  # where a sofa's back begins, behind its sitters' pelvises
-FRONT_Y_M = -0.34
+BACK_Y_M = 0.25  # where a sofa's back begins, behind its sitters' pelvises
+FRONT_Y_M = -0.29
+BASE_INSET_M = 0.12  # behind a sofa's front edge: room for heels
 BENCH_DEPTH_M = 0.42
 
 
 @attrs.frozen(eq=False)
 class _Settee:
-    """Something to sit on: a piece, its places (x of each), and the boxes behind and beside its sitters."""
+    """Something to sit on: a piece, its places (x of each), its front edge, and the boxes behind and beside sitters."""
 
     piece: Piece
     places_m: tuple[float, ...]
+    front_m: float
     solids_m: Floats
 
 
@@ -56,7 +58,7 @@ class _Lounge:
         self._furniture_m.append(self.add(settee.piece, pose).outline_m)
         for x_m in settee.places_m:
             x, y = pose.outline(np.array([[x_m, 0.0]]))[0].tolist()
-            self._places.append(SeatPlace(Pose2D(x, y, pose.yaw_rad), SEAT_M))
+            self._places.append(SeatPlace(Pose2D(x, y, pose.yaw_rad), SEAT_M, settee.front_m))
         for x0, y0, z0, x1, y1, z1 in settee.solids_m.tolist():
             corners = rectangle(x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2)
             self._solids.append(Solid("furniture", pose.outline(corners), z0, z1))
@@ -138,7 +140,7 @@ def _sofa(seats: int, cloth: Surface, decor: Decor) -> _Settee:
         slab(arm, depth, 0.55, corner_m=0.06, bevel_m=0.04, smooth=True).at(x, middle, 0.05)
         for x in (-(length + arm) / 2, (length + arm) / 2)
     ]
-    base = box(whole - 0.04, depth - 0.04, 0.2).at(0, middle, 0.07)
+    base = box(whole - 0.04, depth - BASE_INSET_M - 0.02, 0.2).at(0, middle + BASE_INSET_M / 2 - 0.01, 0.07)
     feet = merged([box(0.05, 0.05, 0.07).at(x, y) for x in (-whole / 2 + 0.06, whole / 2 - 0.06)
                    for y in (FRONT_Y_M + 0.06, BACK_Y_M + back - 0.06)])  # fmt: skip
     solids = np.array(
@@ -146,12 +148,13 @@ def _sofa(seats: int, cloth: Surface, decor: Decor) -> _Settee:
             [-whole / 2, BACK_Y_M, 0.05, whole / 2, BACK_Y_M + back, 0.83],
             [-whole / 2, FRONT_Y_M, 0.05, -length / 2, BACK_Y_M, 0.6],
             [length / 2, FRONT_Y_M, 0.05, whole / 2, BACK_Y_M, 0.6],
+            [-whole / 2, FRONT_Y_M + BASE_INSET_M, 0.07, whole / 2, BACK_Y_M, 0.27],
         ]
     )
     seat = np.array([[-length / 2, FRONT_Y_M, 0.05, length / 2, BACK_Y_M, SEAT_M]])
     parts = ((merged(soft), cloth), (base, cloth), (feet, decor.frame))
     piece = Piece(parts, np.concatenate([solids, seat]), rectangle(whole, depth, 0, middle))
-    return _Settee(piece, places, solids)
+    return _Settee(piece, places, -FRONT_Y_M, solids)
 
 
 def _bench(seats: int, decor: Decor) -> _Settee:
@@ -166,7 +169,7 @@ def _bench(seats: int, decor: Decor) -> _Settee:
         np.array([[-length / 2, -half, 0.0, length / 2, half, SEAT_M]]),
         rectangle(length, BENCH_DEPTH_M),
     )
-    return _Settee(piece, places, np.zeros((0, 6)))
+    return _Settee(piece, places, half, np.zeros((0, 6)))
 
 
 def _low_table(length_m: float, width_m: float, decor: Decor) -> Piece:

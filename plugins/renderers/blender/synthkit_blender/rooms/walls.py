@@ -19,6 +19,7 @@ from synthkit_blender.surfaces import Decor
 DOOR_CLEARANCE_M = 0.9
 OFF_WALL_M = 0.02
 LEAST_STRETCH_M = 0.6
+SHALLOW_M = 0.035  # what reaches no farther off the wall is in nobody's way
 
 
 @attrs.frozen
@@ -109,6 +110,10 @@ class Walls:
         pose = self._free_stretch(width_m, wall)
         if pose is not None:
             self.placed.append(Placed(piece, pose))
+            low, high = _reach(piece)
+            width, depth = (float(v) for v in high - low)
+            if depth > SHALLOW_M:  # sills, handles and the like: nobody stands in them
+                self._floor.take(pose.outline(rectangle(width, depth, *((low + high) / 2).tolist())))
         return pose
 
     def _stand(self, piece: Piece) -> None:
@@ -148,6 +153,12 @@ class Walls:
                 if high - low > LEAST_STRETCH_M:
                     found.append(WallStretch(self._plan.at_wall(wall, (low + high) / 2), high - low))
         return found
+
+
+def _reach(piece: Piece) -> tuple[Floats, Floats]:
+    """Return the low and the high corner (x, y) of a piece."""
+    points = np.concatenate([mesh.vertices_m[:, :2] for mesh, _ in piece.parts]).astype(np.float64)
+    return points.min(axis=0), points.max(axis=0)
 
 
 def _some(rng: np.random.Generator, counts: tuple[int, int]) -> int:

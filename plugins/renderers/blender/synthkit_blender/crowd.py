@@ -43,6 +43,8 @@ SEAT_BACK_M = (0.0, 0.05, 0.1)  # tried one after the other
 MOST_FORWARD_M = 0.2  # how far sitters with short legs move to a seat's front edge
 TABLE_REACH_M = 0.5  # before a sitter's pelvis: a table there is one to lay hands on
 EMPTY_CHAIR_SHARE = 0.8
+ROW_SHARE = 0.45  # of free walls that have chairs along them
+CHAIR_SPACING_M, CHAIR_OFF_WALL_M = 0.6, 0.42
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)  # between the pelvis of a sitter and a table's edge
 LEAN_GAPS_M = np.arange(-0.1, 0.5, 0.01)
 WALL_GAP_M = 0.01
@@ -164,6 +166,8 @@ def populate(
     for n in range(standing):
         director.stand(seeds.child("standing", n))
     empty = director.empty_chairs(seeds.stream("empty chairs")) if stage.empty_chairs else []
+    if stage.empty_chairs and stage.free_chairs:
+        empty += director.chairs_at_walls(seeds.stream("chairs at walls"))
     taken = [figure.chair for figure in director.figures if figure.chair is not None]
     return Crowd(tuple(director.figures), (*taken, *empty))
 
@@ -401,6 +405,27 @@ class _Director:
             if wanted and self._clear(placed, seat):
                 self._stage.floor.take(placed.outline_m)
                 found.append(placed)
+        return found
+
+    def chairs_at_walls(self, rng: np.random.Generator) -> list[Placed]:
+        """Return rows of chairs along some of the free walls."""
+        piece = meeting_chair(self._stage.decor, ChairFit(arms=bool(rng.random() < 0.5)))
+        found = []
+        for wall in self._stage.free_walls:
+            wanted, gap = rng.random() < ROW_SHARE, CHAIR_SPACING_M + float(rng.uniform(0, 0.1))
+            count = min(int(rng.integers(1, 7)), int(wall.width_m / gap))
+            first = float(rng.uniform(0, 1)) * (wall.width_m - count * gap) - wall.width_m / 2 + gap / 2
+            for n in range(count if wanted else 0):
+                aside, out = (
+                    first + n * gap + float(rng.normal(0, 0.015)),
+                    CHAIR_OFF_WALL_M + float(rng.uniform(0, 0.1)),
+                )
+                x, y = wall.middle.outline(np.array([[aside, out]]))[0].tolist()
+                yaw = wall.middle.yaw_rad + math.pi + float(rng.normal(0, 0.05))
+                placed = Placed(piece, Pose2D(x, y, yaw), group="chairs")
+                if self._stage.floor.fits(placed.outline_m, 0.01):
+                    self._stage.floor.take(placed.outline_m)
+                    found.append(placed)
         return found
 
     def _clear(self, chair: Placed, seat: Seat) -> bool:

@@ -292,6 +292,32 @@ def mug(rng: np.random.Generator) -> Piece:
     return Piece(parts, np.array([_block(0.08, 0.08, 0, 0.1)]), rectangle(0.09, 0.09))
 
 
+def bottle(rng: np.random.Generator) -> Piece:
+    """Return a bottle of water, or of something else."""
+    drink = ("a9c4d4", "c9d6dc", "7a4a22", "5f8f4e")[int(rng.integers(4))]
+    body = merged([cylinder(0.033, 0.16, 14), cylinder(0.033, 0.04, 14, top_radius_m=0.014).at(0, 0, 0.16)])
+    label = cylinder(0.0335, 0.06, 14).at(0, 0, 0.06)
+    cap = cylinder(0.015, 0.025, 10).at(0, 0, 0.2)
+    color = surfaces.linear(BOOK_COLORS[int(rng.integers(len(BOOK_COLORS)))])
+    parts = (
+        (body, Surface(surfaces.linear(drink), roughness=0.1, specular=0.6)),
+        (merged([label, cap]), Surface(color, roughness=0.4)),
+    )
+    return Piece(parts, np.array([_block(0.068, 0.068, 0, 0.225)]), rectangle(0.07, 0.07))
+
+
+def notebook(rng: np.random.Generator) -> Piece:
+    """Return a book or a folder that lies askew."""
+    width, height, thick = ((0.15, 0.21, 0.012), (0.21, 0.3, 0.015), (0.25, 0.32, 0.03))[int(rng.integers(3))]
+    turn = turned_z(float(rng.uniform(-0.5, 0.5)))
+    color = surfaces.varied(surfaces.linear(BOOK_COLORS[int(rng.integers(len(BOOK_COLORS)))]), rng)
+    pages = box(width - 0.006, height - 0.006, thick - 0.004).at(0.004, 0, 0.002).moved(turn)
+    covers = merged([box(width, height, 0.002).at(0, 0, z).moved(turn) for z in (0.0, thick - 0.002)])
+    side = math.hypot(width, height) * 0.9
+    parts = ((pages, surfaces.PAPER), (covers, Surface(color, roughness=0.5)))
+    return Piece(parts, np.array([_block(width, height, 0, thick)]), rectangle(side, side))
+
+
 def monitor() -> Piece:
     """Return a desktop monitor and keyboard whose user sits towards +y."""
     foot = slab(0.24, 0.18, 0.012, corner_m=0.03, bevel_m=0.004)

@@ -10,13 +10,16 @@ import attrs
 import numpy as np
 import pytest
 
+from synthkit.config import structure
 from synthkit.seeds import Seeds
-from synthkit_blender.crowd import fitted
+from synthkit_blender.config import BlenderConfig
+from synthkit_blender.crowd import Stage, fitted, populate
 from synthkit_blender.furniture import office_chair
 from synthkit_blender.geometry import box, cylinder, merged
 from synthkit_blender.people import PersonRanges, PersonSpec, sample_identity, sample_outfit, sample_pose
-from synthkit_blender.placement import Floor
-from synthkit_blender.rooms import RoomPlan
+from synthkit_blender.placement import Floor, Pose2D, inside
+from synthkit_blender.rooms import RoomPlan, WallStretch
+from synthkit_blender.rooms.fittings import fittings
 from synthkit_blender.rooms.walls import Walls
 from synthkit_blender.scene import Thing
 from synthkit_blender.surfaces import Decor, Surface
@@ -96,6 +99,34 @@ def test_legs_stay_out_of_the_chair(library, penetration, number):
             assert solid.sunk(body.surface_vertices_m.astype(float)) < 0.06
         else:
             assert solid.depth(body.surface_vertices_m.astype(float)) < 0.005
+
+
+def test_what_is_on_walls_is_flat_where_people_lean():
+    stretches = [WallStretch(Pose2D(0.0, 0.0), 3.0), WallStretch(Pose2D(9.0, 0.0), 0.7)]
+    things = [thing for seed in range(9) for thing in fittings(stretches, np.random.default_rng(seed))]
+    points = np.concatenate([mesh.vertices_m for thing in things for mesh, _ in thing.piece.parts])
+    assert points[:, 1].min() > -1e-6
+    assert points[points[:, 2] < 1.88, 1].max() < 0.01
+    on_first, on_second = np.abs(points[:, 0]) <= 1.5001, np.abs(points[:, 0] - 9) <= 0.3501
+    assert (on_first | on_second).all()
+    assert on_first.any()
+    assert on_second.any()
+
+
+def test_chairs_stand_in_rows_along_walls():
+    floor = Floor(np.array([[-4, -3], [4, -3], [4, 3], [-4, 3.0]]))
+    plan = RoomPlan(8.0, 6.0, 2.9, (0.0, 0.0), "modern", "meeting")
+    walls = tuple(WallStretch(plan.at_wall(n, 0.0), 4.0) for n in range(4))
+    decor = Decor("modern", np.random.default_rng(0))
+    stage = Stage(floor, (), decor, False, lambda x, y: True, empty_chairs=True, free_walls=walls)
+    nobody = structure(BlenderConfig, {"people": {"sitting": [0, 0], "standing": [0, 0]}}).people
+    rows = [populate(stage, nobody, None, Seeds(seed), 0.0).chairs for seed in range(4)]
+    assert any(len(row) > 2 for row in rows)
+    for row in rows:
+        for chair in row:
+            assert inside(chair.outline_m, floor.area_m)
+            back = chair.pose.outline(np.array([[0.0, 0.5]]))[0]
+            assert not inside(back[None], floor.area_m, 0.05), "its back is to the wall"
 
 
 def test_nobody_stands_in_a_window_sill():

@@ -12,6 +12,7 @@ from synthkit.seeds import Seeds
 from synthkit_blender import surfaces
 from synthkit_blender.geometry import Mesh, box, polygon, quad, turned_z
 from synthkit_blender.placement import Floor
+from synthkit_blender.rooms.fittings import fittings
 from synthkit_blender.rooms.lounge import corridor, lobby
 from synthkit_blender.rooms.plan import Furnishing, Room, RoomPlan
 from synthkit_blender.rooms.shop import shop
@@ -46,7 +47,7 @@ def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
     rng = seeds.stream("shell")
     return Room(
         shell=_shell(plan, decor, rng),
-        placed=(*walls.placed, *midst.placed),
+        placed=(*walls.placed, *fittings(walls.free_stretches(), seeds.stream("fittings")), *midst.placed),
         seats=midst.seats,
         floor=floor,
         windows=tuple(walls.windows),

@@ -47,7 +47,7 @@ def tables(plan: RoomPlan, decor: Decor, floor: Floor, seeds: Seeds) -> Furnishi
             seats += [Seat(table, _compose(pose, edge)) for edge in edges]
     for outline in spaced:
         floor.free(outline)
-    return Furnishing((*placed, *_clutter(seats, plan.layout, seeds.stream("clutter"))), tuple(seats))
+    return Furnishing((*placed, *_clutter(seats, plan.layout, seeds)), tuple(seats))
 
 
 def _compose(outer: Pose2D, inner: Pose2D) -> Pose2D:
@@ -107,8 +107,9 @@ def _seminar(plan: RoomPlan, decor: Decor, rng: np.random.Generator) -> list[_Cl
     return [cluster] * int(rng.integers(2, 6))
 
 
-def _clutter(seats: list[Seat], layout: str, rng: np.random.Generator) -> list[Placed]:
-    """Return laptops, monitors, papers and mugs in front of seats, on the table and clear of each other."""
+def _clutter(seats: list[Seat], layout: str, seeds: Seeds) -> list[Placed]:
+    """Return laptops, monitors, papers and the like in front of seats, on the table and clear of each other."""
+    rng, more = seeds.stream("clutter"), seeds.stream("more clutter")
     found: list[Placed] = []
     for seat in seats:
         wanted: list[tuple[Piece, float, float]] = []
@@ -121,6 +122,10 @@ def _clutter(seats: list[Seat], layout: str, rng: np.random.Generator) -> list[P
             wanted.append((make.papers(rng), 0.26, -0.22))
         if rng.random() < 0.3:
             wanted.append((make.mug(rng), 0.3, 0.28))
+        if more.random() < 0.3:
+            wanted.append((make.bottle(more), float(more.uniform(0.3, 0.42)), -0.34))
+        if more.random() < 0.3:
+            wanted.append((make.notebook(more), float(more.uniform(0.16, 0.36)), 0.3))
         for piece, inwards, aside in wanted:
             thing = _on_table(piece, seat, inwards, aside, rng)
             on_table = inside(thing.outline_m, seat.table.outline_m)

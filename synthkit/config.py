@@ -11,7 +11,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -195,7 +195,7 @@ def parse_sets(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(parts):
             problems.append(f"--set {text}: expected KEY=VALUE, such as renderer.samples=16")
             continue
-        merge_into(result, _nested(parts, _toml_value(value.strip())))
+        merge_into(result, nested(parts, _toml_value(value.strip())))
     if problems:
         raise ConfigError(problems)
     return result
@@ -378,7 +378,8 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _nested(parts: list[str], value: Any) -> dict[str, Any]:
+def nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return tables in one another that hold a value at a path."""
     for part in reversed(parts):
         value = {part: value}
     return typing.cast(dict[str, Any], value)

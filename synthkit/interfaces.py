@@ -34,6 +34,40 @@ def _names(values: Iterable[str]) -> frozenset[str]:
 
 
 @attrs.frozen
+class Tunable:
+    """A setting of a renderer that ``synthkit tune`` may fit to real images.
+
+    Args:
+        setting: its path: ``sensor.gamma``. low, high: where it is looked for.
+        fits: what is fitted, and how. Searched: a ``value``; the ``centre`` of a (low, high) pair, whose width stays;
+            the whole ``range`` of such a pair. Measured where images have labels: ``people``, a (least, most) pair
+            of counts, of which several settings share the people in an image as they do by themselves; ``size``, a
+            number or a (low, high) pair with which people get smaller in the image.
+        log: whether its ratios matter, rather than its differences.
+        finishing: whether it acts after all that takes time; see ``Finishing``.
+        unless: another setting that, when it is given, leaves this one without effect.
+    """
+
+    setting: str = attrs.field(validator=attrs.validators.matches_re(r"\w+(\.\w+)*"))
+    low: float
+    high: float
+    fits: Literal["value", "centre", "range", "people", "size"] = attrs.field(
+        default="centre", validator=attrs.validators.in_(("value", "centre", "range", "people", "size"))
+    )
+    log: bool = False
+    finishing: bool = False
+    unless: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"{self.setting}: low must be below high, and above 0 with log")
+
+
+def _tunables(values: Iterable[Tunable]) -> tuple[Tunable, ...]:
+    return tuple(values)
+
+
+@attrs.frozen
 class Component:
     """What a plugin declares, in a light module; nothing heavy is imported until ``target`` is used.
 
@@ -50,6 +84,8 @@ class Component:
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
             (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
         preview: a renderer's settings for ``synthkit preview``: all that it can show, quickly.
+        tunable: a renderer's settings that ``synthkit tune`` may fit to real images.
+        finish_keeps: settings with which a renderer's samples keep what its ``finish`` needs; see ``Finishing``.
     """
 
     kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
@@ -65,6 +101,8 @@ class Component:
     demo_checkpoint: str | None = None
     demo: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     preview: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
+    tunable: tuple[Tunable, ...] = attrs.field(default=(), converter=_tunables)
+    finish_keeps: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
 
     def load(self) -> Any:
         """Import and return the target class."""
@@ -132,6 +170,21 @@ class Renderer(_Entered, Protocol):
 
         Args:
             scene: index >= 0. seeds: the scene's own streams. Nothing else may matter.
+        """
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A renderer that can do its last steps again, with other settings of them, upon what an earlier render kept."""
+
+    def finish(self, sample: Sample, seeds: Seeds) -> Sample:
+        """Return the sample as rendering the scene with this renderer's settings would give it.
+
+        The renderer need not be entered for it, and may be asked from several threads.
+
+        Args:
+            sample: rendered with ``Component.finish_keeps``, and else with settings that differ at most in those
+                which are declared as finishing. seeds: the scene's.
         """
 
 
@@ -245,6 +298,11 @@ class ComponentSpec:
 def sample_key(scene: int, index: int = 0) -> str:
     """Return the key of a rendered sample: scene and place in it; by ``key_order`` they sort as they were made."""
     return f"{scene:08d}_{index:03d}"
+
+
+def scene_of(key: str) -> int:
+    """Return the scene of a rendered sample's key."""
+    return int(key.partition("_")[0])
 
 
 def key_order(key: str) -> tuple[int, str]:

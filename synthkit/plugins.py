@@ -97,6 +97,8 @@ class Registry:
                 )
             seen.add(key)
             config.check_given(component.config, component.defaults, path=f"{component.name}.defaults")
+            config.check_given(component.config, component.finish_keeps, path=f"{component.name}.finish_keeps")
+            _check_tunable(component)
 
     def all(self, kind: Kind | None = None) -> list[Registered]:
         """Return the components of a kind (or all), sorted by kind and name."""
@@ -218,6 +220,24 @@ def discover() -> Registry:
             continue
         registry.add(plugin, origin)
     return registry
+
+
+def _check_tunable(component: Component) -> None:
+    """Check that what can be tuned is there, is what it is fitted as, and may be all that it is looked for in."""
+    if not component.tunable:
+        return
+    defaults = {name: default for name, _, default, _ in config.describe(component.config)}
+    for tunable in component.tunable:
+        where = f"{component.name}.tunable: {tunable.setting}"
+        if tunable.setting not in defaults:
+            raise PluginError(f"{where}: no such setting{config.nearest(tunable.setting, defaults)}")
+        pair = isinstance(defaults[tunable.setting], list)
+        if tunable.fits != "size" and pair == (tunable.fits == "value"):
+            raise PluginError(f"{where}: {'a pair is' if pair else 'a number is'} not fitted as a {tunable.fits}")
+        for end in (tunable.low, tunable.high):
+            number = int(end) if tunable.fits == "people" else end
+            table = config.nested(tunable.setting.split("."), [number, number] if pair else number)
+            config.check_given(component.config, table, path=f"{component.name}.tunable")
 
 
 def _required_versions(distribution: str) -> dict[str, str]:

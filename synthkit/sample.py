@@ -36,6 +36,7 @@ LAYER_DTYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "normals": ("uint8",),  # (H, W, 3): 128 + 127 n of the unit normal in camera axes, 0 0 0 where there is none
         "surface": ("uint16",),  # 1 + the vertex of the MPFB base mesh, 0 where there is none
         "background": ("uint8",),  # (H, W, 3) sRGB, the scene without its people
+        "light": ("float32",),  # (H, W, 3): the scene's light, linear Rec. 709, before the sensor
         "alpha": ("uint8",),  # coverage by people, 255 = fully covered
     }
 )

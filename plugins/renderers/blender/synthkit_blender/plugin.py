@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
+import attrs
+
 from synthkit.hookspecs import hookimpl
-from synthkit.interfaces import Component
+from synthkit.interfaces import Component, Tunable
 from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
@@ -52,7 +54,33 @@ THESIS = {
 }
 """Tables 7.1 and 7.2 of Andersson and Andersson (LU-CS-EX 2019-13)."""
 
-PREVIEW = {"layers": list(get_args(Layer))}
+PREVIEW = {"layers": [name for name in get_args(Layer) if name != "light"]}  # which looks like the image
+TUNABLE = (
+    Tunable("people.sitting", 0, 20, fits="people"),
+    Tunable("people.standing", 0, 20, fits="people"),
+    Tunable("camera.height_m", 1.9, 6.0, fits="size", unless="backgrounds"),
+    Tunable("light.window_share", 0.0, 0.9, unless="backgrounds"),
+    Tunable("light.ambient_share", 0.0, 0.8),
+    Tunable("light.kelvin", 2400.0, 9000.0, log=True),
+    *(
+        attrs.evolve(tunable, finishing=True, unless="backgrounds")
+        for tunable in (
+            Tunable("sensor.exposure_ev", -2.0, 2.0, fits="range"),
+            Tunable("sensor.vignette", 0.0, 0.9),
+            Tunable("sensor.blur_px", 0.0, 2.5),
+            Tunable("sensor.read_noise", 0.0002, 0.03, log=True),
+            Tunable("sensor.shot_noise", 0.001, 0.1, log=True),
+            Tunable("sensor.grain_px", 0.0, 2.0),
+            Tunable("sensor.white_balance", -1.0, 1.0, fits="range"),
+            Tunable("sensor.green_tint", -0.5, 0.5),
+            Tunable("sensor.saturation", 0.0, 2.0, fits="range"),
+            Tunable("sensor.gamma", 0.5, 1.8, log=True),
+            Tunable("sensor.contrast", 0.6, 2.0, log=True),
+            Tunable("sensor.black_level", 0.0, 0.15),
+            Tunable("sensor.sharpening", 0.0, 2.5),
+        )
+    ),
+)
 
 
 @hookimpl
@@ -69,6 +97,8 @@ def synthkit_components() -> Iterable[Component]:
             provides=PROVIDES,
             demo={"source": {}},
             preview=PREVIEW,
+            tunable=TUNABLE,
+            finish_keeps={"layers": ["light"]},
         ),
         Component(
             kind="renderer",
@@ -81,6 +111,8 @@ def synthkit_components() -> Iterable[Component]:
             provides=PROVIDES,
             demo={"target": {}},
             preview=PREVIEW,
+            tunable=TUNABLE,
+            finish_keeps={"layers": ["light"]},
         ),
         Component(
             kind="renderer",
@@ -92,5 +124,7 @@ def synthkit_components() -> Iterable[Component]:
             defaults=THESIS,
             provides=PROVIDES,
             preview=PREVIEW,
+            tunable=TUNABLE,
+            finish_keeps={"layers": ["light"]},
         ),
     ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Runtime, sample_key
-from synthkit.sample import Sample, Skipped
+from synthkit.sample import Sample, Skipped, evolve
 from synthkit.seeds import Seeds
 from synthkit_blender import request
 from synthkit_blender.casting import Casting
@@ -140,6 +140,18 @@ class BlenderRenderer:
         }
         return sample
 
+    def finish(self, sample: Sample, seeds: Seeds) -> Sample:
+        """Return a sample that has the layer ``light`` as this renderer's sensor would have seen it.
+
+        Args:
+            sample: of a room. seeds: the scene's.
+        """
+        assert sample.camera is not None, "what this renderer made has its camera"
+        sensor = Sensor.sample(self._config.sensor, seeds.child("sensor"))
+        rng = seeds.stream("sensor noise", *_index(sample.frame))
+        image = develop(sample.layers["light"], sample.meta["meter_gain"], sensor, sample.camera, rng)
+        return evolve(sample, image=image, meta={**sample.meta, "sensor": sensor.plain})
+
     def _checked(self, folder: Path) -> Plates:
         """Return the plates of a folder; what was noted is looked at through both ends of what cameras may be."""
         plates = Plates.open(
@@ -181,7 +193,7 @@ class BlenderRenderer:
             image=image,
             people=truth.people,
             camera=drawn.camera,
-            layers=self._layers(truth, reply.passes.get("flat", {}), background, drawn),
+            layers=self._layers(truth, reply.passes, background, drawn),
             meta={**drawn.meta, **meta, "licences": _licences(drawn)},
             **self._place_in_clip(shot),
         )
@@ -209,7 +221,8 @@ class BlenderRenderer:
         background = None
         if "background" in config.layers:
             background = develop(reply.passes["empty"]["color"][..., :3], gain, sensor, drawn.camera, rng)
-        return image, background, {"sensor": sensor.plain}
+        kept = {"meter_gain": gain} if "light" in config.layers else {}
+        return image, background, {"sensor": sensor.plain, **kept}
 
     def _plate_sensor(self, plate: Plate, below: NDArray[np.uint8], drawn: Scene) -> PlateSensor:
         """Return what a plate tells of its sensor, measured once for the scenes in a row that share it."""
@@ -218,8 +231,10 @@ class BlenderRenderer:
         return self._measured[1]
 
     def _layers(
-        self, truth: Truth, flat: Mapping[str, NDArray[np.float32]], background: NDArray[np.uint8] | None, drawn: Scene
-    ) -> dict[str, NDArray[Any]]:
+        self, truth: Truth, passes: Mapping[str, Mapping[str, NDArray[Any]]], background: NDArray[np.uint8] | None,
+        drawn: Scene,
+    ) -> dict[str, NDArray[Any]]:  # fmt: skip
+        flat = passes.get("flat", {})
         layers: dict[str, NDArray[Any]] = {"instances": truth.instances}
         there = image_circle(drawn.camera)[0] & (flat["color"][..., 3] > 0.5) if flat else None
         if there is not None and "depth" in flat:
@@ -232,6 +247,8 @@ class BlenderRenderer:
             layers["amodal"] = truth.amodal()
         if "alpha" in self._config.layers:
             layers["alpha"] = np.rint(truth.coverage * 255).astype(np.uint8)
+        if "light" in self._config.layers:
+            layers["light"] = passes["room"]["color"][..., :3]
         if background is not None:
             layers["background"] = background
         return layers
@@ -318,7 +335,11 @@ class _Shot:
 
     @property
     def index(self) -> tuple[int, ...]:
-        return (self.frame,) if self.frame else ()
+        return _index(self.frame)
+
+
+def _index(frame: int | None) -> tuple[int, ...]:
+    return (frame,) if frame else ()
 
 
 class _Clock:

@@ -34,7 +34,7 @@ __all__ = [
     "WorkerConfig",
 ]
 
-Layer = Literal["depth", "normals", "surface", "amodal", "background", "alpha"]
+Layer = Literal["depth", "normals", "surface", "amodal", "background", "alpha", "light"]
 MOST_PATHS, LEAST_PATHS = 7, 4
 FEW_PIXELS = 448 * 336  # an image whose pixels need MOST_PATHS light paths each
 
@@ -65,7 +65,7 @@ class BlenderConfig:
         (),
         help="layers beside 'instances': depth (along the ray) and normals, which over plates only people and chairs "
         "have; surface (vertices of the body), amodal (hidden parts too), background (the scene without people; rooms "
-        "render twice), alpha (coverage by people)",
+        "render twice), alpha (coverage by people), light (rooms: linear, before the sensor)",
         validator=different,
     )
     keypoints: Literal["body", "all"] = setting(
@@ -80,6 +80,10 @@ class BlenderConfig:
     light: LightConfig = setting(attrs.Factory(LightConfig), help="where the light comes from")
     sequence: SequenceConfig = setting(attrs.Factory(SequenceConfig), help="clips instead of single images")
     worker: WorkerConfig = setting(attrs.Factory(WorkerConfig), help="the process that runs Blender")
+
+    def __attrs_post_init__(self) -> None:
+        if self.backgrounds is not None and "light" in self.layers:
+            raise ValueError("layers: 'light' is of rooms; a plate has been through its sensor")
 
     @property
     def light_paths(self) -> int:

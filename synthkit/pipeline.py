@@ -140,7 +140,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | D
     finished = _claim_workdir(workdir, claim)
     if finished is not None:
         return finished
-    with closing(_locked(workdir)), session.entered(spec) as instance:
+    with closing(locked(workdir)), session.entered(spec) as instance:
         if not isinstance(instance, Trainable):
             raise PluginError(f"{spec.kind} {spec.name!r} is declared trainable but has no fit()")
         storage.clear_temporaries(workdir)
@@ -185,19 +185,19 @@ def build(
         )
     if real is None:
         refiner = with_weights(session, refiner, checkpoint)
-    target = None if real is None else _opened_real(session, real)
+    target = None if real is None else opened_real(session, real)
     claim = {
         "renderer": session.registry.identity(renderer),
         "refiner": session.registry.identity(refiner),
         "seed": session.run.seed,
         "threads": session.run.threads,
         "codec": config.plain(session.run.codec),
-        "real": None if target is None else _identity(target),
+        "real": None if target is None else real_identity(target),
     }
     out = out or _default_folder({**claim, "count": count}, renderer.name, refiner.name)
     # What is trained on the rendered samples depends on how many there are; else a build can grow.
     claims.claim(out, BUILD_FILE, claim if real is None else {**claim, "count": count})
-    real_set = None if target is None else _as_dataset(session, target, Path(out, "real"))
+    real_set = None if target is None else as_dataset(session, target, Path(out, "real"))
 
     rendered = render(session, renderer, _below(out, "rendered"), count)
     if real_set is not None:
@@ -354,7 +354,8 @@ def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None
     return Checkpoint.open(workdir / result["file"], expected_sha256=result["sha256"])
 
 
-def _locked(folder: Path) -> storage.FolderLock:
+def locked(folder: Path) -> storage.FolderLock:
+    """Return the right to work in a folder, to be closed."""
     with storage.disk_errors(folder):
         return storage.FolderLock(folder)
 
@@ -363,18 +364,20 @@ def _default_folder(claim: Mapping[str, Any], renderer: str, refiner: str) -> Pa
     return DEFAULT_PARENT / f"{renderer}-{refiner}-{config.fingerprint(claim)[:_SHORT_HASH]}"
 
 
-def _opened_real(session: Session, place: Path | str) -> Dataset | formats.Conversion:
+def opened_real(session: Session, place: Path | str) -> Dataset | formats.Conversion:
     """Open a data set, or a folder of another format that is to be one; all that is wrong with it is told now."""
     if stores.is_url(place) or formats.is_dataset(Path(place)):
         return Dataset.open(place)
     return formats.prepare(place, progress=session.progress, tell=session.tell)
 
 
-def _identity(real: Dataset | formats.Conversion) -> str:
+def real_identity(real: Dataset | formats.Conversion) -> str:
+    """Return what tells this set of real samples from others."""
     return real.fingerprint if isinstance(real, Dataset) else config.fingerprint(real.identity)
 
 
-def _as_dataset(session: Session, real: Dataset | formats.Conversion, converted: Path) -> Dataset:
+def as_dataset(session: Session, real: Dataset | formats.Conversion, converted: Path) -> Dataset:
+    """Return the real samples as a data set, converted into a folder where they are not one yet."""
     if isinstance(real, Dataset):
         return real
     data = real.run(converted, progress=session.progress)

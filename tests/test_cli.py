@@ -44,6 +44,7 @@ def test_help_imports_nothing_heavy() -> None:
         "build",
         "render",
         "preview",
+        "tune",
         "fit",
         "refine",
         "demo",

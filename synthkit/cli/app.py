@@ -118,7 +118,7 @@ def build(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds)
-    with _session(plan, executor_of(plan.run, executor, workers, address)) as session:
+    with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         result = pipeline.build(
             session, plan.components["renderer"], plan.components["refiner"], out, count,
             real=real, checkpoint=checkpoint,
@@ -148,7 +148,7 @@ def render(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
-    with _session(plan, executor_of(plan.run, executor, workers, address)) as session:
+    with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         made = pipeline.render(session, plan.components["renderer"], out, count)
     typer.echo(f"rendered: {made.dataset.location} ({len(made.dataset)} samples)")
     _finish(made.skipped, allow_missing)
@@ -168,7 +168,7 @@ def preview(
     from synthkit.preview import preview as show
 
     plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
-    with _session(plan) as session:
+    with session_of(plan) as session:
         shown = show(session, plan.components["renderer"], scene, out)
     typer.echo(f"preview: {shown.path} (sample {shown.key}, {shown.people} people in sight, {shown.seconds:.1f} s)")
 
@@ -187,7 +187,7 @@ def fit(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
-    with _session(plan) as session:
+    with session_of(plan) as session:
         fitted = pipeline.fit(session, plan.components["refiner"], {"source": source, "target": target}, out)
     typer.echo(f"checkpoint: {fitted.path} (sha256 {fitted.sha256})")
 
@@ -210,7 +210,7 @@ def refine(
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
-    with _session(plan, executor_of(plan.run, executor, workers, address)) as session:
+    with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         spec = pipeline.with_weights(session, plan.components["refiner"], checkpoint)
         made = pipeline.refine(session, spec, source, out)
     typer.echo(f"refined: {made.dataset.location} ({len(made.dataset)} samples)")
@@ -234,7 +234,7 @@ def train(
 
     plan = _plan(config, sets, {"detector": detector}, seed)
     sources = {"train": data} | ({"validation": validation} if validation else {})
-    with _session(plan) as session:
+    with session_of(plan) as session:
         trained = pipeline.fit(session, plan.components["detector"], sources, out)
     typer.echo(f"checkpoint: {trained.path} (sha256 {trained.sha256})")
 
@@ -258,7 +258,7 @@ def evaluate(
     from synthkit import evaluation
 
     plan = _plan(config, sets, {"metric": metric}, seed)
-    with _session(plan) as session:
+    with session_of(plan) as session:
         results = evaluation.evaluate(session, plan.components["metric"], data, reference, checkpoint)
     _print_results(results, as_json)
 
@@ -271,7 +271,7 @@ def export(
     """Export a detector as one ONNX file with its card."""
     from synthkit import pipeline
 
-    with _session(_plan(None, None, {}, None)) as session:
+    with session_of(_plan(None, None, {}, None)) as session:
         card = pipeline.export(session, checkpoint, out)
     typer.echo(f"{out} ({out.stat().st_size / 1e6:.2f} MB)")
     typer.echo(json.dumps(card, indent=2))
@@ -355,7 +355,7 @@ def demo(
     registry = discover()
     names = {"renderer": renderer, "refiner": refiner, "detector": detector}
     run, cast = story.choose(registry, names, settings.read(config, sets or (), {"seed": seed}))
-    with _session(settings.Plan(registry, run, {}), Local(workers or cores())) as session:
+    with session_of(settings.Plan(registry, run, {}), Local(workers or cores())) as session:
         report = story.run(session, cast, out)
     typer.echo(f"report: {report.resolve()}")
 
@@ -367,17 +367,30 @@ def _plan(
     seed: int | None,
     backgrounds: Path | None = None,
 ) -> Plan:
+    return read_plan(config, sets, roles, seed, backgrounds)[0]
+
+
+def read_plan(
+    config: Path | None,
+    sets: list[str] | None,
+    roles: dict[str, str | None],
+    seed: int | None,
+    backgrounds: Path | None = None,
+) -> tuple[Plan, dict[str, Any]]:
+    """Return what a command was told, checked, and the plain settings that it comes from."""
     from synthkit import settings
     from synthkit.plugins import discover
 
     flags: dict[str, Any] = {"seed": seed}
     if backgrounds is not None:
         flags["renderer"] = {"backgrounds": str(backgrounds)}
-    return settings.plan(discover(), settings.read(config, sets or (), flags), roles)
+    given = settings.read(config, sets or (), flags)
+    return settings.plan(discover(), given, roles), given
 
 
 @contextmanager
-def _session(plan: Plan, executor: Executor | None = None) -> Iterator[Session]:
+def session_of(plan: Plan, executor: Executor | None = None) -> Iterator[Session]:
+    """Show progress around the work of a plan."""
     from synthkit.execution import Local
     from synthkit.session import Session
 
@@ -458,4 +471,5 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
 
 # Their commands are part of the app, which they import.
 import synthkit.cli.data  # noqa: E402
-import synthkit.cli.plugins  # noqa: E402, F401
+import synthkit.cli.plugins  # noqa: E402
+import synthkit.cli.tune  # noqa: E402, F401

@@ -31,9 +31,16 @@ def read_curves(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def curves(series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, y_label: str, log: bool = False) -> str:
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    title: str,
+    y_label: str,
+    x_label: str = "training step",
+    log: bool = False,
+) -> str:
     """Return an SVG of named (step, value) curves; long ones are smoothed over a fiftieth of their length."""
-    figure, axes = _figure(title, "training step", y_label)
+    figure, axes = _figure(title, x_label, y_label)
     for (name, points), colour in zip(series.items(), PALETTE * 4, strict=False):
         if not points:
             continue

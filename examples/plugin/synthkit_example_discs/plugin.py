@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from synthkit.hookspecs import hookimpl
-from synthkit.interfaces import Component
+from synthkit.interfaces import Component, Tunable
 from synthkit_example_discs.config import DiscsConfig, TintConfig
 
 DISCS = "synthkit_example_discs.renderer:DiscsRenderer"
+TUNABLE = (
+    Tunable("people", 0, 50, fits="people"),
+    Tunable("camera_height_m", 2.2, 8.0, fits="size"),
+    Tunable("light", 0.1, 1.0, fits="value", log=True),
+)
 PROVIDES = {"instances", "background", "people.head", "people.box", "people.rotated_box"}
 
 
@@ -23,6 +28,7 @@ def synthkit_components() -> list[Component]:
             target=DISCS,
             provides=PROVIDES,
             demo={"source": {}},
+            tunable=TUNABLE,
         ),
         Component(  # a preset: the same class with other defaults
             kind="renderer",
@@ -33,6 +39,7 @@ def synthkit_components() -> list[Component]:
             target=DISCS,
             provides=PROVIDES,
             demo={"target": {}},
+            tunable=TUNABLE,
         ),
         Component(
             kind="refiner",

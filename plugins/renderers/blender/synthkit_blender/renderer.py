@@ -277,20 +277,22 @@ def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
 
 
 def _motions(folder: Path | None, *, clips: bool) -> Repertoire | None:
-    """Return the poses of a folder of motion capture, and tell which of its files have none.
+    """Return the poses of a folder of motion capture; tell which files have none, and of a licence to know about.
 
     In clips captured poses stand only: who walks there walks by the library's stride, which goes on.
     """
     if folder is None:
         return None
-    repertoire = Repertoire.of(folder)
+    tell, repertoire = logging.getLogger("synthkit").warning, Repertoire.of(folder)
     if clips:
         repertoire = attrs.evolve(repertoire, frames={"standing": repertoire.frames["standing"]})
     if left_out := list(repertoire.left_out.values()):
         more = "" if len(left_out) <= 3 else "; ..."
-        logging.getLogger("synthkit").warning(
-            "%s: %d files are left out: %s%s", folder, len(left_out), "; ".join(left_out[:3]), more
-        )
+        tell("%s: %d files are left out: %s%s", folder, len(left_out), "; ".join(left_out[:3]), more)
+    if repertoire.licence == UNKNOWN:
+        tell("%s: no LICENSE file tells the licence of the motions: records say unknown", folder)
+    if is_non_commercial(repertoire.licence):
+        tell("%s: the motions allow no commercial use (%s)", folder, repertoire.licence)
     return repertoire
 
 

@@ -9,7 +9,10 @@ import attrs
 import numpy as np
 import pytest
 
+from synthkit.config import structure
 from synthkit.seeds import Seeds
+from synthkit_blender.casting import Casting
+from synthkit_blender.config import BlenderConfig
 from synthkit_blender.people import (
     BodyLibrary,
     PersonRanges,
@@ -23,6 +26,7 @@ from synthkit_blender.people import bvh as bvh_module
 from synthkit_blender.people.bvh import BvhError, read_bvh
 from synthkit_blender.people.capture import Repertoire, captured
 from synthkit_blender.people.poses import pose_goals
+from synthkit_blender.renderer import _motions
 
 ASSETS = Path(__file__).parents[5] / "shared" / "assets"
 RANGES = PersonRanges(motions_share=1.0)
@@ -64,11 +68,6 @@ def written(tmp_path: Path, text: str, name: str = "try.bvh") -> Path:
     path = tmp_path / name
     path.write_text(text)
     return path
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> BodyLibrary:
-    return BodyLibrary(tmp_path_factory.mktemp("people"))
 
 
 def body_in(library: BodyLibrary, goals, posture: str = "standing"):
@@ -186,6 +185,29 @@ def test_poses_come_from_the_folder_by_the_share(tmp_path: Path) -> None:
         assert sample_pose(Seeds(1), posture, RANGES, repertoire).captured is None
     plain = [sample_pose(Seeds(n), "standing", PersonRanges()) for n in range(20)]
     assert [pose.jitter for pose in plain] == [pose.jitter for pose in drawn[:20]]
+
+
+@pytest.mark.parametrize(
+    ("text", "licence", "told"),
+    [(None, "unknown", ["records say unknown"]), ("Creative Commons CC BY 4.0", "CC-BY-4.0", []),
+     ("CC BY-NC 4.0", "CC-BY-NC-4.0", ["no commercial use"])],
+)  # fmt: skip
+def test_the_licence_of_motions_is_in_the_records_and_told_once(
+    tmp_path: Path, library: BodyLibrary, caplog: pytest.LogCaptureFixture, text: str | None, licence: str, told
+) -> None:
+    written(tmp_path, GOOD, "a.bvh")
+    if text is not None:
+        (tmp_path / "LICENSE.txt").write_text(text)
+    repertoire = _motions(tmp_path, clips=False)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == len(told)
+    assert all(part in message for part, message in zip(told, messages, strict=True))
+    casting = Casting(library, structure(BlenderConfig, {}).people, Seeds(1), repertoire)
+    person = casting.person(Seeds(3), "ab", "standing", RANGES, table=None)
+    assert person.attributes["pose"].startswith("a.bvh:")
+    assert person.licences == {"a.bvh": licence}
+    assert casting.moved(person, 0.5, 0.0).licences == person.licences
+    assert not casting.person(Seeds(3), "ab", "sitting", RANGES, table=None).licences
 
 
 def test_a_mirrored_capture_is_mirrored(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from synthkit_blender.people.assets import licences
+from synthkit_blender.people.assets.files import AssetError, AssetFolder
 from synthkit_blender.people.bvh import BvhError, Motion, read_bvh
 from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals, Triple
 from synthkit_blender.people.hands import RELAXED
@@ -55,10 +57,14 @@ class Captured:
 
 @attrs.frozen
 class Repertoire:
-    """Captured poses by posture, each posture's by file; `left_out` tells why files have none."""
+    """Captured poses by posture, each posture's by file.
+
+    `left_out` tells why files have none; `licence` is that of the files, "unknown" where the folder states none.
+    """
 
     frames: dict[str, dict[str, tuple[Captured, ...]]]
     left_out: dict[str, str]
+    licence: str = licences.UNKNOWN
 
     @classmethod
     def of(cls, folder: Path) -> Repertoire:
@@ -85,7 +91,16 @@ class Repertoire:
                     frames[posture][path.name] = poses
         if not any(frames.values()):
             raise BvhError("\n".join(left_out.values()))
-        return cls(frames, left_out)
+        return cls(frames, left_out, _licence(folder))
+
+
+def _licence(folder: Path) -> str:
+    """Return what a licence file in a folder is about; one that cannot be read tells nothing."""
+    try:
+        inside = AssetFolder(folder)
+        return licences.beside(inside, inside.root / "any.bvh") or licences.UNKNOWN
+    except AssetError:
+        return licences.UNKNOWN
 
 
 class _Actor:

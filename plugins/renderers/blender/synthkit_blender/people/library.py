@@ -170,11 +170,16 @@ class BodyLibrary:
             support=goals.support,
             spec=spec,
             stride_m=goals.stride * _leg_m(figure),
-            licences={} if self._dresser is None else self._dresser.licences(spec),
+            licences=self._licences(spec),
         )
         # Soles bend, and shoes are thicker here and there than posing reckons with: by up to a centimetre.
         lowest_m = min(float(part.vertices_m[:, 2].min()) for part in parts)
         return person if goals.support == "seat" else _raised(person, -lowest_m)
+
+    def _licences(self, spec: PersonSpec) -> dict[str, str]:
+        assets = {} if self._dresser is None else self._dresser.licences(spec)
+        motion = {} if spec.pose.captured is None else {spec.pose.name.rsplit(":", 1)[0]: spec.pose.licence}
+        return {**assets, **motion}
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
         """Return the rest shape (V, 3) in metres, soles of the bare feet at z = 0 and height as specified.

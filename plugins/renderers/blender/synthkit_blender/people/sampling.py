@@ -258,8 +258,9 @@ def sample_pose(
     spec = PoseSpec(posture, name, mirrored, phase, ranges.pose_amount, jitter)
     files = repertoire.frames.get(posture, {}) if repertoire else {}
     drawn = seeds.stream("captured pose")
-    if not files or drawn.random() >= ranges.motions_share:
+    if repertoire is None or not files or drawn.random() >= ranges.motions_share:
         return spec
     poses = files[sorted(files)[int(drawn.integers(len(files)))]]
     pose = poses[int(drawn.integers(len(poses)))]
-    return attrs.evolve(spec, name=f"{pose.file}:{pose.frame}", captured=pose.goals)
+    name = f"{pose.file}:{pose.frame}"
+    return attrs.evolve(spec, name=name, captured=pose.goals, licence=repertoire.licence)

@@ -88,8 +88,8 @@ class PosedPerson:
     hair; `seat_height_m` is the height of the seat under a sitting person, else None: of the one that is there, unless
     the legs are too long or too short for it.
     `support` is what the pose needs beside the floor.
-    `licences` are those of the assets used, by name.  `spec` is what the person was built from, if they can move;
-    `stride_m` is how far one stride of a walker goes.
+    `licences` are those of the assets and the motion file used, by name.
+    `spec` is what the person was built from, if they can move; `stride_m` is how far one stride of a walker goes.
     """
 
     parts: tuple[MeshPart, ...]
@@ -207,8 +207,8 @@ class PoseSpec:
 
     `jitter` holds standard normal draws, one per degree of freedom that the library may disturb; `amount`
     scales them.  `phase` in 0..1 places a walker in the stride.  A captured pose is in no library: `captured` is it,
-    and `name` its file and frame.  `time_s` into a clip people have stirred a little.  `seat_m` is how high the seat
-    is that is there; None for one that suits the legs.
+    `name` its file and frame, and `licence` the file's.  `time_s` into a clip people have stirred a little.
+    `seat_m` is how high the seat is that is there; None for one that suits the legs.
     """
 
     posture: str
@@ -218,6 +218,7 @@ class PoseSpec:
     amount: float
     jitter: tuple[float, ...]
     captured: PoseGoals | None = None
+    licence: str = ""
     time_s: float = 0.0
     seat_m: float | None = None
 

@@ -25,12 +25,14 @@ from synthkit_blender.furniture import (
     office_chair,
     rectangle,
 )
-from synthkit_blender.people.types import Looks, PersonRanges, PosedPerson
+from synthkit_blender.people.idling import PERIOD_S
+from synthkit_blender.people.types import FloatArray, Looks, PersonRanges, PosedPerson
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, Sight, hull, overlap
 from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.polygons import holds
 from synthkit_blender.rooms import Seat, WallStretch
 from synthkit_blender.surfaces import Decor
+from synthkit_blender.walks import PHASES, STAYING, STRIDES_S, Walk, swept, walks
 
 PERSON_GAP_M = 0.04
 SEAT_TRIES = 6
@@ -48,9 +50,8 @@ CHAIR_SPACING_M, CHAIR_OFF_WALL_M = 0.6, 0.42
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)  # between the pelvis of a sitter and a table's edge
 LEAN_GAPS_M = np.arange(-0.1, 0.5, 0.01)
 WALL_GAP_M = 0.01
-STIR_M = 0.03  # how far who stays may stir in a clip
-STRIDES_S = 0.9  # of a walker, each of two steps
-PACES = (1.0, 0.6, 0.3)  # of walkers in clips, where there is no room for a faster one
+STIR_M = 0.03  # how far who walks may stir besides in a clip
+LOOK_S = 0.8  # between looks at somebody who stirs
 SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2, "leaning": 0.06}
 SHUTTER_FRAMES = 0.5  # how much of a frame the shutter is open
 
@@ -83,7 +84,8 @@ class Figure:
     Args:
         motion_m: (3,) how far the body moves in one frame, around its place.
         chair: what a sitter sits on.
-        walk_m_s: how fast they go ahead in a clip.
+        walk: how they go ahead in a clip.
+        reach_m: (N, 3) where the surface of somebody who stays gets to in a clip, in the person frame.
     """
 
     number: int
@@ -92,16 +94,21 @@ class Figure:
     pose: Pose2D
     motion_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     chair: Placed | None = None
-    walk_m_s: float = 0.0
+    walk: Walk = STAYING
+    reach_m: FloatArray = attrs.field()
+
+    @reach_m.default
+    def _still(self) -> FloatArray:
+        return self.body.surface_vertices_m
 
     def at(self, time_s: float, source: PeopleSource) -> Figure:
         """Return the figure at a time of a clip."""
         if time_s == 0:
             return self
-        walked_m = self.walk_m_s * time_s
-        return attrs.evolve(
-            self, body=source.moved(self.body, time_s, walked_m), pose=self.pose.ahead(walked_m)
-        )  # fmt: skip
+        walked_m, pace = self.walk.gone_m(time_s), self.walk.pace(time_s)
+        motion_m = (self.motion_m[0] * pace, self.motion_m[1] * pace, self.motion_m[2] * pace)
+        body = source.moved(self.body, time_s, walked_m)
+        return attrs.evolve(self, body=body, pose=self.pose.ahead(walked_m), motion_m=motion_m)
 
     @property
     def name(self) -> str:
@@ -155,7 +162,7 @@ def populate(
     """Place people and chairs; where no room is found, there are fewer of them.
 
     Args:
-        times_s: of a clip's images, for all of which walkers need room.
+        times_s: of a clip's images, in all of which everybody needs room.
     """
     counts = seeds.stream("counts")
     sitting = int(counts.integers(config.sitting[0], config.sitting[1] + 1))
@@ -186,10 +193,13 @@ def person_ranges(config: PeopleConfig) -> PersonRanges:
     )
 
 
-def fitted(body: PosedPerson, arms: bool) -> ChairFit:
-    """Return the chair that fits a sitter: as high as the seat, its back touching theirs."""
+def fitted(body: PosedPerson, points: FloatArray, arms: bool) -> ChairFit:
+    """Return the chair that fits a sitter: as high as the seat, its back touching theirs.
+
+    Args:
+        points: (N, 3) where the sitter's surface gets to.
+    """
     seat_m = body.seat_height_m if body.seat_height_m is not None else ChairFit().seat_m
-    points = body.surface_vertices_m
     middle = points[np.abs(points[:, 0]) < 0.21]
     low_y, high_y = (_rearmost(middle, seat_m + z) for z in (0.18, 0.46))
     lean = float(np.clip(math.atan2(high_y - low_y, 0.28), 0.05, 0.3))
@@ -239,17 +249,19 @@ def _free(points_m: NDArray[Any], solids_m: Floats) -> bool:
 class _Sitter:
     """A sitting person on the way from seat to seat; what every seat asks for is worked out once."""
 
-    def __init__(self, body: PosedPerson, identity: str, chair: Callable[[ChairFit], Piece]) -> None:
-        self.body, self.identity = body, identity
-        self.outline_m = hull(body.surface_vertices_m)
-        self.points_m = np.asarray(body.surface_vertices_m, np.float64)
+    def __init__(
+        self, body: PosedPerson, identity: str, reach_m: FloatArray, chair: Callable[[ChairFit], Piece]
+    ) -> None:
+        self.body, self.identity, self.reach_m = body, identity, reach_m
+        self.outline_m = hull(reach_m)
+        self.points_m = np.asarray(reach_m, np.float64)
         self._make_chair = chair
         self._chairs: dict[bool, Piece] = {}
 
     def chair(self, *, arms: bool) -> Piece:
         """Return a chair that fits, with arms where they are wanted and there is room for them."""
         if arms not in self._chairs:
-            self._chairs[arms] = self._make_chair(fitted(self.body, arms))
+            self._chairs[arms] = self._make_chair(fitted(self.body, self.reach_m, arms))
         return self._chairs[arms]
 
 
@@ -273,7 +285,7 @@ class _Director:
         self, stage: Stage, config: PeopleConfig, source: PeopleSource, shutter_s: float, times_s: tuple[float, ...]
     ) -> None:  # fmt: skip
         self._stage, self._config, self._source, self._shutter_s = stage, config, source, shutter_s
-        self._times_s = times_s
+        self._lasts_s = times_s[-1]
         self._gap_m = PERSON_GAP_M + (STIR_M if len(times_s) > 1 else 0.0)
         self._ranges = person_ranges(config)
         self._seats_left = list(stage.seats)
@@ -294,7 +306,7 @@ class _Director:
         at_table = bool(seen) and rng.random() >= FREE_SEAT_SHARE
         body, identity = self._person(seeds, "sitting", table=None if at_table else False)
         if at_table:
-            sitter = _Sitter(body, identity, self._chair)
+            sitter = _Sitter(body, identity, self._reach(body), self._chair)
             for i in rng.permutation(len(seen))[:SEAT_TRIES]:
                 if self._sit_at(seen[int(i)], sitter, seeds, rng):
                     break
@@ -309,24 +321,37 @@ class _Director:
         rng = seeds.stream("place")
         posture = "walking" if rng.random() < self._config.walking_share else "standing"
         body, identity = self._person(seeds, posture, table=None)
-        for pace in PACES if body.stride_m > 0 and len(self._times_s) > 1 else (1.0,):
-            walk_m_s = pace * body.stride_m * STRIDES_S
-            outline = self._swept(body, walk_m_s)
-            pose = self._stage.floor.find(outline, rng, gap_m=self._gap_m, seen=self._stage.sees)
+        if self._lasts_s > 0 and body.stride_m > 0:
+            self._walk(body, identity, seeds, rng)
+            return
+        reach = self._reach(body)
+        pose = self._room_for(hull(reach), rng)
+        if pose is not None:
+            self._add(body, identity, pose, None, seeds, reach, Walk(body.stride_m * STRIDES_S))
+
+    def _walk(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
+        """Let one person walk through the clip, or as far as there is room to."""
+        stride = [self._source.moved(body, 0.0, body.stride_m * n / PHASES) for n in range(PHASES)]
+        outline = hull(np.concatenate([one.surface_vertices_m for one in stride]))
+        for walk in walks(body.stride_m, body.spec.pose.phase if body.spec else 0.0, self._lasts_s):
+            pose = self._room_for(swept(outline, min(walk.length_m, walk.gone_m(self._lasts_s))), rng)
             if pose is not None:
-                self._stage.floor.take(pose.outline(outline))
-                self._add(body, identity, pose, None, seeds, walk_m_s)
+                self._add(body, identity, pose, None, seeds, body.surface_vertices_m, walk)
                 return
 
-    def _swept(self, body: PosedPerson, walk_m_s: float) -> Floats:
-        """Return the outline of somebody and of all of their way through a clip."""
-        outlines = [hull(body.surface_vertices_m)]
-        if walk_m_s > 0:
-            for time_s in self._times_s[1:]:
-                walked_m = walk_m_s * time_s
-                there = self._source.moved(body, time_s, walked_m)
-                outlines.append(Pose2D(0, 0).ahead(walked_m).outline(hull(there.surface_vertices_m)))
-        return outlines[0] if len(outlines) == 1 else hull(np.concatenate(outlines))
+    def _room_for(self, outline_m: Floats, rng: np.random.Generator) -> Pose2D | None:
+        """Return a free and well-seen place for an outline, which is then taken, or None."""
+        pose = self._stage.floor.find(outline_m, rng, gap_m=self._gap_m, seen=self._stage.sees)
+        if pose is not None:
+            self._stage.floor.take(pose.outline(outline_m))
+        return pose
+
+    def _reach(self, body: PosedPerson) -> FloatArray:
+        """Return (N, 3) where the surface of somebody who stays gets to in the clip: what they do comes again."""
+        stirs_s = min(self._lasts_s, PERIOD_S)
+        looks_s = np.linspace(0.0, stirs_s, math.ceil(stirs_s / LOOK_S) + 1)[1:].tolist()
+        later = [self._source.moved(body, time_s, 0.0).surface_vertices_m for time_s in looks_s]
+        return np.concatenate([body.surface_vertices_m, *later])
 
     @property
     def _may_lean(self) -> bool:
@@ -336,8 +361,8 @@ class _Director:
         """Place one person against a wall or at a table's edge, and return whether there was room."""
         rng = seeds.stream("lean")
         body, identity = self._person(seeds, "leaning", table=None)
-        points = np.asarray(body.surface_vertices_m, np.float64)
-        outline = hull(points)
+        reach = self._reach(body)
+        points, outline = np.asarray(reach, np.float64), hull(reach)
         found = self._at_wall(points, outline, rng) if body.support == "wall" else None
         if body.support in ("table behind", "table before"):
             found = self._at_edge(points, outline, math.pi if body.support == "table behind" else 0.0, rng)
@@ -345,7 +370,7 @@ class _Director:
             self._taken.remove(identity)
             return False
         self._stage.floor.take(found.outline(outline))
-        self._add(body, identity, found, None, seeds)
+        self._add(body, identity, found, None, seeds, reach)
         return True
 
     def _at_wall(self, points_m: Floats, outline_m: Floats, rng: np.random.Generator) -> Pose2D | None:
@@ -356,10 +381,7 @@ class _Director:
             wall, slack = walls[int(i)].middle, walls[int(i)].width_m / 2 - half - PERSON_GAP_M
             if slack <= 0:
                 continue
-            aside, out = (
-                float(rng.uniform(-slack, slack)),
-                float(points_m[:, 1].max()) + WALL_GAP_M + self._gap_m - PERSON_GAP_M,
-            )
+            aside, out = float(rng.uniform(-slack, slack)), float(points_m[:, 1].max()) + WALL_GAP_M
             x, y = wall.outline(np.array([[aside, out]]))[0].tolist()
             pose = Pose2D(x, y, wall.yaw_rad + math.pi)
             if self._stage.sees(x, y) and self._stage.floor.fits(pose.outline(outline_m), WALL_GAP_M / 2):
@@ -449,40 +471,41 @@ class _Director:
         self._stage.floor.take(outline)
         self._stage.floor.take(placed.outline_m)
         self._seats_left = [other for other in self._seats_left if other is not seat]
-        self._add(sitter.body, sitter.identity, pose, placed, seeds)
+        self._add(sitter.body, sitter.identity, pose, placed, seeds, sitter.reach_m)
         return True
 
     def _sit_down(self, seeds: Seeds) -> None:
         """Seat one person on one of the seats that are there, unless they would meet somebody or something."""
         rng = seeds.stream("place")
         identity = self._identity(seeds)
-        bodies: dict[tuple[float, bool], PosedPerson] = {}
+        bodies: dict[tuple[float, bool], tuple[PosedPerson, FloatArray]] = {}
         for i in rng.permutation(len(self._places_left)):
             place = self._places_left[int(i)]
             kind = place.height_m, self._before_table(place)
             if kind not in bodies:
                 table = None if kind[1] else False
-                bodies[kind] = self._source.person(
+                sitter = self._source.person(
                     seeds, identity, "sitting", self._ranges, table=table, seat_m=place.height_m
                 )
-            body = bodies[kind]
-            outline = hull(body.surface_vertices_m)
-            pose = self._pose_on(place, body, outline)
+                bodies[kind] = sitter, self._reach(sitter)
+            body, reach = bodies[kind]
+            outline = hull(reach)
+            pose = self._pose_on(place, body, reach, outline)
             if pose is not None:
                 self._stage.floor.take(pose.outline(outline))
                 self._places_left = [other for other in self._places_left if other is not place]
-                self._add(body, identity, pose, None, seeds)
+                self._add(body, identity, pose, None, seeds, reach)
                 return
 
     def _before_table(self, place: SeatPlace) -> bool:
         ahead = place.pose.outline(np.array([[0.0, -TABLE_REACH_M]]))[0]
         return any(solid.kind == "table" and bool(holds(solid.outline_m, ahead)) for solid in self._stage.solids)
 
-    def _pose_on(self, place: SeatPlace, body: PosedPerson, outline_m: Floats) -> Pose2D | None:
+    def _pose_on(self, place: SeatPlace, body: PosedPerson, reach_m: FloatArray, outline_m: Floats) -> Pose2D | None:
         """Return where on a seat a body has room, a little back from the table at need, or None."""
         if body.seat_height_m is None or abs(body.seat_height_m - place.height_m) > 1e-6:
             return None  # its legs are too long or too short
-        calves_m = -_calves_y(body.surface_vertices_m, place.height_m)
+        calves_m = -_calves_y(reach_m, place.height_m)
         forward_m = max(place.front_m + CALF_GAP_M - calves_m, 0.0)
         if forward_m > MOST_FORWARD_M:
             return None  # it stretches its legs through the seat
@@ -490,30 +513,30 @@ class _Director:
             x, y = place.pose.outline(np.array([[0.0, back_m - forward_m]]))[0].tolist()
             pose = Pose2D(x, y, place.pose.yaw_rad)
             if self._stage.floor.fits(pose.outline(outline_m), self._gap_m, besides=self._stage.furniture_m):
-                points = pose.points(np.asarray(body.surface_vertices_m, np.float64))
+                points = pose.points(np.asarray(reach_m, np.float64))
                 if not any(solid.holds(points).any() for solid in self._stage.solids if solid.kind != "seat"):
                     return pose
         return None
 
     def _sit_free(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
-        chair = self._chair(fitted(body, arms=bool(rng.random() < 0.5)))
-        outline = hull(np.concatenate([body.surface_vertices_m[:, :2], chair.outline_m.astype(np.float32)]))
-        pose = self._stage.floor.find(outline, rng, gap_m=self._gap_m, seen=self._stage.sees)
+        reach = self._reach(body)
+        chair = self._chair(fitted(body, reach, arms=bool(rng.random() < 0.5)))
+        pose = self._room_for(hull(np.concatenate([reach[:, :2], chair.outline_m.astype(np.float32)])), rng)
         if pose is not None:
-            self._stage.floor.take(pose.outline(outline))
-            self._add(body, identity, pose, Placed(chair, pose, group="chairs"), seeds)
+            self._add(body, identity, pose, Placed(chair, pose, group="chairs"), seeds, reach)
 
     def _chair(self, fit: ChairFit) -> Piece:
         return (office_chair if self._stage.office_chairs else meeting_chair)(self._stage.decor, fit)
 
     def _add(
-        self, body: PosedPerson, identity: str, pose: Pose2D, chair: Placed | None, seeds: Seeds, walk_m_s: float = 0.0
-    ) -> None:
+        self, body: PosedPerson, identity: str, pose: Pose2D, chair: Placed | None, seeds: Seeds, reach_m: FloatArray,
+        walk: Walk = STAYING,
+    ) -> None:  # fmt: skip
         rng = seeds.stream("motion")
-        path_m = (walk_m_s or SPEED_M_S[body.posture]) * self._shutter_s / SHUTTER_FRAMES
+        path_m = (walk.speed_m_s or SPEED_M_S[body.posture]) * self._shutter_s / SHUTTER_FRAMES
         heading = pose.yaw_rad if body.posture == "walking" else float(rng.uniform(-math.pi, math.pi))
         motion = (math.sin(heading) * path_m, -math.cos(heading) * path_m, 0.0)
-        self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair, walk_m_s))
+        self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair, walk, reach_m))
 
 
 def _backrest_hits(chair: Placed, table: Placed) -> bool:

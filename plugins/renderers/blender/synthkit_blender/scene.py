@@ -169,13 +169,18 @@ def _room_scene(
     things = [Thing((part,), np.eye(4), "room") for part in room.shell]
     if looks_up(camera):
         things += _ceiling(plan, lamps)
-    bodies = [_Body.of(figure) for figure in crowd.figures]
-    clutter = [
-        thing for thing in room.placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
-    ]
-    things += _placed_things((*clutter, *crowd.chairs)) + people_things(crowd.figures)
+    placed = (*out_of_the_way(room.placed, crowd.figures), *crowd.chairs)
+    things += _placed_things(placed) + people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), Sky(kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
+
+
+def out_of_the_way(placed: tuple[Placed, ...], figures: tuple[Figure, ...]) -> tuple[Placed, ...]:
+    """Return what stands in a room but for the clutter that somebody reaches into, now or later in the clip."""
+    bodies = [_Body.of(figure) for figure in figures]
+    return tuple(
+        thing for thing in placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
+    )
 
 
 def _ceiling(plan: RoomPlan, lamps: list[Lamp]) -> list[Thing]:
@@ -255,7 +260,7 @@ def people_things(figures: tuple[Figure, ...]) -> list[Thing]:
 
 @attrs.frozen(eq=False)
 class _Body:
-    """A figure's surface (N, 3) in the world and the box around it."""
+    """Where a figure's surface (N, 3) gets to in the world, and the box around it."""
 
     points_m: Floats
     low_m: Floats
@@ -263,7 +268,7 @@ class _Body:
 
     @classmethod
     def of(cls, figure: Figure) -> _Body:
-        points = figure.world(figure.body.surface_vertices_m)
+        points = figure.world(figure.reach_m)
         return cls(points, points.min(axis=0), points.max(axis=0))
 
     def touches(self, thing: Placed) -> bool:

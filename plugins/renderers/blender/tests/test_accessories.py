@@ -16,11 +16,6 @@ from synthkit_blender.people.sampling import _accessory
 RANGES = PersonRanges()
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> BodyLibrary:
-    return BodyLibrary(tmp_path_factory.mktemp("people"))
-
-
 def person_in(posture: str, name: str, worn: tuple[str, ...] = (), number: int = 0) -> PersonSpec:
     seeds = Seeds(12).child("person", number)
     identity = attrs.evolve(sample_identity(seeds, RANGES), hair_style="short")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import attrs
 import numpy as np
@@ -14,105 +15,193 @@ from synthkit.sample import Sample
 from synthkit.seeds import Seeds
 from synthkit_blender.casting import Casting
 from synthkit_blender.config import BlenderConfig
-from synthkit_blender.people import BodyLibrary
-from synthkit_blender.placement import hull, inside, overlap
-from synthkit_blender.scene import at_time, sample_scene
-from synthkit_blender.surfaces import of_person
+from synthkit_blender.crowd import Crowd, Figure, Stage, populate
+from synthkit_blender.people import BodyLibrary, PersonRanges
+from synthkit_blender.people.idling import PERIOD_S, RATES_HZ
+from synthkit_blender.placement import Floor, Pose2D, anywhere, hull, inside, overlap
+from synthkit_blender.rooms import Room, RoomPlan, furnish
+from synthkit_blender.scene import at_time, out_of_the_way, sample_scene
+from synthkit_blender.surfaces import Decor, of_person
+from synthkit_blender.walks import Walk, walks
 
-CLIP = {
-    "sequence": {"frames": 7, "fps": 4.0},
-    "room": {"layout": "meeting"},
-    "people": {"sitting": [2, 2], "standing": [3, 3], "walking_share": 0.7},
-}
+TIMES_S = (0.0, 1.3, 3.2)
+DEEPEST_M = 0.002  # how far a body may reach into a thing between the times at which it was looked at
+PEOPLE = {"sitting": [2, 2], "standing": [3, 3], "walking_share": 0.7, "leaning_share": 0.4}
+
+
+@attrs.frozen(eq=False)
+class Clip:
+    """A room, what stands in it during a clip, and its people at each time."""
+
+    room: Room
+    crowd: Crowd
+    placed: tuple
+    frames: list[tuple[Figure, ...]]
+
+
+def clip_of(source, people, seed: int, times_s=TIMES_S) -> Clip:
+    config = structure(BlenderConfig, {"people": people}).people
+    room = furnish(RoomPlan(7.5, 6.0, 2.9, (0.2, -0.1), "modern", "meeting"), Seeds(seed))
+    stage = Stage(room.floor, room.seats, room.decor, True, anywhere, empty_chairs=True, free_walls=room.free_walls)
+    crowd = populate(stage, config, source, Seeds(seed), 0.0, times_s)
+    frames = [tuple(figure.at(time_s, source) for figure in crowd.figures) for time_s in times_s]
+    return Clip(room, crowd, out_of_the_way(room.placed, crowd.figures), frames)
+
+
+def depth_m(thing, points_m) -> float:
+    """Return how deep the deepest point lies in the solids of a thing."""
+    local = thing.pose.local(points_m)
+    depths = [np.minimum(local - solid[:3], solid[3:] - local).min(axis=1).max() for solid in thing.piece.solids_m]
+    return float(max(depths, default=0.0))
 
 
 @pytest.fixture(scope="module")
-def casting(tmp_path_factory: pytest.TempPathFactory):
-    config = structure(BlenderConfig, CLIP)
-    return Casting(BodyLibrary(tmp_path_factory.mktemp("people")), config.people, Seeds(1))
+def casting(library: BodyLibrary):
+    return Casting(library, structure(BlenderConfig, {"people": PEOPLE}).people, Seeds(1))
 
 
 @pytest.fixture(scope="module")
 def clips(casting):
-    """Return some clips, each a list of its scenes frame by frame."""
-    config = structure(BlenderConfig, CLIP)
-    found = []
-    for seed in range(3):
-        drawn = sample_scene(config, casting, Seeds(seed))
-        found.append([at_time(drawn, time_s, casting) for time_s in config.sequence.times_s])
-    return found
+    return [clip_of(casting, PEOPLE, seed) for seed in range(2)]
+
+
+def assert_nobody_meets_anything(clip: Clip) -> None:
+    for figures in clip.frames:
+        outlines = [hull(figure.world(figure.body.surface_vertices_m)) for figure in figures]
+        for one, other in itertools.combinations(outlines, 2):
+            assert not overlap(one, other)
+        assert all(inside(outline, clip.room.floor.area_m) for outline in outlines)
+        for figure in figures:
+            points = figure.world(figure.body.surface_vertices_m)
+            for thing in (*clip.placed, *clip.crowd.chairs):
+                if thing is not figure.chair:
+                    assert depth_m(thing, points) < DEEPEST_M, (figure.body.attributes["pose"], thing.group)
 
 
 def test_nobody_meets_anybody_or_anything_in_any_frame(clips) -> None:
-    for scenes in clips:
-        for scene in scenes:
-            outlines = [hull(figure.world(figure.body.surface_vertices_m)) for figure in scene.figures]
-            for one, other in itertools.combinations(outlines, 2):
-                assert not overlap(one, other)
-            floor = scene.things[0].parts[0][0].vertices_m
-            corners = hull(floor)
-            assert all(inside(outline, corners, -0.001) for outline in outlines)
+    for clip in clips:
+        assert_nobody_meets_anything(clip)
 
 
-def test_walkers_go_ahead_by_as_much_as_their_feet(clips) -> None:
-    walkers = 0
-    for scenes in clips:
-        for number, first in enumerate(scenes[0].figures):
-            track = [scene.figures[number] for scene in scenes]
-            gone = [np.hypot(f.pose.x_m - first.pose.x_m, f.pose.y_m - first.pose.y_m) for f in track]
-            if first.body.posture != "walking":
-                assert max(gone) == 0
-                continue
-            walkers += 1
-            assert np.diff(gone) == pytest.approx(np.full(6, first.walk_m_s / 4.0), abs=1e-6)
-            # One foot is on the ground at any time, and where it is it stays.
-            ankles = np.array(
-                [[f.world(f.body.joints_m[f"{side}_ankle"]) for side in ("left", "right")] for f in track]
-            )
-            steps = np.linalg.norm(np.diff(ankles[:, :, :2], axis=0), axis=2)
-            assert steps.min(axis=1).max() < max(0.12, 0.7 * first.walk_m_s / 4.0)
-    assert walkers >= 2
+def test_who_sways_far_is_kept_out_of_everything_in_all_frames(mannequins) -> None:
+    class Swaying(type(mannequins)):
+        def moved(self, body, time_s, walked_m):
+            angle = 2 * np.pi * time_s / PERIOD_S
+            sway = np.array([0.04 * np.sin(angle), -0.06 * (1 - np.cos(angle)), 0], np.float32)
+            return attrs.evolve(body, surface_vertices_m=body.surface_vertices_m + sway)
+
+    for seed in range(3):
+        clip = clip_of(Swaying(), {**PEOPLE, "leaning_share": 0.0}, seed, tuple(np.arange(26) / 2))
+        assert_nobody_meets_anything(clip)
+        seated = [figure for figure in clip.crowd.figures if figure.chair is not None]
+        assert seated
+        for figure in seated:  # the chair's back is behind all that the back ever does
+            back = figure.chair.piece.solids_m[-1]
+            high = (figure.reach_m[:, 2] > 0.7) & (figure.reach_m[:, 2] < 0.9) & (np.abs(figure.reach_m[:, 0]) < 0.2)
+            assert figure.reach_m[high, 1].max() < back[4]
+
+
+def test_what_is_reached_later_only_is_put_out_of_the_way_too(mannequins) -> None:
+    room = furnish(RoomPlan(7.5, 6.0, 2.9, (0.2, -0.1), "modern", "meeting"), Seeds(0))
+    clutter = [thing for thing in room.placed if thing.group == "clutter"]
+    assert clutter
+    body = mannequins.person(Seeds(1), "00", "standing", None, table=None)
+    figure = Figure(1, "00", body, Pose2D(9.0, 9.0))
+    assert len(out_of_the_way(room.placed, (figure,))) == len(room.placed)
+    solid = clutter[0].piece.solids_m[0]
+    there = figure.pose.local(clutter[0].pose.points((solid[None, :3] + solid[None, 3:]) / 2))
+    later = attrs.evolve(figure, reach_m=np.concatenate([body.surface_vertices_m, there.astype(np.float32)]))
+    assert out_of_the_way(room.placed, (later,)) == tuple(thing for thing in room.placed if thing is not clutter[0])
+
+
+def test_a_walk_ends_on_both_feet_without_a_jerk() -> None:
+    for walk in walks(1.5, 0.3, 60.0)[1:]:
+        times_s = np.linspace(0, 20, 4001)
+        gone_m = np.array([walk.gone_m(time_s) for time_s in times_s])
+        assert gone_m[0] == 0
+        assert gone_m[-1] == pytest.approx(walk.length_m)
+        assert (walk.length_m / 1.5 + 0.3) % 0.5 == pytest.approx(0.05)
+        speed = np.diff(gone_m) / np.diff(times_s)
+        assert (speed > -1e-9).all()
+        assert (np.abs(np.diff(speed)) < 0.03).all()
+        paces = np.array([walk.pace(time_s) for time_s in (times_s[1:] + times_s[:-1]) / 2])
+        np.testing.assert_allclose(speed, paces * walk.speed_m_s, atol=0.01)
+    assert [walk.length_m for walk in walks(1.5, 0.3, 2.0)][:2] == [math.inf, pytest.approx(1.5 * 1.75)]
+    assert walks(1.5, 0.3, 2.0)[0].gone_m(2.0) == pytest.approx(1.5 * 0.9 * 2)
+
+
+def test_walkers_go_ahead_by_as_much_as_their_feet(casting) -> None:
+    body = casting.person(Seeds(5), "ab12", "walking", PersonRanges(), table=None)
+    start = Figure(1, "ab12", body, Pose2D(0.3, 0.2, 1.0), walk=Walk(body.stride_m * 0.9))
+    track = [start.at(n / 8, casting) for n in range(9)]
+    # One foot is on the ground at any time, and where it is it stays.
+    ankles = np.array([[f.world(f.body.joints_m[f"{side}_ankle"]) for side in ("left", "right")] for f in track])
+    steps = np.linalg.norm(np.diff(ankles[:, :, :2], axis=0), axis=2)
+    assert steps.max() > 0.15
+    assert steps.min(axis=1).max() < 0.11
+
+
+def test_walkers_stop_where_the_floor_ends_before_the_clip(casting) -> None:
+    floor = Floor(np.array([[-2.0, -2.0], [2.0, -2.0], [2.0, 2.0], [-2.0, 2.0]]))
+    config = structure(BlenderConfig, {"people": {"sitting": [0, 0], "standing": [1, 1], "walking_share": 1.0,
+                                                  "leaning_share": 0.0}}).people  # fmt: skip
+    stage = Stage(floor, (), Decor("modern", Seeds(0).stream("decor")), True, anywhere, empty_chairs=False)
+    (walker,) = populate(stage, config, casting, Seeds(3), 0.01, (0.0, 60.0)).figures
+    assert walker.body.posture == "walking"
+    assert 0 < walker.walk.length_m < 5
+    middle, late, last = (walker.at(time_s, casting) for time_s in (walker.walk.length_m / 3, 59.0, 60.0))
+    for figure in (middle, late, last):
+        assert inside(hull(figure.world(figure.body.surface_vertices_m)), floor.area_m)
+    assert (late.pose, late.motion_m) == (last.pose, (0.0, 0.0, 0.0))
+    assert math.hypot(last.pose.x_m - walker.pose.x_m, last.pose.y_m - walker.pose.y_m) == pytest.approx(
+        walker.walk.length_m
+    )
+    ankles_m = [float(last.body.joints_m[f"{side}_ankle"][2]) for side in ("left", "right")]
+    assert max(ankles_m) < 0.2
+
+
+def test_all_stirring_comes_again() -> None:
+    assert np.array(RATES_HZ) * PERIOD_S == pytest.approx(np.rint(np.array(RATES_HZ) * PERIOD_S))
 
 
 def test_who_stays_stirs_a_little_with_feet_where_they_were(clips) -> None:
-    for scenes in clips:
-        for number, first in enumerate(scenes[0].figures):
+    for clip in clips:
+        for number, first in enumerate(clip.frames[0]):
             if first.body.posture == "walking":
                 continue
-            for scene in scenes[1:]:
-                now = scene.figures[number].body.joints_m
+            for figures in clip.frames[1:]:
+                now = figures[number].body.joints_m
                 for name, before in first.body.joints_m.items():
                     assert np.linalg.norm(now[name] - before) < 0.09, name
                 for side in ("left", "right"):
                     assert np.linalg.norm(now[f"{side}_ankle"] - first.body.joints_m[f"{side}_ankle"]) < 0.02
-            last = scenes[-1].figures[number].body
+            last = clip.frames[-1][number].body
             assert np.linalg.norm(last.joints_m["nose"] - first.body.joints_m["nose"]) > 1e-4
 
 
 def test_people_keep_their_identity_and_looks(clips) -> None:
-    for scenes in clips:
-        for scene in scenes[1:]:
-            for figure, first in zip(scene.figures, scenes[0].figures, strict=True):
+    for clip in clips:
+        for figures in clip.frames[1:]:
+            for figure, first in zip(figures, clip.frames[0], strict=True):
                 assert (figure.identity, figure.number) == (first.identity, first.number)
                 assert figure.body.attributes == first.body.attributes
                 looks = [[of_person(part.material) for part in one.body.parts] for one in (figure, first)]
                 assert looks[0] == looks[1]
 
 
-def test_all_but_people_stays(clips) -> None:
-    for scenes in clips:
-        still = [[thing for thing in scene.things if thing.group != "people"] for scene in scenes]
-        assert all(len(things) == len(still[0]) for things in still)
-        assert all(a is b for things in still for a, b in zip(things, still[0], strict=True))
+def test_all_but_people_stays_and_the_first_frame_is_a_still(mannequins) -> None:
+    config = structure(BlenderConfig, {"sequence": {"frames": 3}, "room": {"layout": "meeting"}, "people": PEOPLE})
+    drawn = sample_scene(config, mannequins, Seeds(9))
+    later = at_time(drawn, 1.25, mannequins)
+    still = [[thing for thing in scene.things if thing.group != "people"] for scene in (drawn, later)]
+    assert all(a is b for a, b in zip(*still, strict=True))
+    assert at_time(drawn, 0.0, mannequins).figures == drawn.figures
 
 
-def test_the_first_frame_is_a_still_and_all_frames_are_the_same_again(casting) -> None:
-    config = structure(BlenderConfig, {**CLIP, "people": {**CLIP["people"], "sitting": [0, 0], "standing": [1, 1]}})
-    drawn = [sample_scene(config, casting, Seeds(9)) for _ in range(2)]
-    first, second = (at_time(scene, 1.25, casting) for scene in drawn)
-    for one, other in zip(first.figures, second.figures, strict=True):
-        assert one.body.surface_vertices_m.tobytes() == other.body.surface_vertices_m.tobytes()
-    assert at_time(drawn[0], 0.0, casting).figures == drawn[0].figures
+def test_a_time_is_the_same_again(casting, clips) -> None:
+    figure = clips[0].frames[0][0]
+    one, other = (figure.at(1.25, casting).body for _ in range(2))
+    assert one.surface_vertices_m.tobytes() == other.surface_vertices_m.tobytes()
 
 
 @pytest.mark.slow

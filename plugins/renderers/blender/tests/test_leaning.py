@@ -21,10 +21,10 @@ PEOPLE = {"sitting": [0, 0], "standing": [4, 4], "leaning_share": 1.0}
 
 
 @pytest.fixture(scope="module")
-def crowds(tmp_path_factory: pytest.TempPathFactory):
+def crowds(library: BodyLibrary):
     """Return rooms with their crowds of leaning people."""
     config = structure(BlenderConfig, {"people": PEOPLE}).people
-    casting = Casting(BodyLibrary(tmp_path_factory.mktemp("people")), config, Seeds(1))
+    casting = Casting(library, config, Seeds(1))
     found = []
     for seed in range(4):
         room = furnish(RoomPlan(7.5, 6.0, 2.9, (0.2, -0.1), "modern", "meeting"), Seeds(seed))

@@ -31,11 +31,6 @@ RANGES = PersonRanges()
 ALL_POSES = [(posture, name) for posture in POSTURES for name in pose_names(posture)]
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> BodyLibrary:
-    return BodyLibrary(tmp_path_factory.mktemp("people"))
-
-
 def person_in(posture: str, name: str, number: int = 0) -> PersonSpec:
     who = Seeds(8).child("person", number % 7)
     identity = sample_identity(who, RANGES)

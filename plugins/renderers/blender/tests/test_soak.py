@@ -91,7 +91,7 @@ def test_legs_that_do_not_suit_a_seat_get_their_own(library):
 @pytest.mark.parametrize("number", range(6))
 def test_legs_stay_out_of_the_chair(library, penetration, number):
     body = sitter(library, number, ("sit_upright", "sit_ankles_crossed", "sit_typing")[number % 3])
-    chair = office_chair(Decor("modern", np.random.default_rng(0)), fitted(body, arms=False))
+    chair = office_chair(Decor("modern", np.random.default_rng(0)), fitted(body, body.surface_vertices_m, arms=False))
     parts = penetration.Body(Thing(chair.parts, np.eye(4), "chairs"))
     seat_m = max(solid.top_m for solid in parts.solids if solid.top_m < body.seat_height_m + 0.01)
     for solid in parts.solids:

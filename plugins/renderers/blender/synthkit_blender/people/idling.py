@@ -11,7 +11,9 @@ from synthkit_blender.people.types import PoseSpec
 
 PELVIS_DEG, SPINE_DEG, HEAD_DEG = 0.5, 1.2, 3.5
 HAND_ARMS = 0.006
-RATES_HZ = (0.11, 0.23, 0.41)  # of sway, breath and small movements
+RESTING = ("table", "ledge")  # where hands lie still
+PERIOD_S = 12.5  # after which all comes again, so that where somebody gets to in it is where they ever get to
+RATES_HZ = (0.08, 0.24, 0.4)  # of sway, breath and small movements: whole numbers of times in the period
 SHARES = (0.55, 0.3, 0.15)
 
 
@@ -41,6 +43,8 @@ def idle(goals: PoseGoals, spec: PoseSpec) -> PoseGoals:
     drift = Drift(spec)
 
     def hand(goal: HandGoal) -> HandGoal:
+        if goal.anchor in RESTING:
+            return goal
         return attrs.evolve(goal, offset=drift.triple(goal.offset, HAND_ARMS))
 
     return attrs.evolve(

@@ -32,7 +32,7 @@ from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.polygons import holds
 from synthkit_blender.rooms import Seat, WallStretch
 from synthkit_blender.surfaces import Decor
-from synthkit_blender.walks import PHASES, STAYING, STRIDES_S, Walk, swept, walks
+from synthkit_blender.walks import PHASES, STAYING, STRIDES_S, Walk, swept, walks, widened
 
 PERSON_GAP_M = 0.04
 SEAT_TRIES = 6
@@ -50,7 +50,7 @@ CHAIR_SPACING_M, CHAIR_OFF_WALL_M = 0.6, 0.42
 TABLE_GAPS_M = np.arange(0.1, 0.62, 0.02)  # between the pelvis of a sitter and a table's edge
 LEAN_GAPS_M = np.arange(-0.1, 0.5, 0.01)
 WALL_GAP_M = 0.01
-STIR_M = 0.03  # how far who walks may stir besides in a clip
+STIR_M = 0.04  # how far who walks may get beyond the outline of their stride as it was looked at
 LOOK_S = 0.8  # between looks at somebody who stirs
 SPEED_M_S = {"sitting": 0.06, "standing": 0.12, "walking": 1.2, "leaning": 0.06}
 SHUTTER_FRAMES = 0.5  # how much of a frame the shutter is open
@@ -286,7 +286,6 @@ class _Director:
     ) -> None:  # fmt: skip
         self._stage, self._config, self._source, self._shutter_s = stage, config, source, shutter_s
         self._lasts_s = times_s[-1]
-        self._gap_m = PERSON_GAP_M + (STIR_M if len(times_s) > 1 else 0.0)
         self._ranges = person_ranges(config)
         self._seats_left = list(stage.seats)
         self._taken: list[str] = []
@@ -332,7 +331,7 @@ class _Director:
     def _walk(self, body: PosedPerson, identity: str, seeds: Seeds, rng: np.random.Generator) -> None:
         """Let one person walk through the clip, or as far as there is room to."""
         stride = [self._source.moved(body, 0.0, body.stride_m * n / PHASES) for n in range(PHASES)]
-        outline = hull(np.concatenate([one.surface_vertices_m for one in stride]))
+        outline = widened(hull(np.concatenate([one.surface_vertices_m for one in stride])), STIR_M)
         for walk in walks(body.stride_m, body.spec.pose.phase if body.spec else 0.0, self._lasts_s):
             pose = self._room_for(swept(outline, min(walk.length_m, walk.gone_m(self._lasts_s))), rng)
             if pose is not None:
@@ -341,7 +340,7 @@ class _Director:
 
     def _room_for(self, outline_m: Floats, rng: np.random.Generator) -> Pose2D | None:
         """Return a free and well-seen place for an outline, which is then taken, or None."""
-        pose = self._stage.floor.find(outline_m, rng, gap_m=self._gap_m, seen=self._stage.sees)
+        pose = self._stage.floor.find(outline_m, rng, gap_m=PERSON_GAP_M, seen=self._stage.sees)
         if pose is not None:
             self._stage.floor.take(pose.outline(outline_m))
         return pose
@@ -400,7 +399,7 @@ class _Director:
             if gap is None:
                 continue
             pose = seat.sitter(gap, aside, turn)
-            if self._stage.floor.fits(pose.outline(outline_m), self._gap_m, besides=(seat.table.outline_m,)):
+            if self._stage.floor.fits(pose.outline(outline_m), PERSON_GAP_M, besides=(seat.table.outline_m,)):
                 self._seats_left = [other for other in self._seats_left if other is not seat]
                 return pose
         return None
@@ -465,7 +464,7 @@ class _Director:
         pose = seat.sitter(gap, aside, turn)
         placed = Placed(chair, pose, group="chairs")
         outline = pose.outline(sitter.outline_m)
-        clear = self._stage.floor.fits(outline, self._gap_m, besides=(own,))
+        clear = self._stage.floor.fits(outline, PERSON_GAP_M, besides=(own,))
         if not clear or not self._stage.floor.fits(placed.outline_m, 0.01, besides=(own,)):
             return False
         self._stage.floor.take(outline)
@@ -512,7 +511,7 @@ class _Director:
         for back_m in SEAT_BACK_M:
             x, y = place.pose.outline(np.array([[0.0, back_m - forward_m]]))[0].tolist()
             pose = Pose2D(x, y, place.pose.yaw_rad)
-            if self._stage.floor.fits(pose.outline(outline_m), self._gap_m, besides=self._stage.furniture_m):
+            if self._stage.floor.fits(pose.outline(outline_m), PERSON_GAP_M, besides=self._stage.furniture_m):
                 points = pose.points(np.asarray(reach_m, np.float64))
                 if not any(solid.holds(points).any() for solid in self._stage.solids if solid.kind != "seat"):
                     return pose

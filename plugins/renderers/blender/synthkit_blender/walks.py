@@ -72,3 +72,8 @@ def walks(stride_m: float, phase: float, lasts_s: float) -> list[Walk]:
 def swept(outline_m: Floats, length_m: float) -> Floats:
     """Return the convex outline of a convex one and of all of its way ahead."""
     return hull(np.concatenate([outline_m, Pose2D(0.0, 0.0).ahead(length_m).outline(outline_m)]))
+
+
+def widened(outline_m: Floats, by_m: float) -> Floats:
+    """Return a convex outline that goes by as much farther in each direction, or a little more."""
+    return hull(np.concatenate([outline_m + np.array([x, y]) * by_m for x in (-1, 1) for y in (-1, 1)]))

@@ -28,7 +28,8 @@ from synthkit_blender.people.rotations import about, unit
 from synthkit_blender.people.skeleton import SIDES, joint_cube_centres
 
 RANGES = PersonRanges()
-ALL_POSES = [(posture, name) for posture in POSTURES for name in pose_names(posture)]
+NAMES = [(posture, name) for posture in POSTURES for name in pose_names(posture)]
+ALL_POSES = [pytest.param(*pose, marks=() if n % 3 == 0 else pytest.mark.slow) for n, pose in enumerate(NAMES)]
 
 
 def person_in(posture: str, name: str, number: int = 0) -> PersonSpec:

@@ -20,9 +20,11 @@ from synthkit_blender.people import (
     sample_pose,
 )
 from synthkit_blender.people.capture import Repertoire
+from synthkit_blender.people.cast.company import Cast
 from synthkit_blender.people.expressions import sample_expression
 from synthkit_blender.people.looks import expression_rng
 from synthkit_blender.people.poses import pose_goals
+from synthkit_blender.people.types import CastSpec
 
 POSE_REDRAWS = 24
 
@@ -31,23 +33,30 @@ class Casting:
     """Draws people and builds them with a body library.
 
     An identity is a hexadecimal number, the seed of body, skin, hair and face: with the same ranges it is the same
-    person in any scene, run and data set.
+    person in any scene, run and data set. That of somebody of the cast is the name of their file.
 
     Args:
         library: builds them.
         config: says whether people come from a pool, and whether an identity keeps its clothes.
         seeds: the run's, of which the pool is drawn.
         repertoire: poses from motion capture, besides the library's.
+        cast: rigged people, besides the library's.
     """
 
     def __init__(
-        self, library: BodyLibrary, config: PeopleConfig, seeds: Seeds, repertoire: Repertoire | None = None
+        self, library: BodyLibrary, config: PeopleConfig, seeds: Seeds, repertoire: Repertoire | None = None,
+        cast: Cast | None = None,
     ) -> None:  # fmt: skip
-        self._library, self._config, self._repertoire = library, config, repertoire
+        self._library, self._config, self._repertoire, self._cast = library, config, repertoire, cast
         self._pool = [_named(seeds, n) for n in range(config.identities or 0)]
 
     def identity(self, seeds: Seeds, taken: Collection[str]) -> str:
-        """Return an identity that is not taken: anybody, or one of the pool."""
+        """Return an identity that is not taken: somebody of the cast by its share, else anybody or one of the pool."""
+        if self._cast is not None:
+            rng = seeds.stream("cast")
+            free = [name for name in self._cast.names if name not in taken]
+            if rng.random() < self._config.cast_share and free:
+                return free[int(rng.integers(len(free)))]
         if not self._pool:
             return _named(seeds, 0)
         order: list[int] = seeds.stream("identity").permutation(len(self._pool)).tolist()
@@ -64,6 +73,9 @@ class Casting:
                 draws in vain the last one stays.
             seat_m: how high the seat is that is there; None for one that suits them.
         """
+        if self._cast is not None and identity in self._cast.names:
+            role = self._role(seeds, identity, posture, ranges, table=table)
+            return self._cast.build(attrs.evolve(role, pose=attrs.evolve(role.pose, seat_m=seat_m)))
         own = Seeds(int(identity, 16))
         who = sample_identity(own, ranges, self._library.catalogue)
         dressed = own if self._config.wardrobe == "identity" else seeds
@@ -82,7 +94,20 @@ class Casting:
             return body
         pose = body.spec.pose
         phase = (pose.phase + walked_m / body.stride_m) % 1.0 if body.stride_m > 0 else pose.phase
-        return self._library.build(attrs.evolve(body.spec, pose=attrs.evolve(pose, phase=phase, time_s=time_s)))
+        pose = attrs.evolve(pose, phase=phase, time_s=time_s)
+        if isinstance(body.spec, CastSpec):
+            assert self._cast is not None
+            return self._cast.build(attrs.evolve(body.spec, pose=pose))
+        return self._library.build(attrs.evolve(body.spec, pose=pose))
+
+    def _role(self, seeds: Seeds, name: str, posture: str, ranges: PersonRanges, *, table: bool | None) -> CastSpec:
+        """Return somebody of the cast in a pose of empty hands: they bring nothing."""
+        pose = sample_pose(seeds, posture, ranges, self._repertoire)
+        for n in range(POSE_REDRAWS):
+            if not holds_things(pose) and (table is None or uses_table(pose) == table):
+                break
+            pose = sample_pose(seeds.child("pose again", n), posture, ranges)
+        return CastSpec(name, pose)
 
 
 def _named(seeds: Seeds, number: int) -> str:
@@ -92,3 +117,8 @@ def _named(seeds: Seeds, number: int) -> str:
 def uses_table(pose: PoseSpec) -> bool:
     """Return whether a hand of a pose lies on a table."""
     return any(hand.anchor == "table" for hand in pose_goals(pose).hands)
+
+
+def holds_things(pose: PoseSpec) -> bool:
+    """Return whether something is in a hand of a pose."""
+    return any(hand.holds for hand in pose_goals(pose).hands)

@@ -33,6 +33,7 @@ from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.people.assets.licences import UNKNOWN, is_non_commercial
 from synthkit_blender.people.capture import Repertoire
+from synthkit_blender.people.cast.company import CONVERT_FBX, Cast
 from synthkit_blender.people.keypoints import BODY_POINTS
 from synthkit_blender.plate_sensor import PlateSensor
 from synthkit_blender.plates import Plate, Plates
@@ -73,10 +74,10 @@ class BlenderRenderer:
         """Check lens, plates and panoramas, load motions and bodies; the worker starts with the first frame.
 
         Raises:
-            DatasetError: for a lens that cannot be rendered, and plates, motions and panoramas that cannot be read,
-                all at once. PeopleDataError: when the body data is missing.
+            DatasetError: for a lens that cannot be rendered, and plates, motions, panoramas and a cast that cannot be
+                read, all at once. PeopleDataError: when the body data is missing.
         """
-        config, repertoire, problems = self._config, None, dict[str, None]()
+        config, repertoire, cast, problems = self._config, None, None, dict[str, None]()
         with _noted(problems):
             if config.backgrounds is not None:
                 self._plates = self._checked(config.backgrounds)
@@ -87,10 +88,12 @@ class BlenderRenderer:
                 self._panoramas = open_environments(config.light.environments)
         with _noted(problems):
             repertoire = _motions(config.people.motions, clips=config.sequence.frames > 1)
+        with _noted(problems):
+            cast = _cast(config.people.cast, self._runtime.cache_dir / "blender-people")
         _tell(problems)
         if self._people is None:
             library = BodyLibrary(self._runtime.cache_dir / "blender-people", config.people.assets)
-            self._people = Casting(library, config.people, self._runtime.seeds, repertoire)
+            self._people = Casting(library, config.people, self._runtime.seeds, repertoire, cast)
             _warn_of_assets(library, config.people.assets)
         return self
 
@@ -307,12 +310,28 @@ def _warn_of_assets(library: BodyLibrary, folder: Path | None) -> None:
         reasons = "; ".join(library.left_out[name] for name in sorted(library.left_out)[:3])
         tell("%s: %d assets are left out: %s%s", folder, len(library.left_out), reasons,
              "" if len(library.left_out) <= 3 else "; ...")  # fmt: skip
-    unknown = [asset.name for asset in assets if asset.licence == UNKNOWN]
+    _warn_of_licences(folder, {asset.name: asset.licence for asset in assets}, "assets")
+
+
+def _cast(folder: Path | None, cache_dir: Path) -> Cast | None:
+    """Return the people of a folder, and tell what of their licences somebody should know."""
+    if folder is None:
+        return None
+    cast = Cast.open(folder, cache_dir)
+    if cast.unread:
+        logging.getLogger("synthkit").warning("%s: %d .fbx files are not read; %s", folder, cast.unread, CONVERT_FBX)
+    _warn_of_licences(folder, cast.licences, "people")
+    return cast
+
+
+def _warn_of_licences(folder: Path, licences: Mapping[str, str], what: str) -> None:
+    tell = logging.getLogger("synthkit").warning
+    unknown = [name for name, licence in licences.items() if licence == UNKNOWN]
     if unknown:
-        tell("%s: %d assets state no licence, such as %s: records say unknown", folder, len(unknown), unknown[0])
-    limited = [f"{asset.name} ({asset.licence})" for asset in assets if is_non_commercial(asset.licence)]
+        tell("%s: %d %s state no licence, such as %s: records say unknown", folder, len(unknown), what, unknown[0])
+    limited = [f"{name} ({licence})" for name, licence in licences.items() if is_non_commercial(licence)]
     if limited:
-        tell("%s: %d assets allow no commercial use, such as %s", folder, len(limited), limited[0])
+        tell("%s: %d %s allow no commercial use, such as %s", folder, len(limited), what, limited[0])
 
 
 def _licences(drawn: Scene) -> dict[str, str]:

@@ -92,6 +92,13 @@ class PeopleConfig:
     wardrobe: Literal["identity", "scene"] = setting(
         "identity", help="whether the people of identities keep their clothes, or are dressed anew in each scene"
     )
+    cast: Path | None = setting(
+        None, help="folder of rigged people (.glb, .gltf), besides the library's own", decides="content"
+    )
+    cast_share: float = setting(
+        0.5, help="with cast: share of people taken from it, as long as it has somebody who is not there yet",
+        validator=between(0, 1),
+    )  # fmt: skip
     motions: Path | None = setting(
         None,
         help="folder of motion capture (.bvh; joints named as CMU, Mixamo or MakeHuman do), for standing and walking",

@@ -25,7 +25,7 @@ from synthkit_blender.people.assets.files import AssetError, AssetFolder
 from synthkit_blender.people.bvh import BvhError, Motion, read_bvh
 from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals, Triple
 from synthkit_blender.people.hands import RELAXED
-from synthkit_blender.people.rotations import Mat, Vec, about, cross, unit
+from synthkit_blender.people.rotations import Mat, Vec, about, cross, unit, upright_axes
 
 # Joints by the names of CMU's and Mixamo's files and of MakeHuman's default rig, lower case, without a prefix.
 NAMES = {
@@ -170,18 +170,11 @@ def _joints(motion: Motion, name: str) -> dict[str, int]:
 
 def _axes(rest: NDArray[np.float64], index: dict[str, int]) -> Mat:
     """Return the rotation from the file's axes to ours: x left, z up."""
-    up = _nearest_axis(rest[index["neck"]] - rest[index["hips"]])
-    left = _nearest_axis(rest[index["left_upleg"]] - rest[index["right_upleg"]])
-    if abs(up @ left) > 0.5:
+    hips, neck, left, right = (rest[index[joint]] for joint in ("hips", "neck", "left_upleg", "right_upleg"))
+    axes = upright_axes(neck - hips, left - right)
+    if axes is None:
         raise BvhError("the rest pose has hips above each other; expected an upright one")
-    return np.stack([left, cross(up, left), up])
-
-
-def _nearest_axis(vector: Vec) -> Vec:
-    axis = np.zeros(3)
-    longest = int(np.abs(vector).argmax())
-    axis[longest] = 1.0 if vector[longest] >= 0 else -1.0
-    return axis
+    return axes
 
 
 def _frame(up: Vec, left: Vec) -> Mat:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit_blender.people.mpfb import EYES, BaseMesh
+from synthkit_blender.people.rotations import Vec
 from synthkit_blender.people.skeleton import PosedSkeleton
 
 _LIMB_BONES = {
@@ -23,7 +24,7 @@ _LIMB_BONES = {
     "ankle": "foot",
 }
 _TRUNK_BONES = {"neck": "neck01", "pelvis": "root", "spine": "spine03", "lower_spine": "spine04", "chest": "spine01"}
-_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _TOES = {"big_toe": "toe-1-3", "small_toe": "toe-5-4"}
 
 BODY_POINTS = (
@@ -86,11 +87,20 @@ def named_points(
     for number, side in enumerate(("left", "right")):
         points[f"{side}_eye"] = vertices_m[landmarks.eyes[number]].mean(axis=0)
         points[f"{side}_ear"] = vertices_m[landmarks.ears[number]]
-        for name, bone in _LIMB_BONES.items():
-            points[f"{side}_{name}"] = posed.pivots[f"{bone}.{side[0]}"]
-        cubes = {f"{finger}{n}": f"finger-{k}-{n}" for k, finger in enumerate(_FINGERS, 1) for n in (1, 2, 3, 4)}
+        points |= limb_points(posed, side)
+        cubes = {f"{finger}{n}": f"finger-{k}-{n}" for k, finger in enumerate(FINGERS, 1) for n in (1, 2, 3, 4)}
         for name, joint in (cubes | _TOES).items():
             points[f"{side}_{name}"] = vertices_m[mesh.joint_cubes[f"{side[0]}-{joint}"]].mean(axis=0)
         points[f"{side}_heel"] = vertices_m[landmarks.heels[number]]
-    points |= {name: posed.pivots[bone] for name, bone in _TRUNK_BONES.items()}
+    points |= trunk_points(posed)
     return {name: np.asarray(point, np.float32) for name, point in points.items()}
+
+
+def limb_points(posed: PosedSkeleton, side: str) -> dict[str, Vec]:
+    """Return the joints of the "left" or "right" arm and leg, by their points' names."""
+    return {f"{side}_{name}": posed.pivots[f"{bone}.{side[0]}"] for name, bone in _LIMB_BONES.items()}
+
+
+def trunk_points(posed: PosedSkeleton) -> dict[str, Vec]:
+    """Return the joints of trunk and neck, by their points' names."""
+    return {name: posed.pivots[bone] for name, bone in _TRUNK_BONES.items()}

@@ -16,7 +16,6 @@ from synthkit_blender.people.arrays import ArrayCache
 from synthkit_blender.people.assets.catalogue import Catalogue
 from synthkit_blender.people.assets.dressing import Dresser
 from synthkit_blender.people.assets.store import AssetStore
-from synthkit_blender.people.contact import FleshPart
 from synthkit_blender.people.expressions import target_weights
 from synthkit_blender.people.face import BEARDS, FacePainter
 from synthkit_blender.people.fields import BodyCoordinates
@@ -37,11 +36,10 @@ from synthkit_blender.people.materials import (
     strand_material,
 )
 from synthkit_blender.people.poses import pose_goals
-from synthkit_blender.people.posing import Poser, RestBody
+from synthkit_blender.people.posing import RestBody
+from synthkit_blender.people.settling import BodyParts
 from synthkit_blender.people.shoes import COLLARS, Cobbler
 from synthkit_blender.people.skeleton import (
-    ARM,
-    FINGERS,
     SIDES,
     PosedSkeleton,
     Skin,
@@ -63,7 +61,6 @@ from synthkit_blender.people.types import (
 
 # Skin is left out where cloth reaches on by this much; one looks farther into a skirt.
 HIDDEN_MARGIN_M = 0.018
-SEAT_LOWER_M, SEAT_HIGHER_M = 0.1, 0.07  # than what suits the legs: what a seat that is there may be
 SKIRT_MARGIN_M = 0.12
 SHAPES_KEPT = 16
 POCKET_KINDS = ("trousers", "shorts")
@@ -121,10 +118,9 @@ class BodyLibrary:
             side: np.flatnonzero(self._skin.dense(f"foot.{side}", f"toes.{side}")[: len(self._body_vertices)] > 0.5)
             for side in SIDES
         }
-        self._seat = np.flatnonzero((np.abs(self._at.z_m + 0.02) < 0.12) & (self._at.y_m > -0.02))
-        self._seat = self._seat[self._seat < len(self._body_vertices)]
-        self._seat_skin = self._skin.only(self._seat)
-        self._trunk, self._arms = self._cut_flesh()
+        seat = np.flatnonzero((np.abs(self._at.z_m + 0.02) < 0.12) & (self._at.y_m > -0.02))
+        seat = seat[seat < len(self._body_vertices)]
+        self._parts = BodyParts.of(self._skin, self._mesh.faces[mpfb.BODY], seat)
         self._hidden: dict[str, NDArray[np.bool_]] = {}
         self._eye_patches = self._cut_eyes()
         self._dresser = None if assets is None else self._open_assets(assets, cache_dir, folder)
@@ -174,7 +170,7 @@ class BodyLibrary:
         )
         # Soles bend, and shoes are thicker here and there than posing reckons with: by up to a centimetre.
         lowest_m = min(float(part.vertices_m[:, 2].min()) for part in parts)
-        return person if goals.support == "seat" else _raised(person, -lowest_m)
+        return person if goals.support == "seat" else raised(person, -lowest_m)
 
     def _licences(self, spec: PersonSpec) -> dict[str, str]:
         assets = {} if self._dresser is None else self._dresser.licences(spec)
@@ -231,30 +227,9 @@ class BodyLibrary:
         seat_m: float | None = None,
     ) -> tuple[_Figure, float | None]:  # fmt: skip
         body = self._rest_body(shape_m, sole_m)
-        poser = Poser(body, goals)
-        seat_height_m, pelvis_m = None, None
-        if goals.support == "seat":
-            shin = body.length("l-knee", "l-ankle") + float(body.joints["l-ankle"][2]) + sole_m
-            own_m = float(np.clip(shin - 0.055, 0.42, 0.5))
-            low_m, high_m = own_m - SEAT_LOWER_M, own_m + SEAT_HIGHER_M
-            seat_height_m = own_m if seat_m is None else min(max(seat_m, low_m), high_m)
-            motions = self._seat_skin.motions(body.pivots, poser.place(seat_height_m + 0.1))
-            lowest = float(moved(motions, shape_m[self._seat])[:, 2].min())
-            pelvis_m = seat_height_m + 0.1 + (seat_height_m - lowest) - 0.012
-        flesh = self._trunk.posed(shape_m, body.pivots, poser.place(pelvis_m), over_m)
-        first, second = poser.order
-        posed = poser.reach(first, flesh)
-        posed = poser.reach(second, flesh.joined(self._arms[first].posed(shape_m, body.pivots, posed, over_m)))
+        posed, seat_height_m = self._parts.settle(body, shape_m, goals, over_m, seat_m)
         motions = self._skin.motions(body.pivots, posed)
         return _Figure(shape_m, posed, body.pivots, motions, moved(motions, shape_m)), seat_height_m
-
-    def _cut_flesh(self) -> tuple[FleshPart, dict[str, FleshPart]]:
-        """Return what arms stay out of: trunk, head and legs; and each arm, for the other one."""
-        faces = self._mesh.faces[mpfb.BODY]
-        bones = {side: [f"{bone}.{side}" for bone in (*ARM[2:], *FINGERS)] for side in SIDES}
-        on_arm = {side: self._skin.dense(*bones[side]) for side in SIDES}
-        arms = {side: FleshPart.of(self._skin, faces, on_arm[side] > 0.98) for side in SIDES}
-        return FleshPart.of(self._skin, faces, on_arm["l"] + on_arm["r"] == 0), arms
 
     def _cloth_over(self, outfit: OutfitSpec) -> NDArray[np.float32]:
         """Return (V,) about how far the clothes stand off the body."""
@@ -415,7 +390,7 @@ class BodyLibrary:
         for side, other, goal in zip(SIDES, SIDES[::-1], goals.hands, strict=True):
             things = [thing for thing in spec.outfit.owned if thing.kind == goal.holds]
             for thing in things:
-                body_m = figure.vertices_m[self._trunk.vertices]
+                body_m = figure.vertices_m[self._parts.trunk.vertices]
                 for number, (mesh, stuff) in enumerate(held.MAKERS[thing.kind](grips[side], grips[other], body_m)):
                     found.append(_thing_part(f"{thing.kind}_{number}", mesh, mesh, thing, stuff))
         return tuple(found)
@@ -478,7 +453,7 @@ def describe(spec: PersonSpec) -> dict[str, Any]:
     }
 
 
-def _raised(person: PosedPerson, by_m: float) -> PosedPerson:
+def raised(person: PosedPerson, by_m: float) -> PosedPerson:
     """Return somebody higher up."""
     up = np.array([0, 0, by_m], np.float32)
     return attrs.evolve(

@@ -53,6 +53,22 @@ def frame(axis: Vec, towards: Vec) -> Mat:
     return np.stack([first, second, cross(first, second)], axis=1)
 
 
+def upright_axes(up: Vec, left: Vec) -> Mat | None:
+    """Return the rotation to our axes (x left, z up) of a body at rest, from the axes nearest to its up and left.
+
+    None where these are the same axis.
+    """
+    z, x = _nearest_axis(up), _nearest_axis(left)
+    return None if abs(z @ x) > 0.5 else np.stack([x, cross(z, x), z])
+
+
+def _nearest_axis(vector: Vec) -> Vec:
+    axis = np.zeros(3)
+    longest = int(np.abs(vector).argmax())
+    axis[longest] = 1.0 if vector[longest] >= 0 else -1.0
+    return axis
+
+
 def turn_between(rest: Mat, posed: Mat) -> Mat:
     """Return the rotation that carries the frame `rest` onto the frame `posed`."""
     return np.asarray(posed @ rest.T)

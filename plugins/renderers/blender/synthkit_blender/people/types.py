@@ -103,7 +103,7 @@ class PosedPerson:
     attributes: dict[str, Any]
     support: Support = "none"
     licences: dict[str, str] = attrs.field(factory=dict)
-    spec: PersonSpec | None = None
+    spec: PersonSpec | CastSpec | None = None
     stride_m: float = 0.0
 
 
@@ -239,6 +239,14 @@ class PersonSpec:
     outfit: OutfitSpec
     pose: PoseSpec
     expression: ExpressionSpec = ExpressionSpec()
+
+
+@attrs.frozen
+class CastSpec:
+    """Somebody of a cast of rigged people, by name, in a pose."""
+
+    name: str
+    pose: PoseSpec
 
 
 def _adult_span(_: object, field: attrs.Attribute[tuple[float, float]], value: tuple[float, float]) -> None:

@@ -70,15 +70,19 @@ class AssetFolder:
 
         Raises AssetError for what is no image, or one of more than `MAX_IMAGE_PIXELS`.
         """
-        data = self.read(path, MAX_IMAGE_BYTES)
-        try:
-            with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-                if image.width * image.height > MAX_IMAGE_PIXELS:
-                    raise AssetError(f"{path.name} has more than {MAX_IMAGE_PIXELS >> 20} million pixels")
-                pixels = np.asarray(image.convert("RGBA"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise AssetError(f"{path.name} is no readable image: {error}") from None
-        return shrunk(pixels, most_px)
+        return decoded_image(self.read(path, MAX_IMAGE_BYTES), path.name, most_px)
+
+
+def decoded_image(data: bytes, name: str, most_px: int) -> NDArray[np.uint8]:
+    """Return an image (H, W, 4) sRGB as `AssetFolder.read_image` does, from the bytes of its file; same errors."""
+    try:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise AssetError(f"{name} has more than {MAX_IMAGE_PIXELS >> 20} million pixels")
+            pixels = np.asarray(image.convert("RGBA"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise AssetError(f"{name} is no readable image: {error}") from None
+    return shrunk(pixels, most_px)
 
 
 def shrunk(pixels: NDArray[np.uint8], most_px: int) -> NDArray[np.uint8]:

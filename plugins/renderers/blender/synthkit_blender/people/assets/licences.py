@@ -56,17 +56,21 @@ def beside(folder: AssetFolder, path: Path) -> str | None:
 
 def identified(text: str) -> str:
     """Return the SPDX identifier of a licence's name or text; where none is recognised, its first words as they are."""
+    if known := recognised(text):
+        return known
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words[:MAX_STATED] or UNKNOWN
+
+
+def recognised(text: str) -> str | None:
+    """Return the SPDX identifier of the licence that a text names, quotes or is, or None."""
     if match := _CREATIVE_COMMONS.search(text):
         parts = "-".join(re.split(r"[- ]", match.group(1).upper()))
         return f"CC-{parts}" + (f"-{match.group(2)}" if match.group(2) else "")
     if match := _TITLE.search(text):
         parts = "".join(f"-{_PARTS[word.lower()]}" for word in re.split(r"[- ]", match.group(1)) if word)
         return f"CC-BY{parts}-{match.group(2)}"
-    for phrase, name in _PHRASES:
-        if phrase.search(text):
-            return name
-    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return words[:MAX_STATED] or UNKNOWN
+    return next((name for phrase, name in _PHRASES if phrase.search(text)), None)
 
 
 def is_non_commercial(licence: str) -> bool:

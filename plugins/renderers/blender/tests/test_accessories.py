@@ -122,10 +122,10 @@ def test_hands_that_hold_nothing_are_empty(library: BodyLibrary) -> None:
 def test_as_many_wear_something_as_the_share_says(share: float) -> None:
     ranges = PersonRanges(accessory_share=share)
     outfits = []
-    for number in range(300):
+    for number in range(150):
         seeds = Seeds(3).child(number)
         outfits.append(sample_outfit(seeds, sample_identity(seeds, ranges), ranges))
-    with_something = sum(bool(outfit.accessories) for outfit in outfits) / 300
+    with_something = sum(bool(outfit.accessories) for outfit in outfits) / 150
     # Who would wear a cap over hair that no cap goes over wears nothing.
     assert share * 0.9 - 0.08 <= with_something <= share + 0.08
     if share:

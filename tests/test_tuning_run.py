@@ -17,6 +17,7 @@ from synthkit.execution import Local
 from synthkit.plugins import discover
 from synthkit.session import Session
 from synthkit.tuning import run as tuning
+from synthkit.tuning import trials
 
 SMALL = {"size_px": 64, "samples_per_scene": 1}
 LAMP = """
@@ -144,7 +145,9 @@ class Stop(Exception):
     pass
 
 
-def test_interrupted_and_resumed_it_is_the_same(tmp_path: Path, lamp) -> None:
+def test_interrupted_and_resumed_it_is_the_same(tmp_path: Path, lamp, monkeypatch) -> None:
+    monkeypatch.setattr(trials, "WIDE", 8)
+    monkeypatch.setattr(trials, "NARROW", 4)
     real = rendered(tmp_path / "real", "lamp", 12, gain=[0.5, 0.6])
     known = {"noise": 1.0}
     whole = tune(tmp_path / "whole" / "tuned.toml", real, "lamp", 26, given=known)
@@ -167,7 +170,7 @@ def test_interrupted_and_resumed_it_is_the_same(tmp_path: Path, lamp) -> None:
 
 def test_a_look_that_is_worse_on_fresh_scenes_is_not_kept(tmp_path: Path, monkeypatch) -> None:
     real = rendered(tmp_path / "real", "discs", 12, **SMALL)
-    monkeypatch.setattr(tuning, "search", lambda trials, space, count: trials.evaluate({"light": 0.2}, 0.0))
+    monkeypatch.setattr(tuning, "search", lambda tries, space, count: tries.evaluate({"light": 0.2}, 0.0))
     tuned = tune(tmp_path / "tuned.toml", real, "discs", 24, given=SMALL)
     assert not tuned.story.verified.improved
     assert "light" not in tomllib.loads(tuned.settings.read_text())["renderer"]

@@ -81,7 +81,7 @@ def _distances(story: Story) -> Section:
         for kind, c in changes.items()
         for when, estimate in (("before", c.before), ("after", c.after))
     }
-    text = [f"{kind[:1].upper()}{kind[1:]}: {what}." for kind, what in story.kinds.items()]
+    text = [f'"{kind}" is the {what}.' for kind, what in story.kinds.items()]
     return Section(
         "How far from the real images",
         [

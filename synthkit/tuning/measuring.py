@@ -39,9 +39,8 @@ def counts(real: Sequence[Sample], dials: Sequence[Dial]) -> Measured:
     total = labels.people_counts(real)
     if total is None:
         return Measured(notes=("The real images have no labels: how many people there are is left as it was.",))
-    return Measured(
-        dict(labels.shared(total, dials)), (f"Real images usually have {total[0]} to {total[1]} labelled people.",)
-    )
+    told = f"{total[0]}" if total[0] == total[1] else f"{total[0]} to {total[1]}"
+    return Measured(dict(labels.shared(total, dials)), (f"Real images usually have {told} labelled people.",))
 
 
 def sizes(renders: Renders, real: labels.Sizes | None, dials: Sequence[Dial]) -> Measured:

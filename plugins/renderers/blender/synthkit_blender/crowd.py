@@ -452,7 +452,8 @@ class _Director:
     def _clear(self, chair: Placed, seat: Seat) -> bool:
         """Return whether an empty chair stands clear, but for its seat under its own table."""
         under = (seat.table.outline_m,)
-        return self._stage.floor.fits(chair.outline_m, 0.01, besides=under) and not _backrest_hits(chair, seat.table)
+        hits = _backrest_hits(chair, seat.table) or _legs_hit(chair, seat.table)
+        return self._stage.floor.fits(chair.outline_m, 0.01, besides=under) and not hits
 
     def _sit_at(self, seat: Seat, sitter: _Sitter, seeds: Seeds, rng: np.random.Generator) -> bool:
         turn, aside = float(rng.normal(0, 0.06)), float(rng.normal(0, 0.03))
@@ -465,6 +466,8 @@ class _Director:
         placed = Placed(chair, pose, group="chairs")
         outline = pose.outline(sitter.outline_m)
         clear = self._stage.floor.fits(outline, PERSON_GAP_M, besides=(own,))
+        if _legs_hit(placed, seat.table):
+            return False
         if not clear or not self._stage.floor.fits(placed.outline_m, 0.01, besides=(own,)):
             return False
         self._stage.floor.take(outline)
@@ -536,6 +539,18 @@ class _Director:
         heading = pose.yaw_rad if body.posture == "walking" else float(rng.uniform(-math.pi, math.pi))
         motion = (math.sin(heading) * path_m, -math.cos(heading) * path_m, 0.0)
         self.figures.append(Figure(len(self.figures) + 1, identity, body, pose, motion, chair, walk, reach_m))
+
+
+def _legs_hit(chair: Placed, table: Placed) -> bool:
+    """Return whether a chair's seat reaches into what a table stands on."""
+    seat = chair.pose.outline(_seen_from_above(chair.piece.solids_m[0]))
+    legs = [solid for solid in table.piece.solids_m if solid[2] < chair.piece.solids_m[0][5]]
+    return any(overlap(seat, table.pose.outline(_seen_from_above(leg)), 0.005) for leg in legs)
+
+
+def _seen_from_above(solid_m: Floats) -> Floats:
+    x0, y0, _, x1, y1, _ = solid_m.tolist()
+    return rectangle(x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2)
 
 
 def _backrest_hits(chair: Placed, table: Placed) -> bool:

@@ -130,7 +130,7 @@ def meeting_chair(decor: Decor, fit: ChairFit) -> Piece:
     metal = [*legs, posts]
     metal += _armrests(fit, seat_y) if fit.arms else []
     parts = ((seat, decor.seat), (back, decor.seat), (merged(metal), decor.frame))
-    return Piece(parts, _chair_solids(fit, seat_y, 0.5), rectangle(0.52, 0.6, 0, seat_y + 0.05))
+    return Piece(parts, _chair_solids(fit, seat_y, 0.5), _chair_outline(fit, 0.52, 0.25))
 
 
 def office_chair(decor: Decor, fit: ChairFit) -> Piece:
@@ -150,7 +150,7 @@ def office_chair(decor: Decor, fit: ChairFit) -> Piece:
     arms = _armrests(fit, seat_y) if fit.arms else []
     frame = merged([*feet, spring, posts, *arms])
     parts = ((seat, decor.seat), (back, decor.seat), (frame, surfaces.BLACK_PLASTIC))
-    return Piece(parts, _chair_solids(fit, seat_y, 0.56), rectangle(0.6, 0.62, 0, seat_y + 0.03))
+    return Piece(parts, _chair_solids(fit, seat_y, 0.56), _chair_outline(fit, 0.64, 0.32))
 
 
 def _backrest(fit: ChairFit, width_m: float, height_m: float, above_seat_m: float) -> tuple[Mesh, Mesh]:
@@ -177,6 +177,13 @@ def arm_solids(fit: ChairFit) -> Floats:
     """Return the boxes that armrests would fill."""
     z = fit.seat_m + 0.2
     return np.array([_block(0.06, 0.28, fit.seat_m, z + 0.025, x, fit.seat_y_m + 0.02) for x in (-0.29, 0.29)])
+
+
+def _chair_outline(fit: ChairFit, width_m: float, front_m: float) -> Floats:
+    """Return the footprint of a chair that reaches ``front_m`` ahead of the middle of its seat."""
+    front, rear = fit.seat_y_m - front_m, fit.back_y_m + 0.07 + math.sin(fit.lean_rad) * 0.5
+    rear = max(rear, fit.seat_y_m + 0.32)
+    return rectangle(max(width_m, 0.64 if fit.arms else 0.0), rear - front, 0, (front + rear) / 2)
 
 
 def _chair_solids(fit: ChairFit, seat_y: float, width_m: float) -> Floats:
@@ -372,7 +379,7 @@ def picture(decor: Decor, rng: np.random.Generator) -> Piece:
 def door(decor: Decor) -> Piece:
     """Return a closed door in its frame, with a handle."""
     leaf = box(0.92, 0.04, 2.04).at(0, 0.02, 0.005)
-    frame = [box(0.08, 0.06, 2.12).at(x, 0.03) for x in (-0.5, 0.5)] + [box(1.08, 0.06, 0.08).at(0, 0.03, 2.05)]
+    frame = [box(0.08, 0.06, 2.05).at(x, 0.03) for x in (-0.5, 0.5)] + [box(1.08, 0.06, 0.08).at(0, 0.03, 2.05)]
     handle = box(0.13, 0.03, 0.02).at(0.36, 0.065, 1.02)
     return _hanging(((leaf, decor.door), (merged(frame), decor.trim), (handle, surfaces.GREY_METAL)))
 

@@ -12,6 +12,7 @@ from synthkit_blender.placement import Placed, Pose2D
 from synthkit_blender.rooms.plan import WallStretch
 from synthkit_blender.surfaces import Surface
 
+CLOCK_M = 0.3  # half of the least stretch that has one
 FLAT_M = 0.008  # what people may have at their backs is no thicker
 DUCT_M = (2.02, 2.2)  # over everybody's head
 NOTICES = ("f4f2ea", "f3e9b8", "dbe8f2", "f2d9d4", "d9ead3")
@@ -28,13 +29,16 @@ def fittings(stretches: list[WallStretch], rng: np.random.Generator) -> list[Pla
             white.append(_on(pose, _socket(float(rng.uniform(-half + 0.1, half - 0.1)), 0.3)))
         if rng.random() < 0.4:
             white.append(_on(pose, _socket(float(rng.choice([-1, 1])) * (half - 0.1), 1.1)))
-        if rng.random() < 0.35:
+        if rng.random() < 0.35 and not (clock and half > CLOCK_M):
             at, low = float(rng.uniform(-half + 0.1, half - 0.1)), float(rng.uniform(*DUCT_M))
-            duct = [box(2 * half, 0.04, 0.06).at(0, 0.02, low), box(0.035, FLAT_M, low - 0.3).at(at, FLAT_M / 2, 0.3)]
+            duct = [
+                box(2 * half - 0.1, 0.04, 0.06).at(0, 0.02, low),
+                box(0.035, FLAT_M, low - 0.3).at(at, FLAT_M / 2, 0.3),
+            ]
             white.append(_on(pose, merged(duct)))
         if rng.random() < 0.4:
             found += [_notice(stretch, n, rng) for n in range(int(rng.integers(1, 5)))]
-        if clock and half > 0.3:
+        if clock and half > CLOCK_M:
             clock = False
             found.append(_clock(stretch, float(rng.uniform(-half + 0.2, half - 0.2))))
     if white:

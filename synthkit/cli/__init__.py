@@ -9,21 +9,33 @@ from typing import Any
 
 from synthkit.errors import SynthkitError
 
+INTERRUPTED = 130  # what a shell reports of a process ended by Ctrl-C
+
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 work failed, 2 wrong input, 130 interrupted."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _main() -> None:
     import typer
 
     # Threads that wait by spinning make each other wait when cores are shared: measured three times slower
     # with one more busy process on two cores. Read once, when a library with threads is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    from synthkit.cli.app import INTERRUPTED, app
+    from synthkit.cli.app import app
 
     # Typer brings a click of its own or uses the installed one: this is the base of either's errors.
     usage_error: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
         status = app(standalone_mode=False)  # else wrong options are told in four lines, in another style
+        if status == INTERRUPTED:  # what Typer makes of an interrupt
+            raise KeyboardInterrupt
         sys.exit(status if isinstance(status, int) else 0)
     except usage_error as error:
         context = getattr(error, "ctx", None)
@@ -42,7 +54,7 @@ def main() -> None:
         _tell(f"{error.filename}: {error.strerror}")
         sys.exit(SynthkitError.exit_code)
     except typer.Abort:
-        sys.exit(INTERRUPTED)
+        raise KeyboardInterrupt from None
 
 
 def _tell(line: str) -> None:

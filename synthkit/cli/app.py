@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from synthkit.session import Session
     from synthkit.settings import Plan, RunSettings
 
-INTERRUPTED = 130  # what a shell reports of a process ended by Ctrl-C
 
 app = typer.Typer(
     name="synthkit",
@@ -432,15 +431,11 @@ def cores() -> int:
 
 @contextmanager
 def on_terminal() -> Iterator[Terminal]:
-    """Show progress; an interrupt ends the command with a line that says how to go on."""
+    """Show progress."""
     from synthkit.cli.progress import Terminal
 
-    try:
-        with Terminal() as terminal:
-            yield terminal
-    except KeyboardInterrupt:
-        _tell("interrupted; run the same command again to go on")
-        raise typer.Exit(INTERRUPTED) from None
+    with Terminal() as terminal:
+        yield terminal
 
 
 def _tell(line: str) -> None:

@@ -42,15 +42,15 @@ class Sensor:
     timestamp: Timestamp | None = None
 
     @classmethod
-    def sample(cls, config: SensorConfig, seeds: Seeds) -> Sensor:
-        """Draw a sensor, each value from a stream of its own."""
+    def sample(cls, config: SensorConfig, seeds: Seeds, time_s: float = 0.0) -> Sensor:
+        """Draw a sensor, each value from a stream of its own; its clock has run for ``time_s`` since a clip began."""
         names = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
         values = {name: float(seeds.stream(name).uniform(*getattr(config, name))) for name in names}
         low, high = config.jpeg_quality
         rng = seeds.stream("compression")
         compressed, quality = rng.random() < config.compressed_share, int(rng.integers(low, high + 1))
         stamped = seeds.stream("stamped").random() < config.timestamp_share
-        stamp = Timestamp.sample(seeds.stream("timestamp")) if stamped else None
+        stamp = Timestamp.sample(seeds.stream("timestamp")).later(time_s) if stamped else None
         return cls(**values, jpeg_quality=quality if compressed else None, timestamp=stamp)
 
     @property

@@ -150,7 +150,7 @@ class BlenderRenderer:
             sample: of a room. seeds: the scene's.
         """
         assert sample.camera is not None, "what this renderer made has its camera"
-        sensor = Sensor.sample(self._config.sensor, seeds.child("sensor"))
+        sensor = Sensor.sample(self._config.sensor, seeds.child("sensor"), sample.time_s or 0.0)
         rng = seeds.stream("sensor noise", *_index(sample.frame))
         image = develop(sample.layers["light"], sample.meta["meter_gain"], sensor, sample.camera, rng)
         return evolve(sample, image=image, meta={**sample.meta, "sensor": sensor.plain})
@@ -209,7 +209,7 @@ class BlenderRenderer:
     def _picture(self, shot: _Shot, reply: Reply) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, Any]]:
         """Return the image, the same without people where wanted, and what to note about them."""
         config, drawn, rng = self._config, shot.drawn, shot.seeds.stream("sensor noise", *shot.index)
-        sensor = Sensor.sample(config.sensor, shot.seeds.child("sensor"))
+        sensor = Sensor.sample(config.sensor, shot.seeds.child("sensor"), shot.time_s)
         if (plate := self._plate(shot.scene)) is not None:
             below = plate.read()
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))

@@ -34,10 +34,13 @@ class Timestamp:
     """A line of text.
 
     Args:
+        style: of date and time, as strftime takes it, but for milliseconds as %f.
         height_share: of a capital letter, of the picture's height. ground: what sets it off from the picture.
     """
 
-    text: str
+    moment: datetime.datetime
+    style: str
+    label: str
     corner: Corner
     height_share: float
     color: tuple[int, int, int]
@@ -51,16 +54,26 @@ class Timestamp:
             seconds=int(rng.integers(DAYS * 86_400)), milliseconds=int(rng.integers(1000))
         )
         label = LABELS[int(rng.integers(len(LABELS)))].format(int(rng.integers(1, 17)))
-        style = FORMATS[int(rng.integers(len(FORMATS)))]
-        written = moment.strftime(style.replace("%f", f"{moment.microsecond // 1000:04d}"))
         return cls(
-            text=f"{label} {written}".strip(),
+            moment=moment,
+            style=FORMATS[int(rng.integers(len(FORMATS)))],
+            label=label,
             corner=CORNERS[int(rng.integers(len(CORNERS)))],
             height_share=float(rng.uniform(0.016, 0.03)),
             color=YELLOW if rng.random() < 0.1 else LIGHT,
             font=FONTS[int(rng.integers(len(FONTS)))],
             ground=GROUNDS[int(rng.integers(len(GROUNDS)))],
         )
+
+    def later(self, seconds: float) -> Timestamp:
+        """Return the same so much later."""
+        return attrs.evolve(self, moment=self.moment + datetime.timedelta(milliseconds=round(1000 * seconds)))
+
+    @property
+    def text(self) -> str:
+        """What is written."""
+        written = self.moment.strftime(self.style.replace("%f", f"{self.moment.microsecond // 1000:04d}"))
+        return f"{self.label} {written}".strip()
 
     def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a picture (H, W, 3) with the text in it, made narrower where it would be wider than the picture."""

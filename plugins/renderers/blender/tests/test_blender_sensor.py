@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
+import attrs
 import cv2
 import numpy as np
 import pytest
@@ -144,6 +146,19 @@ def test_sensors_follow_their_ranges_and_each_value_has_a_stream_of_its_own():
     assert (other.vignette, other.contrast) == (drawn[5].vignette, drawn[5].contrast)
     assert (other.blur_px, other.timestamp) == (3, None)
     assert drawn[0].plain["timestamp"] == drawn[0].timestamp.text
+
+
+def test_the_clock_of_a_clip_goes_on():
+    config = structure(SensorConfig, {"timestamp_share": 1.0})
+    for number in range(20):
+        first, later = (Sensor.sample(config, Seeds(number), time_s) for time_s in (0.0, 61.25))
+        assert (later.timestamp.moment - first.timestamp.moment).total_seconds() == 61.25
+        assert first.timestamp.text != later.timestamp.text
+        assert first.timestamp.corner == later.timestamp.corner
+    shown = attrs.evolve(
+        first.timestamp, style="%H:%M:%S:%f", moment=datetime.datetime(2020, 1, 1, 23, 59, 59, 900_000)
+    )
+    assert shown.later(0.15).text.endswith("00:00:00:0050")
 
 
 def test_shares_of_scenes_have_timestamps_and_compression():

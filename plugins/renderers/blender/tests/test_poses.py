@@ -139,7 +139,7 @@ def test_a_hand_laid_on_the_hip_touches_it(library: BodyLibrary) -> None:
         spec = person_in("standing", "stand_hands_on_hips", number)
         figure = figure_of(library, spec)
         for side in SIDES:
-            trunk = figure.vertices_m[library._trunk.vertices]
+            trunk = figure.vertices_m[library._parts.trunk.vertices]
             bones = ("wrist", "finger3-1", "finger3-2", "finger1-3")
             gaps = [np.linalg.norm(trunk - figure.posed.pivots[f"{bone}.{side}"], axis=1).min() for bone in bones]
             assert min(gaps) < 0.065

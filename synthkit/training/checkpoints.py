@@ -68,16 +68,27 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | N
     Raises:
         WeightsError: when the file is damaged or is something else.
     """
+    state = peek_state(path)
+    return None if state is None else (_read(path), state)
+
+
+def peek_state(path: Path) -> dict[str, Any] | None:
+    """Return the plain JSON of a state without reading its tensors, or None when there is none.
+
+    Raises:
+        WeightsError: when the file is damaged or is something else.
+    """
     if not path.exists():
         return None
-    tensors = _read(path)
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
     try:
-        state = json.loads(metadata[_STATE_KEY])
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from None
+    try:
+        return dict(json.loads(metadata[_STATE_KEY]))
     except (KeyError, ValueError):
         raise WeightsError(f"{path}: is not a state of training; remove it to begin anew") from None
-    return tensors, dict(state)
 
 
 def _write(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
@@ -98,7 +109,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path}: cannot be read as safetensors: {error}")
 
 
 def _canonical(value: Mapping[str, Any]) -> str:

@@ -10,29 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthkit.errors import WorkError
 from synthkit.seeds import Seeds
-from synthkit.training import devices
+from synthkit.training import devices, pictures
 from synthkit.training.feed import Feed
+from synthkit.training.loop import Learner
 from synthkit.training.pool import ReplayPool
 from synthkit.training.schedule import constant_then_linear
 from synthkit_cyclegan import losses
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_store import Crops
+from synthkit_cyclegan.crop_training import steps_of
 from synthkit_cyclegan.networks import Discriminator, Generator
-
-ROUNDS = 160
-"""Times that the smaller set is seen when no step budget is given (thesis 000, section 3.5.1)."""
 
 _ADAM_BETA2 = 0.999
 
 
-def steps_of(config: CycleGANConfig, source: int, target: int) -> int:
-    """Return the number of training steps for sets of those sizes."""
-    return config.steps or max(1, ROUNDS * min(source, target) // config.batch)
-
-
-class Training:
+class Training(Learner):
     """All that changes while a CycleGAN learns.
 
     X is the source domain, Y the target; G translates X to Y and F back; each has its discriminator. Every
@@ -61,11 +54,7 @@ class Training:
         self._discriminators = _adam(config, [self._d_x, self._d_y], device)
 
     def advance(self) -> dict[str, float]:
-        """Do one step and return its losses by name (unweighted sums over both directions).
-
-        Raises:
-            WorkError: when the losses are no longer finite.
-        """
+        """Do one step and return its losses by name (unweighted sums over both directions)."""
         self._set_rate()
         x, y = self.batch("X"), self.batch("Y")
         with devices.autocast(self._device, self._config.precision):
@@ -116,6 +105,17 @@ class Training:
             adam.load_state_dict({**adam.state_dict(), "state": _unflattened(groups.get(name, {}))})
         self.step = step
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the generator's weights: the checkpoint needs no other network."""
+        return dict(self.g.state_dict())
+
+    @torch.no_grad()
+    def picture(self) -> pictures.Pixels:
+        """Return a picture: source crops, the same refined, and target crops, a row each."""
+        source, target = (pictures.spread(self.crops[domain]) for domain in "XY")
+        refined = [as_crops(self.g(as_images(crop[None]).to(self._device))) for crop in source]
+        return pictures.sheet([source, np.concatenate(refined), target])
+
     def _direction(
         self, real: torch.Tensor, to: torch.nn.Module, fro: torch.nn.Module,
         real_features: list[torch.Tensor], own: Discriminator, other: Discriminator,
@@ -148,12 +148,6 @@ class Training:
     def _values(self, parts: dict[str, torch.Tensor]) -> dict[str, float]:
         names = list(parts)
         numbers = torch.stack([parts[name].detach().float() for name in names]).tolist()
-        if not np.isfinite(numbers).all():
-            raise WorkError(
-                f"training: the losses are not finite after {self.step} steps"
-                f" ({', '.join(f'{n} {v:.3g}' for n, v in zip(names, numbers, strict=True))});"
-                " try a lower learning_rate, or precision float32"
-            )
         return dict(zip(names, numbers, strict=True))
 
 

@@ -18,7 +18,8 @@ from PIL import Image
 from synthkit import weights
 from synthkit.config import identity
 from synthkit.errors import DatasetError, WeightsError, WorkError
-from synthkit_cyclegan import crop_store, fitting
+from synthkit.training import loop
+from synthkit_cyclegan import crop_store, perception
 from synthkit_cyclegan.refiner import CycleGANRefiner
 from synthkit_cyclegan.training import Training, steps_of
 
@@ -92,7 +93,7 @@ def _fit_and_kill(config, data, runtime, workdir, at):
             os.kill(os.getpid(), signal.SIGKILL)
 
     patient = attrs.evolve(runtime, progress=progress)
-    fitting.Meter = lambda report, stage, start, total: lambda done, note="": report(stage, done, total, note)
+    loop.Meter = lambda report, stage, start, total: lambda done, note="": report(stage, done, total, note)
     CycleGANRefiner(config, None, patient).fit(data, workdir)
 
 
@@ -133,7 +134,7 @@ def test_a_state_of_other_settings_is_refused_and_left_alone(tiny, data, runtime
     with pytest.raises(ZeroDivisionError):
         CycleGANRefiner(tiny, None, runtime).fit(data, tmp_path)
     before = (tmp_path / "state.safetensors").read_bytes()
-    with pytest.raises(WeightsError, match="other settings or data"):
+    with pytest.raises(DatasetError, match="other settings or data"):
         CycleGANRefiner(attrs.evolve(tiny, learning_rate=1e-3), None, runtime).fit(data, tmp_path)
     assert (tmp_path / "state.safetensors").read_bytes() == before
 
@@ -196,9 +197,9 @@ def test_auto_takes_what_can_be_had_and_stays_with_it(whole, tiny, data, runtime
     assert chosen.path.read_bytes() == whole.path.read_bytes()
     note = next(report[3] for report in reports if report[0] == "perceptual network")
     assert note.startswith("mobilenet_v2, because weights vgg16")
-    monkeypatch.setattr(fitting, "_perceptual", lambda name, *_: pytest.fail(name))
+    monkeypatch.setattr(perception, "_perceptual", lambda name, *_: pytest.fail(name))
     with pytest.raises(pytest.fail.Exception, match="mobilenet_v2"):
-        fitting.load_perceptual(auto, tmp_path / "auto", told.progress)
+        perception.load_perceptual(auto, tmp_path / "auto", told.progress)
 
 
 def test_the_budget_is_160_rounds_of_the_smaller_set(tiny):

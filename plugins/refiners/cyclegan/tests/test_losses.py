@@ -10,7 +10,7 @@ import torch
 from synthkit.interfaces import silent
 from synthkit.seeds import Seeds
 from synthkit.training.perceptual import FeatureNet
-from synthkit_cyclegan import calibration, fitting, losses
+from synthkit_cyclegan import calibration, fitting, losses, perception
 from synthkit_cyclegan.networks import Discriminator
 from synthkit_cyclegan.training import Training, as_crops, as_images
 
@@ -91,12 +91,12 @@ def test_calibration_pairs_are_images_about_a_tenth_apart():
 @pytest.fixture
 def training(tiny, runtime, tmp_path) -> Training:
     crops = Seeds(0).stream("crops").integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-    terms = fitting.objective(tiny, fitting.load_perceptual(tiny, tmp_path, silent))
+    terms = fitting.objective(tiny, perception.load_perceptual(tiny, tmp_path, silent))
     return Training(tiny, crops, crops[:4], terms, runtime.seeds, torch.device("cpu"))
 
 
 def test_the_objective_is_row_d(tiny, tmp_path):
-    terms = fitting.objective(tiny, fitting.load_perceptual(tiny, tmp_path, silent))
+    terms = fitting.objective(tiny, perception.load_perceptual(tiny, tmp_path, silent))
     assert [(term.name, term.weight) for term in terms] == [
         ("adversarial", 1.0), ("discriminator_cycle", 1e-5), ("identity_features", 5e-6)
     ]  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_step_does_what_algorithm_8_says(training, tiny, tmp_path):
     """One step, written out: reported losses are those of the networks before it, of x, y and their cycles."""
     x, y = training.batch("X"), training.batch("Y")
     g, f, d_x, d_y = (training.networks[name] for name in ("G", "F", "D X", "D Y"))
-    seen = fitting.load_perceptual(tiny, tmp_path, silent)
+    seen = perception.load_perceptual(tiny, tmp_path, silent)
     with torch.no_grad():
         x1, y1 = g(x), f(y)
         x2, y2 = f(x1), g(y1)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of every refiner that learns from crops of people and is applied to them; no torch here."""
+
+from __future__ import annotations
+
+import attrs
+
+from synthkit.config import all_of, at_least, between, setting
+from synthkit.training.settings import TrainingSettings
+
+REFINE_ONLY = frozenset({"feather_px"})
+"""Settings that say how crops are put back, and have no part in training."""
+
+LEAST_CROP_PX, MOST_CROP_PX = 32, 4096
+"""What crops may be, as settings and in the cards of checkpoints."""
+
+
+def _multiple_of_four(_: object, __: object, value: int) -> None:
+    if value % 4:
+        raise ValueError(f"must be a multiple of 4 (the generator halves it twice), got {value}")
+
+
+@attrs.frozen
+class CropSettings(TrainingSettings):
+    """How crops are cut, seen in training, and put back; defaults are those of thesis 000, section 3.5.1."""
+
+    steps: int | None = setting(
+        None,
+        help="training steps; none means 160 rounds of the smaller of the two sets of crops",
+        validator=at_least(1),
+    )
+    crop_px: int = setting(
+        128,
+        help="width and height of the crops, a multiple of 4",
+        validator=all_of(between(LEAST_CROP_PX, MOST_CROP_PX), _multiple_of_four),
+    )
+    batch: int = setting(1, help="crops of each domain per step", validator=at_least(1))
+    flip: bool = setting(True, help="mirror crops at random while training")
+    feather_px: float = setting(
+        1.5, help="width of the soft edge inside a person's mask when refining", validator=between(0, 50)
+    )

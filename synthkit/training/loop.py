@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carrying any training through: going on where it stopped, curves, pictures, and the checkpoint at the end.
+
+A component describes what it learns as a ``Learner`` and what decides about that as a card; ``train`` does
+the rest, in the component's working folder:
+
+- ``state.safetensors``, every few steps: all that changes, to go on from; gone when training is finished
+- ``latest.safetensors``, beside each state: the checkpoint as it would be then; gone when training is finished
+- ``curves.jsonl``: losses as means over a few steps, and scores of evaluations
+- ``samples/``: pictures
+- ``checkpoint.safetensors``: the end
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from synthkit import config as configs
+from synthkit.checkpoint import Checkpoint
+from synthkit.dataset import storage
+from synthkit.errors import DatasetError, WorkError
+from synthkit.interfaces import Runtime
+from synthkit.training import checkpoints, pictures
+from synthkit.training.curves import Curves
+from synthkit.training.interrupts import Interrupts
+from synthkit.training.meter import Meter
+from synthkit.training.settings import TrainingSettings
+
+CHECKPOINT, LATEST, STATE, CURVES, PICTURES = (
+    "checkpoint.safetensors", "latest.safetensors", "state.safetensors", "curves.jsonl", "samples"
+)  # fmt: skip
+"""Names in the working folder."""
+
+
+class Learner(ABC):
+    """What changes in a training.
+
+    Every random draw is addressed by its step, so that ``tensors`` and ``notes`` after ``step`` steps are
+    the whole state: restored, the learner goes on to the same weights.
+    """
+
+    step: int
+    """Steps done."""
+
+    steps: int
+    """Steps in all."""
+
+    @abstractmethod
+    def advance(self) -> Mapping[str, float]:
+        """Do one step, count it in ``step``, and return its losses by name.
+
+        Losses that are not finite stop the training; the learner need not look.
+        """
+
+    @abstractmethod
+    def tensors(self) -> Mapping[str, torch.Tensor]:
+        """Return all tensors that change, by name, on any device."""
+
+    @abstractmethod
+    def restore(self, tensors: dict[str, torch.Tensor], step: int) -> None:
+        """Take back what ``tensors`` gave after ``step`` steps; they come on the CPU."""
+
+    @abstractmethod
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """Return what the checkpoint would hold now."""
+
+    def picture(self) -> npt.NDArray[np.uint8] | None:
+        """Return a picture (H, W, 3) of what is learned so far, or None where there is nothing to see."""
+        return None
+
+    def evaluate(self) -> Mapping[str, float] | None:
+        """Return the scores of an evaluation by name, where one is due after this step; see ``Trainable.fit``."""
+        return None
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return plain JSON to be kept with each state; ``notes_of`` reads it before a learner is made."""
+        return {}
+
+    def findings(self) -> Mapping[str, Any]:
+        """Return what the card says beyond what decided about the training, such as scores: plain JSON."""
+        return {}
+
+
+def identified(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card with its ``identity``: a fingerprint of all that it says, which must be all that decides."""
+    return {**card, "identity": configs.fingerprint(card)}
+
+
+def finished(workdir: Path, card: Mapping[str, Any]) -> Checkpoint | None:
+    """Return the checkpoint of a training that came to its end in the folder, if it did.
+
+    Raises:
+        DatasetError: when it is of another training. WeightsError: when it is damaged.
+    """
+    path = workdir / CHECKPOINT
+    if not path.exists():
+        return None
+    checkpoint = Checkpoint.open(path)
+    _require_same(path, checkpoint.card.get("identity"), card)
+    return checkpoint
+
+
+def notes_of(workdir: Path, card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the notes of the learner whose training can go on in the folder, or None where nothing was begun.
+
+    Raises:
+        DatasetError: when it is another training. WeightsError: when the state is damaged.
+    """
+    path = workdir / STATE
+    state = checkpoints.peek_state(path)
+    if state is None:
+        return None
+    _require_same(path, state.get("identity"), card)
+    return dict(state["notes"])
+
+
+def train(
+    learner: Learner, workdir: Path, card: Mapping[str, Any], settings: TrainingSettings, runtime: Runtime,
+    *, stage: str = "training",
+) -> Checkpoint:  # fmt: skip
+    """Bring a learner to its last step, from where its training in the folder stopped, and keep its checkpoint.
+
+    Ctrl-C keeps the step in which it comes; ``kill -9`` or a full disk cost the steps since the last state.
+
+    Args:
+        learner: as made, before its first step.
+        card: what decides about the training, from ``identified``.
+        stage: how progress calls the work.
+
+    Raises:
+        DatasetError: when the folder holds another training. WeightsError: when its state is damaged.
+        WorkError: when losses or weights are no longer finite, or the disk is full.
+    """
+    done = finished(workdir, card)
+    if done is not None:
+        return done
+    kept = _resume(learner, workdir, card)
+    with closing(Curves(workdir / CURVES, settings.log_every, kept)) as curves:
+        _Run(learner, workdir, card, settings, curves).run(Meter(runtime.progress, stage, learner.step, learner.steps))
+    for name in (LATEST, STATE):
+        storage.remove(workdir / name)
+    return Checkpoint.open(workdir / CHECKPOINT)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self, learner: Learner, workdir: Path, card: Mapping[str, Any], settings: TrainingSettings, curves: Curves
+    ) -> None:
+        self._learner, self._workdir, self._card = learner, workdir, card
+        self._settings, self._curves = settings, curves
+
+    def run(self, meter: Meter) -> None:
+        learner = self._learner
+        with Interrupts() as interrupts:
+            while learner.step < learner.steps:
+                values = learner.advance()
+                self._check_losses(values)
+                self._curves.add(learner.step, values)
+                meter(learner.step, "  ".join(f"{name} {value:.3g}" for name, value in values.items()))
+                self._evaluate()
+                if self._due(self._settings.picture_every):
+                    self._draw()
+                if learner.step == learner.steps:
+                    self._curves.finish(learner.step)
+                if interrupts.requested or self._due(self._settings.checkpoint_every):
+                    self._keep()
+                if interrupts.requested:
+                    raise KeyboardInterrupt
+        self._save(CHECKPOINT)
+
+    def _due(self, every: int) -> bool:
+        """Tell whether something is to be done after this step: every so many, never for 0, and after the last."""
+        return bool(every) and (self._learner.step % every == 0 or self._learner.step == self._learner.steps)
+
+    def _evaluate(self) -> None:
+        scores = self._learner.evaluate()
+        if scores is not None:
+            self._curves.note(self._learner.step, scores)
+
+    def _draw(self) -> None:
+        picture = self._learner.picture()
+        if picture is not None:
+            pictures.write_png(self._workdir / PICTURES / f"step-{self._learner.step:07d}.png", picture)
+
+    def _keep(self) -> None:
+        """Write the state, after making sure that it is worth going on from."""
+        tensors = self._learner.tensors()
+        self._check_tensors(tensors)
+        state = {
+            "identity": self._card["identity"],
+            "step": self._learner.step,
+            "curves": self._curves.state(),
+            "notes": dict(self._learner.notes()),
+        }
+        self._save(LATEST)
+        checkpoints.save_state(self._workdir / STATE, tensors, state)
+
+    def _save(self, name: str) -> None:
+        card = {**self._card, **self._learner.findings()}
+        if name != CHECKPOINT:
+            card["steps_done"] = self._learner.step
+        checkpoints.save_checkpoint(self._workdir / name, self._learner.weights(), card)
+
+    def _check_losses(self, values: Mapping[str, float]) -> None:
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+            raise self._diverged(f"{' and '.join(wrong)} not finite ({shown})")
+
+    def _check_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Losses tell of weights one step late; a state of spoilt ones must not replace a sound one."""
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise self._diverged(f"{name} not finite")
+
+    def _diverged(self, what: str) -> WorkError:
+        path, good = self._workdir / LATEST, "no state was kept before"
+        latest = Checkpoint.open(path).card if path.exists() else {}
+        if latest.get("identity") == self._card["identity"]:
+            good = f"{path} is a checkpoint of the last sound weights, those after step {latest['steps_done']}"
+        return WorkError(
+            f"training stopped at step {self._learner.step} of {self._learner.steps}: {what}; {good}."
+            " Run again it would most likely end the same: try a lower learning_rate, or precision float32, in another"
+            f" folder; {self._workdir / CURVES} shows what led there"
+        )
+
+
+def _resume(learner: Learner, workdir: Path, card: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Put the learner where its training stopped, and return the state of its curves; None at the beginning."""
+    path = workdir / STATE
+    kept = checkpoints.load_state(path)
+    if kept is None:
+        return None
+    tensors, state = kept
+    _require_same(path, state.get("identity"), card)
+    learner.restore(tensors, state["step"])
+    return dict(state["curves"])
+
+
+def _require_same(path: Path, identity: str | None, card: Mapping[str, Any]) -> None:
+    if identity != card["identity"]:
+        raise DatasetError(
+            f"{path}: is of a training with other settings or data; choose another folder, or remove this one"
+        )

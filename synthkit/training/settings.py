@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every training can be told; a light module, for config classes to inherit from."""
+
+from __future__ import annotations
+
+import attrs
+
+from synthkit.config import at_least, setting
+
+
+@attrs.frozen
+class TrainingSettings:
+    """How a training is kept and shown; nothing here changes what is learned."""
+
+    checkpoint_every: int = setting(
+        250, help="steps between the states from which training can go on", validator=at_least(1), decides="nothing"
+    )
+    log_every: int = setting(10, help="steps per line of the training curves", validator=at_least(1), decides="nothing")
+    picture_every: int = setting(
+        500, help="steps between pictures of what is learned; 0 for none", validator=at_least(0), decides="nothing"
+    )

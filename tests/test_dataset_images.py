@@ -43,7 +43,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"png 16 bit"}))
 def test_pixels_are_those_of_pillow(kind: str) -> None:
     with Image.open(io.BytesIO(KINDS[kind])) as image:
         expected = np.asarray(image.convert("RGB"))
@@ -51,6 +51,12 @@ def test_pixels_are_those_of_pillow(kind: str) -> None:
     assert np.array_equal(found, expected)
     assert not found.flags.writeable
     assert images.size_px(KINDS[kind]) == (53, 37)
+
+
+def test_16_bits_of_grey_are_scaled_to_8() -> None:
+    found = images.decode(KINDS["png 16 bit"], rgb=True)
+    assert np.array_equal(found, np.repeat(PIXELS[..., :1], 3, axis=2))
+    assert not found.flags.writeable
 
 
 @pytest.mark.parametrize(("kind", "dtype", "shape"), [

@@ -30,6 +30,7 @@ _JPEG_SCAN = b"\xff\xda"
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended and progressive Huffman
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _PNG_LEVEL = 4
+_WHITE_16, _STEP_16 = 65535, 257  # of 16 bits: white, and what is one of 8 bits
 _MODES = {"1": "L", "LA": "L", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "I": "I;16", "F": "L"}
 
 
@@ -65,7 +66,7 @@ def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
             raise ValueError(f"a JPEG of more than {MAX_JPEG_SCANS} scans is refused")
         array = _fast_jpeg(data, rgb)
     if array is None:
-        return _patient(data, "RGB" if rgb else None, (width, height))
+        return _patient(data, rgb, (width, height))
     if array.shape[:2] != (height, width):
         raise ValueError(f"an image states {width}x{height} pixels and holds {array.shape[1]}x{array.shape[0]}")
     array.flags.writeable = False  # so that a sample takes it without a copy
@@ -95,6 +96,14 @@ def checked_size(width: int, height: int) -> tuple[int, int]:
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"an image of {width}x{height} pixels is refused")
     return width, height
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit RGB; 16 bits of grey are scaled, not cut off at 255 as Pillow would."""
+    if not image.mode.startswith("I"):
+        return image if image.mode == "RGB" else image.convert("RGB")
+    grey = np.clip(np.asarray(image).astype(np.int64), 0, _WHITE_16)
+    return Image.fromarray(((grey + _STEP_16 // 2) // _STEP_16).astype(np.uint8)).convert("RGB")
 
 
 def _png_header(data: bytes) -> tuple[int, int, int, int]:
@@ -168,12 +177,14 @@ def _fast_jpeg(data: bytes, rgb: bool) -> npt.NDArray[np.uint8] | None:
     return array[..., 0] if grey else array
 
 
-def _patient(data: bytes, mode: str | None, size: tuple[int, int]) -> npt.NDArray[Any]:
+def _patient(data: bytes, rgb: bool, size: tuple[int, int]) -> npt.NDArray[Any]:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             if image.size != size:  # a second header would get around the limit
                 raise ValueError(f"it states two sizes, {size} and {image.size}")
-            target = mode or _MODES.get(image.mode, image.mode)
+            if rgb:
+                return np.asarray(eight_bits(image))
+            target = _MODES.get(image.mode, image.mode)
             return np.asarray(image if image.mode == target else image.convert(target))
     except (OSError, SyntaxError, EOFError, OverflowError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"its image is damaged or no PNG or JPEG: {error}") from None

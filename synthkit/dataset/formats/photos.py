@@ -26,7 +26,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 NOT_STATED = "not stated"
 _IMAGE_FORMATS = ("JPEG", "PNG")
 _ORIENTATION = 0x0112
-_WHITE_16, _STEP_16 = 65535, 257  # of 16 bits: white, and what is one of 8 bits
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -112,7 +111,7 @@ class Photo:
         try:
             with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
                 orientation = _orientation(image) if self.turned else 1
-                shown = eight_bits(image)
+                shown = images.eight_bits(image)
                 return np.asarray(shown.transpose(_TURNS[orientation]) if orientation in _TURNS else shown)
         except _DAMAGE as error:
             raise DatasetError(f"{self.path}: cannot be read as an image: {error}") from None
@@ -125,14 +124,6 @@ def _orientation(image: Image.Image) -> int:
     except (*_DAMAGE, struct.error, TypeError, KeyError, OverflowError):
         return 1
     return number if isinstance(number, int) else 1
-
-
-def eight_bits(image: Image.Image) -> Image.Image:
-    """Return an image as 8-bit RGB; 16 bits of grey are scaled, not cut off at 255 as Pillow would."""
-    if not image.mode.startswith("I"):
-        return image.convert("RGB")
-    grey = np.clip(np.asarray(image).astype(np.int64), 0, _WHITE_16)
-    return Image.fromarray(((grey + _STEP_16 // 2) // _STEP_16).astype(np.uint8)).convert("RGB")
 
 
 def _fits(photo: Photo, width: Any, height: Any) -> bool:

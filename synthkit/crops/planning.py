@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Head-aligned crops of people and their reinsertion (thesis 000, appendix, algorithms 5 and 6).
+"""Where each person's crop comes from (thesis 000, appendix, algorithm 5).
 
 A person is cropped in a box whose axis points at the nadir, the place in the image straight below the
 camera, and turned upright: away from the nadir is up, because a ceiling camera sees heads farther out than
@@ -9,17 +9,11 @@ that the whole of the person fits.
 Where no head is known (real sets often carry rotated body boxes only), the end of the body's box that lies
 farther from the nadir stands for it. A person straight below the camera has no such end: there the choice
 is arbitrary, but still the same every time.
-
-Reinsertion differs from algorithm 6 in that not the refined crop is pasted but its difference from the
-unrefined one, through the person's own instance mask: what the refiner leaves alone keeps every pixel and
-the image's full resolution, and background never changes. The instance layer gives each pixel to the
-nearest person, so crops that overlap are composited in depth order without seams between them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -28,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.camera import FisheyeCamera
-from synthkit.errors import DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
 
 REVISION = 2
@@ -37,7 +30,6 @@ REVISION = 2
 HEAD_AT = (0.5, 0.25)
 """Where the head's centre lands: fractions of the crop's width and height, from its top left."""
 
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 _MARGIN = 0.04  # of the crop's sides, kept free around the person
@@ -84,11 +76,11 @@ class CropPlan:
 
     def to_crop(self, points_px: npt.ArrayLike) -> Floats:
         """Take (..., 2) image pixels to crop pixels."""
-        return _apply(self.crop_from_image, points_px)
+        return apply(self.crop_from_image, points_px)
 
     def to_image(self, points_px: npt.ArrayLike) -> Floats:
         """Take (..., 2) crop pixels to image pixels."""
-        return _apply(self.image_from_crop, points_px)
+        return apply(self.image_from_crop, points_px)
 
 
 def plan_crops(
@@ -136,79 +128,6 @@ def camera_nadir_px(camera: FisheyeCamera) -> Floats:
     pose = camera.world_from_camera
     pixels, valid = camera.project(pose[:3, 3] - (0.0, 0.0, 1.0))
     return pixels if bool(valid) else np.array([camera.cx_px, camera.cy_px])
-
-
-def extract(image: Pixels, plan: CropPlan) -> Pixels:
-    """Cut a crop out of an image: (h, w, 3) uint8, black where it leaves the image."""
-    return _as_pixels(_warp(image, plan.crop_from_image, plan.size_px, plan.scale))
-
-
-def extract_mask(mask: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[np.bool_]:
-    """Cut a crop out of a mask (H, W), by nearest neighbour: (h, w) bool."""
-    cut = cv2.warpAffine(
-        (mask != 0).astype(np.uint8), _for_cv2(plan.crop_from_image), plan.size_px, flags=cv2.INTER_NEAREST
-    )
-    return np.asarray(cut != 0)
-
-
-def reinsert(
-    sample: Sample,
-    refined: Iterable[tuple[CropPlan, npt.NDArray[Any]]],
-    *,
-    feather_px: float = 1.5,
-) -> Pixels:
-    """Return the sample's image with refined crops put back (thesis 000, algorithm 6, by differences).
-
-    Args:
-        sample: with the ``instances`` layer; its people's masks bound what may change.
-        refined: plans of this sample with crops (h, w, 3), uint8 or float in 0..255.
-        feather_px: width of the ramp inside the mask's edge over which the change sets in; 0 for none.
-
-    Raises:
-        DatasetError: when the sample has no instance layer, or a plan's person has no instance number.
-        ValueError: when a crop is not of its plan's size.
-    """
-    instances = sample.layers.get("instances")
-    if instances is None:
-        raise DatasetError(
-            f"sample {sample.key}: crops are put back through the 'instances' layer, and it has none,"
-            f" only {', '.join(sorted(sample.layers)) or 'no layers'}. refine rendered samples instead"
-        )
-    result = sample.image.astype(np.float32)
-    for plan, crop in refined:
-        width, height = plan.size_px
-        if crop.shape != (height, width, 3):
-            raise ValueError(f"sample {sample.key}: a crop must be {(height, width, 3)}, got {crop.shape}")
-        if plan.instance is None:
-            raise DatasetError(f"sample {sample.key}: person {plan.person} has no instance number: no mask")
-        _add_difference(result, sample.image, instances == plan.instance, plan, crop, feather_px)
-    return _as_pixels(result)
-
-
-def _add_difference(
-    result: npt.NDArray[np.float32], image: Pixels, mask: npt.NDArray[np.bool_], plan: CropPlan,
-    crop: npt.NDArray[Any], feather_px: float,
-) -> None:  # fmt: skip
-    """Add the change of one crop to ``result`` in place, working on the mask's own window only."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    window = slice(top, bottom), slice(left, right)
-    difference = crop.astype(np.float32) - extract(image, plan)
-    shifted = plan.image_from_crop - np.array([[0, 0, left], [0, 0, top]])
-    back = _warp(difference, shifted, (right - left, bottom - top), 1 / plan.scale)
-    result[window] += _edge_weight(mask[window], feather_px)[..., None] * back
-
-
-def _edge_weight(mask: npt.NDArray[np.bool_], feather_px: float) -> npt.NDArray[np.float32]:
-    """Return 0 outside the mask, rising to 1 ``feather_px`` inside its edge."""
-    if feather_px <= 0:
-        return mask.astype(np.float32)
-    # The distance of an edge pixel to the nearest pixel outside is 1; beyond the window nothing is ours.
-    padded = np.pad(mask, 1).astype(np.uint8)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return np.asarray(np.clip(distance / (feather_px + 1), 0, 1), dtype=np.float32)
 
 
 def _outline_px(person: Person, instances: npt.NDArray[Any] | None) -> Floats | None:
@@ -285,45 +204,6 @@ def _crop_from_image(
     return np.column_stack([linear, target - linear @ head])
 
 
-def _warp(image: npt.NDArray[Any], matrix: Floats, size_px: tuple[int, int], scale: float) -> npt.NDArray[np.float32]:
-    """Resample (H, W, 3) by a similarity, black outside; when it shrinks, blur first so that nothing aliases."""
-    sigma = 0.5 * math.sqrt(1 / scale**2 - 1) if scale < 1 else 0.0
-    matrix, part = _window(matrix, image, size_px, reach=math.ceil(4 * sigma) + 2)
-    if 0 in part.shape:
-        return np.zeros((size_px[1], size_px[0], 3), np.float32)
-    pixels = part.astype(np.float32)
-    if sigma:
-        blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        pixels = np.asarray(blurred, dtype=np.float32)
-    warped = cv2.warpAffine(pixels, _for_cv2(matrix), size_px, flags=cv2.INTER_LINEAR)
-    return np.asarray(warped, dtype=np.float32)
-
-
-def _window(
-    matrix: Floats, image: npt.NDArray[Any], size_px: tuple[int, int], reach: int
-) -> tuple[Floats, npt.NDArray[Any]]:
-    """Return the part of the image that a warp looks at, and the matrix that starts from there."""
-    width, height = size_px
-    corners = _apply(cv2.invertAffineTransform(matrix), [[0, 0], [width, 0], [width, height], [0, height]])
-    low = np.floor(corners.min(axis=0)).astype(int) - reach
-    high = np.ceil(corners.max(axis=0)).astype(int) + reach
-    limit = np.array([image.shape[1], image.shape[0]])
-    (left, top), (right, bottom) = np.clip(low, 0, limit), np.clip(high, 0, limit)
-    moved = matrix.copy()
-    moved[:, 2] += matrix[:, :2] @ (left, top)
-    return moved, image[top:bottom, left:right]
-
-
-def _for_cv2(matrix: Floats) -> Floats:
-    """Return the matrix for OpenCV, which counts pixels from the centre of the top-left one."""
-    result = np.array(matrix)
-    result[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    return result
-
-
-def _apply(matrix: npt.NDArray[Any], points: npt.ArrayLike) -> Floats:
+def apply(matrix: Floats, points: npt.ArrayLike) -> Floats:
+    """Take (..., 2) points through a (2, 3) matrix."""
     return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2])
-
-
-def _as_pixels(image: npt.NDArray[np.float32]) -> Pixels:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

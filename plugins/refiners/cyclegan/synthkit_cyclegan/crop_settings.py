@@ -37,5 +37,7 @@ class CropSettings(TrainingSettings):
     batch: int = setting(1, help="crops of each domain per step", validator=at_least(1))
     flip: bool = setting(True, help="mirror crops at random while training")
     feather_px: float = setting(
-        1.5, help="width of the soft edge inside a person's mask when refining", validator=between(0, 50)
+        0.5,
+        help="where samples have no alpha layer: width of the soft edge inside a person's mask when refining",
+        validator=between(0, 50),
     )

@@ -135,7 +135,7 @@ def test_masks_boxes_and_depth_agree_with_a_flat_render(client, library):
 def test_layers_cost_nothing_unless_asked_for(tiny_renderer):
     with tiny_renderer() as renderer:
         sample = render(renderer, 1)
-        assert set(sample.layers) == {"instances"}
+        assert set(sample.layers) == {"instances", "alpha"}
         assert [name for name in renderer.timings if name.startswith("worker.render")] == ["worker.render_room"]
     wanted = ["depth", "normals", "surface", "amodal"]
     with tiny_renderer(layers=wanted) as renderer:

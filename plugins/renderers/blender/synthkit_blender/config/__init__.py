@@ -62,10 +62,10 @@ class BlenderConfig:
         decides="content",
     )
     layers: tuple[Layer, ...] = setting(
-        (),
+        ("alpha",),
         help="layers beside 'instances': depth (along the ray) and normals, which over plates only people and chairs "
         "have; surface (vertices of the body), amodal (hidden parts too), background (the scene without people; rooms "
-        "render twice), alpha (coverage by people), light (rooms: linear, before the sensor)",
+        "render twice), alpha (coverage by people, for blending), light (rooms: linear, before the sensor)",
         validator=different,
     )
     keypoints: Literal["body", "all"] = setting(

@@ -4,7 +4,7 @@
 synthkit render --renderer blender --count 3 --seed 11 --out rendered --set renderer.width_px=512 \\
     --set renderer.height_px=384 --set renderer.room.layout=office \\
     --set 'renderer.people={sitting=[5,7],standing=[7,9]}'
-python docs/images/make_reinsertion.py rendered docs/images/reinsertion.jpg --show 0:5 1:2
+python docs/images/make_reinsertion.py rendered docs/images/reinsertion.jpg --show 2:13 2:4 --crop 80
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     cells = []
     for index, instance in (map(int, pair.split(":")) for pair in args.show):
         cells += _row(data[index], instance, args.crop, args.around)
-    args.out.write_bytes(encode(grid(cells, 3), quality=88))
+    args.out.write_bytes(encode(grid(cells, 3), quality=82))
 
 
 def _row(sample: Sample, instance: int, crop_px: int, side_px: int) -> list[Picture]:
@@ -50,7 +50,7 @@ def _row(sample: Sample, instance: int, crop_px: int, side_px: int) -> list[Pict
     return [_magnified(picture[top : top + side_px, left : left + side_px]) for picture in pictures]
 
 
-def _magnified(pixels: Picture, times: int = 5) -> Picture:
+def _magnified(pixels: Picture, times: int = 4) -> Picture:
     size = pixels.shape[1] * times, pixels.shape[0] * times
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,15 @@ from PIL import Image
 
 from synthkit.training.checkpoints import write_atomic
 
+T = TypeVar("T", bound=np.generic)
 Pixels = npt.NDArray[np.uint8]
 
 _COLUMNS = 8
 
 
-def spread(crops: Pixels, count: int = _COLUMNS) -> Pixels:
+def spread(items: npt.NDArray[T], count: int = _COLUMNS) -> npt.NDArray[T]:
     """Return up to ``count`` items from all over a set (N, ...), always the same."""
-    return np.asarray(crops[np.linspace(0, len(crops) - 1, min(count, len(crops))).round().astype(int)])
+    return np.asarray(items[np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)])
 
 
 def sheet(rows: Sequence[npt.NDArray[np.uint8] | npt.NDArray[np.float32]]) -> Pixels:

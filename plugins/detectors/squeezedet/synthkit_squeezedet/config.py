@@ -9,6 +9,7 @@ import attrs
 from attrs.validators import optional
 
 from synthkit.config import at_least, between, setting
+from synthkit.training.settings import TrainingSettings
 from synthkit_detection.truth import Target
 
 Sizes = tuple[tuple[float, float], ...]
@@ -32,7 +33,7 @@ def _positive_sizes(_: Any, __: attrs.Attribute[Any], value: Sizes) -> None:
 
 
 @attrs.frozen
-class SqueezeDetConfig:
+class SqueezeDetConfig(TrainingSettings):
     """How SqueezeDet is trained and what it gives; where it differs from the release, ``help`` says so."""
 
     target: Literal["head", "person", "both"] = setting(
@@ -101,8 +102,6 @@ class SqueezeDetConfig:
         help="steps between evaluations on the validation set; the best F1 is kept",
         validator=at_least(1),
     )
-    save_every: int = setting(100, help="steps between resumable states", validator=at_least(1), decides="nothing")
-    log_every: int = setting(10, help="steps per line of curves.jsonl", validator=at_least(1), decides="nothing")
     score_threshold: float = setting(0.005, help="least score of a detection", validator=between(1e-4, 1))
     nms_iou: float = setting(
         0.4, help="of detections that overlap more than this the best remains", validator=between(0, 1)

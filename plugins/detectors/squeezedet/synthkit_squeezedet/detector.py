@@ -17,11 +17,12 @@ from synthkit.interfaces import Runtime, SampleSet
 from synthkit.sample import Detections, Sample
 from synthkit.training.checkpoints import load_into, load_tensors
 from synthkit.training.devices import set_up
+from synthkit_squeezedet import training
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.export import export_onnx
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.model import Design, WholeDetector
-from synthkit_squeezedet.training import NAME, Training
+from synthkit_squeezedet.training import NAME
 
 
 class SqueezeDetector:
@@ -62,8 +63,8 @@ class SqueezeDetector:
         return self._loaded[0].classes if self._loaded else self._config.targets
 
     def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
-        """Train on ``data["train"]``; see ``training.Training``."""
-        return Training(self._config, self._runtime, self._device, data, workdir).run()
+        """Train on ``data["train"]``; see ``training.fit``."""
+        return training.fit(self._config, self._runtime, self._device, data, workdir)
 
     def detect(self, samples: Iterable[Sample]) -> Iterator[Detections]:
         """Yield what is found in each image; each is looked at alone, so its neighbours never matter."""

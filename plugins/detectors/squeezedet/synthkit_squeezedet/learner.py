@@ -5,26 +5,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
+import attrs
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from synthkit.errors import WorkError
 from synthkit.interfaces import Runtime, SampleSet, Scored, State
-from synthkit.training.checkpoints import load_into
 from synthkit.training.devices import Precision, autocast, generator
 from synthkit.training.feed import Feed
+from synthkit.training.loop import Learner
+from synthkit.training.pictures import Pixels, sheet, spread
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet.anchors import assign, encode
 from synthkit_squeezedet.backbone import Backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
-from synthkit_squeezedet.decoding import Losses, Targets, decode, loss
+from synthkit_squeezedet.decoding import Targets, decode, loss
 from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.model import Design, WholeDetector
 from synthkit_squeezedet.network import SqueezeDet, normalize
+from synthkit_squeezedet.outlines import extent
 
 VALIDATION_IOU = 0.5
 """Overlap at which a find counts when the best weights are chosen."""
@@ -33,13 +37,28 @@ _WARM_UP = 0.05  # of all steps, at most _WARM_UP_STEPS
 _WARM_UP_STEPS = 200
 _HALVE_EVERY = 10_000
 
+_PICTURES = 4
+_SHOWN_SCORE = 0.2
+_BOX_RGB = (255, 220, 0)
 
-class Learner:
+
+@attrs.frozen
+class Best:
+    """The evaluation whose weights are kept: after how many steps, and what it found."""
+
+    step: int
+    scores: Mapping[str, float]
+
+
+class SqueezeDetLearner(Learner):
     """What changes in a training: network, momentum, and the best weights so far.
 
     Args:
         config, runtime, device: of the training. design: the network's shape. backbone: what it starts from.
         precision: of convolutions. examples: what it learns from.
+        validation: by it the weights with the best F1 at IoU 0.5 are kept, the earliest of equal ones; without
+            it (or with an empty one) the last.
+        best: what a training that goes on had found, from its notes.
     """
 
     def __init__(
@@ -51,15 +70,20 @@ class Learner:
         backbone: Backbone,
         precision: Precision,
         examples: ExampleSet,
+        validation: SampleSet | None,
+        best: Best | None = None,
     ) -> None:
-        self.design = design
-        self.backbone = backbone
-        self.precision = precision
-        self.kept: dict[str, torch.Tensor] = {}
+        self.step, self.steps = 0, config.steps
+        self._design = design
+        self._backbone = backbone
+        self._precision = precision
+        self._best = best
+        self._kept: dict[str, torch.Tensor] = {}
         self._config = config
         self._runtime = runtime
         self._device = device
         self._examples = examples
+        self._validation = validation
         self._feed = Feed(len(examples), runtime.seeds.child("feed"))
         self._anchors = design.anchor_boxes()
         self._augmentation = Augmentation(config.flip, config.rotate_degrees, config.drift)
@@ -70,27 +94,98 @@ class Learner:
         self._trained = {n: p for n, p in self._network.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.SGD(self._trained.values(), lr=0.0, momentum=config.momentum)
 
-    def step(self, step: int) -> dict[str, float]:
+    def advance(self) -> dict[str, float]:
         """Do one step; return the parts of its loss."""
-        images, targets = self._batch(step)
+        images, targets = self._batch()
         self._whole.train()
-        torch.manual_seed(self._runtime.seeds.integer("dropout", step))
-        with autocast(self._device, self.precision):
+        torch.manual_seed(self._runtime.seeds.integer("dropout", self.step))
+        with autocast(self._device, self._precision):
             raw = self._network(normalize(images))
-        losses = loss(decode(raw.float(), self._whole.anchors, self.design.input_px), targets)
-        self._check(losses, step)
+        losses = loss(decode(raw.float(), self._whole.anchors, self._design.input_px), targets)
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         self._condition_gradients()
         for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * rate_factor(self._config, step)
+            group["lr"] = self._config.learning_rate * rate_factor(self._config, self.step)
         self._optimizer.step()
+        self.step += 1
         values = {"loss_box": losses.box, "loss_confidence": losses.confidence, "loss_class": losses.classes}
-        if len(self.design.classes) == 1:  # there is nothing to tell apart, and the term is zero
+        if len(self._design.classes) == 1:  # there is nothing to tell apart, and the term is zero
             del values["loss_class"]
         return {name: float(value.detach()) for name, value in values.items()}
 
-    def evaluate(self, validation: SampleSet) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float] | None:
+        """Return precision, recall and F1 on the validation set, every so many steps; the best weights are kept."""
+        due = self.step % self._config.evaluate_every == 0 or self.step == self.steps
+        if not due or not self._validation:
+            return None
+        scores = self._scores(self._validation)
+        if self._best is None or scores["f1"] > self._best.scores["f1"]:
+            self._best = Best(self.step, scores)
+            self._kept = {n: t.detach().cpu().clone() for n, t in self._network.state_dict().items()}
+        return {f"val_{name}": scores[name] for name in ("precision", "recall", "f1")}
+
+    def picture(self) -> Pixels:
+        """Return a picture: training images with their boxes, and below with what is found in them so far."""
+        self._whole.eval()
+        rows: tuple[list[Pixels], list[Pixels]] = [], []
+        for index in spread(np.arange(len(self._examples)), _PICTURES):
+            example = self._examples[int(index)]
+            with torch.inference_mode():
+                found = self._whole(torch.from_numpy(np.array(example.image))[None].to(self._device))
+            boxes, scores = found[0][0].cpu().numpy(), found[1][0].cpu().numpy()
+            rows[0].append(_outlined(example.image, np.array([extent(points) for points in example.outlines])))
+            rows[1].append(_outlined(example.image, boxes[scores >= _SHOWN_SCORE]))
+        return sheet([np.stack(row) for row in rows])
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the best weights found, or, where nothing was evaluated, the last."""
+        return self._kept or dict(self._network.state_dict())
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all that changes, for a state of training."""
+        result = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        result.update({f"best.{name}": tensor for name, tensor in self._kept.items()})
+        for name, parameter in self._trained.items():
+            result[f"momentum.{name}"] = self._optimizer.state[parameter]["momentum_buffer"]
+        return result
+
+    def restore(self, tensors: dict[str, torch.Tensor], step: int) -> None:
+        """Take back what ``tensors`` gave."""
+        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "momentum": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self._network.load_state_dict(parts["network"])
+        for name, parameter in self._trained.items():
+            self._optimizer.state[parameter]["momentum_buffer"] = parts["momentum"][name].to(self._device)
+        self._kept = parts["best"]
+        self.step = step
+
+    def notes(self) -> dict[str, Any]:
+        """Return what was chosen and found, so that a training that goes on need not choose again."""
+        return {
+            "best": attrs.asdict(self._best) if self._best else None,
+            "backbone": self._backbone.card(),
+            "precision": self._precision,
+            "design": self._design.plain(),
+        }
+
+    def findings(self) -> dict[str, Any]:
+        """Return what the card says besides settings and data."""
+        best = self._best
+        chosen = f"best F1 on the validation set at IoU {VALIDATION_IOU}" if best else "last step, no validation set"
+        return {
+            "design": self._design.plain(),
+            "backbone": self._backbone.card(),
+            "precision": self._precision,
+            "steps": best.step if best else self.step,
+            "chosen_by": chosen,
+            "validation": dict(best.scores) if best else None,
+            "operating_score": best.scores["score"] if best else None,
+        }
+
+    def _scores(self, validation: SampleSet) -> dict[str, float]:
         """Return precision, recall and F1 on a set, and the score threshold with the best F1.
 
         With two classes each number is their mean, and the threshold that of the first.
@@ -105,7 +200,7 @@ class Learner:
         states: list[list[State]] = [[] for _ in metrics]
         for number, sample in enumerate(validation, start=1):
             # Judged one by one: the images of a whole set may not fit in memory.
-            scored = Scored(sample, detect_one(self.design, self._whole, sample, self._device))
+            scored = Scored(sample, detect_one(self._design, self._whole, sample, self._device))
             for metric, kept in zip(metrics, states, strict=True):
                 kept.append(metric.observe("scored", [scored]))
             self._runtime.progress("evaluating", number, len(validation))
@@ -116,44 +211,17 @@ class Learner:
         precision, recall, f1, _ = np.mean(rows, axis=0).tolist()
         return {"precision": precision, "recall": recall, "f1": f1, "score": rows[0][3]}
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Return the network's weights as they are."""
-        return dict(self._network.state_dict())
-
-    def keep(self) -> None:
-        """Remember the weights as they are."""
-        self.kept = {name: tensor.detach().cpu().clone() for name, tensor in self.weights().items()}
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return all that changes, for a state of training."""
-        result = {f"network.{name}": tensor for name, tensor in self.weights().items()}
-        result.update({f"best.{name}": tensor for name, tensor in self.kept.items()})
-        for name, parameter in self._trained.items():
-            result[f"momentum.{name}"] = self._optimizer.state[parameter]["momentum_buffer"]
-        return result
-
-    def restore(self, tensors: Mapping[str, torch.Tensor], origin: Path) -> None:
-        """Take back what ``tensors`` gave, read from ``origin``."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "momentum": {}}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        load_into(self._network, parts["network"], origin)
-        for name, parameter in self._trained.items():
-            self._optimizer.state[parameter]["momentum_buffer"] = parts["momentum"][name].to(self._device)
-        self.kept = parts["best"]
-
     def _start(self, network: SqueezeDet) -> SqueezeDet:
         network.initialize(generator(self._runtime.seeds, "weights"))
-        self.backbone.start(network)
+        self._backbone.start(network)
         # Channels last is what CPU and GPU kernels are fastest with.
         network.to(self._device)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def _batch(self, step: int) -> tuple[torch.Tensor, Targets]:
+    def _batch(self) -> tuple[torch.Tensor, Targets]:
         images, rows = [], []
-        for place, index in enumerate(self._feed.indices(step, self._config.batch)):
-            stream = self._runtime.seeds.stream("augment", step, place)
+        for place, index in enumerate(self._feed.indices(self.step, self._config.batch)):
+            stream = self._runtime.seeds.stream("augment", self.step, place)
             example = self._augmentation.draw(self._examples[index], stream)
             boxes, labels = boxes_cxcywh(example)
             anchors = assign(boxes, self._anchors)
@@ -178,12 +246,13 @@ class Learner:
             norm = parameter.grad.norm()
             parameter.grad.mul_(torch.clamp(self._config.clip / (norm + 1e-12), max=1.0))
 
-    def _check(self, losses: Losses, step: int) -> None:
-        if not math.isfinite(float(losses.total.detach())):
-            raise WorkError(
-                f"squeezedet: the loss is no longer finite at step {step}; lower detector.learning_rate"
-                f" (now {self._config.learning_rate}) or detector.clip"
-            )
+
+def _outlined(image: Pixels, boxes_xyxy_px: npt.NDArray[Any]) -> Pixels:
+    """Return an image (H, W, 3) with boxes (N, 4) drawn on it."""
+    drawn = np.array(image)
+    for left, top, right, bottom in boxes_xyxy_px.round().astype(int).tolist():
+        cv2.rectangle(drawn, (left, top), (right, bottom), _BOX_RGB, 1)
+    return drawn
 
 
 def rate_factor(config: SqueezeDetConfig, step: int) -> float:

@@ -32,7 +32,7 @@ from synthkit_squeezedet.learner import rate_factor
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.network import SqueezeDet
 
-BRIEF = {"backbone": "none", "steps": 6, "batch": 2, "save_every": 2, "evaluate_every": 3, "log_every": 1}
+BRIEF = {"backbone": "none", "steps": 6, "batch": 2, "checkpoint_every": 2, "evaluate_every": 3, "log_every": 1}
 
 
 def make(tmp_path, checkpoint=None, progress=silent, **settings):
@@ -159,7 +159,7 @@ def test_how_a_training_is_kept_and_shown_changes_nothing(discs, tmp_path):
     data = small(discs)
     with make(tmp_path, **BRIEF) as detector:
         first = detector.fit(data, tmp_path / "a")
-    other = {**BRIEF, "save_every": 1, "log_every": 4}
+    other = {**BRIEF, "checkpoint_every": 1, "log_every": 4}
     with make(tmp_path, **other) as detector:
         second = detector.fit(data, tmp_path / "b")
         assert detector.fit(data, tmp_path / "a").sha256 == first.sha256  # goes on in the other's folder

@@ -20,9 +20,9 @@ from synthkit.errors import WeightsError
 from synthkit.interfaces import Runtime, SampleSet
 from synthkit.sample import Sample, Skipped, evolve
 from synthkit.training import devices
+from synthkit_cyclegan.crop_learner import as_crops, as_images
 from synthkit_cyclegan.crop_settings import LEAST_CROP_PX, MOST_CROP_PX, CropSettings
 from synthkit_cyclegan.crop_store import Crops
-from synthkit_cyclegan.training import as_crops, as_images
 
 C = TypeVar("C", bound=CropSettings)
 Translated = npt.NDArray[np.float32]

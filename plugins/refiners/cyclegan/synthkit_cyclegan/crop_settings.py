@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from synthkit.config import all_of, at_least, between, setting
@@ -13,6 +15,9 @@ REFINE_ONLY = frozenset({"feather_px"})
 
 LEAST_CROP_PX, MOST_CROP_PX = 32, 4096
 """What crops may be, as settings and in the cards of checkpoints."""
+
+MOST_FILTERS = 512
+"""What a network may be, as settings and in the cards of checkpoints."""
 
 
 def _multiple_of_four(_: object, __: object, value: int) -> None:
@@ -40,4 +45,23 @@ class CropSettings(TrainingSettings):
         0.5,
         help="where samples have no alpha layer: width of the soft edge inside a person's mask when refining",
         validator=between(0, 50),
+    )
+
+
+@attrs.frozen
+class AdversarialSettings(CropSettings):
+    """How generators are trained against discriminators; defaults are those of thesis 000, section 3.5.1."""
+
+    learning_rate: float = setting(2e-4, help="Adam's rate in the first half", validator=between(1e-8, 1))
+    beta1: float = setting(0.5, help="Adam's momentum", validator=between(0, 0.999))
+    pool: int = setting(50, help="generated crops the discriminators remember", validator=at_least(0))
+    generator_filters: int = setting(
+        64, help="filters of the generator's first layer", validator=between(1, MOST_FILTERS)
+    )
+    discriminator_filters: int = setting(
+        64, help="filters of the discriminator's first layer", validator=between(1, MOST_FILTERS)
+    )
+    skip: bool = setting(True, help="add the generator's input to its output")
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32", help="precision of forward passes in training; bfloat16 is faster where the device has it"
     )

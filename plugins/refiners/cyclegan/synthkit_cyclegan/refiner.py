@@ -13,8 +13,9 @@ from synthkit.errors import WeightsError
 from synthkit.interfaces import SampleSet
 from synthkit.training import checkpoints
 from synthkit_cyclegan import fitting
-from synthkit_cyclegan.config import MOST_FILTERS, CycleGANConfig
+from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, one_by_one
+from synthkit_cyclegan.crop_settings import MOST_FILTERS
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import RESIDUAL_BLOCKS, Generator
 

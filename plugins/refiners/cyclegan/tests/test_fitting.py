@@ -20,8 +20,9 @@ from synthkit.config import identity
 from synthkit.errors import DatasetError, WeightsError, WorkError
 from synthkit.training import loop
 from synthkit_cyclegan import crop_store, perception
+from synthkit_cyclegan.crop_training import steps_of
 from synthkit_cyclegan.refiner import CycleGANRefiner
-from synthkit_cyclegan.training import Training, steps_of
+from synthkit_cyclegan.training import Training
 
 
 def curves_of(workdir: Path) -> list[dict]:

@@ -11,8 +11,9 @@ from synthkit.interfaces import silent
 from synthkit.seeds import Seeds
 from synthkit.training.perceptual import FeatureNet
 from synthkit_cyclegan import calibration, fitting, losses, perception
+from synthkit_cyclegan.crop_learner import as_crops, as_images
 from synthkit_cyclegan.networks import Discriminator
-from synthkit_cyclegan.training import Training, as_crops, as_images
+from synthkit_cyclegan.training import Training
 
 
 def direction(**parts) -> losses.Direction:
@@ -135,7 +136,7 @@ def test_the_rate_falls_in_the_second_half(training):
     rates = []
     for _ in range(training.steps):
         training.advance()
-        rates.append(training._generators.param_groups[0]["lr"])
+        rates.append(training.optimizers["adam generators"].param_groups[0]["lr"])
     assert rates[:4] == [2e-4] * 4
     assert rates[-1] == pytest.approx(2e-4 / 3.5)
 

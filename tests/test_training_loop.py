@@ -69,9 +69,9 @@ class Toy(loop.Learner):
     def picture(self):
         return np.full((2, 3, 3), self.step, np.uint8)
 
+    evaluate_every = 4
+
     def evaluate(self):
-        if self.step % 4:
-            return None
         self.scores.append(self.step)
         return {"val_scores": len(self.scores)}
 
@@ -250,3 +250,33 @@ def test_a_damaged_state_is_told(train, tmp_path):
 def test_how_it_is_kept_and_shown_changes_nothing(whole, train):
     other = attrs.evolve(SETTINGS, checkpoint_every=1, log_every=5, picture_every=0)
     assert train(Toy(), settings=other).path.read_bytes() == whole.path.read_bytes()
+
+
+AVERAGED = attrs.evolve(SETTINGS, ema=0.5)
+
+
+def test_the_checkpoint_gets_averaged_weights_where_they_are_wanted(whole, train):
+    seen, shown = [], []
+    learner = Toy(at={n: lambda learner: seen.append(learner.layer.weight.detach().clone()) for n in range(8)})
+    learner.picture = lambda: shown.append(learner.layer.weight.detach().clone())
+    result = train(learner, settings=AVERAGED)
+    seen.append(learner.layer.weight.detach().clone())
+    expected = seen[0]
+    for n, weight in enumerate(seen[1:], start=1):
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * weight
+        if n in (4, 8):
+            assert torch.allclose(shown.pop(0), expected, atol=1e-6)  # pictures show what is kept
+    assert torch.allclose(checkpoints.load_tensors(result)["weight"], expected, atol=1e-6)
+    assert not torch.allclose(expected, seen[-1], atol=1e-3)
+    assert torch.equal(seen[-1], checkpoints.load_tensors(whole)["weight"])  # what is learned stays the same
+    assert result.card["averaged"] == "exponential moving average of the weights, decay 0.5"
+    assert "averaged" not in whole.card
+
+
+@pytest.mark.parametrize("at", [2, 3, 5])
+def test_averages_go_on_to_the_same_bytes(at, train):
+    whole = train(Toy(), "averaged", AVERAGED)
+    with pytest.raises(Stop):
+        train(Toy(at={at: stop}), settings=AVERAGED)
+    assert train(Toy(), settings=AVERAGED).path.read_bytes() == whole.path.read_bytes()

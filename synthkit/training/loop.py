@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from synthkit.dataset import storage
 from synthkit.errors import DatasetError, WorkError
 from synthkit.interfaces import Runtime
 from synthkit.training import checkpoints, pictures
+from synthkit.training.averages import Average
 from synthkit.training.curves import Curves
 from synthkit.training.interrupts import Interrupts
 from synthkit.training.meter import Meter
@@ -39,6 +40,8 @@ CHECKPOINT, LATEST, STATE, CURVES, PICTURES = (
     "checkpoint.safetensors", "latest.safetensors", "state.safetensors", "curves.jsonl", "samples"
 )  # fmt: skip
 """Names in the working folder."""
+
+_AVERAGE = "average/"
 
 
 class Learner(ABC):
@@ -53,6 +56,9 @@ class Learner(ABC):
 
     steps: int
     """Steps in all."""
+
+    evaluate_every: int = 0
+    """Steps between evaluations, of which one comes after the last step; 0 for none."""
 
     @abstractmethod
     def advance(self) -> Mapping[str, float]:
@@ -71,15 +77,22 @@ class Learner(ABC):
 
     @abstractmethod
     def weights(self) -> Mapping[str, torch.Tensor]:
-        """Return what the checkpoint would hold now."""
+        """Return what the checkpoint would hold now: the live tensors, not copies, or what ``evaluate`` kept."""
+
+    def averages(self) -> Mapping[str, torch.Tensor]:
+        """Return the live tensors of which averages are taken where the settings want them.
+
+        The averages stand in their place while ``weights``, ``picture`` and ``evaluate`` are called.
+        """
+        return self.weights()
 
     def picture(self) -> npt.NDArray[np.uint8] | None:
         """Return a picture (H, W, 3) of what is learned so far, or None where there is nothing to see."""
         return None
 
-    def evaluate(self) -> Mapping[str, float] | None:
-        """Return the scores of an evaluation by name, where one is due after this step; see ``Trainable.fit``."""
-        return None
+    def evaluate(self) -> Mapping[str, float]:
+        """Return the scores of an evaluation by name; see ``Trainable.fit``."""
+        return {}
 
     def notes(self) -> Mapping[str, Any]:
         """Return plain JSON to be kept with each state; ``notes_of`` reads it before a learner is made."""
@@ -143,9 +156,11 @@ def train(
     done = finished(workdir, card)
     if done is not None:
         return done
-    kept = _resume(learner, workdir, card)
+    average = Average(learner.averages(), settings.ema) if settings.ema else None
+    kept = _resume(learner, average, workdir, card)
     with closing(Curves(workdir / CURVES, settings.log_every, kept)) as curves:
-        _Run(learner, workdir, card, settings, curves).run(Meter(runtime.progress, stage, learner.step, learner.steps))
+        meter = Meter(runtime.progress, stage, learner.step, learner.steps)
+        _Run(learner, average, workdir, card, settings, curves).run(meter)
     for name in (LATEST, STATE):
         storage.remove(workdir / name)
     return Checkpoint.open(workdir / CHECKPOINT)
@@ -155,9 +170,10 @@ class _Run:
     """A training under way."""
 
     def __init__(
-        self, learner: Learner, workdir: Path, card: Mapping[str, Any], settings: TrainingSettings, curves: Curves
-    ) -> None:
-        self._learner, self._workdir, self._card = learner, workdir, card
+        self, learner: Learner, average: Average | None, workdir: Path, card: Mapping[str, Any],
+        settings: TrainingSettings, curves: Curves,
+    ) -> None:  # fmt: skip
+        self._learner, self._average, self._workdir, self._card = learner, average, workdir, card
         self._settings, self._curves = settings, curves
 
     def run(self, meter: Meter) -> None:
@@ -168,9 +184,9 @@ class _Run:
                 self._check_losses(values)
                 self._curves.add(learner.step, values)
                 meter(learner.step, "  ".join(f"{name} {value:.3g}" for name, value in values.items()))
-                self._evaluate()
-                if self._due(self._settings.picture_every):
-                    self._draw()
+                if self._average:
+                    self._average.follow(learner.step)
+                self._show()
                 if learner.step == learner.steps:
                     self._curves.finish(learner.step)
                 if interrupts.requested or self._due(self._settings.checkpoint_every):
@@ -183,19 +199,27 @@ class _Run:
         """Tell whether something is to be done after this step: every so many, never for 0, and after the last."""
         return bool(every) and (self._learner.step % every == 0 or self._learner.step == self._learner.steps)
 
-    def _evaluate(self) -> None:
-        scores = self._learner.evaluate()
-        if scores is not None:
-            self._curves.note(self._learner.step, scores)
+    def _as_kept(self) -> AbstractContextManager[None]:
+        """Have the weights in the learner that a checkpoint would get."""
+        return self._average.in_place() if self._average else nullcontext()
 
-    def _draw(self) -> None:
-        picture = self._learner.picture()
+    def _show(self) -> None:
+        evaluated, drawn = self._due(self._learner.evaluate_every), self._due(self._settings.picture_every)
+        if not evaluated and not drawn:
+            return
+        with self._as_kept():
+            scores = self._learner.evaluate() if evaluated else {}
+            picture = self._learner.picture() if drawn else None
+        if scores:
+            self._curves.note(self._learner.step, scores)
         if picture is not None:
             pictures.write_png(self._workdir / PICTURES / f"step-{self._learner.step:07d}.png", picture)
 
     def _keep(self) -> None:
         """Write the state, after making sure that it is worth going on from."""
-        tensors = self._learner.tensors()
+        tensors = dict(self._learner.tensors())
+        if self._average:
+            tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in self._average.tensors().items()}
         self._check_tensors(tensors)
         state = {
             "identity": self._card["identity"],
@@ -208,9 +232,12 @@ class _Run:
 
     def _save(self, name: str) -> None:
         card = {**self._card, **self._learner.findings()}
+        if self._average:
+            card["averaged"] = f"exponential moving average of the weights, decay {self._settings.ema:g}"
         if name != CHECKPOINT:
             card["steps_done"] = self._learner.step
-        checkpoints.save_checkpoint(self._workdir / name, self._learner.weights(), card)
+        with self._as_kept():
+            checkpoints.save_checkpoint(self._workdir / name, self._learner.weights(), card)
 
     def _check_losses(self, values: Mapping[str, float]) -> None:
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
@@ -236,7 +263,9 @@ class _Run:
         )
 
 
-def _resume(learner: Learner, workdir: Path, card: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _resume(
+    learner: Learner, average: Average | None, workdir: Path, card: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
     """Put the learner where its training stopped, and return the state of its curves; None at the beginning."""
     path = workdir / STATE
     kept = checkpoints.load_state(path)
@@ -244,7 +273,10 @@ def _resume(learner: Learner, workdir: Path, card: Mapping[str, Any]) -> Mapping
         return None
     tensors, state = kept
     _require_same(path, state.get("identity"), card)
+    averages = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_AVERAGE)}
     learner.restore(tensors, state["step"])
+    if average:
+        average.restore({name.removeprefix(_AVERAGE): tensor for name, tensor in averages.items()})
     return dict(state["curves"])
 
 

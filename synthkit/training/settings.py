@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import attrs
 
-from synthkit.config import at_least, setting
+from synthkit.config import at_least, between, setting
 
 
 @attrs.frozen
 class TrainingSettings:
-    """How a training is kept and shown; nothing here changes what is learned."""
+    """How a training is kept and shown, and which weights its checkpoint gets."""
 
+    ema: float = setting(
+        0.0,
+        help="the checkpoint gets a moving average of the weights with this decay, such as 0.999, which scatters less"
+        " than the last ones; 0: the last",
+        validator=between(0, 0.999999),
+    )
     checkpoint_every: int = setting(
         250, help="steps between the states from which training can go on", validator=at_least(1), decides="nothing"
     )

@@ -74,6 +74,7 @@ class SqueezeDetLearner(Learner):
         best: Best | None = None,
     ) -> None:
         self.step, self.steps = 0, config.steps
+        self.evaluate_every = config.evaluate_every if validation else 0
         self._design = design
         self._backbone = backbone
         self._precision = precision
@@ -114,11 +115,9 @@ class SqueezeDetLearner(Learner):
             del values["loss_class"]
         return {name: float(value.detach()) for name, value in values.items()}
 
-    def evaluate(self) -> dict[str, float] | None:
-        """Return precision, recall and F1 on the validation set, every so many steps; the best weights are kept."""
-        due = self.step % self._config.evaluate_every == 0 or self.step == self.steps
-        if not due or not self._validation:
-            return None
+    def evaluate(self) -> dict[str, float]:
+        """Return precision, recall and F1 on the validation set; the best weights are kept."""
+        assert self._validation is not None
         scores = self._scores(self._validation)
         if self._best is None or scores["f1"] > self._best.scores["f1"]:
             self._best = Best(self.step, scores)
@@ -141,6 +140,10 @@ class SqueezeDetLearner(Learner):
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the best weights found, or, where nothing was evaluated, the last."""
         return self._kept or dict(self._network.state_dict())
+
+    def averages(self) -> dict[str, torch.Tensor]:
+        """Return the network's weights: of the best there is no average."""
+        return dict(self._network.state_dict())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all that changes, for a state of training."""

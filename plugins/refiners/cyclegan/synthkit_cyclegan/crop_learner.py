@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from synthkit.seeds import Seeds
+from synthkit.training import pictures
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pool import ReplayPool
@@ -115,6 +116,14 @@ def numbers(parts: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """Return losses as numbers, fetched from the device at once."""
     values = torch.stack([part.detach().float() for part in parts.values()]).tolist()
     return dict(zip(parts, values, strict=True))
+
+
+def sheet_of(generator: torch.nn.Module, source: Crops, target: Crops, device: torch.device) -> pictures.Pixels:
+    """Return a picture: source crops, the same as a generator makes them, and target crops, a row each."""
+    shown = pictures.spread(source)
+    with torch.no_grad():
+        refined = [as_crops(generator(as_images(crop[None]).to(device))) for crop in shown]
+    return pictures.sheet([shown, np.concatenate(refined), pictures.spread(target)])
 
 
 def as_images(crops: Crops) -> torch.Tensor:

@@ -13,8 +13,8 @@ from synthkit.interfaces import Runtime, SampleSet
 from synthkit.training import devices, loop
 from synthkit_cyclegan import crop_training, losses, perception
 from synthkit_cyclegan.config import CycleGANConfig
-from synthkit_cyclegan.networks import RESIDUAL_BLOCKS
 from synthkit_cyclegan.perception import Perceptual
+from synthkit_cyclegan.resnet_refiner import architecture_of
 from synthkit_cyclegan.training import Training
 
 FAMILY = "cyclegan"
@@ -37,10 +37,9 @@ def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, ru
     device = devices.set_up(runtime)
     seen = perception.load_perceptual(config, workdir, runtime.progress)
     pair = crop_training.load_pair(config, data, workdir, runtime.progress)
-    generator = {"filters": config.generator_filters, "blocks": RESIDUAL_BLOCKS, "skip": config.skip}
     card = crop_training.card_of(
         FAMILY, REVISION, config, pair, runtime,
-        architecture={"generator": generator},
+        architecture=architecture_of(config),
         more={"perceptual": dict(seen.card)},
         leave_out=perception.SETTINGS,
     )  # fmt: skip

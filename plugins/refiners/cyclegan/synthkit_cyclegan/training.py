@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from synthkit.seeds import Seeds
 from synthkit.training import devices, pictures
 from synthkit_cyclegan import losses
 from synthkit_cyclegan.config import CycleGANConfig
-from synthkit_cyclegan.crop_learner import CropLearner, as_crops, as_images, descend, numbers
+from synthkit_cyclegan.crop_learner import CropLearner, descend, numbers, sheet_of
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import Discriminator, Generator
 
@@ -64,12 +63,9 @@ class Training(CropLearner):
         """Return the generator's weights: the checkpoint needs no other network."""
         return dict(self.g.state_dict())
 
-    @torch.no_grad()
     def picture(self) -> pictures.Pixels:
         """Return a picture: source crops, the same refined, and target crops, a row each."""
-        source, target = (pictures.spread(self.crops[domain]) for domain in "XY")
-        refined = [as_crops(self.g(as_images(crop[None]).to(self.device))) for crop in source]
-        return pictures.sheet([source, np.concatenate(refined), target])
+        return sheet_of(self.g, self.crops["X"], self.crops["Y"], self.device)
 
     def _direction(
         self, real: torch.Tensor, to: torch.nn.Module, fro: torch.nn.Module,

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refining crops with a ResNet generator: what CycleGAN has in common with other ways to train one."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import WeightsError
+from synthkit.training import checkpoints
+from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, one_by_one
+from synthkit_cyclegan.crop_settings import MOST_FILTERS, AdversarialSettings
+from synthkit_cyclegan.crop_store import Crops
+from synthkit_cyclegan.networks import RESIDUAL_BLOCKS, Generator
+
+C = TypeVar("C", bound=AdversarialSettings)
+
+
+class ResnetRefiner(CropRefiner[C], Generic[C]):
+    """Refines people with a ``Generator``; a subclass names its family and says how it learns."""
+
+    def load(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        """Build the generator."""
+        filters, skip = _architecture(checkpoint)
+        generator = Generator(filters, skip=skip, generator=torch.Generator())
+        checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
+        self._generator, self._device = generator.to(device).eval().requires_grad_(False), device
+
+    def translate(self, cut: Crops) -> Translated:
+        """Return the crops as the generator makes them."""
+        return one_by_one(self._generator, cut, self._device)
+
+
+def architecture_of(config: AdversarialSettings) -> dict[str, Any]:
+    """Return what a card says of the generator that is trained."""
+    return {"generator": {"filters": config.generator_filters, "blocks": RESIDUAL_BLOCKS, "skip": config.skip}}
+
+
+def _architecture(checkpoint: Checkpoint) -> tuple[int, bool]:
+    """Return filters and skip from a card, each checked before it is used."""
+    try:
+        generator = checkpoint.card["architecture"]["generator"]
+        filters, skip, blocks = generator["filters"], generator["skip"], generator["blocks"]
+    except (KeyError, TypeError):
+        raise WeightsError(f"checkpoint {checkpoint.path}: its card does not describe a ResNet generator") from None
+    sound = type(filters) is int and 1 <= filters <= MOST_FILTERS and type(skip) is bool and blocks == RESIDUAL_BLOCKS
+    if not sound:
+        raise WeightsError(f"checkpoint {checkpoint.path}: its card describes no network that could be built")
+    return filters, skip

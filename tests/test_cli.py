@@ -49,6 +49,7 @@ def test_help_imports_nothing_heavy() -> None:
         "refine",
         "demo",
         "convert",
+        "crops",
         "train",
         "evaluate",
         "export",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Head-aligned crops of people and their reinsertion (thesis 000, appendix, algorithms 5 and 6)."""
 
+from synthkit.crops.choosing import Chooser
 from synthkit.crops.cutting import extract, extract_mask
 from synthkit.crops.planning import HEAD_AT, REVISION, CropPlan, camera_nadir_px, nadir_px, plan_crops
 from synthkit.crops.reinserting import reinsert
@@ -8,6 +9,7 @@ from synthkit.crops.reinserting import reinsert
 __all__ = [
     "HEAD_AT",
     "REVISION",
+    "Chooser",
     "CropPlan",
     "camera_nadir_px",
     "extract",

@@ -102,7 +102,7 @@ def plan_crops(
     instances = sample.layers.get("instances")
     plans = []
     for index, person in enumerate(sample.people or ()):
-        outline = _outline_px(person, instances)
+        outline = outline_px(person, instances)
         if outline is None or np.ptp(outline, axis=0).max() < min_extent_px:
             continue
         head = _head_px(person, outline, nadir)
@@ -110,6 +110,23 @@ def plan_crops(
         matrix = _crop_from_image(head, _upward(head, outline, away), outline, size_px, head_at)
         plans.append(CropPlan(index, person.instance, size_px, matrix))
     return plans
+
+
+def outline_px(person: Person, instances: npt.NDArray[Any] | None) -> Floats | None:
+    """Return points (N, 2) whose hull holds all that is known of the visible person, or None."""
+    parts: list[Floats] = []
+    if person.rotated_box is not None:
+        parts.append(person.rotated_box.corners_px())
+    if instances is not None and person.instance is not None:
+        rows, columns = np.nonzero(instances == person.instance)
+        if not rows.size:
+            return None  # fully hidden: boxes of it would show somebody else
+        hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))[:, 0].astype(np.float64)
+        parts += [hull + corner for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    elif person.rotated_box is None and person.box_xyxy_px is not None:
+        left, top, right, bottom = person.box_xyxy_px
+        parts.append(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
+    return np.concatenate(parts) if parts else None
 
 
 def nadir_px(sample: Sample) -> Floats:
@@ -128,23 +145,6 @@ def camera_nadir_px(camera: FisheyeCamera) -> Floats:
     pose = camera.world_from_camera
     pixels, valid = camera.project(pose[:3, 3] - (0.0, 0.0, 1.0))
     return pixels if bool(valid) else np.array([camera.cx_px, camera.cy_px])
-
-
-def _outline_px(person: Person, instances: npt.NDArray[Any] | None) -> Floats | None:
-    """Return points (N, 2) whose hull holds all that is known of the visible person, or None."""
-    parts: list[Floats] = []
-    if person.rotated_box is not None:
-        parts.append(person.rotated_box.corners_px())
-    if instances is not None and person.instance is not None:
-        rows, columns = np.nonzero(instances == person.instance)
-        if not rows.size:
-            return None  # fully hidden: boxes of it would show somebody else
-        hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))[:, 0].astype(np.float64)
-        parts += [hull + corner for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
-    elif person.rotated_box is None and person.box_xyxy_px is not None:
-        left, top, right, bottom = person.box_xyxy_px
-        parts.append(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
-    return np.concatenate(parts) if parts else None
 
 
 def _head_px(person: Person, outline: Floats, nadir: Floats) -> Floats:

@@ -8,6 +8,7 @@ from typing import Literal
 import attrs
 
 from synthkit.config import all_of, at_least, between, setting
+from synthkit.crop_choice import CropChoice
 from synthkit.training.settings import TrainingSettings
 
 REFINE_ONLY = frozenset({"feather_px"})
@@ -38,6 +39,9 @@ class CropSettings(TrainingSettings):
         128,
         help="width and height of the crops, a multiple of 4",
         validator=all_of(between(LEAST_CROP_PX, MOST_CROP_PX), _multiple_of_four),
+    )
+    target_crops: CropChoice = setting(
+        attrs.Factory(CropChoice), help="which crops of the target are learned from ('synthkit crops' shows them)"
     )
     batch: int = setting(1, help="crops of each domain per step", validator=at_least(1))
     flip: bool = setting(True, help="mirror crops at random while training")

@@ -10,50 +10,65 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit import config, crops
+from synthkit.crop_choice import CropChoice
 from synthkit.dataset import storage
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, SampleSet
 
 Crops = npt.NDArray[np.uint8]
+ALL = CropChoice()
 
 
-def load(samples: SampleSet, role: str, crop_px: int, folder: Path, progress: Progress) -> Crops:
+def load(
+    samples: SampleSet, role: str, crop_px: int, folder: Path, progress: Progress,
+    choice: CropChoice = ALL,
+) -> Crops:  # fmt: skip
     """Return the crops of everybody in a set, (N, crop_px, crop_px, 3) uint8, mapped from a file.
 
     Args:
         samples: the set. role: how messages call it. folder: where the file is kept, under a name that
-            holds the set's fingerprint, so that it is never used for another.
+            holds the set's fingerprint, so that it is never used for another. choice: whose crops are taken.
 
     Raises:
         DatasetError: when there is nobody to crop, saying what people need. WorkError: when the disk is full.
+        ConfigError: when the choice names a list that does not fit the set.
     """
-    path = folder / f"{role}-{fingerprint(samples, crop_px)[:16]}.u8"
+    path = folder / f"{role}-{fingerprint(samples, crop_px, choice)[:16]}.u8"
     if not path.exists():
         with storage.disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             storage.clear_temporaries(folder)
-        storage.write_atomically(path, _cut(samples, role, crop_px, progress))
+        storage.write_atomically(path, _cut(samples, role, crop_px, progress, choice))
     size = path.stat().st_size
     if size == 0:
         raise DatasetError(
             f"the {role} set ({len(samples)} images) has no people to crop: each needs a head point, a box, a"
-            " rotated box or an instance mask, and an extent of a few pixels"
+            " rotated box or an instance mask, and an extent of a few pixels; and the choice of crops must leave some"
         )
     return np.memmap(path, np.uint8, "r").reshape(-1, crop_px, crop_px, 3)
 
 
-def fingerprint(samples: SampleSet, crop_px: int) -> str:
+def fingerprint(samples: SampleSet, crop_px: int, choice: CropChoice = ALL) -> str:
     """Return the identity of a set's crops."""
     return config.fingerprint(
-        {"set": samples.fingerprint, "crop_px": crop_px, "head_at": crops.HEAD_AT, "crops": crops.REVISION}
+        {
+            "set": samples.fingerprint,
+            "crop_px": crop_px,
+            "head_at": crops.HEAD_AT,
+            "crops": crops.REVISION,
+            "choice": config.identity(choice),
+        }
     )
 
 
-def _cut(samples: SampleSet, role: str, crop_px: int, progress: Progress) -> Iterator[bytes]:
-    """Yield each crop's bytes."""
+def _cut(samples: SampleSet, role: str, crop_px: int, progress: Progress, choice: CropChoice) -> Iterator[bytes]:
+    """Yield the bytes of each crop that is taken."""
+    chooser = crops.Chooser(choice)
     for done in range(len(samples)):
         progress(f"crop {role}", done, len(samples))
         sample = samples[done]
         for plan in crops.plan_crops(sample, (crop_px, crop_px)):
-            yield crops.extract(sample.image, plan).tobytes()
+            if chooser.reason_against(sample, plan) is None:
+                yield crops.extract(sample.image, plan).tobytes()
+    chooser.check_all_met()
     progress(f"crop {role}", len(samples), len(samples))

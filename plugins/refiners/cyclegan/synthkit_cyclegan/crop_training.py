@@ -39,11 +39,14 @@ def load_pair(config: CropSettings, data: Mapping[str, SampleSet], workdir: Path
     Raises:
         DatasetError: when a set has nobody to crop. WorkError: when the disk is full.
     """
-    source, target = (crop_store.load(data[role], role, config.crop_px, workdir / "crops", progress) for role in ROLES)
+    choices = {"source": crop_store.ALL, "target": config.target_crops}
+    source, target = (
+        crop_store.load(data[role], role, config.crop_px, workdir / "crops", progress, choices[role]) for role in ROLES
+    )
     card = {
         role: {
             "fingerprint": data[role].fingerprint,
-            "crops_fingerprint": crop_store.fingerprint(data[role], config.crop_px),
+            "crops_fingerprint": crop_store.fingerprint(data[role], config.crop_px, choices[role]),
             "images": len(data[role]),
             "crops": len(kept),
         }

@@ -20,7 +20,7 @@ from synthkit_cyclegan.training import Training
 FAMILY = "cyclegan"
 """The name in the cards of checkpoints: any preset can apply what any other has learned."""
 
-REVISION = 1
+REVISION = 2
 """Raised when the same settings and data train to other weights."""
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CycleGAN's networks (Zhu et al. 2017; thesis 000, tables 2.2 and 2.3)."""
+"""CycleGAN's networks (Zhu et al. 2017; thesis 000, tables 2.2 and 2.3).
+
+Instance normalisation (Ulyanov et al. 2016) is written as group normalisation with a group per channel: the
+same function, computed about twice as fast on CPUs.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,8 @@ class Generator(nn.Module):
     With ``skip``, the input is added to the last convolution's output before tanh. It is added as
     atanh(x), and the last convolution starts at zero, so that training starts from the identity (within
     half a grey level) and tanh still keeps the output in range. The implementations the thesis builds on
-    take tanh(x + r), which from the start flattens contrast by a quarter and must first learn not to.
+    take tanh(x + r), which from the start flattens contrast by a quarter and must first learn not to. Without
+    ``skip`` it is the published network, to the last layer (tested against its outputs).
 
     Args:
         filters: of the first layer; the residual blocks have four times as many.
@@ -45,13 +50,13 @@ class Generator(nn.Module):
             *_norm_relu(2 * filters),
             nn.Conv2d(2 * filters, 4 * filters, 3, stride=2, padding=1),
             *_norm_relu(4 * filters),
-            *(_Residual(4 * filters) for _ in range(RESIDUAL_BLOCKS)),
+            *(Residual(4 * filters) for _ in range(RESIDUAL_BLOCKS)),
             nn.ConvTranspose2d(4 * filters, 2 * filters, 3, stride=2, padding=1, output_padding=1),
             *_norm_relu(2 * filters),
             nn.ConvTranspose2d(2 * filters, filters, 3, stride=2, padding=1, output_padding=1),
             *_norm_relu(filters),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(filters, 3, 7),
+            _ConvByRows(filters, 3, 7),
         )
         _initialise(self, generator)
         if skip:
@@ -73,11 +78,11 @@ class Discriminator(nn.Module):
     def __init__(self, filters: int = 64, *, generator: torch.Generator) -> None:
         super().__init__()
         self.filters = filters
-        blocks = [nn.Sequential(nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(_SLOPE))]
+        blocks = [nn.Sequential(nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(_SLOPE, inplace=True))]
         for n, stride in ((1, 2), (2, 2), (3, 1)):
             width = filters * 2**n
             conv = nn.Conv2d(width // 2, width, 4, stride, 1)
-            blocks.append(nn.Sequential(conv, nn.InstanceNorm2d(width), nn.LeakyReLU(_SLOPE)))
+            blocks.append(nn.Sequential(conv, _norm(width), nn.LeakyReLU(_SLOPE, inplace=True)))
         self.blocks = nn.ModuleList(blocks)
         self.answer = nn.Conv2d(8 * filters, 1, 4, 1, 1)
         _initialise(self, generator)
@@ -100,7 +105,9 @@ class Discriminator(nn.Module):
         return self.judge(self.features(images))
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
+    """A residual block (He et al. 2016): two convolutions whose result is added to what came in."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -109,15 +116,38 @@ class _Residual(nn.Module):
             *_norm_relu(channels),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            _norm(channels),
         )
 
     def forward(self, flow: torch.Tensor) -> torch.Tensor:
+        """Return the flow (N, C, H, W) and what was added to it."""
         return flow + self.layers(flow)  # type: ignore[no-any-return]
 
 
+class _ConvByRows(nn.Conv2d):
+    """A convolution of many channels to few, with a stride of 1 and no padding.
+
+    The rows of each filter are filters of their own, whose answers are added up, each shifted by its row: with
+    three output channels a third of the time that libraries take, which round channels up to sixteen.
+    """
+
+    def forward(self, flow: torch.Tensor) -> torch.Tensor:
+        outputs, inputs, rows, columns = self.weight.shape
+        filters = self.weight.transpose(1, 2).reshape(outputs * rows, inputs, 1, columns)
+        answers = torch.unflatten(nn.functional.conv2d(flow, filters), 1, (outputs, rows))
+        height = flow.shape[2] - rows + 1
+        total: torch.Tensor = answers[:, :, 0, :height]
+        for row in range(1, rows):
+            total = total + answers[:, :, row, row : row + height]
+        return total if self.bias is None else total + self.bias.view(-1, 1, 1)
+
+
+def _norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(channels, channels, affine=False)
+
+
 def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.InstanceNorm2d(channels), nn.ReLU()
+    return _norm(channels), nn.ReLU(inplace=True)
 
 
 def _initialise(network: nn.Module, generator: torch.Generator) -> None:

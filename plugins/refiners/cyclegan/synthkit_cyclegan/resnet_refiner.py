@@ -10,7 +10,8 @@ import torch
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import WeightsError
 from synthkit.training import checkpoints
-from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, one_by_one
+from synthkit_cyclegan import winograd
+from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, cut_of, one_by_one
 from synthkit_cyclegan.crop_settings import MOST_FILTERS, AdversarialSettings
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import RESIDUAL_BLOCKS, Generator
@@ -26,7 +27,10 @@ class ResnetRefiner(CropRefiner[C], Generic[C]):
         filters, skip = _architecture(checkpoint)
         generator = Generator(filters, skip=skip, generator=torch.Generator())
         checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
-        self._generator, self._device = generator.to(device).eval().requires_grad_(False), device
+        generator.to(device).eval().requires_grad_(False)
+        crop_px = cut_of(checkpoint).crop_px
+        quick = device.type == "cpu" and winograd.fits(crop_px, crop_px)
+        self._generator, self._device = winograd.quickened(generator) if quick else generator, device
 
     def translate(self, cut: Crops) -> Translated:
         """Return the crops as the generator makes them."""

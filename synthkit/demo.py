@@ -113,7 +113,7 @@ def choose(registry: Registry, names: Mapping[str, str | None], changes: Mapping
                 registry.configure(cast[part])
     if problems:
         raise ConfigError(dict.fromkeys(problems))  # both domains may have the same one
-    chain = [(spec.kind, registry.get(spec.kind, spec.name).component) for spec in (cast["source"], cast["refiner"])]
+    chain = [(spec.kind, registry.declared(spec)) for spec in (cast["source"], cast["refiner"])]
     check_chain(chain, frozenset())
     metrics = [found.component for found in registry.all("metric") if "settings" in found.component.demo]
     return general, Cast(sizes=sizes, metrics=[_spec(metric, "settings", {}) for metric in metrics], **cast)

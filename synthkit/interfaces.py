@@ -78,7 +78,8 @@ class Component:
         revision: raise it when the same configuration yields other output; part of every fingerprint.
         defaults: settings that differ from the class's own: presets share a target.
         needs: what its input samples must carry: layer names, ``people.head``, ``people.box``,
-            ``people.rotated_box``. provides: what its output carries, in the same words.
+            ``people.rotated_box``. Where settings decide about that, the config class has a property ``needs``,
+            which is used instead. provides: what its output carries, in the same words.
         trainable: whether the target also has ``fit``.
         demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``

@@ -87,7 +87,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
     """
     data = Dataset.open(source)
     slots = data.slots()
-    component = session.registry.get("refiner", refiner.name).component
+    component = session.registry.declared(refiner)
     check_chain([("refiner", component)], provided_by(data))
     parent = dict(data.manifest.notes) if data.manifest else {}
     stage = _Stage(
@@ -173,7 +173,7 @@ def build(
     Raises:
         ConfigError, DatasetError, PluginError, WeightsError: before any work, as far as can be known.
     """
-    parts = [session.registry.get(spec.kind, spec.name).component for spec in (renderer, refiner)]
+    parts = [session.registry.declared(spec) for spec in (renderer, refiner)]
     check_chain([(part.kind, part) for part in parts], frozenset())
     if real is not None and checkpoint is not None:
         raise ConfigError(["--real trains a checkpoint and --checkpoint gives one: choose one of them"])

@@ -128,6 +128,11 @@ class Registry:
         config.merge_into(values, spec.options)
         return config.structure(component.config, values, path=path or spec.kind)
 
+    def declared(self, spec: ComponentSpec) -> Component:
+        """Return what a component declares, with what its samples must carry when it is set up so."""
+        component, settings = self.get(spec.kind, spec.name).component, self.configure(spec)
+        return attrs.evolve(component, needs=getattr(settings, "needs", component.needs))
+
     def build(self, spec: ComponentSpec, runtime: Runtime) -> Any:
         """Return a component, not yet entered.
 

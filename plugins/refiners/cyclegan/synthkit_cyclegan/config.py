@@ -10,11 +10,11 @@ import attrs
 
 from synthkit.config import at_least, setting
 from synthkit.training.taps import TAPS, check_layer
-from synthkit_cyclegan.crop_settings import AdversarialSettings
+from synthkit_cyclegan.crop_settings import ResnetSettings
 
 
 @attrs.frozen
-class CycleGANConfig(AdversarialSettings):
+class CycleGANConfig(ResnetSettings):
     """How a CycleGAN is built, trained and applied; defaults are those of thesis 000, section 3.5.1."""
 
     discriminator_cycle_weight: float = setting(

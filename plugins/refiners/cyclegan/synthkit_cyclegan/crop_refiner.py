@@ -102,17 +102,20 @@ class CropRefiner(ABC, Generic[C]):
                 f"the refiner {self.family!r} has no weights: train it with 'synthkit fit', or name a checkpoint"
             )
         for sample in samples:
-            yield self._refined(sample, self._cut)
+            yield self.refined(sample, self._cut)
 
-    def _refined(self, sample: Sample, how: Cut) -> Sample:
-        assert self._checkpoint is not None
+    def refined(self, sample: Sample, how: Cut) -> Sample:
+        """Return a sample with its people refined.
+
+        Args:
+            sample: with the layer ``instances``. how: the checkpoint's crops were cut.
+        """
         plans = [
             plan
             for plan in crops.plan_crops(sample, (how.crop_px, how.crop_px), head_at=how.head_at)
             if plan.instance is not None
         ]
-        note = {"name": self.family, "checkpoint_sha256": self._checkpoint.sha256, "people": len(plans)}
-        meta = {**sample.meta, "refined_by": [*sample.meta.get("refined_by", ()), note]}
+        meta = self.noted(sample, {"people": len(plans)})
         if not plans:
             return evolve(sample, meta=meta)
         cut = np.stack([crops.extract(sample.image, plan) for plan in plans])
@@ -120,6 +123,12 @@ class CropRefiner(ABC, Generic[C]):
         image = crops.reinsert(sample, pairs, feather_px=self.config.feather_px)
         layers = {**sample.layers, **self.layers(sample, plans, cut)}
         return evolve(sample, image=image, layers=layers, meta=meta)
+
+    def noted(self, sample: Sample, what: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a sample's meta with a note of who refined what."""
+        assert self._checkpoint is not None
+        note = {"name": self.family, "checkpoint_sha256": self._checkpoint.sha256, **what}
+        return {**sample.meta, "refined_by": [*sample.meta.get("refined_by", ()), note]}
 
 
 def one_by_one(network: Callable[[torch.Tensor], torch.Tensor], cut: Crops, device: torch.device) -> Translated:

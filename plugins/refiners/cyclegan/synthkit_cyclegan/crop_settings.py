@@ -11,8 +11,8 @@ from synthkit.config import all_of, at_least, between, setting
 from synthkit.crop_choice import CropChoice
 from synthkit.training.settings import TrainingSettings
 
-REFINE_ONLY = frozenset({"feather_px"})
-"""Settings that say how crops are put back, and have no part in training."""
+REFINE_ONLY = frozenset({"feather_px", "region", "tile_px"})
+"""Settings that say how images are refined, and have no part in training."""
 
 LEAST_CROP_PX, MOST_CROP_PX = 32, 4096
 """What crops may be, as settings and in the cards of checkpoints."""
@@ -69,3 +69,23 @@ class AdversarialSettings(CropSettings):
     precision: Literal["float32", "bfloat16"] = setting(
         "float32", help="precision of forward passes in training; bfloat16 is faster where the device has it"
     )
+
+
+@attrs.frozen
+class ResnetSettings(AdversarialSettings):
+    """How a trained ResNet generator is applied."""
+
+    region: Literal["people", "image"] = setting(
+        "people",
+        help="what is refined: people alone, through their masks, or the image as it is, background and all",
+    )
+    tile_px: int = setting(
+        512,
+        help="of whole images the device holds parts so large at a time; it changes no more than roundings",
+        validator=between(16, 1 << 16),
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What samples must carry."""
+        return frozenset({"instances"}) if self.region == "people" else frozenset()

@@ -64,7 +64,10 @@ class Generator(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the translated images."""
-        change: torch.Tensor = self.layers(images).float()
+        return self.finished(images, self.layers(images).float())
+
+    def finished(self, images: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+        """Return the translated images, from what ``layers`` made of them."""
         return torch.tanh(torch.atanh(images * _INSIDE) + change if self.skip else change)
 
 

@@ -9,18 +9,19 @@ import torch
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import WeightsError
+from synthkit.sample import Sample, evolve
 from synthkit.training import checkpoints
-from synthkit_cyclegan import winograd
-from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, cut_of, one_by_one
-from synthkit_cyclegan.crop_settings import MOST_FILTERS, AdversarialSettings
+from synthkit_cyclegan import whole_images, winograd
+from synthkit_cyclegan.crop_refiner import CropRefiner, Cut, Translated, cut_of, one_by_one
+from synthkit_cyclegan.crop_settings import MOST_FILTERS, AdversarialSettings, ResnetSettings
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import RESIDUAL_BLOCKS, Generator
 
-C = TypeVar("C", bound=AdversarialSettings)
+C = TypeVar("C", bound=ResnetSettings)
 
 
 class ResnetRefiner(CropRefiner[C], Generic[C]):
-    """Refines people with a ``Generator``; a subclass names its family and says how it learns."""
+    """Refines people, or whole images, with a ``Generator``; a subclass names its family and says how it learns."""
 
     def load(self, checkpoint: Checkpoint, device: torch.device) -> None:
         """Build the generator."""
@@ -29,12 +30,19 @@ class ResnetRefiner(CropRefiner[C], Generic[C]):
         checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
         generator.to(device).eval().requires_grad_(False)
         crop_px = cut_of(checkpoint).crop_px
-        quick = device.type == "cpu" and winograd.fits(crop_px, crop_px)
+        quick = self.config.region == "people" and device.type == "cpu" and winograd.fits(crop_px, crop_px)
         self._generator, self._device = winograd.quickened(generator) if quick else generator, device
 
     def translate(self, cut: Crops) -> Translated:
         """Return the crops as the generator makes them."""
         return one_by_one(self._generator, cut, self._device)
+
+    def refined(self, sample: Sample, how: Cut) -> Sample:
+        """Return a sample with its people refined, or all of its image, as the settings say."""
+        if self.config.region == "people":
+            return super().refined(sample, how)
+        image = whole_images.translate(self._generator, sample.image, self.config.tile_px, self._device)
+        return evolve(sample, image=image, meta=self.noted(sample, {"region": "image"}))
 
 
 def architecture_of(config: AdversarialSettings) -> dict[str, Any]:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A generator that learned from crops, applied to whole images of any size: it is fully convolutional."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from synthkit.training import tiling
+from synthkit_cyclegan.crop_learner import as_crops, as_images
+from synthkit_cyclegan.networks import Generator, Residual
+
+_MULTIPLE = 4  # the generator halves its input twice
+
+
+def translate(
+    generator: Generator, image: npt.NDArray[np.uint8], tile_px: int, device: torch.device
+) -> npt.NDArray[np.uint8]:
+    """Return an image (H, W, 3) as a generator makes it, tile by tile; see ``tiling.apply``.
+
+    Args:
+        generator: on ``device``. image: of any size; where it is no multiple of 4, it is continued by its mirror image
+            for the generator to see. tile_px: the side of the parts that the device holds at a time.
+    """
+    height, width = image.shape[:2]
+    down, right = -height % _MULTIPLE, -width % _MULTIPLE
+    seen = functional.pad(as_images(np.array(image)[None]), (0, right, 0, down), mode="reflect")
+    layers = [tiling.Added(list(one.layers)) if isinstance(one, Residual) else one for one in generator.layers]
+    change = tiling.apply(layers, seen[0], tile_px, device)[None]
+    made = as_crops(generator.finished(seen, change))[0, :height, :width]
+    return np.asarray(np.clip(np.rint(made), 0, 255), dtype=np.uint8)

@@ -26,6 +26,9 @@ class ConfigError(SynthkitError):
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)  # between processes; the base would hand over the text
+
 
 class PluginError(SynthkitError):
     """A plugin is unknown, broken, defined twice, or asked for what it does not provide."""

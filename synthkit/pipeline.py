@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from synthkit.jobs import job_arguments, scene_keys, slot_key
 from synthkit.plugins import check_chain
 from synthkit.sample import Skipped
 from synthkit.session import Session
+from synthkit.training import ranks
 
 BUILD_FILE = "build.json"
 FIT_FILE = "fit.json"
@@ -137,17 +138,10 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | D
         "threads": session.run.threads,
         "data": {role: item.fingerprint for role, item in opened.items()},
     }
-    finished = _claim_workdir(workdir, claim)
-    if finished is not None:
-        return finished
-    with closing(locked(workdir)), session.entered(spec) as instance:
-        if not isinstance(instance, Trainable):
-            raise PluginError(f"{spec.kind} {spec.name!r} is declared trainable but has no fit()")
-        storage.clear_temporaries(workdir)
-        checkpoint = instance.fit(opened, workdir)
-        result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
-        claims.write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
-    return checkpoint
+    with _together():
+        with _in_turn():
+            finished = _claim_workdir(workdir, claim)
+        return finished or _fitted(session, spec, opened, workdir, claim)
 
 
 def build(
@@ -286,6 +280,7 @@ class _Stage:
     verb: str
 
     def run(self, out: Path | str, scenes: int) -> Made:
+        _require_one_process(f"'{self.verb}'")
         run = self.session.run
         writer = DatasetWriter(
             out,
@@ -352,6 +347,50 @@ def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None
     if result is None:
         return None
     return Checkpoint.open(workdir / result["file"], expected_sha256=result["sha256"])
+
+
+def _fitted(
+    session: Session, spec: ComponentSpec, data: Mapping[str, Dataset], workdir: Path, claim: Mapping[str, Any]
+) -> Checkpoint:
+    """Train in a folder that is taken for it; of several processes, the first keeps what comes of it."""
+    keeps = ranks.rank() == 0
+    with closing(locked(workdir)) if keeps else nullcontext(), session.entered(spec) as instance:
+        if not isinstance(instance, Trainable):
+            raise PluginError(f"{spec.kind} {spec.name!r} is declared trainable but has no fit()")
+        if keeps:
+            storage.clear_temporaries(workdir)
+        checkpoint = instance.fit(data, workdir)
+        if keeps:
+            result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
+            claims.write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
+    return checkpoint
+
+
+def _together() -> AbstractContextManager[None]:
+    """Train with the other processes that torchrun started, if it did."""
+    if ranks.size() == 1:
+        return nullcontext()
+    from synthkit.training import distributed  # it imports torch
+
+    return distributed.joined()
+
+
+def _in_turn() -> AbstractContextManager[None]:
+    if ranks.size() == 1:
+        return nullcontext()
+    from synthkit.training import distributed
+
+    return distributed.in_turn()
+
+
+def _require_one_process(work: str) -> None:
+    """Check that torchrun did not start several of this one.
+
+    Raises:
+        ConfigError: when it did.
+    """
+    if ranks.size() > 1:
+        raise ConfigError([f"torchrun: its {ranks.size()} processes share a training: 'fit' or 'train', not {work}"])
 
 
 def locked(folder: Path) -> storage.FolderLock:

@@ -17,6 +17,7 @@ from synthkit.cli.groups import PluginGroups
 
 # Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
 if TYPE_CHECKING:
+    from synthkit.checkpoint import Checkpoint as Fitted
     from synthkit.cli.progress import Terminal
     from synthkit.execution import Executor
     from synthkit.interfaces import MetricResult
@@ -188,7 +189,7 @@ def fit(
     plan = _plan(config, sets, {"refiner": refiner}, seed)
     with session_of(plan) as session:
         fitted = pipeline.fit(session, plan.components["refiner"], {"source": source, "target": target}, out)
-    typer.echo(f"checkpoint: {fitted.path} (sha256 {fitted.sha256})")
+    _tell_fitted(fitted)
 
 
 @app.command()
@@ -235,7 +236,7 @@ def train(
     sources = {"train": data} | ({"validation": validation} if validation else {})
     with session_of(plan) as session:
         trained = pipeline.fit(session, plan.components["detector"], sources, out)
-    typer.echo(f"checkpoint: {trained.path} (sha256 {trained.sha256})")
+    _tell_fitted(trained)
 
 
 @app.command()
@@ -440,6 +441,13 @@ def on_terminal() -> Iterator[Terminal]:
 
 def _tell(line: str) -> None:
     typer.echo(line, err=True)
+
+
+def _tell_fitted(checkpoint: Fitted) -> None:
+    from synthkit.training import ranks
+
+    if ranks.rank() == 0:
+        typer.echo(f"checkpoint: {checkpoint.path} (sha256 {checkpoint.sha256})")
 
 
 _AGAIN = "run again to try them once more"

@@ -11,19 +11,24 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from synthkit.training import ranks
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Terminal:
-    """A ``synthkit.interfaces.Progress`` on standard error; a context manager around the whole work."""
+    """A ``synthkit.interfaces.Progress`` on standard error; a context manager around the whole work.
+
+    Of the processes that torchrun started only the first is heard.
+    """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, quiet=ranks.rank() > 0)
         self._bars: Progress | None = None
         self._stages: dict[str, _Stage] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.quiet:
             self._bars = Progress(
                 TextColumn("{task.description:<22}"),
                 BarColumn(bar_width=28),
@@ -48,6 +53,8 @@ class Terminal:
 
     def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Show ``done`` of ``total``; see ``synthkit.interfaces.Progress``."""
+        if self._console.quiet:
+            return
         state = self._stages.get(stage)
         if state is None or done < state.done:  # new, or a stage of the same name that begins again
             state = self._stages[stage] = _Stage(done, state)

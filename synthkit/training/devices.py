@@ -11,6 +11,7 @@ import torch
 from synthkit.errors import ConfigError
 from synthkit.interfaces import Runtime
 from synthkit.seeds import Seeds
+from synthkit.training import distributed
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -23,7 +24,7 @@ def set_up(runtime: Runtime) -> torch.device:
     Raises:
         ConfigError: when the device is unknown or not there.
     """
-    device = _device(runtime.device)
+    device = _device(distributed.device_name(_best() if runtime.device == "auto" else runtime.device))
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     # Otherwise each fresh tensor is filled first, a seventh of the time of small networks, only so that
@@ -47,8 +48,6 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device(_best())
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -27,9 +27,9 @@ import torch
 from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import storage
-from synthkit.errors import DatasetError, WorkError
+from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.interfaces import Runtime
-from synthkit.training import checkpoints, pictures
+from synthkit.training import checkpoints, distributed, pictures
 from synthkit.training.averages import Average
 from synthkit.training.curves import Curves
 from synthkit.training.interrupts import Interrupts
@@ -56,6 +56,9 @@ class Learner(ABC):
 
     steps: int
     """Steps in all."""
+
+    parallel: bool = False
+    """Whether it can learn in several processes, by the functions of ``distributed``."""
 
     evaluate_every: int = 0
     """Steps between evaluations, of which one comes after the last step; 0 for none."""
@@ -150,49 +153,112 @@ def train(
         stage: how progress calls the work.
 
     Raises:
-        DatasetError: when the folder holds another training. WeightsError: when its state is damaged.
-        WorkError: when losses or weights are no longer finite, or the disk is full.
+        ConfigError: when several processes train what learns in one only. DatasetError: when the folder holds
+        another training. WeightsError: when its state is damaged. WorkError: when losses or weights are no
+        longer finite, or the disk is full.
     """
+    if distributed.size() > 1 and not learner.parallel:
+        raise ConfigError([f"{card['kind']} {card['name']!r} learns in one process only: start it without torchrun"])
     done = finished(workdir, card)
     if done is not None:
         return done
     average = Average(learner.averages(), settings.ema) if settings.ema else None
     kept = _resume(learner, average, workdir, card)
-    with closing(Curves(workdir / CURVES, settings.log_every, kept)) as curves:
-        meter = Meter(runtime.progress, stage, learner.step, learner.steps)
-        _Run(learner, average, workdir, card, settings, curves).run(meter)
-    for name in (LATEST, STATE):
-        storage.remove(workdir / name)
+    distributed.wait_for_all()
+    if distributed.rank() > 0:
+        _Steps(learner, workdir, card).run()
+    else:
+        with closing(Curves(workdir / CURVES, settings.log_every, kept)) as curves:
+            meter = Meter(runtime.progress, stage, learner.step, learner.steps)
+            _Kept(learner, average, workdir, card, settings, curves, meter).run()
+        for name in (LATEST, STATE):
+            storage.remove(workdir / name)
+    distributed.wait_for_all()
     return Checkpoint.open(workdir / CHECKPOINT)
 
 
-class _Run:
-    """A training under way."""
+class _Steps:
+    """A training under way, of which nothing is kept: what it is in all processes but the first."""
+
+    def __init__(self, learner: Learner, workdir: Path, card: Mapping[str, Any]) -> None:
+        self._learner, self._workdir, self._card = learner, workdir, card
+
+    def run(self) -> None:
+        with Interrupts() as interrupts:
+            while self._learner.step < self._learner.steps:
+                values = self._learner.advance()
+                self._check_losses(values)
+                self._record(values)
+                stop = distributed.any_of(interrupts.requested)
+                self._keep(stop)
+                if stop:
+                    raise KeyboardInterrupt
+        self._finish()
+
+    def _record(self, values: Mapping[str, float]) -> None:
+        """Show what a step brought."""
+
+    def _keep(self, stop: bool) -> None:
+        """Keep what is needed to go on from here, if it is time to, or if training stops."""
+
+    def _finish(self) -> None:
+        """Keep what was learned."""
+
+    def _check_losses(self, values: Mapping[str, float]) -> None:
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+            raise self._diverged(f"{' and '.join(wrong)} not finite ({shown})")
+
+    def _diverged(self, what: str) -> WorkError:
+        path, good = self._workdir / LATEST, "no state was kept before"
+        latest = Checkpoint.open(path).card if path.exists() else {}
+        if latest.get("identity") == self._card["identity"]:
+            good = f"{path} is a checkpoint of the last sound weights, those after step {latest['steps_done']}"
+        return WorkError(
+            f"training stopped at step {self._learner.step} of {self._learner.steps}: {what}; {good}."
+            " Run again it would most likely end the same: try a lower learning_rate, or precision float32, in another"
+            f" folder; {self._workdir / CURVES} shows what led there"
+        )
+
+
+class _Kept(_Steps):
+    """A training under way, with all that is kept and shown of it."""
 
     def __init__(
         self, learner: Learner, average: Average | None, workdir: Path, card: Mapping[str, Any],
-        settings: TrainingSettings, curves: Curves,
+        settings: TrainingSettings, curves: Curves, meter: Meter,
     ) -> None:  # fmt: skip
-        self._learner, self._average, self._workdir, self._card = learner, average, workdir, card
-        self._settings, self._curves = settings, curves
+        super().__init__(learner, workdir, card)
+        self._average, self._settings, self._curves, self._meter = average, settings, curves, meter
 
-    def run(self, meter: Meter) -> None:
-        learner = self._learner
-        with Interrupts() as interrupts:
-            while learner.step < learner.steps:
-                values = learner.advance()
-                self._check_losses(values)
-                self._curves.add(learner.step, values)
-                meter(learner.step, "  ".join(f"{name} {value:.3g}" for name, value in values.items()))
-                if self._average:
-                    self._average.follow(learner.step)
-                self._show()
-                if learner.step == learner.steps:
-                    self._curves.finish(learner.step)
-                if interrupts.requested or self._due(self._settings.checkpoint_every):
-                    self._keep()
-                if interrupts.requested:
-                    raise KeyboardInterrupt
+    def _record(self, values: Mapping[str, float]) -> None:
+        step = self._learner.step
+        self._curves.add(step, values)
+        self._meter(step, "  ".join(f"{name} {value:.3g}" for name, value in values.items()))
+        if self._average:
+            self._average.follow(step)
+        self._show()
+        if step == self._learner.steps:
+            self._curves.finish(step)
+
+    def _keep(self, stop: bool) -> None:
+        if not stop and not self._due(self._settings.checkpoint_every):
+            return
+        tensors = dict(self._learner.tensors())
+        if self._average:
+            tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in self._average.tensors().items()}
+        self._check_tensors(tensors)
+        state = {
+            "identity": self._card["identity"],
+            "step": self._learner.step,
+            "curves": self._curves.state(),
+            "notes": dict(self._learner.notes()),
+        }
+        self._save(LATEST)
+        checkpoints.save_state(self._workdir / STATE, tensors, state)
+
+    def _finish(self) -> None:
         self._save(CHECKPOINT)
 
     def _due(self, every: int) -> bool:
@@ -215,21 +281,6 @@ class _Run:
         if picture is not None:
             pictures.write_png(self._workdir / PICTURES / f"step-{self._learner.step:07d}.png", picture)
 
-    def _keep(self) -> None:
-        """Write the state, after making sure that it is worth going on from."""
-        tensors = dict(self._learner.tensors())
-        if self._average:
-            tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in self._average.tensors().items()}
-        self._check_tensors(tensors)
-        state = {
-            "identity": self._card["identity"],
-            "step": self._learner.step,
-            "curves": self._curves.state(),
-            "notes": dict(self._learner.notes()),
-        }
-        self._save(LATEST)
-        checkpoints.save_state(self._workdir / STATE, tensors, state)
-
     def _save(self, name: str) -> None:
         card = {**self._card, **self._learner.findings()}
         if self._average:
@@ -239,28 +290,11 @@ class _Run:
         with self._as_kept():
             checkpoints.save_checkpoint(self._workdir / name, self._learner.weights(), card)
 
-    def _check_losses(self, values: Mapping[str, float]) -> None:
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
-            shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-            raise self._diverged(f"{' and '.join(wrong)} not finite ({shown})")
-
     def _check_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Losses tell of weights one step late; a state of spoilt ones must not replace a sound one."""
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise self._diverged(f"{name} not finite")
-
-    def _diverged(self, what: str) -> WorkError:
-        path, good = self._workdir / LATEST, "no state was kept before"
-        latest = Checkpoint.open(path).card if path.exists() else {}
-        if latest.get("identity") == self._card["identity"]:
-            good = f"{path} is a checkpoint of the last sound weights, those after step {latest['steps_done']}"
-        return WorkError(
-            f"training stopped at step {self._learner.step} of {self._learner.steps}: {what}; {good}."
-            " Run again it would most likely end the same: try a lower learning_rate, or precision float32, in another"
-            f" folder; {self._workdir / CURVES} shows what led there"
-        )
 
 
 def _resume(

@@ -94,18 +94,22 @@ class Losses:
         return self.box + self.confidence + self.classes
 
 
-def loss(predictions: Predictions, targets: Targets) -> Losses:
+def loss(predictions: Predictions, targets: Targets, *, objects: int | None = None, parts: int = 1) -> Losses:
     """Return SqueezeDet's loss, its terms and weights as released.
 
     box = 5 * sum((delta - delta*)^2) / B; classes = sum(-log p_label - sum over others of log(1 - p)) / B;
     confidence = mean over images of sum((IoU - c)^2 * (75 / B where an object is, else 100 / (A - B))). B
     counts the objects of the whole batch (at least 1, so that a batch without people is legal), A the
     anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it.
+
+    Args:
+        objects: where this is one of ``parts`` equal parts of a batch, the objects of all of it; the mean of the
+            parts' losses is the batch's.
     """
-    count = max(len(targets.image), 1)
+    count = max(len(targets.image) if objects is None else objects, 1)
     images, anchors = predictions.confidence.shape
     at = (targets.image, targets.anchor)
-    box = 5.0 * ((predictions.deltas[at] - targets.deltas) ** 2).sum() / count
+    box = 5.0 * ((predictions.deltas[at] - targets.deltas) ** 2).sum() / count * parts
     probabilities = predictions.classes[at]
     wanted = torch.nn.functional.one_hot(targets.label, probabilities.shape[-1]).to(probabilities.dtype)
     logs = wanted * torch.log(probabilities + _EPSILON) + (1 - wanted) * torch.log(1 - probabilities + _EPSILON)
@@ -114,7 +118,7 @@ def loss(predictions: Predictions, targets: Targets) -> Losses:
     weight[at] = 75.0 / count
     overlap[at] = iou(predictions.boxes_xyxy_px[at], targets.boxes_xyxy_px).detach()
     confidence = (weight * (overlap - predictions.confidence) ** 2).sum() / images
-    return Losses(box=box, confidence=confidence, classes=-logs.sum() / count)
+    return Losses(box=box, confidence=confidence, classes=-logs.sum() / count * parts)
 
 
 def filter_boxes(predictions: Predictions, *, score: float, overlap: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from synthkit.interfaces import Runtime, SampleSet, Scored, State
+from synthkit.training import distributed
 from synthkit.training.devices import Precision, autocast, generator
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
@@ -27,7 +28,7 @@ from synthkit_squeezedet.decoding import Targets, decode, loss
 from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.model import Design, WholeDetector
-from synthkit_squeezedet.network import SqueezeDet, normalize
+from synthkit_squeezedet.network import DROPOUT, SqueezeDet, normalize
 from synthkit_squeezedet.outlines import extent
 
 VALIDATION_IOU = 0.5
@@ -60,6 +61,8 @@ class SqueezeDetLearner(Learner):
             it (or with an empty one) the last.
         best: what a training that goes on had found, from its notes.
     """
+
+    parallel = True
 
     def __init__(
         self,
@@ -99,12 +102,14 @@ class SqueezeDetLearner(Learner):
         """Do one step; return the parts of its loss."""
         images, targets = self._batch()
         self._whole.train()
-        torch.manual_seed(self._runtime.seeds.integer("dropout", self.step))
         with autocast(self._device, self._precision):
-            raw = self._network(normalize(images))
-        losses = loss(decode(raw.float(), self._whole.anchors, self._design.input_px), targets)
+            raw = self._network.predictions(self._dropped(self._network.features(normalize(images))))
+        found = decode(raw.float(), self._whole.anchors, self._design.input_px)
+        objects, parts = distributed.total(len(targets.image)), distributed.size()
+        losses = loss(found, targets, objects=objects, parts=parts)
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
+        distributed.average_gradients(self._trained.values())
         self._condition_gradients()
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * rate_factor(self._config, self.step)
@@ -113,7 +118,7 @@ class SqueezeDetLearner(Learner):
         values = {"loss_box": losses.box, "loss_confidence": losses.confidence, "loss_class": losses.classes}
         if len(self._design.classes) == 1:  # there is nothing to tell apart, and the term is zero
             del values["loss_class"]
-        return {name: float(value.detach()) for name, value in values.items()}
+        return {name: float(distributed.mean(value)) for name, value in values.items()}
 
     def evaluate(self) -> dict[str, float]:
         """Return precision, recall and F1 on the validation set; the best weights are kept."""
@@ -221,10 +226,23 @@ class SqueezeDetLearner(Learner):
         network.to(self._device)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
+    def _dropped(self, features: torch.Tensor) -> torch.Tensor:
+        """Drop activations at random: drawn for the whole batch, so that its parts get the same in any process."""
+        torch.manual_seed(self._runtime.seeds.integer("dropout", self.step))
+        whole = torch.empty(
+            (self._config.batch, *features.shape[1:]),
+            dtype=features.dtype,
+            device=features.device,
+            memory_format=torch.channels_last,
+        )
+        return features * distributed.share(whole.bernoulli_(1 - DROPOUT).div_(1 - DROPOUT))
+
     def _batch(self) -> tuple[torch.Tensor, Targets]:
+        """Return this process's part of the current batch."""
         images, rows = [], []
-        for place, index in enumerate(self._feed.indices(self.step, self._config.batch)):
-            stream = self._runtime.seeds.stream("augment", self.step, place)
+        numbered = list(enumerate(self._feed.indices(self.step, self._config.batch)))
+        for place, (number, index) in enumerate(distributed.share(numbered)):
+            stream = self._runtime.seeds.stream("augment", self.step, number)
             example = self._augmentation.draw(self._examples[index], stream)
             boxes, labels = boxes_cxcywh(example)
             anchors = assign(boxes, self._anchors)

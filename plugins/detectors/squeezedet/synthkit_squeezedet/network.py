@@ -33,7 +33,9 @@ _FIRES = (
     ("fire11", 96, 384),
 )
 _POOL_BEFORE = frozenset({"fire2", "fire4", "fire6"})
-_DROPOUT = 0.5
+DROPOUT = 0.5
+"""Share of fire11's activations that are dropped while the network learns, as released."""
+
 _DETECTOR_DEVIATION = 1e-4  # the released initialisation of the last layer: confidence starts at one half
 
 # Where torchvision's SqueezeNet 1.1 keeps each fire module.
@@ -141,7 +143,11 @@ class SqueezeDet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the raw predictions."""
-        raw = self.conv12(functional.dropout(self.features(images), _DROPOUT, self.training))
+        return self.predictions(self.features(images))
+
+    def predictions(self, features: Tensor) -> Tensor:
+        """Return the raw predictions of ``features``."""
+        raw = self.conv12(features)
         rows: Tensor = raw.permute(0, 2, 3, 1).reshape(raw.shape[0], -1, self.classes + 5)
         return rows
 

@@ -14,7 +14,7 @@ from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, Runtime, SampleSet
-from synthkit.training import loop
+from synthkit.training import distributed, loop
 from synthkit.training.devices import Precision
 from synthkit_detection.truth import truth_boxes
 from synthkit_squeezedet.anchors import fit_fewest, fit_shapes
@@ -37,11 +37,13 @@ def fit(
     ``val_recall`` and ``val_f1`` at evaluations.
 
     Raises:
-        DatasetError: when a set is empty or cannot teach or judge, or the folder holds another training.
-        WeightsError: when the backbone cannot be had. WorkError: when the losses diverge or the disk is full.
+        ConfigError: when the batch cannot be shared. DatasetError: when a set is empty or cannot teach or judge,
+        or the folder holds another training. WeightsError: when the backbone cannot be had. WorkError: when the
+        losses diverge or the disk is full.
     """
     if "train" not in data or not len(data["train"]):
         raise DatasetError("squeezedet: the training set is missing or empty; give one with samples in it")
+    distributed.check_batch(config.batch)
     card = _card(config, runtime, data)
     done = loop.finished(workdir, card)
     if done is not None:
@@ -52,7 +54,8 @@ def fit(
     examples = _examples(config, data["train"], runtime.progress)
     if notes is None:
         design, best = _design(config, examples, runtime), None
-        backbone = choose_backbone(config.backbone, runtime.progress)
+        with distributed.in_turn():
+            backbone = choose_backbone(config.backbone, runtime.progress)
         precision = choose_precision(config.precision, device)
     else:
         design, best = Design.from_card(notes, workdir / loop.STATE), notes["best"] and Best(**notes["best"])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from synthkit.seeds import Seeds
-from synthkit.training import pictures
+from synthkit.training import distributed, pictures
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pool import ReplayPool
@@ -34,6 +34,8 @@ class CropLearner(Learner):
         seeds: the training's own streams. device: where to compute.
     """
 
+    parallel = True
+
     def __init__(
         self, settings: AdversarialSettings, source: Crops, target: Crops, seeds: Seeds, device: torch.device
     ) -> None:
@@ -48,17 +50,21 @@ class CropLearner(Learner):
         self._feeds = {name: Feed(len(kept), seeds.child("feed", name)) for name, kept in self.crops.items()}
 
     def batch(self, domain: str) -> torch.Tensor:
-        """Return the current step's images of a domain, (N, 3, h, w) in -1..1."""
-        crops = self.crops[domain][self._feeds[domain].indices(self.step, self._settings.batch)]
+        """Return the current step's images of a domain, (N, 3, h, w) in -1..1: this process's part of them."""
+        batch = self._settings.batch
+        crops = self.crops[domain][distributed.share(self._feeds[domain].indices(self.step, batch))]
         if self._settings.flip:
-            mirrored = self.seeds.child("flip", domain).stream("step", self.step).random(len(crops)) < 0.5
+            draws = self.seeds.child("flip", domain).stream("step", self.step).random(batch)
+            mirrored = distributed.share(draws) < 0.5
             crops = np.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops)
         return as_images(crops).to(self.device)
 
     def from_pool(self, domain: str, fakes: torch.Tensor) -> torch.Tensor:
         """Take the current step's generated images of a domain, and return as many of the history."""
-        first = self.step * self._settings.batch
-        return torch.stack([self.pools[domain].exchange(image, first + n) for n, image in enumerate(fakes.detach())])
+        first, pool = self.step * self._settings.batch, self.pools[domain]
+        # Every process has the whole pool, and so all have the same.
+        images = [pool.exchange(image, first + n) for n, image in enumerate(distributed.gathered(fakes.detach()))]
+        return torch.stack(distributed.share(images))
 
     def adam(self, *names: str) -> torch.optim.Adam:
         """Return an optimizer of the networks of those names."""
@@ -107,14 +113,16 @@ def descend(optimizers: Iterable[torch.optim.Optimizer], loss: torch.Tensor) -> 
     chosen = list(optimizers)
     for optimizer in chosen:
         optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss, inputs=[p for o in chosen for group in o.param_groups for p in group["params"]])
+    parameters = [p for o in chosen for group in o.param_groups for p in group["params"]]
+    torch.autograd.backward(loss, inputs=parameters)
+    distributed.average_gradients(parameters)
     for optimizer in chosen:
         optimizer.step()
 
 
 def numbers(parts: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """Return losses as numbers, fetched from the device at once."""
-    values = torch.stack([part.detach().float() for part in parts.values()]).tolist()
+    """Return losses as numbers, means over all processes, fetched from the device at once."""
+    values = distributed.mean(torch.stack([part.detach().float() for part in parts.values()])).tolist()
     return dict(zip(parts, values, strict=True))
 
 

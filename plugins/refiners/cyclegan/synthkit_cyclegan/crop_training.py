@@ -12,7 +12,7 @@ import attrs
 from synthkit import __version__, crops
 from synthkit import config as configs
 from synthkit.interfaces import Progress, Runtime, SampleSet
-from synthkit.training import loop
+from synthkit.training import distributed, loop
 from synthkit_cyclegan import crop_store
 from synthkit_cyclegan.crop_settings import REFINE_ONLY, CropSettings
 from synthkit_cyclegan.crop_store import Crops
@@ -37,12 +37,15 @@ def load_pair(config: CropSettings, data: Mapping[str, SampleSet], workdir: Path
     """Return the crops of ``data["source"]`` and ``data["target"]``, cut once and kept below ``workdir``.
 
     Raises:
-        DatasetError: when a set has nobody to crop. WorkError: when the disk is full.
+        ConfigError: when the batch cannot be shared. DatasetError: when a set has nobody to crop. WorkError: when
+        the disk is full.
     """
-    choices = {"source": crop_store.ALL, "target": config.target_crops}
-    source, target = (
-        crop_store.load(data[role], role, config.crop_px, workdir / "crops", progress, choices[role]) for role in ROLES
-    )
+    distributed.check_batch(config.batch)
+    choices, folder = {"source": crop_store.ALL, "target": config.target_crops}, workdir / "crops"
+    with distributed.in_turn():
+        source, target = (
+            crop_store.load(data[role], role, config.crop_px, folder, progress, choices[role]) for role in ROLES
+        )
     card = {
         role: {
             "fingerprint": data[role].fingerprint,

@@ -10,7 +10,7 @@ import attrs
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.interfaces import Runtime, SampleSet
-from synthkit.training import devices, loop
+from synthkit.training import devices, distributed, loop
 from synthkit_cyclegan import crop_training, losses, perception
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.perception import Perceptual
@@ -35,7 +35,8 @@ def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, ru
         the perceptual weights cannot be had. WorkError: when the losses diverge.
     """
     device = devices.set_up(runtime)
-    seen = perception.load_perceptual(config, workdir, runtime.progress)
+    with distributed.in_turn():
+        seen = perception.load_perceptual(config, workdir, runtime.progress)
     pair = crop_training.load_pair(config, data, workdir, runtime.progress)
     card = crop_training.card_of(
         FAMILY, REVISION, config, pair, runtime,

@@ -31,4 +31,8 @@ class StylizeConfig:
         help="share of a picture's shorter side that a person's crop shows, drawn for each person",
         validator=all_of(between(0.02, 1), ordered),
     )
-    feather_px: float = setting(1.5, help="width of the soft edge inside a person's mask", validator=between(0, 50))
+    feather_px: float = setting(
+        0.5,
+        help="where samples have no alpha layer: width of the soft edge inside a person's mask",
+        validator=between(0, 50),
+    )

@@ -7,44 +7,67 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera
-from synthkit_blender.develop import grain
-from synthkit_blender.light import LUMINANCE, Image, Linear, decode, image_circle, shouldered, to_bytes, to_srgb
+from synthkit_blender.develop import Sensor, grain, uncast
+from synthkit_blender.light import (
+    LUMINANCE,
+    Image,
+    Linear,
+    decode,
+    image_circle,
+    shades_of_grey,
+    shouldered,
+    to_bytes,
+    to_srgb,
+)
 from synthkit_blender.plate_sensor import PlateSensor
 
 WALL_ALBEDO = 0.72  # what the bright surfaces of a plate's room are taken to reflect
 PLATE_FLOOR_ALBEDO = 0.4
+PLATE_CAST_SHARE = 0.5
 EDGE_PX = 0.55  # the least blur where people end: makes an edge of the steps that a handful of light paths leave
 RENDERED_BLUR_PX = 0.3  # how blurred Cycles' pixel filter leaves an edge, by the measure of ``PlateSensor``
 
 
 def composite(
-    people: Linear, shaded: Linear, unshaded: Linear, plate: Image, sensor: PlateSensor, gain_ev: float,
+    people: Linear, shaded: Linear, unshaded: Linear, plate: Image, sight: PlateSensor, sensor: Sensor,
     camera: FisheyeCamera, rng: np.random.Generator,
 ) -> Image:  # fmt: skip
     """Lay people over a plate with their shadows: ``people + plate * clip(shaded / unshaded) * (1 - alpha)``.
 
     The plate has been through its sensor and stays as it is. The people are blurred as its edges are, and get noise as
-    strong and as grainy as it has where it is as bright.
+    strong and as grainy as it has where it is as bright. The colour of the rendered lamps is taken out as the sensor's
+    white balance takes it out, and some of the plate's cast comes instead.
 
     Args:
         people: (H, W, 4) linear, premultiplied. shaded, unshaded: the floor's light with and without people,
-            at any size, 0 where there is no floor. plate: (H, W, 3) sRGB. sensor: of the plate.
-        gain_ev: stops over the matching light.
+            at any size, 0 where there is no floor. plate: (H, W, 3) sRGB. sight: the plate's blur and noise.
+        sensor: the scene's, for its exposure over the matching light and its automatic white balance.
     """
     circle, _ = image_circle(camera)
     below = decode(plate)
     ratio, white = _shadow(shaded, unshaded, (camera.width_px, camera.height_px))
     wanted = float(np.percentile((below @ LUMINANCE)[circle], 90)) / WALL_ALBEDO
-    gain = np.float32(np.clip(wanted / max(white, 1e-6), 0, 1e4) * 2**gain_ev)
-    blur_px = math.sqrt(max(0.0, sensor.blur_px**2 - RENDERED_BLUR_PX**2))
+    bright = max(float(white @ LUMINANCE), 1e-6)
+    lamps = white / bright
+    tint = uncast((float(lamps[0]), float(lamps[1]), float(lamps[2])), sensor.auto_white_balance)
+    tint *= _tint(shades_of_grey(below[circle]))
+    gain = (np.clip(wanted / bright, 0, 1e4) * 2**sensor.exposure_ev * tint).astype(np.float32)
+    blur_px = math.sqrt(max(0.0, sight.blur_px**2 - RENDERED_BLUR_PX**2))
     above = np.concatenate([shouldered(people[..., :3] * gain), np.clip(people[..., 3:], 0, 1)], axis=-1)
     above = _edges_softened(above) if blur_px < EDGE_PX else _blurred(above, blur_px)
     alpha = above[..., 3:]
     srgb = to_srgb(above[..., :3] + below * ratio * (1 - alpha))
-    noise = sensor.noise(srgb @ LUMINANCE, grain(srgb.shape, sensor.grain_px, rng))
+    noise = sight.noise(srgb @ LUMINANCE, grain(srgb.shape, sight.grain_px, rng))
     return to_bytes(srgb + noise * alpha, circle)
+
+
+def _tint(cast: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Return what a plate's cast does to light (3,): part of it, for the rest may be the colour of its walls."""
+    tint = np.array(cast) ** PLATE_CAST_SHARE
+    return np.asarray(tint / (tint @ LUMINANCE))
 
 
 def _edges_softened(people: Linear) -> Linear:
@@ -58,13 +81,13 @@ def _blurred(people: Linear, blur_px: float) -> Linear:
     return np.asarray(cv2.GaussianBlur(people, (0, 0), blur_px), np.float32)
 
 
-def _shadow(shaded: Linear, unshaded: Linear, size_px: tuple[int, int]) -> tuple[Linear, float]:
-    """Return how much light is left (H, W, 3), and the radiance of a white floor."""
+def _shadow(shaded: Linear, unshaded: Linear, size_px: tuple[int, int]) -> tuple[Linear, NDArray[np.float64]]:
+    """Return how much light is left (H, W, 3), and the radiance (3,) of a white floor."""
     lit = unshaded[..., :3].max(axis=-1) > 1e-4
     ratio = np.ones((*lit.shape, 3), np.float32)
     ratio[lit] = np.clip(shaded[..., :3][lit] / np.maximum(unshaded[..., :3][lit], 1e-4), 0, 1)
     # Towards the rim of the free floor shadows fade, for what lies beyond is not known.
     weight = cv2.GaussianBlur(lit.astype(np.float32), (0, 0), max(1.0, lit.shape[0] / 80))
     ratio = 1 - (1 - ratio) * (np.clip(2 * weight - 1, 0, 1) * lit)[..., None]
-    white = float(np.median((unshaded[..., :3] @ LUMINANCE)[lit])) / PLATE_FLOOR_ALBEDO if lit.any() else 1.0
-    return cv2.resize(ratio, size_px, interpolation=cv2.INTER_LINEAR), white
+    white = np.median(unshaded[..., :3][lit], axis=0) / PLATE_FLOOR_ALBEDO if lit.any() else np.ones(3)
+    return cv2.resize(ratio, size_px, interpolation=cv2.INTER_LINEAR), white.astype(np.float64)

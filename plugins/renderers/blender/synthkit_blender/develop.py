@@ -6,11 +6,12 @@ from __future__ import annotations
 import attrs
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera
 from synthkit.seeds import Seeds
 from synthkit_blender.config import SensorConfig
-from synthkit_blender.light import LUMINANCE, Image, Linear, image_circle, shouldered, to_bytes, to_srgb
+from synthkit_blender.light import LUMINANCE, Image, Linear, Metered, image_circle, shouldered, to_bytes, to_srgb
 from synthkit_blender.timestamp import Timestamp
 
 LEAST_BLUR_PX = 0.05
@@ -31,6 +32,7 @@ class Sensor:
     read_noise: float
     shot_noise: float
     grain_px: float
+    auto_white_balance: float
     white_balance: float
     green_tint: float
     saturation: float
@@ -61,21 +63,21 @@ class Sensor:
         return {**rounded, "timestamp": None if self.timestamp is None else self.timestamp.text}
 
 
-def develop(color: Linear, gain: float, sensor: Sensor, camera: FisheyeCamera, rng: np.random.Generator) -> Image:
+def develop(color: Linear, seen: Metered, sensor: Sensor, camera: FisheyeCamera, rng: np.random.Generator) -> Image:
     """Return the sensor's picture (H, W, 3) of linear light.
 
     Noise comes upon the light as the sensor counts it, before colours are balanced and the tone curve bends it.
 
     Args:
-        color: (H, W, 3) scene-linear Rec. 709. gain: from the exposure meter.
+        color: (H, W, 3) scene-linear Rec. 709. seen: what the camera metered.
     """
     circle, radius = image_circle(camera)
-    light = color * np.float32(gain * 2**sensor.exposure_ev)
+    light = color * np.float32(seen.gain * 2**sensor.exposure_ev)
     light *= (1 - np.float32(sensor.vignette) * radius**3)[..., None]
     if sensor.blur_px > LEAST_BLUR_PX:
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), sensor.blur_px), np.float32)
     spread = np.sqrt(sensor.read_noise**2 + sensor.shot_noise**2 * np.clip(light, 0, 1)).astype(np.float32)
-    light = _coloured(light + grain(light.shape, sensor.grain_px, rng) * spread, sensor)
+    light = _coloured(light + grain(light.shape, sensor.grain_px, rng) * spread, seen.cast, sensor)
     image = to_bytes(_sharpened(_toned(to_srgb(shouldered(light)), sensor), sensor.sharpening), circle)
     if sensor.timestamp is not None:
         image = sensor.timestamp.drawn(image)
@@ -98,9 +100,15 @@ def compressed(image: Image, quality: int) -> Image:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
 
 
-def _coloured(light: Linear, sensor: Sensor) -> Linear:
+def uncast(cast: tuple[float, float, float], share: float) -> NDArray[np.float64]:
+    """Return the factors (3,) of colours that take out that share of a cast; a white's luminance stays."""
+    factors = np.array(cast) ** -share
+    return np.asarray(factors / (np.array(cast) * factors @ LUMINANCE))
+
+
+def _coloured(light: Linear, cast: tuple[float, float, float], sensor: Sensor) -> Linear:
     balance = np.exp2(np.array([sensor.white_balance, sensor.green_tint, -sensor.white_balance]) * 0.5)
-    light = light * balance.astype(np.float32)
+    light = light * (balance * uncast(cast, sensor.auto_white_balance)).astype(np.float32)
     grey = (light @ LUMINANCE)[..., None]
     return np.asarray(grey + (light - grey) * np.float32(sensor.saturation))
 

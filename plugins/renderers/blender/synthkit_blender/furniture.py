@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from synthkit_blender import surfaces
 from synthkit_blender.geometry import Mesh, box, cylinder, ellipsoid, merged, slab, tube, turned_x, turned_z
+from synthkit_blender.printed import Printed
 from synthkit_blender.surfaces import Decor, Surface
 
 Floats = NDArray[np.float64]
@@ -22,6 +23,7 @@ Floats = NDArray[np.float64]
 TABLE_TOP_M = 0.735
 SEAT_M = 0.45
 SEAT_DEPTH_M = 0.48
+VIEW_GLOW = 1.3  # radiance of what is white in a view, over the window's
 SWIVEL_FEET, SWIVEL_REACH_M = 5, 0.29
 
 
@@ -265,29 +267,34 @@ def _standing(parts: tuple[tuple[Mesh, Surface], ...], length_m: float, depth_m:
     return Piece(parts, solid, rectangle(length_m, depth_m, 0, depth_m / 2))
 
 
-def laptop(rng: np.random.Generator) -> Piece:
-    """Return an open laptop on z = 0 whose user sits towards +y."""
+def laptop(rng: np.random.Generator, screens: Printed, number: int) -> Piece:
+    """Return an open laptop on z = 0 whose user sits towards +y; it shows one of the screens."""
     base = slab(0.32, 0.22, 0.018, corner_m=0.015, bevel_m=0.004)
     keys = slab(0.28, 0.11, 0.002, corner_m=0.005, bevel_m=0.001).at(0, -0.03, 0.0185)
     lean = float(rng.uniform(0.15, 0.45))
     lid = slab(0.32, 0.21, 0.01, corner_m=0.012, bevel_m=0.003).at(0, 0.105, 0)
-    glass = slab(0.29, 0.18, 0.002, corner_m=0.004, bevel_m=0.001).at(0, 0.105, 0.0102)
+    glass = screens.sheet(number, [(x, y, 0.0108) for x, y in ((0.145, 0), (-0.145, 0), (-0.145, 0.18), (0.145, 0.18))])
+    glass = glass.at(0, 0.015)
     stand = turned_x(math.pi / 2 + lean)
     lid, glass = (m.moved(stand).at(0, -0.11, 0.012) for m in (lid, glass))
     shell = surfaces.GREY_METAL if rng.random() < 0.6 else surfaces.BLACK_PLASTIC
-    glow = Surface(surfaces.linear("c9d6e6"), roughness=0.2, emission=float(rng.uniform(0.1, 0.5)))
+    glow = surfaces.of_print(screens, roughness=0.2, emission=float(rng.uniform(0.1, 0.5)))
     parts = ((merged([base, lid]), shell), (keys, surfaces.BLACK_PLASTIC), (glass, glow))
     solids = np.array([_block(0.32, 0.22, 0, 0.02), _block(0.32, 0.12, 0.0, 0.22, 0, -0.16)])
     return Piece(parts, solids, rectangle(0.32, 0.33, 0, -0.055))
 
 
-def papers(rng: np.random.Generator) -> Piece:
-    """Return a few sheets, a little askew."""
-    sheets = []
+def papers(rng: np.random.Generator, pages: Printed, number: int) -> Piece:
+    """Return a few sheets, a little askew, from a page on."""
+    sheets, printed = [], []
     for n in range(int(rng.integers(1, 5))):
         x, y = rng.normal(0, 0.05, 2)
-        sheets.append(box(0.21, 0.297, 0.0016).moved(turned_z(float(rng.normal(0, 0.3)), x, y, 0.001 + n * 0.0018)))
-    return Piece(((merged(sheets), surfaces.PAPER),), np.array([_block(0.2, 0.2, 0, 0.01)]), rectangle(0.34, 0.4))
+        place = turned_z(float(rng.normal(0, 0.3)), x, y, 0.001 + n * 0.0018)
+        sheets.append(box(0.21, 0.297, 0.0016).moved(place))
+        corners = [(x, y, 0.0017) for x, y in rectangle(0.205, 0.292)]
+        printed.append(pages.sheet(number + n, corners).moved(place))
+    parts = ((merged(sheets), surfaces.PAPER), (merged(printed), surfaces.of_print(pages)))
+    return Piece(parts, np.array([_block(0.2, 0.2, 0, 0.01)]), rectangle(0.34, 0.4))
 
 
 def mug(rng: np.random.Generator) -> Piece:
@@ -325,23 +332,23 @@ def notebook(rng: np.random.Generator) -> Piece:
     return Piece(parts, np.array([_block(width, height, 0, thick)]), rectangle(side, side))
 
 
-def monitor() -> Piece:
-    """Return a desktop monitor and keyboard whose user sits towards +y."""
+def monitor(screens: Printed, number: int) -> Piece:
+    """Return a desktop monitor, which shows one of the screens, and keyboard; its user sits towards +y."""
     foot = slab(0.24, 0.18, 0.012, corner_m=0.03, bevel_m=0.004)
     neck = box(0.04, 0.03, 0.2).at(0, -0.03, 0.01)
     frame = box(0.56, 0.03, 0.34).at(0, 0, 0.12)
-    glass = box(0.53, 0.004, 0.31).at(0, 0.0165, 0.135)
+    glass = screens.sheet(number, _upright(0.53, 0.31, 0.0155, 0.135))
     keys = slab(0.43, 0.13, 0.016, corner_m=0.012, bevel_m=0.004).at(0, 0.28)
-    glow = Surface(surfaces.linear("9fb7d4"), roughness=0.2, emission=0.35)
+    glow = surfaces.of_print(screens, roughness=0.2, emission=0.5)
     parts = ((merged([foot, neck, frame, keys]), surfaces.BLACK_PLASTIC), (glass, glow))
     solids = np.array([_block(0.56, 0.1, 0, 0.48), _block(0.43, 0.13, 0, 0.02, 0, 0.28)])
     return Piece(parts, solids, rectangle(0.56, 0.4, 0, 0.14))
 
 
-def window(width_m: float, height_m: float, sill_m: float, decor: Decor, glow: float) -> Piece:
-    """Return a window: bright panes in a frame with a cross bar."""
-    pane = Surface(surfaces.linear("cfe0f2"), roughness=0.2, emission=glow)
-    glass = box(width_m, 0.01, height_m).at(0, 0.01, sill_m)
+def window(width_m: float, height_m: float, sill_m: float, decor: Decor, glow: float, number: int) -> Piece:
+    """Return a window: bright panes, with one of the views, in a frame with a cross bar."""
+    pane = surfaces.of_print(decor.prints.views, roughness=0.2, emission=VIEW_GLOW * glow)
+    glass = decor.prints.views.sheet(number, _upright(width_m, height_m, 0.015, sill_m))
     bars = [box(width_m + 0.12, 0.05, 0.06).at(0, 0.025, z) for z in (sill_m - 0.06, sill_m + height_m)]
     bars += [box(0.06, 0.05, height_m).at(x, 0.025, sill_m) for x in (-width_m / 2 - 0.03, 0.0, width_m / 2 + 0.03)]
     bars.append(box(width_m + 0.2, 0.16, 0.03).at(0, 0.08, sill_m - 0.09))
@@ -354,12 +361,12 @@ def radiator(width_m: float) -> Piece:
     return _hanging(((merged([*ribs, box(width_m, 0.03, 0.46).at(0, 0.05, 0.14)]), surfaces.ENAMEL),))
 
 
-def whiteboard(width_m: float) -> Piece:
-    """Return a whiteboard in a thin frame with its tray."""
-    sheet = box(width_m, 0.012, 1.1).at(0, 0.016, 0.9)
+def whiteboard(width_m: float, boards: Printed) -> Piece:
+    """Return a whiteboard in a thin frame with its tray, and what is left on it."""
+    sheet = boards.sheet(0, _upright(width_m, 1.1, 0.022, 0.9))
     frame = [box(width_m + 0.04, 0.024, 1.14).at(0, 0.012, 0.88).at(0, -0.008)]
     frame.append(box(width_m * 0.6, 0.07, 0.02).at(0, 0.045, 0.86))
-    return _hanging(((sheet, surfaces.WHITE_BOARD), (merged(frame), surfaces.GREY_METAL)))
+    return _hanging(((sheet, surfaces.of_print(boards, roughness=0.25)), (merged(frame), surfaces.GREY_METAL)))
 
 
 def screen() -> Piece:
@@ -367,13 +374,13 @@ def screen() -> Piece:
     return _hanging(((box(1.45, 0.06, 0.84).at(0, 0.04, 1.05), surfaces.SCREEN_OFF),))
 
 
-def picture(decor: Decor, rng: np.random.Generator) -> Piece:
-    """Return a framed picture."""
+def picture(decor: Decor, rng: np.random.Generator, number: int) -> Piece:
+    """Return one of the pictures in a frame."""
     width, height = (float(v) for v in rng.uniform(0.4, 1.0, 2))
-    colors = [surfaces.varied(surfaces.linear(c), rng, 0.3) for c in rng.choice(BOOK_COLORS, 2)]
-    canvas = Surface(colors[0], colors[1], "noise", float(rng.uniform(0.1, 0.5)), roughness=0.7)
+    pictures = decor.prints.pictures
     frame = box(width + 0.06, 0.025, height + 0.06).at(0, 0.0125, 1.2)
-    return _hanging(((frame, decor.frame), (box(width, 0.01, height).at(0, 0.027, 1.23), canvas)))
+    canvas = pictures.sheet(number, _upright(width, height, 0.027, 1.23))
+    return _hanging(((frame, decor.frame), (canvas, surfaces.of_print(pictures, roughness=0.6))))
 
 
 def door(decor: Decor) -> Piece:
@@ -382,6 +389,12 @@ def door(decor: Decor) -> Piece:
     frame = [box(0.08, 0.06, 2.05).at(x, 0.03) for x in (-0.5, 0.5)] + [box(1.08, 0.06, 0.08).at(0, 0.03, 2.05)]
     handle = box(0.13, 0.03, 0.02).at(0.36, 0.065, 1.02)
     return _hanging(((leaf, decor.door), (merged(frame), decor.trim), (handle, surfaces.GREY_METAL)))
+
+
+def _upright(width_m: float, height_m: float, y_m: float, low_m: float) -> list[tuple[float, float, float]]:
+    """Return the corners of a sheet for those who look towards -y: lower left, lower right and so on."""
+    half, high_m = width_m / 2, low_m + height_m
+    return [(half, y_m, low_m), (-half, y_m, low_m), (-half, y_m, high_m), (half, y_m, high_m)]
 
 
 def _hanging(parts: tuple[tuple[Mesh, Surface], ...]) -> Piece:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linear light and the bytes of pictures, the image circle, and the exposure meter."""
+"""Linear light and the bytes of pictures, the image circle, and what a camera meters: exposure and colour of light."""
 
 from __future__ import annotations
 
 import functools
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,8 @@ Image = NDArray[np.uint8]
 METERED_MEAN = 0.28  # where the meter puts the mean luminance, linear
 METERED_BRIGHT = 0.85  # where it keeps the brightest pixels below
 BRIGHT_PERCENTILE = 97.0
+SATURATED = 0.95  # linear value from which on a sensor cannot tell colours
+CAST_NORM = 6  # Minkowski norm of shades of grey
 SHOULDER = 0.75  # linear value above which highlights roll off
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
@@ -41,6 +44,38 @@ def metered_gain(color: Linear, circle: NDArray[np.bool_]) -> float:
     light = (color @ LUMINANCE)[circle]
     mean, bright = float(light.mean()), float(np.percentile(light, BRIGHT_PERCENTILE))
     return min(METERED_MEAN / max(mean, 1e-6), METERED_BRIGHT / max(bright, 1e-6))
+
+
+@attrs.frozen
+class Metered:
+    """What a camera measures before it takes a picture.
+
+    Args:
+        gain: what light is multiplied by. cast: the colour (red, green, blue) that grey has, of luminance 1.
+    """
+
+    gain: float
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+def metered(color: Linear, circle: NDArray[np.bool_]) -> Metered:
+    """Return the exposure for linear light (H, W, 3), and the cast of what is not overexposed by it."""
+    gain = metered_gain(color, circle)
+    return Metered(gain, shades_of_grey(color[circle] * np.float32(gain)))
+
+
+def shades_of_grey(light: Linear) -> tuple[float, float, float]:
+    """Return the colour of the light upon pixels (N, 3) in 0..1, of luminance 1; white where nothing tells.
+
+    It is each channel's Minkowski norm, of order 6 (Finlayson and Trezzi, "Shades of gray and colour constancy", 2004,
+    equation 4): between the mean, which a large coloured floor leads astray, and the brightest pixel.
+    """
+    told = np.clip(light[light.max(axis=-1) < SATURATED], 0, None).astype(np.float64)
+    norm = np.mean(told**CAST_NORM, axis=0) ** (1 / CAST_NORM) if len(told) else np.zeros(3)
+    if norm.min() <= 1e-6:
+        return 1.0, 1.0, 1.0
+    red, green, blue = (round(float(c), 6) for c in norm / (norm @ LUMINANCE))
+    return red, green, blue
 
 
 def shouldered(light: Linear) -> Linear:

@@ -14,13 +14,14 @@ from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 14
+REVISION = 15
 
 DUSK = {
     "room": {"style": "warm"},
     "light": {"window_share": [0.0, 0.15], "ambient_share": [0.15, 0.25], "kelvin": [2700.0, 3400.0]},
     "sensor": {
         "exposure_ev": [-0.5, 0.0],
+        "auto_white_balance": [0.0, 0.2],
         "white_balance": [0.15, 0.4],
         "green_tint": [0.0, 0.12],
         "saturation": [0.55, 0.8],

@@ -28,7 +28,7 @@ from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, develop
 from synthkit_blender.environments import Panorama, open_environments
-from synthkit_blender.light import image_circle, metered_gain
+from synthkit_blender.light import Metered, image_circle, metered
 from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.people.assets.licences import UNKNOWN, is_non_commercial
@@ -67,7 +67,7 @@ class BlenderRenderer:
         self._plates: Plates | None = None
         self._panoramas: tuple[Panorama, ...] = ()
         self._measured: tuple[Path, PlateSensor] | None = None
-        self._gain: float | None = None
+        self._metered: Metered | None = None
         self.timings: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class BlenderRenderer:
         assert self._people is not None, "the renderer must be entered first"
         source = _Timed(self._people, clock)
         drawn = sample_scene(self._config, source, seeds, self._plate(scene), self._panoramas)
-        self._gain = None
+        self._metered = None
         for frame, time_s in enumerate(self._config.sequence.times_s):
             shot = _Shot(scene, frame, time_s, at_time(drawn, time_s, source), seeds)
             clock.stamp("scene")
@@ -152,7 +152,8 @@ class BlenderRenderer:
         assert sample.camera is not None, "what this renderer made has its camera"
         sensor = Sensor.sample(self._config.sensor, seeds.child("sensor"), sample.time_s or 0.0)
         rng = seeds.stream("sensor noise", *_index(sample.frame))
-        image = develop(sample.layers["light"], sample.meta["meter_gain"], sensor, sample.camera, rng)
+        seen = Metered(sample.meta["meter_gain"], tuple(sample.meta["meter_cast"]))
+        image = develop(sample.layers["light"], seen, sensor, sample.camera, rng)
         return evolve(sample, image=image, meta={**sample.meta, "sensor": sensor.plain})
 
     def _checked(self, folder: Path) -> Plates:
@@ -214,17 +215,17 @@ class BlenderRenderer:
             below = plate.read()
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
             sight = self._plate_sensor(plate, below, drawn)
-            image = composite(people, shaded, unshaded, below, sight, sensor.exposure_ev, drawn.camera, rng)
+            image = composite(people, shaded, unshaded, below, sight, sensor, drawn.camera, rng)
             return image, below if "background" in config.layers else None, {"background": plate.path.name}
         color = reply.passes["room"]["color"][..., :3]
-        if self._gain is None:  # one exposure for all of a clip
-            self._gain = metered_gain(color, image_circle(drawn.camera)[0])
-        gain = self._gain
-        image = develop(color, gain, sensor, drawn.camera, rng)
+        if self._metered is None:  # one exposure and one white for all of a clip
+            self._metered = metered(color, image_circle(drawn.camera)[0])
+        seen = self._metered
+        image = develop(color, seen, sensor, drawn.camera, rng)
         background = None
         if "background" in config.layers:
-            background = develop(reply.passes["empty"]["color"][..., :3], gain, sensor, drawn.camera, rng)
-        kept = {"meter_gain": gain} if "light" in config.layers else {}
+            background = develop(reply.passes["empty"]["color"][..., :3], seen, sensor, drawn.camera, rng)
+        kept = {"meter_gain": seen.gain, "meter_cast": list(seen.cast)} if "light" in config.layers else {}
         return image, background, {"sensor": sensor.plain, **kept}
 
     def _plate_sensor(self, plate: Plate, below: NDArray[np.uint8], drawn: Scene) -> PlateSensor:

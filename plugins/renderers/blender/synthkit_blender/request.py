@@ -117,6 +117,7 @@ class _Packing:
             "vertices": self._array(whole.vertices_m, np.float32),
             "faces": self._array(whole.faces, np.int32),
             "rest": None if thing.rest_m is None else self._array(thing.rest_m, np.float32),
+            "slack": None if thing.slack is None else self._array(thing.slack, np.float32),
             "uv": None if whole.uv is None else self._array(whole.uv, np.float32),
             "parts": [{"faces": len(mesh.faces), "smooth": mesh.smooth} for mesh, _ in thing.parts],
         }

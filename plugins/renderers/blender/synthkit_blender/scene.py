@@ -18,7 +18,8 @@ from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
 from synthkit_blender.environments import Panorama, drawn
 from synthkit_blender.geometry import Matrix, Mesh, quad, turned_x
 from synthkit_blender.optics import draw_camera, looks_up, well_seen
-from synthkit_blender.people.types import FloatArray
+from synthkit_blender.people.creases import slackness
+from synthkit_blender.people.types import FloatArray, MeshPart
 from synthkit_blender.placement import Floats, Placed, Sight
 from synthkit_blender.plates import Plate
 from synthkit_blender.plates.space import Space, space_of
@@ -42,6 +43,7 @@ class Thing:
 
     Args:
         rest_m: (V, 3) where the vertices of all meshes, one after the other, are at rest; None for where they are.
+        slack: (V,) how slack cloth is there, 0 to 1; None without cloth.
         only_seen: whether nothing but the camera meets it: it throws no shadow and no light.
     """
 
@@ -50,6 +52,7 @@ class Thing:
     group: str
     owner: str | None = None
     rest_m: FloatArray | None = None
+    slack: FloatArray | None = None
     only_seen: bool = False
 
 
@@ -254,8 +257,15 @@ def people_things(figures: tuple[Figure, ...]) -> list[Thing]:
             (Mesh(part.vertices_m, part.faces, part.smooth, part.uv), of_person(part.material)) for part in parts
         )
         rest_m = np.concatenate([part.rest_m for part in parts])
-        things.append(Thing(meshes, figure.pose.matrix, "people", figure.name, rest_m))
+        slack = np.concatenate([_slack(part) for part in parts])
+        things.append(Thing(meshes, figure.pose.matrix, "people", figure.name, rest_m, slack))
     return things
+
+
+def _slack(part: MeshPart) -> FloatArray:
+    if part.material.crease_m == 0:
+        return np.zeros(len(part.rest_m), np.float32)
+    return slackness(part.rest_m, part.vertices_m, part.faces)
 
 
 @attrs.frozen(eq=False)

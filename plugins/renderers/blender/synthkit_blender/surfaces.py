@@ -10,7 +10,9 @@ from typing import Any
 import attrs
 import numpy as np
 
+from synthkit.seeds import Seeds
 from synthkit_blender.people.types import Material, Texture
+from synthkit_blender.printed import Printed, Prints
 
 Rgb = tuple[float, float, float]
 
@@ -25,6 +27,7 @@ class Surface:
         rest: whether the pattern sticks to rest-pose coordinates of the mesh, not to the object's own.
         texture: an image that ``color`` multiplies, its hues turned (1 is all the way round) and its saturation
             multiplied; instead of a pattern.
+        crease_m: how deep cloth is creased where it is slack (``scene.Thing``).
     """
 
     color: Rgb
@@ -41,10 +44,18 @@ class Surface:
     texture: Texture | None = None
     hue_turn: float = 0.0
     saturation: float = 1.0
+    crease_m: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         """Return the surface as JSON values, without its texture."""
         return attrs.asdict(self, filter=lambda field, _: field.name != "texture")
+
+
+def of_print(
+    printed: Printed, color: Rgb = (1.0, 1.0, 1.0), *, roughness: float = 0.8, emission: float = 0.0
+) -> Surface:
+    """Return the surface of a print's sheets, on paper of a colour, or of a screen that sends light out."""
+    return Surface(color, texture=printed.texture, roughness=roughness, emission=emission)
 
 
 def of_person(material: Material) -> Surface:
@@ -62,6 +73,7 @@ def of_person(material: Material) -> Surface:
         texture=material.texture,
         hue_turn=material.hue_turn,
         saturation=material.saturation,
+        crease_m=material.crease_m,
     )
 
 
@@ -76,6 +88,13 @@ def varied(color: Rgb, rng: np.random.Generator, amount: float = 0.12) -> Rgb:
     """Return a colour a little lighter or darker, warmer or cooler."""
     light = float(np.exp(rng.normal(0, amount)))
     r, g, b = (float(np.clip(c * light * np.exp(rng.normal(0, amount / 5)), 0.0, 0.9)) for c in color)
+    return r, g, b
+
+
+def muted(color: Rgb) -> Rgb:
+    """Return a colour on its way to the grey that is as bright: what is a fair accent on a chair is a loud wall."""
+    grey = 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
+    r, g, b = (grey + 0.6 * (c - grey) for c in color)
     return r, g, b
 
 
@@ -145,7 +164,7 @@ class Decor:
     def __init__(self, style: str, rng: np.random.Generator) -> None:
         palette = PALETTES[style]
         self.wall = Surface(varied(linear(_pick(palette.walls, rng)), rng, 0.06), roughness=0.85, bump=0.05)
-        self.accent_wall = Surface(varied(linear(_pick(palette.accents, rng)), rng), roughness=0.85, bump=0.05)
+        self.accent_wall = Surface(muted(varied(linear(_pick(palette.accents, rng)), rng)), roughness=0.85, bump=0.05)
         self.floor = _floor(palette.floors[int(rng.integers(len(palette.floors)))], rng)
         self.table = _wood(palette.woods[int(rng.integers(len(palette.woods)))], rng)
         self.cabinet = _wood(palette.woods[int(rng.integers(len(palette.woods)))], rng)
@@ -163,10 +182,10 @@ class Decor:
             float(rng.uniform(0.05, 0.3)),
             roughness=0.95,
         )
+        self.prints = Prints(Seeds(int(rng.integers(2**63))))
 
 
 ENAMEL = Surface(linear("e9e8e2"), roughness=0.35)
-WHITE_BOARD = Surface(linear("f2f4f4"), roughness=0.25)
 PAPER = Surface(linear("f4f2ea"), roughness=0.8)
 BLACK_PLASTIC = Surface(linear("1d1e20"), roughness=0.4)
 GREY_METAL = Surface(linear("a9abad"), roughness=0.35, metallic=0.6)

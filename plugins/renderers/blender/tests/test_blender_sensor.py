@@ -18,7 +18,7 @@ from synthkit.seeds import Seeds
 from synthkit_blender.composite import composite
 from synthkit_blender.config import SensorConfig
 from synthkit_blender.develop import Sensor, compressed, develop, grain
-from synthkit_blender.light import decode, image_circle, metered_gain, to_bytes, to_srgb
+from synthkit_blender.light import LUMINANCE, Metered, decode, image_circle, metered, metered_gain, to_bytes, to_srgb
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.plate_sensor import PlateSensor
 from synthkit_blender.timestamp import CORNERS, Timestamp
@@ -35,8 +35,9 @@ def large():
 
 
 def neutral(**changes) -> Sensor:
-    values = {"exposure_ev": 0.0, "white_balance": 0.0, "green_tint": 0.0, "saturation": 1.0, "gamma": 1.0,
-              "vignette": 0.0, "read_noise": 0.0, "shot_noise": 0.0, "grain_px": 0.0, "blur_px": 0.0, "contrast": 1.0,
+    values = {"exposure_ev": 0.0, "auto_white_balance": 0.0, "white_balance": 0.0, "green_tint": 0.0,
+              "saturation": 1.0, "gamma": 1.0, "vignette": 0.0,
+              "read_noise": 0.0, "shot_noise": 0.0, "grain_px": 0.0, "blur_px": 0.0, "contrast": 1.0,
               "black_level": 0.0, "sharpening": 0.0}  # fmt: skip
     return Sensor(**{**values, **changes})
 
@@ -44,12 +45,12 @@ def neutral(**changes) -> Sensor:
 def card(camera, level, **changes):
     """Return a developed grey card's pixels (N, 3) in linear light, away from the circle's edge."""
     light = np.full((camera.height_px, camera.width_px, 3), level, np.float32)
-    image = develop(light, 1.0, neutral(**changes), camera, np.random.default_rng(0))
+    image = develop(light, Metered(1.0), neutral(**changes), camera, np.random.default_rng(0))
     return decode(image)[image_circle(camera)[1] < 0.9]
 
 
 def test_a_neutral_sensor_keeps_greys_and_blackens_the_outside(camera):
-    image = develop(np.full((48, 64, 3), 0.5, np.float32), 0.4, neutral(), camera, np.random.default_rng(0))
+    image = develop(np.full((48, 64, 3), 0.5, np.float32), Metered(0.4), neutral(), camera, np.random.default_rng(0))
     circle, _ = image_circle(camera)
     assert (image[~circle] == 0).all()
     assert set(np.unique(image[circle])) == {124}
@@ -75,7 +76,7 @@ def test_grain_keeps_the_strength_of_noise(grain_px):
 
 def test_vignette_takes_the_stated_share_at_the_edge(large):
     light = np.full((240, 320, 3), 0.5, np.float32)
-    image = decode(develop(light, 1.0, neutral(vignette=0.4), large, np.random.default_rng(0)))[..., 1]
+    image = decode(develop(light, Metered(1.0), neutral(vignette=0.4), large, np.random.default_rng(0)))[..., 1]
     assert image[120, 160] == pytest.approx(0.5, abs=0.005)
     assert image[120, 160 + 119] == pytest.approx(0.5 * 0.6, abs=0.01)
 
@@ -86,10 +87,44 @@ def test_casts_leave_the_other_channels(camera):
     assert green == pytest.approx([0.3, 0.3 * 2**0.25, 0.3], rel=0.02)
 
 
+def warm_room(camera):
+    """Return greys under a warm lamp, with a window of blue daylight that is too bright for the sensor."""
+    rng = np.random.default_rng(2)
+    light = rng.uniform(0.05, 0.5, (48, 64, 1)).astype(np.float32) * np.array([1.0, 0.8, 0.55], np.float32)
+    light[:12, :20] = (2.0, 2.5, 3.0)
+    return light
+
+
+def test_the_colour_of_the_light_is_metered_in_spite_of_bright_windows(camera):
+    light, (circle, _) = warm_room(camera), image_circle(camera)
+    red, green, blue = metered(light, circle).cast
+    assert (red / green, blue / green) == pytest.approx((1 / 0.8, 0.55 / 0.8), rel=0.01)
+    assert np.array([red, green, blue]) @ LUMINANCE == pytest.approx(1)
+
+
+def test_automatic_white_balance_takes_out_its_share_of_the_cast_and_keeps_the_brightness(camera):
+    light, (circle, radius) = warm_room(camera), image_circle(camera)
+    seen = attrs.evolve(metered(light, circle), gain=1.0)
+    grey = (radius < 0.9) & (light[..., 0] < 0.6)
+    shown = {
+        share: decode(develop(light, seen, neutral(auto_white_balance=share), camera, np.random.default_rng(0)))[grey]
+        for share in (0.0, 0.5, 1.0)
+    }
+    ratios = [shown[share].mean(axis=0)[0] / shown[share].mean(axis=0)[2] for share in shown]
+    assert ratios == pytest.approx([1 / 0.55, (1 / 0.55) ** 0.5, 1.0], rel=0.02)
+    brightness = [float((shown[share] @ LUMINANCE).mean()) for share in shown]
+    assert brightness == pytest.approx([brightness[0]] * 3, rel=0.01)
+
+
+def test_the_dark_has_no_cast():
+    assert metered(np.zeros((4, 4, 3), np.float32), np.ones((4, 4), bool)).cast == (1.0, 1.0, 1.0)
+
+
 def ramp(camera, **changes):
     """Return the tones of a ramp of 64 sRGB values along the middle row."""
     light = np.tile(decode(np.arange(64, dtype=np.uint8)[None, :, None] * 4 + 2), (48, 1, 3)).astype(np.float32)
-    shown = develop(light, 1.0, neutral(**changes), ceiling_camera(64, 48, 180, 0, 2.7, 0), np.random.default_rng(0))
+    straight_down = ceiling_camera(64, 48, 180, 0, 2.7, 0)
+    shown = develop(light, Metered(1.0), neutral(**changes), straight_down, np.random.default_rng(0))
     return shown[24, 8:56, 1].astype(int)
 
 
@@ -110,7 +145,7 @@ def test_tone_curves_bend_as_they_say(camera):
 def edge(camera, **changes):
     light = np.full((camera.height_px, camera.width_px, 3), 0.1, np.float32)
     light[:, camera.width_px // 2 :] = 0.5
-    image = develop(light, 1.0, neutral(**changes), camera, np.random.default_rng(0))
+    image = develop(light, Metered(1.0), neutral(**changes), camera, np.random.default_rng(0))
     return image[camera.height_px // 2, :, 1].astype(int)
 
 
@@ -201,9 +236,9 @@ def test_a_plate_without_people_and_shadows_stays_as_it_is(camera):
     plate = rng.integers(0, 255, (48, 64, 3), np.uint8)
     lit = np.ones((24, 32, 4), np.float32)
     noisy = PlateSensor(1.0, np.full((3, 8), 0.1, np.float32), 0.5)
-    image = composite(np.zeros((48, 64, 4), np.float32), lit, lit, plate, noisy, 0.0, camera, rng)
+    image = composite(np.zeros((48, 64, 4), np.float32), lit, lit, plate, noisy, neutral(), camera, rng)
     assert np.array_equal(image[circle], plate[circle])
-    darker = composite(np.zeros((48, 64, 4), np.float32), lit * 0.5, lit, plate, noisy, 0.0, camera, rng)
+    darker = composite(np.zeros((48, 64, 4), np.float32), lit * 0.5, lit, plate, noisy, neutral(), camera, rng)
     assert (darker[circle] <= plate[circle]).all()
 
 
@@ -259,12 +294,31 @@ def test_noisy_coverage_at_peoples_edges_is_smoothed_and_the_rest_stays_sharp(la
     people[100:140, 140:180:2, :3] = 0.3  # stripes within
     people[60:180, 99, :3], people[60:180, 99, 3] = 0.01, rng.choice([0.2, 0.5, 0.8], 120)  # as few paths leave it
     lit, plate = np.full((120, 160, 4), 0.5, np.float32), np.full((240, 320, 3), 180, np.uint8)
-    image = composite(people, lit, lit, plate, clean, 0.0, large, rng)
+    image = composite(people, lit, lit, plate, clean, neutral(), large, rng)
     column = image[62:178, 99, 1].astype(float)
     rough = decode(plate)[0, 0, 1] * (1 - people[62:178, 99, 3])
     assert column.std() < 0.7 * (to_srgb(rough) * 255).std()
     inside = image[110:130, 150:170, 1].astype(int)
     assert np.ptp(inside, axis=1).min() > 75, "stripes are as sharp as they were rendered"
+
+
+def test_rendered_lamps_leave_no_colour_on_people_in_a_grey_plate(large):
+    lamp = np.array([1.0, 0.8, 0.5], np.float32)
+    people = np.zeros((240, 320, 4), np.float32)
+    people[60:180, 90:230] = (*0.3 * lamp, 1.0)
+    lit = np.ones((120, 160, 4), np.float32)
+    lit[..., :3] = 0.4 * lamp
+    grey, clean = np.full((240, 320, 3), 150, np.uint8), PlateSensor(0.0, np.zeros((3, 8), np.float32), 0.0)
+    reddish = np.full((240, 320, 3), (170, 150, 140), np.uint8)
+    skin = {}
+    for name, plate, share in (("off", grey, 0.0), ("on", grey, 1.0), ("red", reddish, 1.0)):
+        sensor = neutral(auto_white_balance=share)
+        image = composite(people, lit, lit, plate, clean, sensor, large, np.random.default_rng(0))
+        skin[name] = decode(image)[120, 160]
+    assert skin["off"][0] / skin["off"][2] == pytest.approx(2, rel=0.03)
+    assert skin["on"][0] / skin["on"][2] == pytest.approx(1, rel=0.03)
+    assert skin["on"] @ LUMINANCE == pytest.approx(skin["off"] @ LUMINANCE, rel=0.03)
+    assert 1.1 < skin["red"][0] / skin["red"][2] < decode(reddish)[0, 0, 0] / decode(reddish)[0, 0, 2]
 
 
 @pytest.mark.parametrize("plate", [0, 128, 255])
@@ -280,7 +334,7 @@ def test_people_look_as_the_plates_sensor_sees(large):
     people[60:180, 90:230] = (0.9, 0.9, 0.9, 1.0)
     lit = np.full((120, 160, 4), 0.5, np.float32)
     sensor = PlateSensor.of(plate, image_circle(large)[0])
-    image = composite(people, lit, lit, plate, sensor, 0.0, large, np.random.default_rng(0))
+    image = composite(people, lit, lit, plate, sensor, neutral(), large, np.random.default_rng(0))
     card = image[75:165, 105:215].astype(np.float32) / 255
     assert card.mean(axis=-1).std() == pytest.approx(0.015, rel=0.25)
     alike = np.corrcoef(card[:, :-1, 1].ravel(), card[:, 1:, 1].ravel())[0, 1]

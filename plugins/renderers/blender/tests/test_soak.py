@@ -18,6 +18,7 @@ from synthkit_blender.furniture import office_chair
 from synthkit_blender.geometry import box, cylinder, merged
 from synthkit_blender.people import PersonRanges, PersonSpec, sample_identity, sample_outfit, sample_pose
 from synthkit_blender.placement import Floor, Pose2D, inside
+from synthkit_blender.printed import Prints
 from synthkit_blender.rooms import RoomPlan, WallStretch
 from synthkit_blender.rooms.fittings import fittings
 from synthkit_blender.rooms.walls import Walls
@@ -103,7 +104,8 @@ def test_legs_stay_out_of_the_chair(library, penetration, number):
 
 def test_what_is_on_walls_is_flat_where_people_lean():
     stretches = [WallStretch(Pose2D(0.0, 0.0), 3.0), WallStretch(Pose2D(9.0, 0.0), 0.7)]
-    things = [thing for seed in range(9) for thing in fittings(stretches, np.random.default_rng(seed))]
+    prints = Prints(Seeds(0))
+    things = [thing for seed in range(9) for thing in fittings(stretches, prints, np.random.default_rng(seed))]
     points = np.concatenate([mesh.vertices_m for thing in things for mesh, _ in thing.piece.parts])
     assert points[:, 1].min() > -1e-6
     assert points[points[:, 2] < 1.88, 1].max() < 0.01

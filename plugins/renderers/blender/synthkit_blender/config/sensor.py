@@ -20,8 +20,8 @@ def _qualities(_: Any, __: Any, value: tuple[int, int]) -> None:
 class SensorConfig:
     """What the sensor does to the light, drawn anew for each scene.
 
-    All of it goes for rooms. A plate has been through its own sensor: there only ``shutter_s`` and ``exposure_ev`` go
-    for the people, who else get the noise and the blur of the plate they stand in.
+    All of it goes for rooms. A plate has been through its own sensor: there only ``shutter_s``, ``exposure_ev`` and
+    ``auto_white_balance`` go for the people, who else get the noise and the blur of the plate they stand in.
     """
 
     shutter_s: Range = setting(
@@ -43,7 +43,13 @@ class SensorConfig:
         (0.0, 0.6), help="standard deviation of the blur that makes noise grainy, which keeps its strength",
         validator=within(0, 5),
     )  # fmt: skip
-    white_balance: Range = setting((-0.15, 0.15), help="colour cast, -1 blue to 1 orange", validator=within(-1, 1))
+    auto_white_balance: Range = setting(
+        (0.6, 0.95), help="how much of the light's colour the sensor takes out, as far as it can tell; 1 is all of it",
+        validator=within(0, 1),
+    )  # fmt: skip
+    white_balance: Range = setting(
+        (-0.15, 0.15), help="colour cast that is left, -1 blue to 1 orange", validator=within(-1, 1)
+    )
     green_tint: Range = setting((-0.05, 0.05), help="colour cast, -1 magenta to 1 green", validator=within(-1, 1))
     saturation: Range = setting((0.85, 1.1), help="1 keeps colours, 0 is grey", validator=within(0, 3))
     gamma: Range = setting(
@@ -56,7 +62,7 @@ class SensorConfig:
     )
     black_level: Range = setting((0.0, 0.01), help="tone curve: how bright black is", validator=within(0, 0.3))
     sharpening: Range = setting(
-        (0.0, 0.5), help="halos along edges, as cheap sensors have: strength of an unsharp mask", validator=within(0, 5)
+        (0.0, 0.9), help="halos along edges, as cheap sensors have: strength of an unsharp mask", validator=within(0, 5)
     )
     compressed_share: float = setting(0.5, help="share of scenes with traces of compression", validator=between(0, 1))
     jpeg_quality: tuple[int, int] = setting((75, 98), help="of these, as JPEG's quality", validator=_qualities)

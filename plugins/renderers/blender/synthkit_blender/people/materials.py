@@ -67,11 +67,16 @@ def beard_material(identity: IdentitySpec) -> Material:
     return Material("skin", (red, green, blue), roughness=0.7, bump=0.3, specular=0.2)
 
 
+CREASE_M = 0.035
+THICK_CLOTH = {"sweater": 0.5, "cardigan": 0.5, "leggings": 0.0}  # times as deep
+
+
 def cloth_material(garment: GarmentSpec, kind: str = "cloth") -> Material:
     """Cloth or leather as specified."""
     return Material(
         kind, garment.color, garment.roughness, garment.pattern, garment.pattern_color,
         garment.pattern_scale_m, garment.bump, specular=0.45 if kind == "shoe" else 0.15,
+        crease_m=CREASE_M * THICK_CLOTH.get(garment.kind, 1.0) if kind == "cloth" else 0.0,
     )  # fmt: skip
 
 

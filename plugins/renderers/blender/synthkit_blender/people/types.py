@@ -40,7 +40,8 @@ class Material:
     `pattern` is procedural: it mixes `base_color` with `pattern_color` (linear RGB) at a period of
     `pattern_scale_m` metres in the coordinates `MeshPart.rest_m`.  `roughness`, `bump`, `specular` and
     `subsurface` lie in 0..1.  A texture is multiplied by `base_color`, after its hues are turned by `hue_turn`
-    (1 is all the way round) and its saturation multiplied; it wants `MeshPart.uv`.
+    (1 is all the way round) and its saturation multiplied; it wants `MeshPart.uv`.  Cloth has creases up to
+    `crease_m` deep.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_(MATERIAL_KINDS))
@@ -55,6 +56,7 @@ class Material:
     texture: Texture | None = None
     hue_turn: float = 0.0
     saturation: float = 1.0
+    crease_m: float = 0.0
 
 
 @attrs.frozen(eq=False)

@@ -9,6 +9,7 @@ from synthkit_blender import surfaces
 from synthkit_blender.furniture import Piece
 from synthkit_blender.geometry import Mesh, box, cylinder, merged, turned_x
 from synthkit_blender.placement import Placed, Pose2D
+from synthkit_blender.printed import Prints
 from synthkit_blender.rooms.plan import WallStretch
 from synthkit_blender.surfaces import Surface
 
@@ -18,7 +19,7 @@ DUCT_M = (2.02, 2.2)  # over everybody's head
 NOTICES = ("f4f2ea", "f3e9b8", "dbe8f2", "f2d9d4", "d9ead3")
 
 
-def fittings(stretches: list[WallStretch], rng: np.random.Generator) -> list[Placed]:
+def fittings(stretches: list[WallStretch], prints: Prints, rng: np.random.Generator) -> list[Placed]:
     """Return what is on the free stretches of a room's walls."""
     white: list[Mesh] = []
     found: list[Placed] = []
@@ -37,7 +38,7 @@ def fittings(stretches: list[WallStretch], rng: np.random.Generator) -> list[Pla
             ]
             white.append(_on(pose, merged(duct)))
         if rng.random() < 0.4:
-            found += [_notice(stretch, n, rng) for n in range(int(rng.integers(1, 5)))]
+            found += [_notice(stretch, n, prints, rng) for n in range(int(rng.integers(1, 5)))]
         if clock and half > CLOCK_M:
             clock = False
             found.append(_clock(stretch, float(rng.uniform(-half + 0.2, half - 0.2))))
@@ -54,14 +55,17 @@ def _socket(x_m: float, z_m: float) -> Mesh:
     return box(0.085, FLAT_M, 0.085).at(x_m, FLAT_M / 2, z_m)
 
 
-def _notice(stretch: WallStretch, number: int, rng: np.random.Generator) -> Placed:
+def _notice(stretch: WallStretch, number: int, prints: Prints, rng: np.random.Generator) -> Placed:
     """Return a sheet of paper that somebody put up, over those with a lower number."""
     half = stretch.width_m / 2 - 0.15
     width, height = ((0.21, 0.297), (0.297, 0.21), (0.297, 0.42))[int(rng.integers(3))]
     x, low = float(rng.uniform(-half, half)), float(rng.uniform(1.25, 1.6))
-    sheet = box(width, 0.001, height).at(x, 0.001 + 0.0018 * number, low)
-    paper = Surface(surfaces.linear(NOTICES[int(rng.integers(len(NOTICES)))]), roughness=0.8)
-    return _hanging(_on(stretch.middle, sheet), paper)
+    tint = surfaces.linear(NOTICES[int(rng.integers(len(NOTICES)))])
+    printed = prints.pictures if width > height else prints.pages
+    front = 0.0015 + 0.0018 * number
+    corners = [(x - side * width / 2, front, low + up * height) for side, up in ((-1, 0), (1, 0), (1, 1), (-1, 1))]
+    sheet = printed.sheet(int(rng.integers(printed.cells)), corners)
+    return _hanging(_on(stretch.middle, sheet), surfaces.of_print(printed, tint))
 
 
 def _clock(stretch: WallStretch, x_m: float) -> Placed:

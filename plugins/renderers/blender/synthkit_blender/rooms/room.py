@@ -47,7 +47,11 @@ def furnish(plan: RoomPlan, seeds: Seeds) -> Room:
     rng = seeds.stream("shell")
     return Room(
         shell=_shell(plan, decor, rng),
-        placed=(*walls.placed, *fittings(walls.free_stretches(), seeds.stream("fittings")), *midst.placed),
+        placed=(
+            *walls.placed,
+            *fittings(walls.free_stretches(), decor.prints, seeds.stream("fittings")),
+            *midst.placed,
+        ),
         seats=midst.seats,
         floor=floor,
         windows=tuple(walls.windows),

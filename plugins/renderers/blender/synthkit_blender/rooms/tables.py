@@ -12,6 +12,7 @@ from synthkit.seeds import Seeds
 from synthkit_blender import furniture as make
 from synthkit_blender.furniture import Piece, rectangle
 from synthkit_blender.placement import Floats, Floor, Placed, Pose2D, inside, overlap
+from synthkit_blender.printed import Prints
 from synthkit_blender.rooms.plan import QUARTER_TURNS, Furnishing, RoomPlan, Seat
 from synthkit_blender.surfaces import Decor
 
@@ -47,7 +48,7 @@ def tables(plan: RoomPlan, decor: Decor, floor: Floor, seeds: Seeds) -> Furnishi
             seats += [Seat(table, _compose(pose, edge)) for edge in edges]
     for outline in spaced:
         floor.free(outline)
-    return Furnishing((*placed, *_clutter(seats, plan.layout, seeds)), tuple(seats))
+    return Furnishing((*placed, *_clutter(seats, plan.layout, decor.prints, seeds)), tuple(seats))
 
 
 def _compose(outer: Pose2D, inner: Pose2D) -> Pose2D:
@@ -107,19 +108,19 @@ def _seminar(plan: RoomPlan, decor: Decor, rng: np.random.Generator) -> list[_Cl
     return [cluster] * int(rng.integers(2, 6))
 
 
-def _clutter(seats: list[Seat], layout: str, seeds: Seeds) -> list[Placed]:
+def _clutter(seats: list[Seat], layout: str, prints: Prints, seeds: Seeds) -> list[Placed]:
     """Return laptops, monitors, papers and the like in front of seats, on the table and clear of each other."""
     rng, more = seeds.stream("clutter"), seeds.stream("more clutter")
     found: list[Placed] = []
-    for seat in seats:
+    for number, seat in enumerate(seats):
         wanted: list[tuple[Piece, float, float]] = []
         draw = rng.random()
         if layout == "office" and draw < 0.6:
-            wanted.append((make.monitor(), 0.52, 0.0))
+            wanted.append((make.monitor(prints.screens, number), 0.52, 0.0))
         elif draw < 0.35:
-            wanted.append((make.laptop(rng), 0.36, 0.0))
+            wanted.append((make.laptop(rng, prints.screens, number), 0.36, 0.0))
         if rng.random() < 0.4:
-            wanted.append((make.papers(rng), 0.26, -0.22))
+            wanted.append((make.papers(rng, prints.pages, 3 * number), 0.26, -0.22))
         if rng.random() < 0.3:
             wanted.append((make.mug(rng), 0.3, 0.28))
         if more.random() < 0.3:

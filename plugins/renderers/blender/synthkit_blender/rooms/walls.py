@@ -65,11 +65,11 @@ class Walls:
                 self._window(int(wall), radiator=bool(rng.random() < kind.radiator_share))
         if rng.random() < kind.whiteboard_share:
             width = float(rng.uniform(1.4, 2.4))
-            self._hang(make.whiteboard(width), width + 0.1)
+            self._hang(make.whiteboard(width, self._decor.prints.boards), width + 0.1)
         if rng.random() < kind.screen_share:
             self._hang(make.screen(), 1.6)
-        for _ in range(_some(rng, kind.pictures)):
-            self._hang(make.picture(self._decor, rng), 1.2)
+        for number in range(_some(rng, kind.pictures)):
+            self._hang(make.picture(self._decor, rng, number), 1.2)
         for _ in range(_some(rng, kind.shelves)):
             self._stand(wall_shelf(float(rng.uniform(1.2, 2.4)), float(rng.uniform(1.6, 2.1)), self._decor, rng))
         for _ in range(_some(rng, kind.cupboards)):
@@ -89,7 +89,7 @@ class Walls:
         glow = float(self._rng.uniform(1.0, 2.0))
         sill = 0.95
         height = min(height, self._plan.height_m - sill - 0.25)
-        pose = self._hang(make.window(width, height, sill, self._decor, glow), width + 0.3, wall)
+        pose = self._hang(make.window(width, height, sill, self._decor, glow, len(self.windows)), width + 0.3, wall)
         if pose is not None:
             centre = pose.matrix @ np.array([0, 0.06, sill + height / 2, 1.0])
             matrix = pose.matrix.copy()

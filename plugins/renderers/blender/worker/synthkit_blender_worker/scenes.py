@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix  # type: ignore[import-not-found]  # comes with bpy, untyped
 
 from synthkit_blender_worker.devices import use_device
-from synthkit_blender_worker.surfaces import REST_ATTRIBUTE, UV_ATTRIBUTE, SurfaceFactory
+from synthkit_blender_worker.surfaces import REST_ATTRIBUTE, SLACK_ATTRIBUTE, UV_ATTRIBUTE, SurfaceFactory
 from synthkit_blender_worker.wire import Array
 
 PIXEL_MM = 0.05  # size of a pixel on the imaginary sensor; any value renders the same
@@ -241,6 +241,8 @@ def _mesh(spec: dict[str, Any], arrays: list[Array]) -> Any:
     _fill(mesh, "material_index", "INT", "FACE", np.repeat(np.arange(len(counts), dtype=np.int32), counts))
     if spec["rest"] is not None:
         _fill(mesh, REST_ATTRIBUTE, "FLOAT_VECTOR", "POINT", arrays[spec["rest"]])
+    if spec["slack"] is not None:
+        _fill(mesh, SLACK_ATTRIBUTE, "FLOAT", "POINT", arrays[spec["slack"]])
     if spec["uv"] is not None:
         _fill(mesh, UV_ATTRIBUTE, "FLOAT2", "CORNER", arrays[spec["uv"]][keep])
     mesh.update(calc_edges=True)
@@ -250,7 +252,7 @@ def _mesh(spec: dict[str, Any], arrays: list[Array]) -> Any:
 def _fill(mesh: Any, name: str, kind: str, domain: str, values: Array) -> None:
     """Set an attribute, which is made where it is not there yet."""
     attribute = mesh.attributes.get(name) or mesh.attributes.new(name, kind, domain)
-    attribute.data.foreach_set("value" if kind in ("INT", "BOOLEAN") else "vector", values.reshape(-1))
+    attribute.data.foreach_set("value" if kind in ("INT", "BOOLEAN", "FLOAT") else "vector", values.reshape(-1))
 
 
 def _check_faces(faces: Array, vertex_count: int) -> None:

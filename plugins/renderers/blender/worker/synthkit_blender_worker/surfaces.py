@@ -12,10 +12,13 @@ import numpy as np
 from synthkit_blender_worker.wire import Array
 
 REST_ATTRIBUTE = "rest"
+SLACK_ATTRIBUTE = "slack"
 UV_ATTRIBUTE = "uv"
 MAX_TEXTURE_PX = 4096
 MAX_BUMP_M = 0.004
 MATT_ROUGHNESS = 0.8
+CREASE_PERIOD_M = 0.08
+CREASE_SHADE = 0.85  # how much darker the bottom of a crease is
 
 
 class SurfaceFactory:
@@ -112,10 +115,14 @@ def _material(spec: dict[str, Any], image: Any, index: int) -> Any:
     tree = _Tree(material.node_tree)
     texture = None if image is None else _texture(tree, image)
     color, height = _pattern(tree, spec) if texture is None else (_tinted(tree, texture, spec), None)
+    normal = None
+    if spec["crease_m"] > 0:
+        color, normal = _creased(tree, color, spec["crease_m"])
     shader = _matt(tree, color) if _is_matt(spec) else _glossy(tree, spec, color)
     if spec["bump"] > 0 and height is not None:
-        bump = tree.node("ShaderNodeBump", {"Strength": spec["bump"], "Distance": MAX_BUMP_M, "Height": height})
-        tree.feed(shader.inputs["Normal"], bump.outputs["Normal"])
+        normal = _bump(tree, height, MAX_BUMP_M, spec["bump"], normal)
+    if normal is not None:
+        tree.feed(shader.inputs["Normal"], normal)
     surface = shader.outputs["BSDF"]
     if texture is not None and image.depth == 32:
         clear = tree.node("ShaderNodeBsdfTransparent").outputs["BSDF"]
@@ -125,6 +132,30 @@ def _material(spec: dict[str, Any], image: Any, index: int) -> Any:
         surface = mix.outputs["Shader"]
     tree.node("ShaderNodeOutputMaterial", {"Surface": surface})
     return material
+
+
+def _creased(tree: _Tree, color: Any, depth_m: float) -> tuple[Any, Any]:
+    """Return the colour of cloth, darker at the bottom of creases, and its normal.
+
+    The creases are noise drawn out into streaks, as deep as the cloth is slack; they stick to the cloth at rest.
+    Daylight and lamps come from everywhere, so what shows of a crease is the light that does not get into it.
+    """
+    where = tree.node("ShaderNodeAttribute", attribute_name=REST_ATTRIBUTE).outputs["Vector"]
+    slack = tree.node("ShaderNodeAttribute", attribute_name=SLACK_ATTRIBUTE).outputs["Fac"]
+    across = tree.scaled(where, (0.45, 0.45, 1.5))  # trunk and legs are upright at rest: most creases run across
+    inputs = {"Vector": across, "Scale": 1 / CREASE_PERIOD_M, "Detail": 1.5, "Distortion": 1.3}
+    streaks = _contrast(tree, tree.node("ShaderNodeTexNoise", inputs, noise_dimensions="3D").outputs["Fac"], 0.32, 0.64)
+    height = tree.math("MULTIPLY", streaks, slack)
+    shade = tree.math("MULTIPLY", tree.math("SUBTRACT", 1.0, streaks), tree.math("MULTIPLY", slack, CREASE_SHADE))
+    return tree.mix(shade, color, (0.0, 0.0, 0.0, 1.0)), _bump(tree, height, depth_m, 1.0, None)
+
+
+def _bump(tree: _Tree, height: Any, distance_m: float, strength: float, normal: Any) -> Any:
+    """Return the normal over a height in 0..1, upon another normal if there is one."""
+    bump = tree.node("ShaderNodeBump", {"Strength": strength, "Distance": distance_m, "Height": height})
+    if normal is not None:
+        tree.feed(bump.inputs["Normal"], normal)
+    return bump.outputs["Normal"]
 
 
 def _texture(tree: _Tree, image: Any) -> Any:

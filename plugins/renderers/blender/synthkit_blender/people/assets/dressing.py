@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit_blender.people.assets.store import AssetStore, Piece, Worn
-from synthkit_blender.people.materials import hair_material, scaled, skin_material, strand_material
+from synthkit_blender.people.materials import CREASE_M, hair_material, scaled, skin_material, strand_material
 from synthkit_blender.people.mpfb import BODY, BaseMesh
 from synthkit_blender.people.skeleton import moved
 from synthkit_blender.people.types import (
@@ -132,4 +132,5 @@ def _garment_material(worn: Worn, kind: str, look: Look) -> Material:
     return Material(
         "shoe" if kind == "shoes" else "cloth", color, roughness=roughness, specular=0.35 if kind == "shoes" else 0.15,
         texture=worn.texture, hue_turn=look.hue_turn, saturation=look.saturation,
+        crease_m=0.0 if kind == "shoes" else CREASE_M / 2,  # textures bring some of their own
     )  # fmt: skip

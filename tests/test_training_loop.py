@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from pathlib import Path
 
 import attrs
@@ -17,7 +18,7 @@ import torch
 from PIL import Image
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import DatasetError, WeightsError, WorkError
+from synthkit.errors import ConfigError, DatasetError, WeightsError, WorkError
 from synthkit.interfaces import Runtime
 from synthkit.seeds import Seeds
 from synthkit.training import checkpoints, loop
@@ -280,3 +281,53 @@ def test_averages_go_on_to_the_same_bytes(at, train):
     with pytest.raises(Stop):
         train(Toy(at={at: stop}), settings=AVERAGED)
     assert train(Toy(), settings=AVERAGED).path.read_bytes() == whole.path.read_bytes()
+
+
+BOARD = attrs.evolve(SETTINGS, tensorboard=True)
+
+
+def events(folder):
+    """Return (step, session started) or (step, name, value) of each event, in the order of TensorBoard."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted(folder.iterdir()):
+        data, place = path.read_bytes(), 0
+        while place < len(data):
+            length = int.from_bytes(data[place : place + 8], "little")
+            event = Event.FromString(data[place + 12 : place + 12 + length])
+            place += 16 + length
+            if event.HasField("session_log"):
+                found.append((event.step, "START"))
+            for value in event.summary.value:
+                size = (value.image.width, value.image.height)
+                found.append((event.step, value.tag, size if value.HasField("image") else value.simple_value))
+    return found
+
+
+def test_tensorboard_gets_the_lines_of_the_curves_and_the_pictures(whole, train, tmp_path):
+    result = train(Toy(), settings=BOARD)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+    told = events(tmp_path / "w" / "tensorboard")
+    assert told[0] == (0, "START")
+    expected = [
+        (line["step"], name, pytest.approx(value))
+        for line in lines(tmp_path / "w") for name, value in line.items() if name != "step"
+    ]  # fmt: skip
+    assert sorted(told[1:], key=str) == sorted([*expected, (4, "samples", (3, 2)), (8, "samples", (3, 2))], key=str)
+
+
+def test_tensorboard_drops_the_steps_that_a_resumed_training_does_again(train, tmp_path):
+    with pytest.raises(Stop):
+        train(Toy(at={5: stop}), settings=BOARD)
+    train(Toy(), settings=BOARD)
+    told = events(tmp_path / "w" / "tensorboard")
+    again = told.index((3, "START"))
+    assert [step for step, name, *_ in told[:again] if name == "loss"] == [2, 4]
+    assert [step for step, name, *_ in told[again:] if name == "loss"] == [4, 6, 8]
+
+
+def test_without_its_library_tensorboard_says_how_to_get_it(train, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ConfigError, match=r"tensorboardX is missing: pip install 'synthkit-core\[tensorboard\]'"):
+        train(Toy(), settings=BOARD)

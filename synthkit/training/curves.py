@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from synthkit.dataset import storage
 from synthkit.errors import WorkError
+
+Also = Callable[[int, Mapping[str, float]], None]
 
 _DECIMALS = 8
 
@@ -23,14 +25,18 @@ class Curves:
     Args:
         path: the file. every: steps per line.
         state: what ``state`` gave when the training that goes on here was kept; None begins anew.
+        also: takes the step and the values of each line besides.
 
     Raises:
         WorkError: when the file is shorter than it was when its state was kept, or the disk is full.
         DatasetError: when it cannot be written.
     """
 
-    def __init__(self, path: Path, every: int, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, path: Path, every: int, state: Mapping[str, Any] | None = None, also: Also | None = None
+    ) -> None:
         self._every = every
+        self._also = also
         self._sums: dict[str, float] = dict(state["sums"]) if state else {}
         self._count: int = state["count"] if state else 0
         self._path = path
@@ -82,3 +88,5 @@ class Curves:
         with storage.disk_errors(self._path):
             self._file.write(json.dumps({"step": steps_done, **rounded}).encode() + b"\n")
             self._file.flush()
+        if self._also:
+            self._also(steps_done, rounded)

@@ -8,6 +8,7 @@ the rest, in the component's working folder:
 - ``latest.safetensors``, beside each state: the checkpoint as it would be then; gone when training is finished
 - ``curves.jsonl``: losses as means over a few steps, and scores of evaluations
 - ``samples/``: pictures
+- ``tensorboard/``: both again, where the settings want it
 - ``checkpoint.safetensors``: the end
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,14 @@ from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.interfaces import Runtime
 from synthkit.training import checkpoints, distributed, pictures
 from synthkit.training.averages import Average
+from synthkit.training.board import Board
 from synthkit.training.curves import Curves
 from synthkit.training.interrupts import Interrupts
 from synthkit.training.meter import Meter
 from synthkit.training.settings import TrainingSettings
 
-CHECKPOINT, LATEST, STATE, CURVES, PICTURES = (
-    "checkpoint.safetensors", "latest.safetensors", "state.safetensors", "curves.jsonl", "samples"
-)  # fmt: skip
+CHECKPOINT, LATEST, STATE = "checkpoint.safetensors", "latest.safetensors", "state.safetensors"
+CURVES, PICTURES, BOARD = "curves.jsonl", "samples", "tensorboard"
 """Names in the working folder."""
 
 _AVERAGE = "average/"
@@ -168,9 +169,12 @@ def train(
     if distributed.rank() > 0:
         _Steps(learner, workdir, card).run()
     else:
-        with closing(Curves(workdir / CURVES, settings.log_every, kept)) as curves:
+        with ExitStack() as files:
+            board = Board(workdir / BOARD, learner.step) if settings.tensorboard else None
+            also = files.enter_context(closing(board)).line if board else None
+            curves = files.enter_context(closing(Curves(workdir / CURVES, settings.log_every, kept, also)))
             meter = Meter(runtime.progress, stage, learner.step, learner.steps)
-            _Kept(learner, average, workdir, card, settings, curves, meter).run()
+            _Kept(learner, average, workdir, card, settings, curves, board, meter).run()
         for name in (LATEST, STATE):
             storage.remove(workdir / name)
     distributed.wait_for_all()
@@ -227,10 +231,11 @@ class _Kept(_Steps):
 
     def __init__(
         self, learner: Learner, average: Average | None, workdir: Path, card: Mapping[str, Any],
-        settings: TrainingSettings, curves: Curves, meter: Meter,
+        settings: TrainingSettings, curves: Curves, board: Board | None, meter: Meter,
     ) -> None:  # fmt: skip
         super().__init__(learner, workdir, card)
-        self._average, self._settings, self._curves, self._meter = average, settings, curves, meter
+        self._average, self._settings, self._meter = average, settings, meter
+        self._curves, self._board = curves, board
 
     def _record(self, values: Mapping[str, float]) -> None:
         step = self._learner.step
@@ -280,6 +285,8 @@ class _Kept(_Steps):
             self._curves.note(self._learner.step, scores)
         if picture is not None:
             pictures.write_png(self._workdir / PICTURES / f"step-{self._learner.step:07d}.png", picture)
+        if picture is not None and self._board:
+            self._board.picture(self._learner.step, picture)
 
     def _save(self, name: str) -> None:
         card = {**self._card, **self._learner.findings()}

@@ -25,3 +25,9 @@ class TrainingSettings:
     picture_every: int = setting(
         500, help="steps between pictures of what is learned; 0 for none", validator=at_least(0), decides="nothing"
     )
+    tensorboard: bool = setting(
+        False,
+        help="write curves and pictures for TensorBoard too, into the folder tensorboard"
+        " (needs pip install 'synthkit-core[tensorboard]')",
+        decides="nothing",
+    )

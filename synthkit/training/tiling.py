@@ -70,7 +70,7 @@ class _Flow:
     def read(self, rows: Span, columns: Span, device: torch.device) -> torch.Tensor:
         """Return a part (1, C, h, w) on the device; spans count from the rim of the padding."""
         part = self.values[:, _mirrored(rows, self.pad, self.values.shape[1])]
-        part = part[:, :, _mirrored(columns, self.pad, self.values.shape[2])].to(device, copy=True)[None]
+        part = part[:, :, _mirrored(columns, self.pad, self.values.shape[2])].to(device)[None]
         for change in self.pointwise:
             part = change(part)
         return part
@@ -83,8 +83,8 @@ class _Flow:
 
 def _mirrored(span: Span, pad: int, length: int) -> torch.Tensor | slice:
     """Return where the places of a span come from, mirrored at the ends as ReflectionPad2d does."""
-    if not pad:
-        return slice(*span)
+    if pad <= span[0] and span[1] <= length + pad:
+        return slice(span[0] - pad, span[1] - pad)
     places = (torch.arange(*span) - pad).abs()
     return torch.where(places < length, places, 2 * (length - 1) - places)
 
@@ -109,7 +109,9 @@ def _step(layer: nn.Module | Added, flow: _Flow, tile_px: int, device: torch.dev
     if _normalises(layer):
         return attrs.evolve(flow, pointwise=(*flow.pointwise, _normalisation(layer, flow, tile_px, device)))
     if isinstance(layer, nn.ReLU | nn.LeakyReLU | nn.Tanh):
-        return attrs.evolve(flow, pointwise=(*flow.pointwise, layer))
+        # The host's values may be what is read, and an activation may work in place.
+        change = layer if flow.pointwise else lambda part: layer(part.clone())
+        return attrs.evolve(flow, pointwise=(*flow.pointwise, change))
     raise TypeError(f"cannot be applied in tiles: {layer}")
 
 
@@ -215,12 +217,11 @@ def _normalisation(
     """Return the normalisation of each channel by its mean and variance over the whole flow."""
     count, mean, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     for _, part in _parts(flow, tile_px, device):
-        variance, middle = torch.var_mean(part, dim=(1, 2), correction=0)
-        more, middle = part.shape[1] * part.shape[2], middle.cpu().double()
-        gap, total = middle - mean, count + more
-        squares = squares + variance.cpu().double() * more + gap**2 * (count * more / total)
+        more, middle = part.shape[1] * part.shape[2], part.mean(dim=(1, 2), keepdim=True)
+        within = torch.linalg.vector_norm(part - middle, dim=(1, 2)).cpu().double() ** 2
+        gap, total = middle[:, 0, 0].cpu().double() - mean, count + more
+        squares = squares + within + gap**2 * (count * more / total)
         mean, count = mean + gap * (more / total), total
-    eps = float(layer.eps)  # type: ignore[arg-type]
-    shift = mean.float().to(device)[:, None, None]
-    scale = (1 / torch.sqrt(squares / count + eps)).float().to(device)[:, None, None]
-    return lambda part: (part - shift) * scale
+    scale = 1 / torch.sqrt(squares / count + float(layer.eps))  # type: ignore[arg-type]
+    factor, shift = (value.float().to(device)[:, None, None] for value in (scale, -mean * scale))
+    return lambda part: torch.addcmul(shift, part, factor)

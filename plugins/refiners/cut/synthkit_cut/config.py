@@ -6,11 +6,11 @@ from __future__ import annotations
 import attrs
 
 from synthkit.config import at_least, between, setting
-from synthkit_cyclegan.crop_settings import AdversarialSettings
+from synthkit_cyclegan.crop_settings import ResnetSettings
 
 
 @attrs.frozen
-class CUTConfig(AdversarialSettings):
+class CUTConfig(ResnetSettings):
     """How CUT is trained and applied; its own defaults are the published ones, the others those of CycleGAN here."""
 
     pool: int = setting(0, help="generated crops the discriminator remembers", validator=at_least(0))

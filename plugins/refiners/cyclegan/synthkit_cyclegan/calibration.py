@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making one perceptual network's distances stand in for another's.
 
-The weight of the identity feature loss was found, by trial and error, for VGG16's second pooling. Another
-network's features are larger or smaller, fewer or more. Its distances are therefore scaled so that a fixed
-set of image pairs, made from seeded noise with the spectrum of photographs, lies as far apart as it does
-in VGG16 pool2.
+The weights of the feature losses were found, by trial and error, for VGG16's poolings. Another network's
+features are larger or smaller, fewer or more. Its distances are therefore scaled so that a fixed set of image
+pairs, made from seeded noise with the spectrum of photographs, lies as far apart as it does in the VGG16 pooling
+of the same resolution.
 
 For VGG16 itself the scale is 1: the weights are the thesis's own. For the others the distance in VGG16 is a
-constant, ``REFERENCE_DISTANCE``, rather than measured at run time, because results must not depend on
+constant, ``reference_distance``, rather than measured at run time, because results must not depend on
 which files happen to be on a machine. The constant is an estimate, one squared unit per element (VGG16's
 activations for normalised input are of order one), made without VGG16's weights at hand; with them,
-``distance`` of VGG16 pool2 gives the exact value. The error is a factor on ``identity_feature_weight``.
+``distance`` of VGG16's poolings gives the exact values. The error is a factor on the weights of the feature losses;
+the setting ``perceptual_scale`` replaces the scale, also where VGG16 got images in another range.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ import torch
 
 from synthkit.seeds import Seeds
 from synthkit.training.perceptual import FeatureNet
-from synthkit_cyclegan.losses import REFERENCE_PX, elements_at_reference, squared_distance
-
-REFERENCE_DISTANCE = 131072.0
-"""What the pairs' mean distance in VGG16 pool2 is taken to be: 1 for each of 128 x 32 x 32 elements."""
+from synthkit.training.taps import TAPS, tap
+from synthkit_cyclegan import losses
+from synthkit_cyclegan.losses import REFERENCE_PX, elements_at_reference
 
 _PAIRS = 8
 _DIGITS = 3
@@ -34,7 +34,14 @@ def scale_of(network: FeatureNet, layer: str) -> float:
     """Return the factor on a network's distances, to three digits; 1 for VGG16."""
     if network.name == "vgg16":
         return 1.0
-    return float(f"{REFERENCE_DISTANCE / distance(network, layer):.{_DIGITS}g}")
+    stride = tap(network.name, layer).stride
+    return float(f"{reference_distance(stride) / distance(network, layer):.{_DIGITS}g}")
+
+
+def reference_distance(stride: int) -> float:
+    """Return what the pairs' mean distance in the VGG16 pooling of a stride is taken to be: 1 for each element."""
+    pool = next(layer for layer, place in TAPS["vgg16"].items() if place.stride == stride)
+    return float(elements_at_reference("vgg16", pool))
 
 
 def distance(network: FeatureNet, layer: str) -> float:
@@ -42,7 +49,7 @@ def distance(network: FeatureNet, layer: str) -> float:
     before, after = pairs()
     with torch.no_grad():
         first, second = network(before)[layer], network(after)[layer]
-    return float(squared_distance(second, first, elements_at_reference(network.name, layer)))
+    return float(losses.distance(second, first, elements_at_reference(network.name, layer)))
 
 
 def pairs() -> tuple[torch.Tensor, torch.Tensor]:

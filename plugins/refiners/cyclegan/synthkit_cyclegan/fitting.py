@@ -6,14 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import attrs
-
 from synthkit.checkpoint import Checkpoint
 from synthkit.interfaces import Runtime, SampleSet
 from synthkit.training import devices, distributed, loop
-from synthkit_cyclegan import crop_training, losses, perception
+from synthkit_cyclegan import crop_training, perception
 from synthkit_cyclegan.config import CycleGANConfig
-from synthkit_cyclegan.perception import Perceptual
 from synthkit_cyclegan.resnet_refiner import architecture_of
 from synthkit_cyclegan.training import Training
 
@@ -36,24 +33,14 @@ def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, ru
     """
     device = devices.set_up(runtime)
     with distributed.in_turn():
-        seen = perception.load_perceptual(config, workdir, runtime.progress)
+        seen = perception.load_perceptual(config, workdir, runtime.progress) if config.perceives else None
     pair = crop_training.load_pair(config, data, workdir, runtime.progress)
     card = crop_training.card_of(
         FAMILY, REVISION, config, pair, runtime,
         architecture=architecture_of(config),
-        more={"perceptual": dict(seen.card)},
+        more={"perceptual": dict(seen.card) if seen else None},
         leave_out=perception.SETTINGS,
     )  # fmt: skip
-    terms = objective(config, attrs.evolve(seen, network=seen.network.to(device)))
-    training = Training(config, pair.source, pair.target, terms, runtime.seeds, device)
+    space = seen.space(config.feature_distance, device) if seen else None
+    training = Training(config, pair.source, pair.target, space, runtime.seeds, device)
     return loop.train(training, workdir, card, config, runtime, stage="train refiner")
-
-
-def objective(config: CycleGANConfig, seen: Perceptual) -> list[losses.Term]:
-    """Return the generators' losses of thesis 000's row D: adversarial, discriminator cycle, identity."""
-    identity = losses.identity_features(seen.network, seen.layer, seen.scale)
-    return [
-        losses.Term("adversarial", 1.0, losses.adversarial),
-        losses.Term("discriminator_cycle", config.discriminator_cycle_weight, losses.discriminator_cycle),
-        losses.Term("identity_features", config.identity_feature_weight, identity),
-    ]

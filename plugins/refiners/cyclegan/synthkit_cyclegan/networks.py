@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the translated images."""
-        return self.finished(images, self.layers(images).float())
+        return self.finished(images, full(self.layers(images)))
 
     def finished(self, images: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
         """Return the translated images, from what ``layers`` made of them."""
@@ -101,7 +101,7 @@ class Discriminator(nn.Module):
 
     def judge(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Return the answers (N, 1, h, w), 1 for real, from what ``features`` returned."""
-        return self.answer(features[-1]).float()  # type: ignore[no-any-return]
+        return full(self.answer(features[-1]))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the answers (N, 1, h, w) for images."""
@@ -143,6 +143,11 @@ class _ConvByRows(nn.Conv2d):
         for row in range(1, rows):
             total = total + answers[:, :, row, row : row + height]
         return total if self.bias is None else total + self.bias.view(-1, 1, 1)
+
+
+def full(values: torch.Tensor) -> torch.Tensor:
+    """Return values in single precision where they have less."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _norm(channels: int) -> nn.Module:

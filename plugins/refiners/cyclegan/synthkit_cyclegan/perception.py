@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
+import torch
 
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress
 from synthkit.training import checkpoints, perceptual
+from synthkit.training.taps import TAPS
 from synthkit_cyclegan import calibration
+from synthkit_cyclegan.losses import Distance, FeatureSpace
 
-SETTINGS = frozenset({"perceptual", "perceptual_layer"})
+SETTINGS = frozenset({"perceptual", "perceptual_pools", "perceptual_scale"})
 """Settings that choose; what became of them stands in the card under ``perceptual``."""
-
-_DEFAULT_LAYERS = {"vgg16": "pool2", "mobilenet_v2": "stride4"}
 
 
 class Wanted(Protocol):
@@ -28,8 +29,12 @@ class Wanted(Protocol):
         """The network's name, or ``auto``."""
 
     @property
-    def perceptual_layer(self) -> str | None:
-        """Its layer; None for its usual one."""
+    def perceptual_pools(self) -> tuple[int, ...]:
+        """Its layers, as VGG16's max poolings."""
+
+    @property
+    def perceptual_scale(self) -> float | None:
+        """The factor on its squared distances; None for what ``calibration`` finds."""
 
     @property
     def perceptual_weights(self) -> Path | None:
@@ -41,9 +46,12 @@ class Perceptual:
     """The perceptual network of a training, and what the card says of it."""
 
     network: perceptual.FeatureNet
-    layer: str
-    scale: float
+    scales: Mapping[str, float]
     card: Mapping[str, Any]
+
+    def space(self, distance: Distance, device: torch.device) -> FeatureSpace:
+        """Return the space of its features on a device."""
+        return FeatureSpace(self.network.to(device), self.scales, distance)
 
 
 def load_perceptual(config: Wanted, folder: Path, progress: Progress) -> Perceptual:
@@ -56,7 +64,7 @@ def load_perceptual(config: Wanted, folder: Path, progress: Progress) -> Percept
         progress: for downloads.
 
     Raises:
-        WeightsError: when the weights cannot be had. ConfigError: when the network lacks the layer.
+        WeightsError: when the weights cannot be had.
     """
     note = folder / "perceptual.txt"
     name = note.read_text().strip() if config.perceptual == "auto" and note.exists() else config.perceptual
@@ -71,17 +79,22 @@ def load_perceptual(config: Wanted, folder: Path, progress: Progress) -> Percept
     return seen
 
 
+def layer_at(name: str, pool: int) -> str:
+    """Return a network's layer with the resolution of VGG16's max pooling of that number, 1 to 5."""
+    return next(layer for layer, place in TAPS[name].items() if place.stride == 2**pool)
+
+
 def _perceptual(name: str, config: Wanted, progress: Progress) -> Perceptual:
-    layer = config.perceptual_layer or _DEFAULT_LAYERS.get(name, "")
-    network, found = perceptual.load_features(name, [layer], config.perceptual_weights, progress)
-    scale = calibration.scale_of(network, layer)
+    layers = [layer_at(name, pool) for pool in sorted(config.perceptual_pools)]
+    network, found = perceptual.load_features(name, layers, config.perceptual_weights, progress)
+    given = config.perceptual_scale
+    scales = {layer: calibration.scale_of(network, layer) if given is None else given for layer in layers}
     card = {
         "network": name,
-        "layer": layer,
-        "calibration": scale,
+        "scales": scales,
         "weights_file": found.entry.file,
         "weights_sha256": found.entry.sha256,
         "weights_licence": found.entry.licence,
         "weights_source": found.entry.source,
     }
-    return Perceptual(network, layer, scale, card)
+    return Perceptual(network, scales, card)

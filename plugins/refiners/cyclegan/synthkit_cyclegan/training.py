@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 
@@ -14,25 +14,28 @@ from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_learner import CropLearner, descend, numbers, sheet_of
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import Discriminator, Generator
+from synthkit_cyclegan.objective import mean_of, objective
 
 
 class Training(CropLearner):
     """All that changes while a CycleGAN learns.
 
-    G translates X to Y and F back; each domain has its discriminator.
+    G translates X to Y and F back; each domain has its discriminator. As in CycleGAN's code, and other than
+    algorithm 8 prints, G and F are updated together from one objective, and then both discriminators.
 
     Args:
         config: the settings. source, target: crops (N, h, w, 3) uint8.
-        terms: the generators' objective beyond nothing, with the adversarial loss among them.
+        space: the perceptual network's, on the device; None when no loss needs it.
         seeds: the training's own streams. device: where to compute.
     """
 
     def __init__(
-        self, config: CycleGANConfig, source: Crops, target: Crops, terms: Sequence[losses.Term],
+        self, config: CycleGANConfig, source: Crops, target: Crops, space: losses.FeatureSpace | None,
         seeds: Seeds, device: torch.device,
     ) -> None:  # fmt: skip
         super().__init__(config, source, target, seeds, device)
-        self._config, self._terms = config, terms
+        self._config, self._space, self._terms = config, space, objective(config)
+        self._kind = losses.ADVERSARIAL[config.adversarial]
         self.networks = _networks(config, seeds, device)
         self.g, self.f = self.networks["G"], self.networks["F"]
         self._d_x, self._d_y = _discriminators(self.networks)
@@ -47,15 +50,16 @@ class Training(CropLearner):
         x, y = self.batch("X"), self.batch("Y")
         with devices.autocast(self.device, self._config.precision):
             real_x, real_y = self._d_x.features(x), self._d_y.features(y)
-            there = self._direction(x, self.g, self.f, real_x, self._d_x, self._d_y)
-            back = self._direction(y, self.f, self.g, real_y, self._d_y, self._d_x)
+            there = self._direction(x, "Y", self.g, self.f, real_x, self._d_x, self._d_y)
+            back = self._direction(y, "X", self.f, self.g, real_y, self._d_y, self._d_x)
             parts = {term.name: term.loss(there) + term.loss(back) for term in self._terms}
-        objective = torch.stack([term.weight * parts[term.name] for term in self._terms]).sum()
-        descend([self.optimizers["adam generators"]], objective)
+        total = torch.stack([term.weight * parts[term.name] for term in self._terms]).sum()
+        descend([self.optimizers["adam generators"]], total)
         # The discriminators have not changed since they saw the real images: those passes serve twice.
-        parts["discriminator_x"] = self._judge(self._d_x, real_x, "X", back.fake)
-        parts["discriminator_y"] = self._judge(self._d_y, real_y, "Y", there.fake)
-        descend([self.optimizers["adam discriminators"]], parts["discriminator_x"] + parts["discriminator_y"])
+        parts |= self._judgement(self._d_x, "X", x, real_x, back.fake)
+        parts |= self._judgement(self._d_y, "Y", y, real_y, there.fake)
+        judged = torch.stack([parts[f"discriminator_{name}"] for name in "xy"]).sum()
+        descend([self.optimizers["adam discriminators"]], judged)
         self.step += 1
         return numbers(parts)
 
@@ -68,23 +72,33 @@ class Training(CropLearner):
         return sheet_of(self.g, self.crops["X"], self.crops["Y"], self.device)
 
     def _direction(
-        self, real: torch.Tensor, to: torch.nn.Module, fro: torch.nn.Module,
+        self, real: torch.Tensor, target: str, to: torch.nn.Module, fro: torch.nn.Module,
         real_features: list[torch.Tensor], own: Discriminator, other: Discriminator,
     ) -> losses.Direction:  # fmt: skip
-        fake = to(real)
-        return losses.Direction(
-            real=real,
-            fake=fake,
-            cycled=fro(fake),
-            fake_answers=other(fake),
-            real_features=[value.detach() for value in real_features],
-            features=own.features,
-        )
+        mean = self._means[target] if self._config.mean_feature_weight else None
+        return losses.Direction(real, to, fro, own, other, real_features, self._space, mean)
 
-    def _judge(self, judge: Discriminator, real: list[torch.Tensor], domain: str, fake: torch.Tensor) -> torch.Tensor:
+    @cached_property
+    def _means(self) -> dict[str, losses.Features]:
+        """The mean features of each domain."""
+        assert self._space is not None
+        flip = self._config.flip
+        return {name: mean_of(self._space, kept, flip=flip, device=self.device) for name, kept in self.crops.items()}
+
+    def _judgement(
+        self, judge: Discriminator, domain: str, real: torch.Tensor, features: list[torch.Tensor], fake: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return a discriminator's loss, and its gradient penalty, which is part of it."""
         images = self.from_pool(domain, fake)
         with devices.autocast(self.device, self._config.precision):
-            return losses.discriminator(judge.judge(real), judge(images))
+            loss = losses.discriminator(judge.judge(features), judge(images), self._kind)
+        name = f"discriminator_{domain.lower()}"
+        if self._kind is not losses.wasserstein or not self._config.gradient_penalty_weight:
+            return {name: loss}
+        shares = self.seeds.child("penalty", domain).stream("step", self.step).random((len(real), 1, 1, 1))
+        share = torch.from_numpy(shares).to(real)
+        penalty = losses.gradient_penalty(judge, real, images, share)
+        return {name: loss + self._config.gradient_penalty_weight * penalty, f"penalty_{domain.lower()}": penalty}
 
 
 def _networks(config: CycleGANConfig, seeds: Seeds, device: torch.device) -> dict[str, torch.nn.Module]:

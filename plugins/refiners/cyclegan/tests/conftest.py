@@ -96,5 +96,6 @@ def stand_in_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 def tiny(stand_in_weights: Path) -> CycleGANConfig:
     return CycleGANConfig(
         steps=7, crop_px=32, generator_filters=2, discriminator_filters=2, pool=2, perceptual="mobilenet_v2",
+        discriminator_feature_weight=1e-5, identity_feature_weight=5e-6,
         checkpoint_every=3, log_every=2, picture_every=4,
     )  # fmt: skip

@@ -49,7 +49,7 @@ def test_fit_leaves_a_checkpoint_with_its_card(whole, data, tiny):
 def test_curves_have_a_line_per_window_and_one_for_the_rest(whole):
     lines = curves_of(whole.path.parent)
     assert [line["step"] for line in lines] == [2, 4, 6, 7]
-    assert set(lines[0]) >= {"adversarial", "discriminator_cycle", "identity_features", "discriminator_x"}
+    assert set(lines[0]) >= {"adversarial", "discriminator_features", "identity_features", "discriminator_x"}
 
 
 def test_pictures_show_crops_before_and_after(whole):

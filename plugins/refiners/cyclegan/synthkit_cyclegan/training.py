@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from synthkit.seeds import Seeds
-from synthkit.training import devices, pictures
+from synthkit.training import devices, distributed, pictures
 from synthkit_cyclegan import losses
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_learner import CropLearner, descend, numbers, sheet_of
@@ -95,8 +95,8 @@ class Training(CropLearner):
         name = f"discriminator_{domain.lower()}"
         if self._kind is not losses.wasserstein or not self._config.gradient_penalty_weight:
             return {name: loss}
-        shares = self.seeds.child("penalty", domain).stream("step", self.step).random((len(real), 1, 1, 1))
-        share = torch.from_numpy(shares).to(real)
+        draws = self.seeds.child("penalty", domain).stream("step", self.step).random((self._config.batch, 1, 1, 1))
+        share = torch.from_numpy(distributed.share(draws)).to(real)
         penalty = losses.gradient_penalty(judge, real, images, share)
         return {name: loss + self._config.gradient_penalty_weight * penalty, f"penalty_{domain.lower()}": penalty}
 

@@ -81,6 +81,8 @@ class Component:
             ``people.rotated_box``. Where settings decide about that, the config class has a property ``needs``,
             which is used instead. provides: what its output carries, in the same words.
         trainable: whether the target also has ``fit``.
+        keeps_people: of a refiner: whether everybody shall stay what and where they are, which the drift guard
+            watches. False for those that are meant to change people, such as anonymizers.
         demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
             (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
@@ -99,6 +101,7 @@ class Component:
     needs: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     trainable: bool = False
+    keeps_people: bool = True
     demo_checkpoint: str | None = None
     demo: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     preview: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)

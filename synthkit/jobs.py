@@ -16,6 +16,7 @@ import attrs
 from synthkit import config
 from synthkit.cache import cache_dir
 from synthkit.dataset import Dataset
+from synthkit.drift.settings import GuardSettings
 from synthkit.errors import PluginError, SynthkitError, WorkError
 from synthkit.execution.jobs import reason_of
 from synthkit.execution.scenes import Maker
@@ -143,12 +144,14 @@ class RefineJob(_Job):
 
     Args:
         source: path or URL of the data set. source_fingerprint: of what was found there.
+        guard: settings of the drift guard, None where it does not apply.
     """
 
     component: Refiner
 
-    def __init__(self, source: str, source_fingerprint: str, **common: Any) -> None:
+    def __init__(self, source: str, source_fingerprint: str, guard: Mapping[str, Any] | None, **common: Any) -> None:
         super().__init__(**common)
+        self.guard = None if guard is None else config.structure(GuardSettings, guard)
         self.source = Dataset.open(source)
         self.slots = self.source.slots()
         self._source_fingerprint = source_fingerprint
@@ -169,7 +172,14 @@ class RefineJob(_Job):
         keys = [result.key for result in results]
         if keys != [sample.key]:
             raise PluginError(f"refiner {self.spec.name!r}: sample {sample.key} gave {keys}")
-        return results
+        return [self._guarded(sample, result) for result in results]
+
+    def _guarded(self, sample: Sample, result: Sample | Skipped) -> Sample | Skipped:
+        if self.guard is None or isinstance(result, Skipped):
+            return result
+        from synthkit.drift.guard import guarded  # OpenCV, which only refining needs
+
+        return guarded(sample, result, self.guard, self.spec.name)
 
     def keys(self, scene: int) -> list[str]:
         """Return the key of a slot."""

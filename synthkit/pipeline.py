@@ -17,6 +17,7 @@ from synthkit import claims, config, execution
 from synthkit.cache import scratch_dir
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
+from synthkit.drift.settings import REVISION as GUARD_REVISION
 from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
 from synthkit.execution.scenes import fill
 from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable
@@ -90,6 +91,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
     slots = data.slots()
     component = session.registry.declared(refiner)
     check_chain([("refiner", component)], provided_by(data))
+    guard = session.run.guard if component.keeps_people and session.run.guard.mode != "off" else None
     parent = dict(data.manifest.notes) if data.manifest else {}
     stage = _Stage(
         session=session,
@@ -98,16 +100,18 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
         arguments={
             "source": str(source) if stores.is_url(source) else str(Path(source).resolve()),
             "source_fingerprint": data.fingerprint,
+            "guard": config.plain(guard),
         },
         identity={
             "component": session.registry.identity(refiner),
             "seed": session.run.seed,
             # Its configuration, not its content: a source that has grown is still the same source.
             "source": data.manifest.fingerprint if data.manifest else data.fingerprint,
+            "guard": None if guard is None else {"revision": GUARD_REVISION, **config.identity(guard)},
         },
         notes={
             **parent,
-            "stages": [*parent.get("stages", ()), _provenance(session, refiner)],
+            "stages": [*parent.get("stages", ()), {**_provenance(session, refiner), "guard": config.plain(guard)}],
             "parents": [{"path": _seen_from(source, out), "fingerprint": data.fingerprint}],
         },
         keys=lambda index: [slot_key(data, slots[index])],
@@ -185,6 +189,7 @@ def build(
         "refiner": session.registry.identity(refiner),
         "seed": session.run.seed,
         "threads": session.run.threads,
+        "guard": config.plain(session.run.guard),
         "codec": config.plain(session.run.codec),
         "real": None if target is None else real_identity(target),
     }

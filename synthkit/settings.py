@@ -12,6 +12,7 @@ import attrs
 from synthkit import config
 from synthkit.config import at_least, between, setting
 from synthkit.dataset.codec import CodecConfig
+from synthkit.drift.settings import GuardSettings
 from synthkit.errors import ConfigError
 from synthkit.interfaces import KINDS, ComponentSpec, Kind
 from synthkit.plugins import Registry
@@ -33,6 +34,7 @@ class RunSettings:
     strict: bool = setting(False, help="refuse to go on with a data set begun in another environment")
     threads: int = setting(2, help="CPU threads of training; results depend on it", validator=at_least(1))
     device: str = setting("auto", help="where networks run: auto, cpu, cuda, cuda:1, mps; with Ray cpu or cuda")
+    guard: GuardSettings = setting(attrs.Factory(GuardSettings), help="what is done about refiners that move labels")
     task_cpus: int = setting(1, help="with Ray: processors that each shard's task takes", validator=at_least(1))
     task_gpus: float = setting(
         1.0, help="with Ray and device = cuda: GPUs that each task takes; 0.5: two share one", validator=at_least(0.01)

@@ -19,6 +19,7 @@ from synthkit.cli.groups import PluginGroups
 if TYPE_CHECKING:
     from synthkit.checkpoint import Checkpoint as Fitted
     from synthkit.cli.progress import Terminal
+    from synthkit.dataset import Dataset
     from synthkit.execution import Executor
     from synthkit.interfaces import MetricResult
     from synthkit.session import Session
@@ -82,6 +83,24 @@ Checkpoint = Annotated[Path | None, typer.Option(help="Trained weights of the co
 # A constant, as --help would be slow if it had to load the formats; a test compares.
 _FORMATS = "coco, cepdof, voc, kitti, yolo, yolo-obb, habbof, market1501, fdh, video, images"
 _WORTH_PROCESSES = 64  # images; fewer are converted sooner than processes start
+
+
+class GuardMode(enum.StrEnum):
+    """What is done about people who drifted in refinement."""
+
+    ON = "on"
+    RECORD = "record"
+    OFF = "off"
+
+
+GuardOption = Annotated[
+    GuardMode | None,
+    typer.Option(
+        "--guard",
+        help="People whom refinement moved, erased or multiplied get their pixels back (on), are only noted (record),"
+        " or nobody looks (off). [default: on]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -106,6 +125,7 @@ def build(
         ),
     ] = None,
     checkpoint: Checkpoint = None,
+    guard: GuardOption = None,
     config: ConfigFile = None,
     sets: Sets = None,
     seed: Seed = None,
@@ -117,7 +137,7 @@ def build(
     """Render, train the refiner, refine: a data set from nothing."""
     from synthkit import pipeline
 
-    plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds)
+    plan = _plan(config, sets, {"renderer": renderer, "refiner": refiner}, seed, backgrounds, guard)
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         result = pipeline.build(
             session, plan.components["renderer"], plan.components["refiner"], out, count,
@@ -127,6 +147,7 @@ def build(
     if result.checkpoint:
         _tell(f"refiner:  {result.checkpoint}")
     typer.echo(f"refined:  {result.refined.location} ({len(result.refined)} samples)")
+    _tell_drift(result.refined)
     _finish(result.skipped, allow_missing)
 
 
@@ -198,6 +219,7 @@ def refine(
     out: Annotated[str, typer.Argument(metavar="OUT", help="Where the refined data set goes: a folder or a URL.")],
     refiner: RefinerName = None,
     checkpoint: Checkpoint = None,
+    guard: GuardOption = None,
     config: ConfigFile = None,
     sets: Sets = None,
     seed: Seed = None,
@@ -209,11 +231,12 @@ def refine(
     """Refine a data set; apply several refiners by refining again."""
     from synthkit import pipeline
 
-    plan = _plan(config, sets, {"refiner": refiner}, seed)
+    plan = _plan(config, sets, {"refiner": refiner}, seed, guard=guard)
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         spec = pipeline.with_weights(session, plan.components["refiner"], checkpoint)
         made = pipeline.refine(session, spec, source, out)
     typer.echo(f"refined: {made.dataset.location} ({len(made.dataset)} samples)")
+    _tell_drift(made.dataset)
     _finish(made.skipped, allow_missing)
 
 
@@ -366,8 +389,9 @@ def _plan(
     roles: dict[str, str | None],
     seed: int | None,
     backgrounds: Path | None = None,
+    guard: GuardMode | None = None,
 ) -> Plan:
-    return read_plan(config, sets, roles, seed, backgrounds)[0]
+    return read_plan(config, sets, roles, seed, backgrounds, guard)[0]
 
 
 def read_plan(
@@ -376,6 +400,7 @@ def read_plan(
     roles: dict[str, str | None],
     seed: int | None,
     backgrounds: Path | None = None,
+    guard: GuardMode | None = None,
 ) -> tuple[Plan, dict[str, Any]]:
     """Return what a command was told, checked, and the plain settings that it comes from."""
     from synthkit import settings
@@ -384,6 +409,8 @@ def read_plan(
     flags: dict[str, Any] = {"seed": seed}
     if backgrounds is not None:
         flags["renderer"] = {"backgrounds": str(backgrounds)}
+    if guard is not None:
+        flags["guard"] = {"mode": guard.value}
     given = settings.read(config, sets or (), flags)
     return settings.plan(discover(), given, roles), given
 
@@ -448,6 +475,14 @@ def _tell_fitted(checkpoint: Fitted) -> None:
 
     if ranks.rank() == 0:
         typer.echo(f"checkpoint: {checkpoint.path} (sha256 {checkpoint.sha256})")
+
+
+def _tell_drift(refined: Dataset) -> None:
+    from synthkit.drift.counting import count
+
+    found = count(refined)
+    if found is not None:
+        _tell(f"drift:   {found}")
 
 
 _AGAIN = "run again to try them once more"

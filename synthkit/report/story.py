@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import synthkit
 from synthkit import crops, evaluation
 from synthkit.dataset import Dataset
+from synthkit.drift import counting as drift
 from synthkit.interfaces import MetricResult
 from synthkit.report import plots
 from synthkit.report.drawing import DEFAULT_SCORE, Picture, draw, grid
@@ -114,12 +115,20 @@ def _people(story: Story) -> Section:
         "People, close up",
         [
             "Refinement works on crops in which the head is up and in the same place, so that a network of a few"
-            " megabytes suffices, and comes back through the person's mask: no background pixel and no box moves."
+            " megabytes suffices, and comes back through the person's mask: no background pixel and no box moves.",
+            *_drift(refined),
         ],
         figures=[Figure(sheet, "Three rows of people: rendered, refined, target domain",
                         "top: rendered; middle: the same people refined; bottom: people of the target domain")],
         per_row=1,
     )  # fmt: skip
+
+
+def _drift(refined: Dataset) -> list[str]:
+    found = drift.count(refined)
+    if found is None:
+        return []
+    return [f"A check that knows nothing of the refiner compared everybody's edges before and after: {found}."]
 
 
 def _training(story: Story) -> Section:

@@ -27,5 +27,5 @@ class GuardSettings:
         0.5, help="drift guard: a person is lost when so much of the edges is gone", validator=between(0, 1)
     )
     new: float = setting(
-        0.2, help="drift guard: somebody is new where so much stands out beside the people", validator=between(0, 1)
+        0.3, help="drift guard: somebody is new where so much stands out beside the people", validator=between(0, 1)
     )

@@ -80,8 +80,8 @@ class ResnetSettings(AdversarialSettings):
         help="what is refined: people alone, through their masks, or the image as it is, background and all",
     )
     tile_px: int = setting(
-        512,
-        help="of whole images the device holds parts so large at a time; it changes no more than roundings",
+        1024,
+        help="larger images go through the device in parts of this size, which changes no more than roundings",
         validator=between(16, 1 << 16),
     )
 

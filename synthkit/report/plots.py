@@ -66,8 +66,8 @@ def bars(values: Mapping[str, tuple[float, tuple[float, float] | None]], *, titl
         axes.barh(row, value, color=PALETTE[0], height=0.55, alpha=0.85)
         if interval is not None:
             axes.plot(interval, (row, row), color=_INK, linewidth=2, solid_capstyle="butt")
-        axes.annotate(f" {value:.3g}", (max(value, interval[1] if interval else value), row), va="center",
-                      fontsize=8, color=_INK)  # fmt: skip
+        axes.annotate(f"{value:.3g}", (max(value, interval[1] if interval else value), row), xytext=(5, 0),
+                      textcoords="offset points", va="center", fontsize=8, color=_INK)  # fmt: skip
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(0, 1.12 * max([1e-9, *(max(v, i[1] if i else v) for v, i in values.values())]))
     return _svg(figure)

@@ -73,7 +73,7 @@ renderer with other light, materials and sensor (`blender-dusk`). It has never s
 nothing more realistic; it shows what refining does, and that the truth stays. For your own sensor's look, train
 with your own images: `synthkit fit`, or `synthkit build --real DATASET`.
 
-Perceptual network in training: {card["perceptual"]["network"]}, layer {card["perceptual"]["layer"]}
+Perceptual network in training: {card["perceptual"]["network"]}, {" and ".join(card["perceptual"]["scales"])}
 ({card["perceptual"]["weights_licence"]}). No data set of others went in besides it. Licence of these weights:
 Apache-2.0, as the project.
 

@@ -217,7 +217,7 @@ class Detector(_Entered, Protocol):
 
 @runtime_checkable
 class Exportable(Protocol):
-    """A detector that can leave as one ONNX file."""
+    """A detector, or a refiner of images, that can leave as one ONNX file."""
 
     def export_onnx(self, path: Path) -> Mapping[str, Any]:
         """Write the ONNX file; return its card: inputs, outputs, sizes, how to decode, checks made."""
@@ -235,6 +235,9 @@ class Trainable(_Entered, Protocol):
         Training curves are written to ``workdir/curves.jsonl``, one JSON object a line: ``step``, losses by
         name, and scores of an evaluation with names that begin with ``val_``. A detector's card may tell
         its ``operating_score``, the least score at which it did best on the validation set.
+
+        The card's ``name`` is the component's, or, where presets apply one another's checkpoints, that of their
+        target's attribute ``family``.
         """
 
 

@@ -234,25 +234,42 @@ def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None)
 
 
 def export(session: Session, checkpoint: Path, out: Path) -> Mapping[str, Any]:
-    """Write a detector's ONNX file and, beside it, its card as JSON; return the card.
+    """Write the ONNX file of what a checkpoint holds and, beside it, its card as JSON; return the card.
 
     Raises:
-        ConfigError: when ``out`` is not named as an ONNX file. WeightsError: when the checkpoint is no
-            detector's. PluginError: when its detector cannot be exported.
+        ConfigError: when ``out`` is not named as an ONNX file. WeightsError: when no installed component applies
+            the checkpoint. PluginError: when its component cannot be exported.
+    """
+    if out.suffix.lower() != ".onnx":  # a mistyped name must not cost the file that has it
+        raise ConfigError([f"--out {out}: expected a name that ends in .onnx"])
+    spec = _applying(session, Checkpoint.open(checkpoint))
+    with session.entered(spec) as component:
+        if not isinstance(component, Exportable):
+            raise PluginError(f"{spec.kind} {spec.name!r} cannot be exported as ONNX")
+        with storage.disk_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            card = component.export_onnx(out)
+    claims.write_json(out.with_suffix(".json"), card)
+    return card
+
+
+def _applying(session: Session, checkpoint: Checkpoint) -> ComponentSpec:
+    """Return the component that applies a checkpoint: a detector as it was trained, or the first refiner that can.
+
+    Raises:
+        WeightsError: when there is none.
     """
     from synthkit.evaluation import detector_spec
 
-    if out.suffix.lower() != ".onnx":  # a mistyped name must not cost the file that has it
-        raise ConfigError([f"--out {out}: expected a name that ends in .onnx"])
-    spec = detector_spec(checkpoint)
-    with session.entered(spec) as detector:
-        if not isinstance(detector, Exportable):
-            raise PluginError(f"detector {spec.name!r} cannot be exported as ONNX")
-        with storage.disk_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            card = detector.export_onnx(out)
-    claims.write_json(out.with_suffix(".json"), card)
-    return card
+    if checkpoint.card.get("kind") != "refiner":
+        return detector_spec(checkpoint.path)
+    for item in session.registry.all("refiner"):
+        component = item.component
+        if component.trainable and session.registry.family(component) == checkpoint.card.get("name"):
+            return ComponentSpec("refiner", component.name, {}, str(checkpoint.path), checkpoint.sha256)
+    raise WeightsError(
+        f"checkpoint {checkpoint.path}: no refiner that is installed applies those of {checkpoint.card.get('name')!r}"
+    )
 
 
 def provided_by(data: Dataset) -> frozenset[str]:

@@ -145,11 +145,15 @@ class Registry:
         checkpoint = None
         if spec.checkpoint:
             checkpoint = Checkpoint.open(spec.checkpoint, expected_sha256=spec.checkpoint_sha256)
-        try:
-            target = component.load()
-        except (ImportError, AttributeError) as error:
-            raise PluginError(f"{spec.kind} {spec.name!r} cannot be loaded: {_one_line(error)}") from error
-        return target(settings, checkpoint, runtime)
+        return _loaded(component)(settings, checkpoint, runtime)
+
+    def family(self, component: Component) -> str:
+        """Return the name in the cards of a component's checkpoints, which presets of one target share.
+
+        Raises:
+            PluginError: when the component's module cannot be imported.
+        """
+        return str(getattr(_loaded(component), "family", component.name))
 
     def identity(self, spec: ComponentSpec) -> dict[str, Any]:
         """Return what decides about a component's output: its revision, settings and weights."""
@@ -292,6 +296,13 @@ def _call(function: Callable[..., object]) -> Iterable[Component]:
 def _origin(point: metadata.EntryPoint) -> Origin:
     version = point.dist.version if point.dist else "unknown"
     return Origin(entrypoints.distribution(point), version, point.name)
+
+
+def _loaded(component: Component) -> Any:
+    try:
+        return component.load()
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"{component.kind} {component.name!r} cannot be loaded: {_one_line(error)}") from error
 
 
 def _one_line(error: BaseException) -> str:

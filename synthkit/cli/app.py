@@ -288,10 +288,10 @@ def evaluate(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A detector's checkpoint.")],
-    out: Annotated[Path, typer.Option(help="The ONNX file to write.")] = Path("detector.onnx"),
+    checkpoint: Annotated[Path, typer.Argument(help="A detector's or a refiner's checkpoint.")],
+    out: Annotated[Path, typer.Option(help="The ONNX file to write.")] = Path("model.onnx"),
 ) -> None:
-    """Export a detector as one ONNX file with its card."""
+    """Export a detector, or a refiner's generator, as one ONNX file with its card."""
     from synthkit import pipeline
 
     with session_of(_plan(None, None, {}, None)) as session:

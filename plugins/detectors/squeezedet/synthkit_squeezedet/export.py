@@ -3,29 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
 import torch
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import WorkError
 from synthkit.seeds import Seeds
-from synthkit.training.checkpoints import write_atomic
+from synthkit.training import onnx_files
+from synthkit.training.onnx_files import OPSET
 from synthkit_squeezedet.model import Design, WholeDetector
 
-OPSET = 20
 INPUT = "image"
 OUTPUTS = ("boxes", "scores", "labels", "count")
 
@@ -60,41 +51,16 @@ def export_onnx(
     checks = _compare(data, design, whole, seeds)
     if checks["agreement"] < _LEAST_AGREEMENT:
         raise WorkError(f"export to {path}: ONNX Runtime's boxes differ from torch's: {checks}")
-    write_atomic(path, data)
-    return {**card, **checks, "file": path.name, "bytes": len(data), "sha256": _sha256(data)}
+    return {**card, **checks, **onnx_files.write(path, data)}
 
 
 def _convert(design: Design, whole: WholeDetector, checkpoint: Checkpoint) -> tuple[bytes, dict[str, Any]]:
     width, height = design.input_px
     example = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-    with tempfile.TemporaryDirectory(prefix="synthkit-export-") as folder, _quiet_exporter():
-        raw = Path(folder) / "raw.onnx"
-        torch.onnx.export(
-            whole, (example,), raw, input_names=[INPUT], output_names=list(OUTPUTS), opset_version=OPSET,
-            dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
-        model = onnx.load(raw)
-    _strip(model)
+    model = onnx_files.converted(whole, example, [INPUT], OUTPUTS)
     count = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
     card = _card(design, checkpoint, count)
-    for key, value in (("synthkit.card", json.dumps(card, sort_keys=True)), ("usage", _USAGE)):
-        model.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True), card
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's advice to its own developers from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    return onnx_files.with_card(model, card, _USAGE), card
 
 
 def _card(design: Design, checkpoint: Checkpoint, count: int) -> dict[str, Any]:
@@ -131,23 +97,9 @@ def _card(design: Design, checkpoint: Checkpoint, count: int) -> dict[str, Any]:
     }
 
 
-def _strip(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes of this machine: source paths, stack traces."""
-    del model.metadata_props[:]
-    for node in [*model.graph.node, *(node for function in model.functions for node in function.node)]:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
-        del value.metadata_props[:]
-        value.doc_string = ""
-    del model.graph.metadata_props[:]
-
-
 def _compare(data: bytes, design: Design, whole: WholeDetector, seeds: Seeds) -> dict[str, Any]:
     """Run both on a few images; return how many detections agree and by how much the rest differ at most."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnx_files.session_of(data)
     paired, total, off_px, off_score = 0, 0, 0.0, 0.0
     for number in range(_CHECKS):
         image = _test_image(design.input_px, seeds, number)
@@ -193,7 +145,3 @@ def _test_image(size_px: tuple[int, int], seeds: Seeds, number: int) -> npt.NDAr
         at, radius = stream.uniform(0, 1, 2) * size_px, stream.uniform(4, 24)
         image[np.hypot(x - at[0], y - at[1]) < radius] = stream.uniform(0, 255, 3)
     return np.asarray(image.astype(np.uint8)[None])
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

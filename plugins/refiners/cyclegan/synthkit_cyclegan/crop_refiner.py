@@ -54,7 +54,7 @@ class CropRefiner(ABC, Generic[C]):
         self.config = config
         self.runtime = runtime
         self._checkpoint = checkpoint
-        self._cut: Cut | None = None
+        self._entered = False
 
     @abstractmethod
     def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
@@ -82,14 +82,15 @@ class CropRefiner(ABC, Generic[C]):
     def __enter__(self) -> Self:
         if self._checkpoint is not None:
             self._checkpoint.require("refiner", self.family)
-            self._cut = cut_of(self._checkpoint)
+            cut_of(self._checkpoint)
             self.load(self._checkpoint, devices.set_up(self.runtime))
+            self._entered = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._cut = None
+        self._entered = False
 
     def refine(self, samples: Iterable[Sample]) -> Iterator[Sample | Skipped]:
         """Yield each sample with its people refined; keys, people and layers are kept.
@@ -97,12 +98,21 @@ class CropRefiner(ABC, Generic[C]):
         Raises:
             WeightsError: when there is no checkpoint. DatasetError: when a sample has no instance layer.
         """
-        if self._cut is None:
+        how = cut_of(self.ready())
+        for sample in samples:
+            yield self.refined(sample, how)
+
+    def ready(self) -> Checkpoint:
+        """Return the checkpoint that is applied.
+
+        Raises:
+            WeightsError: when there is none, or the refiner was not entered.
+        """
+        if self._checkpoint is None or not self._entered:
             raise WeightsError(
                 f"the refiner {self.family!r} has no weights: train it with 'synthkit fit', or name a checkpoint"
             )
-        for sample in samples:
-            yield self.refined(sample, self._cut)
+        return self._checkpoint
 
     def refined(self, sample: Sample, how: Cut) -> Sample:
         """Return a sample with its people refined.

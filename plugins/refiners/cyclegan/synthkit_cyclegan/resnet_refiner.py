@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -25,13 +27,17 @@ class ResnetRefiner(CropRefiner[C], Generic[C]):
 
     def load(self, checkpoint: Checkpoint, device: torch.device) -> None:
         """Build the generator."""
-        filters, skip = _architecture(checkpoint)
-        generator = Generator(filters, skip=skip, generator=torch.Generator())
-        checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
-        generator.to(device).eval().requires_grad_(False)
+        generator = _generator(checkpoint).to(device)
         crop_px = cut_of(checkpoint).crop_px
         quick = self.config.region == "people" and device.type == "cpu" and winograd.fits(crop_px, crop_px)
         self._generator, self._device = winograd.quickened(generator) if quick else generator, device
+
+    def export_onnx(self, path: Path) -> Mapping[str, Any]:
+        """Write the generator as one ONNX file and return its card; see ``export.export_onnx``."""
+        from synthkit_cyclegan.export import export_onnx  # what it imports takes a second
+
+        checkpoint = self.ready()
+        return export_onnx(_generator(checkpoint), cut_of(checkpoint), path, checkpoint, self.runtime.seeds)
 
     def translate(self, cut: Crops) -> Translated:
         """Return the crops as the generator makes them."""
@@ -43,6 +49,14 @@ class ResnetRefiner(CropRefiner[C], Generic[C]):
             return super().refined(sample, how)
         image = whole_images.translate(self._generator, sample.image, self.config.tile_px, self._device)
         return evolve(sample, image=image, meta=self.noted(sample, {"region": "image"}))
+
+
+def _generator(checkpoint: Checkpoint) -> Generator:
+    """Return a checkpoint's generator, on the CPU, to be applied."""
+    filters, skip = _architecture(checkpoint)
+    generator = Generator(filters, skip=skip, generator=torch.Generator())
+    checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
+    return generator.eval().requires_grad_(False)
 
 
 def architecture_of(config: AdversarialSettings) -> dict[str, Any]:

@@ -70,8 +70,7 @@ class CUTLearner(CropLearner):
 
     def _adversarial(self, made: torch.Tensor) -> torch.Tensor:
         with devices.autocast(self.device, self._config.precision):
-            answers: torch.Tensor = self.d(made)
-            return (answers - 1).square().mean()
+            return losses.least_squares(self.d(made), True)
 
     def _contrast(self, name: str, real: torch.Tensor, made: torch.Tensor, turned: bool) -> torch.Tensor:
         """Return the contrastive loss between images and their translations, a mean over the taps (equation 3)."""

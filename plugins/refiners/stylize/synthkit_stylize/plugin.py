@@ -19,5 +19,6 @@ def synthkit_components() -> list[Component]:
             config=StylizeConfig,
             target="synthkit_stylize.refiner:StylizeRefiner",
             needs={"instances"},
+            keeps_people=False,  # nobody moves, but the drift guard goes by edges, and textures are full of them
         )
     ]

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
@@ -30,6 +33,19 @@ def sample_of(*boxes: RotatedBox, key: str = "photo", blur: float = 0) -> Sample
     return Sample(key, image, tuple(Person(rotated_box=box) for box in boxes))
 
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# What is saved is put into the page; a page of ours lets no script but its own run.
+CLICKS = """<script>
+URL.createObjectURL = (blob) => {
+  blob.text().then((text) => {
+    document.body.append(Object.assign(document.createElement("pre"), { id: "saved", textContent: text }));
+  });
+  return "#";
+};
+document.querySelectorAll(".crop")[0].click();
+document.querySelectorAll(".crop")[1].click();
+document.getElementById("save").click();
+</script>"""
 LONE = RotatedBox(40, 60, 20, 50, 0)
 COVERED, COVERING = RotatedBox(110, 60, 20, 40, 0), RotatedBox(120, 60, 20, 40, 0)
 CUT = RotatedBox(80, 0, 20, 60, 0)
@@ -187,3 +203,23 @@ def test_the_command_tells_how_the_list_is_used(tmp_path):
     assert f"--set refiner.target_crops.list={tmp_path / 'out' / 'crops.txt'}" in done.output
     wrong = CliRunner().invoke(app, ["crops", str(data), "--out", str(tmp_path / "out"), "--aspect", "wide"])
     assert wrong.exit_code == 2
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_clicks_in_the_browser_end_in_the_list(tmp_path):
+    data = write(tmp_path / "set", [sample_of(LONE, COVERED, COVERING, key="<b>c")])
+    page = crop_sheet(data, tmp_path / "out", CropChoice(min_px=45)).page
+    text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text())
+    page.write_text(text.replace("</body>", f"{CLICKS}</body>"))
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+               "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "</html>" not in done.stdout:
+        pytest.skip("Chromium does not start here")
+    assert "1 kept, 2 dropped" in done.stdout
+    saved = html.unescape(re.search(r'<pre id="saved">(.*?)</pre>', done.stdout, re.S)[1])
+    assert saved == "drop <b>c/0\nkeep <b>c/1\ndrop <b>c/2\n"
+    (tmp_path / "saved.txt").write_text(saved)
+    assert reasons(sample_of(LONE, COVERED, COVERING, key="<b>c"), list=tmp_path / "saved.txt") == [
+        "listed", None, "listed",
+    ]  # fmt: skip

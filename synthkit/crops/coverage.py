@@ -55,7 +55,7 @@ class Coverage:
         near = _around(mine, _REACH_PX)
         far = _around(mine, 2 * _REACH_PX)
         inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(near, far, strict=True))
-        own, all_ = (_blurred(mask[far])[inner] for mask in (mine, self.instances > 0))
+        own, all_ = (_blurred(mask)[inner] for mask in (mine[far], self.instances[far] > 0))
         share = np.divide(own, all_, out=np.zeros_like(own), where=all_ > 0)
         return near, share * self.total[near]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -169,3 +170,51 @@ def test_photos_that_a_build_left_out_are_told(tmp_path, monkeypatch):
 )
 def test_what_a_set_carries_is_seen_where_there_are_people(tmp_path, people, words):
     assert pipeline.provided_by(Dataset.open(write(tmp_path / "set", *people))) == words
+
+
+def chained(tmp_path):
+    """Return a set of discs, the same tinted, and that tinted again."""
+    session = Session(discover(), RunSettings(), Local(0))
+    discs = ComponentSpec("renderer", "discs", {"size_px": 48, "samples_per_scene": 2})
+    tints = [ComponentSpec("refiner", "tint", {"colour": colour}) for colour in ([255, 0, 0], [0, 0, 255])]
+    made = [pipeline.render(session, discs, tmp_path / "0", 2)]
+    for number, tint in enumerate(tints, start=1):
+        made.append(pipeline.refine(session, tint, tmp_path / str(number - 1), tmp_path / str(number)))
+    return [part.dataset for part in made]
+
+
+def test_refiners_chain_and_the_record_tells_them_in_order(tmp_path):
+    rendered, once, twice = chained(tmp_path)
+    stages = twice.manifest.notes["stages"]
+    assert [stage["name"] for stage in stages] == ["discs", "tint", "tint"]
+    assert [stage["config"]["colour"] for stage in stages[1:]] == [[255, 0, 0], [0, 0, 255]]
+    assert twice.manifest.notes["parents"] == [{"path": "../1", "fingerprint": once.fingerprint}]
+    assert once.manifest.notes["parents"] == [{"path": "../0", "fingerprint": rendered.fingerprint}]
+    assert len({rendered.fingerprint, once.fingerprint, twice.fingerprint}) == 3
+    for first, second, third in zip(rendered, once, twice, strict=True):
+        people = first.layers["instances"] > 0
+        assert first.key == second.key == third.key
+        assert (third.image[~people] == first.image[~people]).all()
+        assert (third.image[people] != second.image[people]).any()
+        assert third.people == first.people
+
+
+def test_a_build_trains_once_and_then_uses_what_it_trained(tmp_path, monkeypatch):
+    TRAININGS.clear()
+    registry = discover()
+    registry.add(RefiningPlugin(), Origin("test", "1", "test"))
+    monkeypatch.setattr("synthkit.jobs.discover", lambda: registry)
+    session = Session(registry, RunSettings(), Local(0))
+    discs = ComponentSpec("renderer", "discs", {"size_px": 32, "samples_per_scene": 1})
+    real = pipeline.render(session, discs, tmp_path / "real", 1).dataset.location
+    for expected in (1, 1):
+        built = pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=real)
+        assert len(TRAININGS) == expected
+    used = built.refined.manifest.notes["stages"][-1]
+    assert used["checkpoint_sha256"] == Checkpoint.open(built.checkpoint).sha256
+    built_on = pipeline.build(session, discs, SPEC, tmp_path / "again", 1, checkpoint=Path(built.checkpoint))
+    assert len(TRAININGS) == 1
+    assert built_on.refined.manifest.notes["stages"][-1]["checkpoint_sha256"] == used["checkpoint_sha256"]
+    other = pipeline.render(session, discs, tmp_path / "other", 2).dataset.location
+    with pytest.raises(DatasetError, match="another real"):
+        pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=other)

@@ -233,6 +233,17 @@ def test_devices(tmp_path):
         devices.set_up(Runtime(seeds=Seeds(0), cache_dir=tmp_path, device="gpu"))
 
 
+def test_the_short_cut_of_gpus_is_taken_only_where_it_is_wanted(tmp_path):
+    devices.use(torch.device("cuda"), "tfloat32")
+    assert torch.backends.cudnn.allow_tf32
+    assert torch.backends.cuda.matmul.allow_tf32
+    devices.set_up(Runtime(seeds=Seeds(0), cache_dir=tmp_path))
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    with pytest.raises(ConfigError, match="tfloat32 is of NVIDIA GPUs; on cpu use float32 or bfloat16"):
+        devices.use(torch.device("cpu"), "tfloat32")
+
+
 def test_generators_repeat():
     draws = [torch.rand(3, generator=devices.generator(Seeds(4), "w", n)) for n in (0, 0, 1)]
     assert torch.equal(draws[0], draws[1])

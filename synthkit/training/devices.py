@@ -13,7 +13,8 @@ from synthkit.interfaces import Runtime
 from synthkit.seeds import Seeds
 from synthkit.training import distributed
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tfloat32", "bfloat16"]
+"""Of convolutions and matrix products; ``tfloat32`` is float32 with 10 bits of fraction in products, on GPUs."""
 
 
 def set_up(runtime: Runtime) -> torch.device:
@@ -25,6 +26,7 @@ def set_up(runtime: Runtime) -> torch.device:
         ConfigError: when the device is unknown or not there.
     """
     device = _device(distributed.device_name(_best() if runtime.device == "auto" else runtime.device))
+    use(device, "float32")
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     # Otherwise each fresh tensor is filled first, a seventh of the time of small networks, only so that
@@ -40,9 +42,22 @@ def generator(seeds: Seeds, name: str, *index: int) -> torch.Generator:
     return result
 
 
+def use(device: torch.device, precision: Precision) -> None:
+    """Let a GPU take the short cut of ``tfloat32`` or not: torch, left alone, takes it for convolutions.
+
+    Raises:
+        ConfigError: when ``tfloat32`` is wanted where no NVIDIA GPU is.
+    """
+    short_cut = precision == "tfloat32"
+    if short_cut and device.type != "cuda":
+        raise ConfigError([f"precision: tfloat32 is of NVIDIA GPUs; on {device.type} use float32 or bfloat16"])
+    torch.backends.cudnn.allow_tf32 = short_cut
+    torch.backends.cuda.matmul.allow_tf32 = short_cut
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Return the context in which forward passes run at a precision; weights stay float32."""
-    if precision == "float32":
+    if precision != "bfloat16":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 

@@ -92,10 +92,10 @@ class SqueezeDetConfig(TrainingSettings):
     drift: float = setting(
         0.1, help="move training images by up to this fraction of their size", validator=between(0, 0.5)
     )
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
+    precision: Literal["auto", "float32", "tfloat32", "bfloat16"] = setting(
         "auto",
         help="of convolutions in training; auto takes bfloat16 where the processor has matrix units for it, else"
-        " float32. Detection is always float32",
+        " float32; tfloat32 is of NVIDIA GPUs. Detection is always float32",
     )
     evaluate_every: int = setting(
         250,

@@ -15,7 +15,7 @@ import torch
 
 from synthkit.interfaces import Runtime, SampleSet, Scored, State
 from synthkit.training import distributed
-from synthkit.training.devices import Precision, autocast, generator
+from synthkit.training.devices import Precision, autocast, generator, use
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pictures import Pixels, sheet, spread
@@ -76,6 +76,7 @@ class SqueezeDetLearner(Learner):
         validation: SampleSet | None,
         best: Best | None = None,
     ) -> None:
+        use(device, precision)
         self.step, self.steps = 0, config.steps
         self.evaluate_every = config.evaluate_every if validation else 0
         self._design = design

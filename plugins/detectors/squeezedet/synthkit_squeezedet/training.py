@@ -66,7 +66,7 @@ def fit(
     return loop.train(learner, workdir, card, config, runtime, stage="training squeezedet")
 
 
-def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+def choose_precision(wanted: Literal["auto", "float32", "tfloat32", "bfloat16"], device: torch.device) -> Precision:
     """Return the precision of convolutions: bfloat16 only where it is fast."""
     if wanted != "auto":
         return wanted

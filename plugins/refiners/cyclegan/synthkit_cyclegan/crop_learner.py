@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from synthkit.seeds import Seeds
-from synthkit.training import distributed, pictures
+from synthkit.training import devices, distributed, pictures
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pool import ReplayPool
@@ -39,6 +39,7 @@ class CropLearner(Learner):
     def __init__(
         self, settings: AdversarialSettings, source: Crops, target: Crops, seeds: Seeds, device: torch.device
     ) -> None:
+        devices.use(device, settings.precision)
         self.step = 0
         self.steps = steps_of(settings, len(source), len(target))
         self.seeds, self.device = seeds, device

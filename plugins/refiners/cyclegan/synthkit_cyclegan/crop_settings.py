@@ -66,8 +66,10 @@ class AdversarialSettings(CropSettings):
         64, help="filters of the discriminator's first layer", validator=between(1, MOST_FILTERS)
     )
     skip: bool = setting(True, help="add the generator's input to its output")
-    precision: Literal["float32", "bfloat16"] = setting(
-        "float32", help="precision of forward passes in training; bfloat16 is faster where the device has it"
+    precision: Literal["float32", "tfloat32", "bfloat16"] = setting(
+        "float32",
+        help="precision of training: bfloat16 forward passes are faster where the device has them, tfloat32 products on"
+        " NVIDIA GPUs",
     )
 
 

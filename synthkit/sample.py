@@ -38,6 +38,7 @@ LAYER_DTYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "background": ("uint8",),  # (H, W, 3) sRGB, the scene without its people
         "light": ("float32",),  # (H, W, 3): the scene's light, linear Rec. 709, before the sensor
         "alpha": ("uint8",),  # coverage by people, 255 = fully covered
+        "attention": ("uint8",),  # how much of a pixel a refiner attended, 255 = all, 0 also where it never looked
     }
 )
 """Layers the kit knows, and the dtypes each may have. Others are carried as they are."""

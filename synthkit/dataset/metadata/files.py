@@ -36,6 +36,7 @@ _ABOUT_LAYERS = {
     "instances": "0 where there is nobody, n where the person with 'instance' n is seen.",
     "background": "The picture without its people.",
     "alpha": "Coverage by people, 255 where covered fully.",
+    "attention": "How much of a pixel a refiner attended, 255 for all of it, 0 also where it did not look.",
     "amodal": "Bit n - 1 is set where the person with 'instance' n is, seen or hidden.",
     "depth": "Metres along the ray, 0 where there is none, float32.",
     "normals": "128 + 127 n for the unit normal n in camera axes (x right, y down, z away), 0 0 0 where there is none.",

@@ -14,6 +14,7 @@ from synthkit.crop_choice import CropChoice
 from synthkit.dataset import storage
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, SampleSet
+from synthkit.sample import Sample
 
 Crops = npt.NDArray[np.uint8]
 ALL = CropChoice()
@@ -21,31 +22,33 @@ ALL = CropChoice()
 
 def load(
     samples: SampleSet, role: str, crop_px: int, folder: Path, progress: Progress,
-    choice: CropChoice = ALL,
+    choice: CropChoice = ALL, *, masked: bool = False,
 ) -> Crops:  # fmt: skip
     """Return the crops of everybody in a set, (N, crop_px, crop_px, 3) uint8, mapped from a file.
 
     Args:
         samples: the set. role: how messages call it. folder: where the file is kept, under a name that
             holds the set's fingerprint, so that it is never used for another. choice: whose crops are taken.
+        masked: whether a fourth channel tells where the person is: 255 there, 0 elsewhere.
 
     Raises:
-        DatasetError: when there is nobody to crop, saying what people need. WorkError: when the disk is full.
-        ConfigError: when the choice names a list that does not fit the set.
+        DatasetError: when there is nobody to crop, saying what people need, or somebody has no mask where masks are
+        asked for. WorkError: when the disk is full. ConfigError: when the choice names a list that does not fit the
+        set.
     """
-    path = folder / f"{role}-{fingerprint(samples, crop_px, choice)[:16]}.u8"
+    path = folder / f"{role}-{fingerprint(samples, crop_px, choice)[:16]}{'-masked' if masked else ''}.u8"
     if not path.exists():
         with storage.disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             storage.clear_temporaries(folder)
-        storage.write_atomically(path, _cut(samples, role, crop_px, progress, choice))
+        storage.write_atomically(path, _cut(samples, role, crop_px, progress, choice, masked))
     size = path.stat().st_size
     if size == 0:
         raise DatasetError(
             f"the {role} set ({len(samples)} images) has no people to crop: each needs a head point, a box, a"
             " rotated box or an instance mask, and an extent of a few pixels; and the choice of crops must leave some"
         )
-    return np.memmap(path, np.uint8, "r").reshape(-1, crop_px, crop_px, 3)
+    return np.memmap(path, np.uint8, "r").reshape(-1, crop_px, crop_px, 4 if masked else 3)
 
 
 def fingerprint(samples: SampleSet, crop_px: int, choice: CropChoice = ALL) -> str:
@@ -61,7 +64,9 @@ def fingerprint(samples: SampleSet, crop_px: int, choice: CropChoice = ALL) -> s
     )
 
 
-def _cut(samples: SampleSet, role: str, crop_px: int, progress: Progress, choice: CropChoice) -> Iterator[bytes]:
+def _cut(
+    samples: SampleSet, role: str, crop_px: int, progress: Progress, choice: CropChoice, masked: bool
+) -> Iterator[bytes]:
     """Yield the bytes of each crop that is taken."""
     chooser = crops.Chooser(choice)
     for done in range(len(samples)):
@@ -69,6 +74,14 @@ def _cut(samples: SampleSet, role: str, crop_px: int, progress: Progress, choice
         sample = samples[done]
         for plan in crops.plan_crops(sample, (crop_px, crop_px)):
             if chooser.reason_against(sample, plan) is None:
-                yield crops.extract(sample.image, plan).tobytes()
+                crop = crops.extract(sample.image, plan)
+                yield (np.dstack([crop, _mask(sample, plan)]) if masked else crop).tobytes()
     chooser.check_all_met()
     progress(f"crop {role}", len(samples), len(samples))
+
+
+def _mask(sample: Sample, plan: crops.CropPlan) -> npt.NDArray[np.uint8]:
+    if plan.instance is None or "instances" not in sample.layers:
+        raise DatasetError(f"sample {sample.key}: person {plan.person} has no mask in a layer 'instances'")
+    mask = crops.extract_mask(sample.layers["instances"] == plan.instance, plan)
+    return np.where(mask, np.uint8(255), np.uint8(0))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,14 @@ class CropPair:
     card: Mapping[str, Any]
 
 
-def load_pair(config: CropSettings, data: Mapping[str, SampleSet], workdir: Path, progress: Progress) -> CropPair:
+def load_pair(
+    config: CropSettings, data: Mapping[str, SampleSet], workdir: Path, progress: Progress,
+    *, masked: Collection[str] = (),
+) -> CropPair:  # fmt: skip
     """Return the crops of ``data["source"]`` and ``data["target"]``, cut once and kept below ``workdir``.
+
+    Args:
+        masked: the roles whose crops are to have their people's masks as a fourth channel.
 
     Raises:
         ConfigError: when the batch cannot be shared. DatasetError: when a set has nobody to crop. WorkError: when
@@ -44,7 +50,8 @@ def load_pair(config: CropSettings, data: Mapping[str, SampleSet], workdir: Path
     choices, folder = {"source": crop_store.ALL, "target": config.target_crops}, workdir / "crops"
     with distributed.in_turn():
         source, target = (
-            crop_store.load(data[role], role, config.crop_px, folder, progress, choices[role]) for role in ROLES
+            crop_store.load(data[role], role, config.crop_px, folder, progress, choices[role], masked=role in masked)
+            for role in ROLES
         )
     card = {
         role: {

@@ -53,7 +53,7 @@ class ResnetRefiner(CropRefiner[C], Generic[C]):
 
 def _generator(checkpoint: Checkpoint) -> Generator:
     """Return a checkpoint's generator, on the CPU, to be applied."""
-    filters, skip = _architecture(checkpoint)
+    filters, skip = described_generator(checkpoint)
     generator = Generator(filters, skip=skip, generator=torch.Generator())
     checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
     return generator.eval().requires_grad_(False)
@@ -64,8 +64,12 @@ def architecture_of(config: AdversarialSettings) -> dict[str, Any]:
     return {"generator": {"filters": config.generator_filters, "blocks": RESIDUAL_BLOCKS, "skip": config.skip}}
 
 
-def _architecture(checkpoint: Checkpoint) -> tuple[int, bool]:
-    """Return filters and skip from a card, each checked before it is used."""
+def described_generator(checkpoint: Checkpoint) -> tuple[int, bool]:
+    """Return filters and skip of the generator that a card describes, each checked before it is used.
+
+    Raises:
+        WeightsError: when it describes none, or none that could be built.
+    """
     try:
         generator = checkpoint.card["architecture"]["generator"]
         filters, skip, blocks = generator["filters"], generator["skip"], generator["blocks"]

@@ -95,6 +95,10 @@ class Chooser:
             return None
         return broken_rule(self._choice, measures or measured(sample, plan))
 
+    def drops_image(self, sample: Sample) -> bool:
+        """Return whether the list drops all of an image; rules are of people and say nothing."""
+        return self._list.verdict(sample.key, sample.key) is False
+
     def check_all_met(self) -> None:
         """Check, after the last crop, that everything the list names by its full name was there.
 

@@ -11,7 +11,7 @@ from synthkit.config import all_of, at_least, between, setting
 from synthkit.crop_choice import CropChoice
 from synthkit.training.settings import TrainingSettings
 
-REFINE_ONLY = frozenset({"feather_px", "region", "tile_px"})
+REFINE_ONLY = frozenset({"feather_px", "tile_px"})
 """Settings that say how images are refined, and have no part in training."""
 
 LEAST_CROP_PX, MOST_CROP_PX = 32, 4096
@@ -51,6 +51,11 @@ class CropSettings(TrainingSettings):
         validator=between(0, 50),
     )
 
+    @property
+    def windows(self) -> bool:
+        """Whether it learns from windows of whole images, rather than from crops of people."""
+        return False
+
 
 @attrs.frozen
 class AdversarialSettings(CropSettings):
@@ -79,13 +84,19 @@ class ResnetSettings(AdversarialSettings):
 
     region: Literal["people", "image"] = setting(
         "people",
-        help="what is refined: people alone, through their masks, or the image as it is, background and all",
+        help="what is learned from and refined: people alone, in crops and through their masks, or images as they are,"
+        " background and all, of which windows are learned from",
     )
     tile_px: int = setting(
         1024,
         help="larger images go through the device in parts of this size, which changes no more than roundings",
         validator=between(16, 1 << 16),
     )
+
+    @property
+    def windows(self) -> bool:
+        """Whether it learns from windows of whole images."""
+        return self.region == "image"
 
     @property
     def needs(self) -> frozenset[str]:

@@ -50,13 +50,24 @@ def load_pair(
     choices, folder = {"source": crop_store.ALL, "target": config.target_crops}, workdir / "crops"
     with distributed.in_turn():
         source, target = (
-            crop_store.load(data[role], role, config.crop_px, folder, progress, choices[role], masked=role in masked)
+            crop_store.load(
+                data[role],
+                role,
+                config.crop_px,
+                folder,
+                progress,
+                choices[role],
+                masked=role in masked,
+                windows=config.windows,
+            )
             for role in ROLES
         )
     card = {
         role: {
             "fingerprint": data[role].fingerprint,
-            "crops_fingerprint": crop_store.fingerprint(data[role], config.crop_px, choices[role]),
+            "crops_fingerprint": crop_store.fingerprint(
+                data[role], config.crop_px, choices[role], windows=config.windows
+            ),
             "images": len(data[role]),
             "crops": len(kept),
         }

@@ -45,3 +45,21 @@ def test_a_list_of_another_set_stops_the_fitting(data, tmp_path):
     with pytest.raises(ConfigError, match="of_another_set/0"):
         crop_store.load(data["target"], "target", 32, tmp_path / "crops", silent, CropChoice(list=listing))
     assert not list((tmp_path / "crops").glob("*.u8"))
+
+
+def test_whole_images_are_learned_from_in_windows_of_their_own_scale(data, tmp_path, runtime):
+    config = structure(CycleGANConfig, {"crop_px": 32, "region": "image"})
+    pair = crop_training.load_pair(config, data, tmp_path / "work", silent)
+    assert (len(pair.source), len(pair.target)) == (4 * 9, 3 * 9)
+    assert np.array_equal(pair.target[4], data["target"][0].image[32:64, 32:64])
+    people = crop_training.load_pair(structure(CycleGANConfig, {"crop_px": 32}), data, tmp_path / "work", silent)
+    assert people.card["target"]["crops_fingerprint"] != pair.card["target"]["crops_fingerprint"]
+    listing = tmp_path / "list.txt"
+    listing.write_text("drop s101\n")
+    target = data["target"]
+    chosen = crop_store.load(target, "target", 32, tmp_path / "c", silent, CropChoice(list=listing), windows=True)
+    assert len(chosen) == 2 * 9
+    with pytest.raises(ConfigError, match="rules are about people"):
+        crop_store.load(target, "target", 32, tmp_path / "c", silent, CropChoice(min_px=9), windows=True)
+    with pytest.raises(DatasetError, match="none of at least 128 pixels each way"):
+        crop_store.load(target, "target", 128, tmp_path / "c", silent, windows=True)

@@ -16,13 +16,13 @@ from synthkit.seeds import Seeds
 from synthkit_blender.casting import Casting
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Crowd, Figure, Stage, populate
+from synthkit_blender.crowd.walks import Walk, walks
 from synthkit_blender.people import BodyLibrary, PersonRanges
 from synthkit_blender.people.idling import PERIOD_S, RATES_HZ
 from synthkit_blender.placement import Floor, Pose2D, anywhere, hull, inside, overlap
 from synthkit_blender.rooms import Room, RoomPlan, furnish
 from synthkit_blender.scene import at_time, out_of_the_way, sample_scene
 from synthkit_blender.surfaces import Decor, of_person
-from synthkit_blender.walks import Walk, walks
 
 TIMES_S = (0.0, 1.3, 3.2)
 DEEPEST_M = 0.002  # how far a body may reach into a thing between the times at which it was looked at

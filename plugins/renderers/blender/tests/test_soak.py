@@ -13,7 +13,8 @@ import pytest
 from synthkit.config import structure
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig
-from synthkit_blender.crowd import Stage, fitted, populate
+from synthkit_blender.crowd import Stage, populate
+from synthkit_blender.crowd.chairs import fitted
 from synthkit_blender.furniture import office_chair
 from synthkit_blender.geometry import box, cylinder, merged
 from synthkit_blender.people import PersonRanges, PersonSpec, sample_identity, sample_outfit, sample_pose

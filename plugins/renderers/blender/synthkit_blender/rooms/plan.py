@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import attrs
+import numpy as np
 
 from synthkit_blender.furniture import rectangle
 from synthkit_blender.geometry import Mesh
@@ -44,6 +45,18 @@ class Seat:
             self.edge.y_m + c * out_m + s * aside_m,
             self.edge.yaw_rad + turn_rad,
         )
+
+    def nearest_gap(self, points_m: Floats, aside_m: float, turn_rad: float, gaps_m: Floats) -> float | None:
+        """Return the first of the gaps off the edge at which no point (N, 3) of a body is within the table, or None."""
+        table = self.table
+        near, far = (self.sitter(out_m, aside_m, turn_rad) for out_m in (0.0, 1.0))
+        at_edge = table.pose.local(near.points(points_m))
+        origins = table.pose.local(np.array([[pose.x_m, pose.y_m, 0.0] for pose in (near, far)]))
+        inside = table.piece.stretches(at_edge, origins[1] - origins[0])
+        for gap in gaps_m.tolist():
+            if not ((inside[:, 0] < gap) & (gap < inside[:, 1])).any():
+                return float(gap)
+        return None
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ import pytest
 
 from synthkit.seeds import Seeds
 from synthkit_blender.people import BodyLibrary, PersonRanges, PersonSpec, sample_identity, sample_outfit, sample_pose
-from synthkit_blender.people.library import with_pockets
+from synthkit_blender.people.clothing import with_pockets
 from synthkit_blender.people.poses import pose_goals
 from synthkit_blender.people.sampling import _accessory
 
@@ -40,16 +40,12 @@ def skin_gap_m(person, points) -> float:
 def test_what_is_worn_is_outside_the_body_and_at_it(library: BodyLibrary, windings, kind: str, number: int) -> None:
     spec = person_in("standing", "stand_relaxed", (kind,), number)
     person = library.build(spec)
-    shape = library.shape(spec.identity)
-    goals, over, sole = (
-        with_pockets(pose_goals(spec.pose), spec.outfit), library._cloth_over(spec.outfit),
-        library._sole_m(spec.outfit, shape),
-    )  # fmt: skip
-    figure = library._pose(shape, goals, over, sole)[0]
+    goals = with_pockets(pose_goals(spec.pose), spec.outfit)
+    figure = library.posed(library.shape(spec.identity), goals, spec.outfit)[0]
     parts = parts_of(person, kind)
     assert parts
     for part in parts:
-        rounds = windings(part.vertices_m[::9].astype(float), figure.vertices_m, library._mesh.faces["body"])
+        rounds = windings(part.vertices_m[::9].astype(float), figure.vertices_m, library.mesh.faces["body"])
         assert np.abs(rounds).max() < 0.5, part.name
     assert min(skin_gap_m(person, part.vertices_m) for part in parts) < 0.03
     assert f"{spec.outfit.accessories[0].color_name} {kind}" in person.attributes["accessories"]

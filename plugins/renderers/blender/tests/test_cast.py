@@ -25,7 +25,7 @@ from synthkit_blender.people import BodyLibrary, PersonRanges, mpfb, pose_names,
 from synthkit_blender.people.cast import gltf
 from synthkit_blender.people.cast.bones import map_bones, plain_name, shared_out
 from synthkit_blender.people.cast.company import Cast, CastError
-from synthkit_blender.people.library import with_pockets
+from synthkit_blender.people.clothing import with_pockets
 from synthkit_blender.people.poses import pose_goals
 from synthkit_blender.people.types import CastSpec, OutfitSpec
 from synthkit_blender.renderer import BlenderRenderer
@@ -155,7 +155,7 @@ def test_textures_are_upright_and_vertices_are_joined_across_their_seams(cast, l
     assert len(part.vertices_m) <= 13_380
     assert part.uv.shape == (len(part.faces), 4, 2)
     # Every vertex has the coordinates of one of its corners in the base mesh's own.
-    own, quads = mpfb.parse_face_uv(mpfb.find_data_dir(), mpfb.BODY), library._mesh.faces[mpfb.BODY]
+    own, quads = mpfb.parse_face_uv(mpfb.find_data_dir(), mpfb.BODY), library.mesh.faces[mpfb.BODY]
     by_vertex = np.zeros((13_380, 2), np.float32)
     by_vertex[quads] = own
     got = part.uv[:, :3].reshape(-1, 2)

@@ -108,6 +108,18 @@ class PosedPerson:
     spec: PersonSpec | CastSpec | None = None
     stride_m: float = 0.0
 
+    def raised(self, by_m: float) -> PosedPerson:
+        """Return the same person higher up."""
+        up = np.array([0, 0, by_m], np.float32)
+        return attrs.evolve(
+            self,
+            parts=tuple(attrs.evolve(part, vertices_m=part.vertices_m + up) for part in self.parts),
+            joints_m={name: point + up for name, point in self.joints_m.items()},
+            head_centre_m=self.head_centre_m + up,
+            head_vertices_m=self.head_vertices_m + up,
+            surface_vertices_m=self.surface_vertices_m + up,
+        )
+
 
 @attrs.frozen
 class IdentitySpec:

@@ -15,7 +15,7 @@ from synthkit_blender.people.assets.files import AssetError, AssetFolder
 from synthkit_blender.people.cast.body import BodyError, RiggedBody
 from synthkit_blender.people.cast.gltf import Document
 from synthkit_blender.people.cast.rigged import read_rigged
-from synthkit_blender.people.library import raised, with_pockets
+from synthkit_blender.people.clothing import with_pockets
 from synthkit_blender.people.poses import pose_goals
 from synthkit_blender.people.types import CastSpec, OutfitSpec, PosedPerson
 
@@ -111,7 +111,7 @@ class Cast:
             spec=spec,
             stride_m=goals.stride * figure.leg_m,
         )
-        return person if goals.support == "seat" else raised(person, -float(person.surface_vertices_m[:, 2].min()))
+        return person if goals.support == "seat" else person.raised(-float(person.surface_vertices_m[:, 2].min()))
 
     def _body(self, name: str) -> RiggedBody:
         if name in self._bodies:

@@ -24,7 +24,8 @@ import numpy as np
 import pytest
 
 from synthkit import pipeline
-from synthkit.cli.app import ExecutorName, app, executor_of
+from synthkit.cli.app import app
+from synthkit.cli.options import ExecutorName, executor_of
 from synthkit.dataset import Dataset, formats
 from synthkit.dataset.tools.filter import Conditions, filtered
 from synthkit.errors import ConfigError, SynthkitError, WeightsError, WorkError

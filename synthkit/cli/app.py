@@ -3,27 +3,44 @@
 
 from __future__ import annotations
 
-import enum
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synthkit.cli.groups import PluginGroups
+from synthkit.cli.options import (
+    Address,
+    AllowMissing,
+    Backgrounds,
+    Checkpoint,
+    ConfigFile,
+    Count,
+    DetectorName,
+    ExecutorName,
+    ExecutorOption,
+    GuardMode,
+    GuardOption,
+    Json,
+    RefinerName,
+    RendererName,
+    Seed,
+    Sets,
+    Workers,
+    cores,
+    executor_of,
+    on_terminal,
+    read_plan,
+    session_of,
+)
 
 # Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
 if TYPE_CHECKING:
     from synthkit.checkpoint import Checkpoint as Fitted
-    from synthkit.cli.progress import Terminal
     from synthkit.dataset import Dataset
-    from synthkit.execution import Executor
     from synthkit.interfaces import MetricResult
-    from synthkit.session import Session
-    from synthkit.settings import Plan, RunSettings
+    from synthkit.settings import Plan
 
 
 app = typer.Typer(
@@ -36,72 +53,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="One setting, such as renderer.samples=16; may be repeated.", metavar="KEY=VALUE"),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=1, help="Worker processes; the result never depends on it. [default: all cores]"),
-]
-
-
-class ExecutorName(enum.StrEnum):
-    """What runs the work."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-ExecutorOption = Annotated[
-    ExecutorName,
-    typer.Option(
-        "--executor",
-        help="This machine's worker processes, or a Ray cluster, each shard a task; the result never depends on it."
-        " With ray, data sets must be in a folder that all machines share, or at a URL.",
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        help="With ray: the cluster's head. [default: $RAY_ADDRESS, or a cluster that runs on this machine]",
-        metavar="HOST:PORT",
-    ),
-]
-Seed = Annotated[int | None, typer.Option(min=0, help="The one seed of all random draws. [default: 0]")]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Exit 0 although some samples were skipped.")]
-RendererName = Annotated[str | None, typer.Option("--renderer", help="Which renderer.", metavar="NAME")]
-RefinerName = Annotated[str | None, typer.Option("--refiner", help="Which refiner.", metavar="NAME")]
-DetectorName = Annotated[str | None, typer.Option("--detector", help="Which detector.", metavar="NAME")]
-Count = Annotated[int, typer.Option(min=1, help="How many samples to make (whole scenes).")]
-Backgrounds = Annotated[
-    Path | None,
-    typer.Option(help="Folder of photos of the empty room. [default: a procedural room]", metavar="DIR"),
-]
-Checkpoint = Annotated[Path | None, typer.Option(help="Trained weights of the component.", metavar="FILE")]
 # A constant, as --help would be slow if it had to load the formats; a test compares.
 _FORMATS = "coco, cepdof, voc, kitti, yolo, yolo-obb, habbof, market1501, fdh, video, images"
 _WORTH_PROCESSES = 64  # images; fewer are converted sooner than processes start
-
-
-class GuardMode(enum.StrEnum):
-    """What is done about people who drifted in refinement."""
-
-    ON = "on"
-    RECORD = "record"
-    OFF = "off"
-
-
-GuardOption = Annotated[
-    GuardMode | None,
-    typer.Option(
-        "--guard",
-        help="People whom refinement moved, erased or multiplied get their pixels back (on), are only noted (record),"
-        " or nobody looks (off). [default: on]",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -392,78 +346,6 @@ def _plan(
     guard: GuardMode | None = None,
 ) -> Plan:
     return read_plan(config, sets, roles, seed, backgrounds, guard)[0]
-
-
-def read_plan(
-    config: Path | None,
-    sets: list[str] | None,
-    roles: dict[str, str | None],
-    seed: int | None,
-    backgrounds: Path | None = None,
-    guard: GuardMode | None = None,
-) -> tuple[Plan, dict[str, Any]]:
-    """Return what a command was told, checked, and the plain settings that it comes from."""
-    from synthkit import settings
-    from synthkit.plugins import discover
-
-    flags: dict[str, Any] = {"seed": seed}
-    if backgrounds is not None:
-        flags["renderer"] = {"backgrounds": str(backgrounds)}
-    if guard is not None:
-        flags["guard"] = {"mode": guard.value}
-    given = settings.read(config, sets or (), flags)
-    return settings.plan(discover(), given, roles), given
-
-
-@contextmanager
-def session_of(plan: Plan, executor: Executor | None = None) -> Iterator[Session]:
-    """Show progress around the work of a plan."""
-    from synthkit.execution import Local
-    from synthkit.session import Session
-
-    with on_terminal() as terminal:
-        yield Session(plan.registry, plan.run, executor or Local(cores()), terminal, terminal.tell)
-
-
-def executor_of(
-    run: RunSettings | None, name: ExecutorName, workers: int | None, address: str | None, *, least: int = 1
-) -> Executor:
-    """Return what runs the work, as the options say.
-
-    Args:
-        run: general settings, where the command has them. least: tasks that are worth processes of their own.
-
-    Raises:
-        ConfigError: when they do not fit together, or Ray is not installed.
-    """
-    from synthkit.errors import ConfigError
-    from synthkit.execution import Local, RayCluster
-
-    if name is ExecutorName.LOCAL:
-        if address is not None:
-            raise ConfigError([f"--address {address}: is for --executor ray"])
-        return Local(workers or cores(), least=least)
-    if workers is not None:
-        instead = "" if run is None else "; with ray set task_cpus, task_gpus or task_memory_gb"
-        raise ConfigError([f"--workers: is for --executor local{instead}"])
-    if run is None:
-        return RayCluster(address)
-    gpus = run.task_gpus if run.device == "cuda" else 0.0
-    return RayCluster(address, cpus=run.task_cpus, gpus=gpus, memory_gb=run.task_memory_gb)
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def on_terminal() -> Iterator[Terminal]:
-    """Show progress."""
-    from synthkit.cli.progress import Terminal
-
-    with Terminal() as terminal:
-        yield terminal
 
 
 def _tell(line: str) -> None:

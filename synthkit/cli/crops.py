@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from synthkit.cli.app import app, on_terminal
+from synthkit.cli.app import app
 from synthkit.cli.data import Source
+from synthkit.cli.options import on_terminal
 
 
 @app.command()

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from synthkit.cli.app import Address, ExecutorName, ExecutorOption, Json, Seed, Workers, app, executor_of, on_terminal
+from synthkit.cli.app import app
+from synthkit.cli.options import Address, ExecutorName, ExecutorOption, Json, Seed, Workers, executor_of, on_terminal
 
 Source = Annotated[str, typer.Argument(metavar="IN", help="Data set.", show_default=False)]
 _WORTH_PROCESSES = 2  # shards; one is made sooner than a process starts

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from synthkit.cli.app import Json, app
+from synthkit.cli.app import app
+from synthkit.cli.options import Json
 
 plugins_app = typer.Typer(help="What is installed.", no_args_is_help=True)
 app.add_typer(plugins_app, name="plugins")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from synthkit.cli.app import (
+from synthkit.cli.app import app
+from synthkit.cli.options import (
     Address,
     Backgrounds,
     ConfigFile,
@@ -18,7 +19,6 @@ from synthkit.cli.app import (
     Seed,
     Sets,
     Workers,
-    app,
     executor_of,
     read_plan,
     session_of,

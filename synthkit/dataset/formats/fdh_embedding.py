@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthkit.dataset.formats.texts import small_file
 from synthkit.errors import DatasetError
+from synthkit.files import small_file
 
 NAME = "embed_map.torch"
 VERTICES, CHANNELS = 27_554, 16

@@ -23,7 +23,7 @@ from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.exporting import NO_VIDEO, Export
 from synthkit.dataset.formats.labels import MAX_OBJECTS, PERSON, Classes, centred_inside, checked_rotated
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, keys_for
-from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
+from synthkit.dataset.formats.texts import images_below, label_file, lines, numbers
 from synthkit.sample import Person
 
 _FIELDS = 6
@@ -47,7 +47,7 @@ def _image_beside(path: Path) -> bool:
 
 def _holds_labels(path: Path) -> bool:
     try:
-        rows = lines(small_file(path))
+        rows = lines(label_file(path))
         if not rows or len(rows[0][1]) != _FIELDS or _is_number(rows[0][1][0]):
             return False
         numbers(rows[0][1][1:])
@@ -125,7 +125,7 @@ class _Reader:
             return None
         people = []
         try:
-            data = small_file(path)
+            data = label_file(path)
             self.digest.add(path, data)
             rows = lines(data)
             if len(rows) > MAX_OBJECTS:

@@ -40,7 +40,7 @@ from synthkit.dataset.formats.labels import (
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.splits import TEST, TRAIN, listed_splits, stated_split
-from synthkit.dataset.formats.texts import images_below, lines, numbers, small_file
+from synthkit.dataset.formats.texts import images_below, label_file, lines, numbers
 from synthkit.dataset.images import MAX_PIXELS
 from synthkit.errors import DatasetError
 from synthkit.sample import Person
@@ -116,7 +116,7 @@ def _people(
     path: Path, size_px: tuple[int, int], problems: list[str], classes: Classes, digest: LabelHash
 ) -> tuple[Person, ...]:
     try:
-        data = small_file(path)
+        data = label_file(path)
         digest.add(path, data)
         rows = lines(data)
         if len(rows) > MAX_OBJECTS:

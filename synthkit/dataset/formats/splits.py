@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from synthkit.dataset.formats.contents import LabelHash
-from synthkit.dataset.formats.texts import files_named, lines, small_file
+from synthkit.dataset.formats.texts import files_named, lines
+from synthkit.files import small_file
 
 TRAIN, VAL, TEST = "train", "val", "test"
 KNOWN = (TRAIN, VAL, TEST)
@@ -76,7 +77,7 @@ def listed_splits(folder: Path, digest: LabelHash, remarks: list[str]) -> dict[s
     there: set[str] = set()
     for path in sorted(paths, key=lambda path: (paths[path] not in KNOWN, path.name)):
         try:
-            data = small_file(path, _MAX_LIST_BYTES)
+            data = small_file(path, _MAX_LIST_BYTES, "a list of images")
             rows = lines(data)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

@@ -8,24 +8,18 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from synthkit.dataset.formats.photos import SUFFIXES
+from synthkit.files import small_file
 
 _MAX_BYTES = 4_000_000
 
 
-def small_file(path: Path, max_bytes: int = _MAX_BYTES, what: str = "labels") -> bytes:
-    """Return the bytes of a file of labels, or of ``what`` else cannot be large.
+def label_file(path: Path) -> bytes:
+    """Return the bytes of a file of labels.
 
     Raises:
-        ValueError: when it cannot be read, or is too large to be that.
+        ValueError: when it cannot be read, or is too large to be one.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    if len(data) > max_bytes:
-        raise ValueError(f"is larger than {max_bytes} bytes, too large for {what}")
-    return data
+    return small_file(path, _MAX_BYTES, "labels")
 
 
 def lines(data: bytes) -> list[tuple[int, list[str]]]:

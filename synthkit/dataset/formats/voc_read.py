@@ -24,7 +24,7 @@ from synthkit.dataset.formats.labels import (
 )
 from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, below, keys_for
 from synthkit.dataset.formats.splits import listed_splits, split_of
-from synthkit.dataset.formats.texts import files_named, images_below, numbers, small_file
+from synthkit.dataset.formats.texts import files_named, images_below, label_file, numbers
 from synthkit.sample import Box, Person
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _with_splits(
 def _labels(folder: Path, path: Path, problems: list[str], classes: Classes, digest: LabelHash) -> _Labels | None:
     """Return one file's objects, None when it is wrong; all that is wrong is noted."""
     try:
-        data = small_file(path)
+        data = label_file(path)
         digest.add(path, data)
         root = _root(data)
         photo = _photo(folder, path, root)

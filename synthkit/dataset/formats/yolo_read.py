@@ -17,7 +17,8 @@ from synthkit.dataset.formats.contents import LabelHash
 from synthkit.dataset.formats.labels import HEAD, Classes, checked_box, with_heads
 from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.splits import KNOWN, split_name, split_of
-from synthkit.dataset.formats.texts import files_named, images_below, lines, numbers, small_file
+from synthkit.dataset.formats.texts import files_named, images_below, label_file, lines, numbers
+from synthkit.files import small_file
 from synthkit.sample import Box, Person, RotatedBox
 
 _NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "labels/classes.txt")
@@ -47,7 +48,7 @@ def columns_of(folder: Path) -> int | None:
             continue
         listed += 1
         try:
-            rows = lines(small_file(path))
+            rows = lines(label_file(path))
             if rows:
                 return len(numbers(rows[0][1]))
         except ValueError:
@@ -112,7 +113,7 @@ class _Reader:
             return None
         objects: list[Person | Box] = []
         try:
-            data = small_file(path)
+            data = label_file(path)
             self.digest.add(path, data)
             rows = lines(data)
         except ValueError as error:
@@ -214,7 +215,7 @@ def _label_folders(folder: Path) -> Iterator[Path]:
 
 def _states_names(path: Path) -> bool:
     try:
-        return b"names" in small_file(path, _MAX_YAML_BYTES)
+        return b"names" in small_file(path, _MAX_YAML_BYTES, "class names")
     except ValueError:
         return False
 
@@ -237,7 +238,7 @@ def _names(folder: Path, problems: list[str]) -> tuple[dict[int, str], dict[str,
         problems.append(f"{folder}: has no class names; expected a data.yaml with, for example, 'names: [person]'")
         return {}, {}
     try:
-        data = small_file(path, _MAX_YAML_BYTES)
+        data = small_file(path, _MAX_YAML_BYTES, "class names")
         if path.suffix not in _YAML:
             return {n: " ".join(fields) for n, (_, fields) in enumerate(lines(data))}, {}
         return _yaml_names(data)

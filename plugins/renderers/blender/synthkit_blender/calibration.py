@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from synthkit.camera import FisheyeCamera, kannala_brandt
 from synthkit.errors import ConfigError
+from synthkit.files import small_file
 
 Floats = NDArray[np.float64]
 MAX_BYTES = 1 << 20
@@ -63,8 +64,6 @@ class Calibration:
             matrix = _numbers(_found(table, MATRIX, "camera_matrix"), "the camera matrix", 9).reshape(3, 3)
             distortion = _numbers(_found(table, DISTORTION, "distortion_coefficients"), "the distortion", 4)
             return cls(path, *_size(table), matrix, tuple(distortion.tolist()))
-        except OSError as error:
-            raise ConfigError([f"camera.calibration: {path}: cannot be read: {error.strerror}"]) from None
         except (ValueError, RecursionError) as error:
             raise ConfigError([f"camera.calibration: {path}: {error}"]) from None
 
@@ -163,11 +162,7 @@ def _table(path: Path) -> dict[str, Any]:
     kind = kinds.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"is of no known kind; expected {', '.join(kinds)}")
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"has more than {MAX_BYTES} bytes; a calibration has a few hundred")
-    table = kind(data.decode())
+    table = kind(small_file(path, MAX_BYTES, "a calibration, which has a few hundred").decode())
     if not isinstance(table, dict):
         raise ValueError("holds no table of names and values")
     return table

@@ -171,7 +171,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\n"
         ("a.json", json.dumps({**GOOD, "image_size": [0, 3]}), "must be positive"),
         ("a.json", json.dumps({**GOOD, "distortion_model": "plumb_bob"}), "plumb_bob"),
         ("a.json", "[" * 100_000, "lens|recursion|nested"),
-        ("a.json", " " * (2 << 20), "more than 1048576 bytes"),
+        ("a.json", " " * (2 << 20), "larger than 1048576 bytes"),
         ("a.yml", BOMB, "aliases"),
         ("a.yml", "K: !!python/object/apply:os.system ['true']", "is not YAML"),
         ("a.yml", "K: [", "is not YAML"),

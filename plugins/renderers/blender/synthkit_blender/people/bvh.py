@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit.errors import DatasetError
+from synthkit.files import small_file
 
 MAX_BYTES = 1 << 26
 MAX_JOINTS = 400
@@ -96,16 +97,12 @@ def read_bvh(path: Path) -> Motion:
         BvhError: when it is none, or beyond the bounds of this module; it names file and line.
     """
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BvhError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise BvhError(f"{path}: larger than {MAX_BYTES >> 20} MiB; cut the motion into several files")
-    try:
-        return _Parser(path, content.decode("utf-8")).motion()
+        text = small_file(path, MAX_BYTES, "one motion: cut it into several files").decode("utf-8")
     except UnicodeDecodeError:
         raise BvhError(f"{path}: is not text, so no BVH file") from None
+    except ValueError as error:
+        raise BvhError(f"{path}: {error}") from None
+    return _Parser(path, text).motion()
 
 
 class _Parser:

@@ -52,7 +52,7 @@ def from_video(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it is there already.")] = False,
 ) -> None:
     """Make a plate from a video: at each pixel, what it shows most steadily; people who move on vanish."""
-    from synthkit.cli.app import on_terminal
+    from synthkit.cli.options import on_terminal
     from synthkit_blender.plates.files import check_png, write_png
     from synthkit_blender.plates.video import plate_of
 

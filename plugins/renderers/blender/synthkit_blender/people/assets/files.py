@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from synthkit.files import small_file
+
 MAX_TEXT_BYTES = 32 << 20
 MAX_IMAGE_BYTES = 64 << 20
 MAX_IMAGE_PIXELS = 8192 * 8192
@@ -36,30 +38,28 @@ class AssetFolder:
 
         Raises AssetError when it lies outside the folder, also by way of a link, or is not there.
         """
-        try:
-            target = (path.parent / reference.replace("\\", "/")).resolve()
-            inside = target.is_relative_to(self.root) and target.is_file()
-        except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, links in a circle
-            inside = False
-        if not inside:
+        target = path.parent / reference.replace("\\", "/")
+        if not (self._holds(target) and target.is_file()):
             raise AssetError(f"{path.name} names {reference[:80]!r}, which is no file inside the folder")
-        return target
+        return target.resolve()
+
+    def _holds(self, path: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(self.root)
+        except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, links in a circle
+            return False
 
     def read(self, path: Path, most_bytes: int) -> bytes:
         """Return a file's bytes.
 
         Raises AssetError for a file that is larger, lies outside the folder, or cannot be read.
         """
+        if not self._holds(path):
+            raise AssetError(f"{path.name} leads out of the folder")
         try:
-            if not path.resolve().is_relative_to(self.root):
-                raise AssetError(f"{path.name} leads out of the folder")
-            with path.open("rb") as file:
-                data = file.read(most_bytes + 1)
-        except OSError as error:
-            raise AssetError(f"{path.name} cannot be read: {error.strerror}") from None
-        if len(data) > most_bytes:
-            raise AssetError(f"{path.name} is larger than {most_bytes >> 20} MB")
-        return data
+            return small_file(path, most_bytes, "an asset")
+        except ValueError as error:
+            raise AssetError(f"{path.name} {error}") from None
 
     def read_text(self, path: Path) -> str:
         """Return a text file; what is not UTF-8 becomes replacement characters."""

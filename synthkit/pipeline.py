@@ -18,7 +18,7 @@ from synthkit.cache import scratch_dir
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
 from synthkit.drift.settings import REVISION as GUARD_REVISION
-from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
+from synthkit.errors import ConfigError, PluginError, WeightsError, WorkError
 from synthkit.execution.scenes import fill
 from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable
 from synthkit.jobs import job_arguments, scene_keys, slot_key
@@ -59,7 +59,8 @@ def render(session: Session, renderer: ComponentSpec, out: Path | str, count: in
         out: a folder, or a URL that fsspec reaches.
 
     Raises:
-        DatasetError: when ``out`` holds something else. ConfigError: for wrong settings.
+        DatasetError: when ``out`` holds something else. ConfigError: for wrong settings. WorkError: when not one
+            sample could be made.
     """
     with session.registry.build(renderer, session.runtime("renderer")) as component:
         per_scene = component.samples_per_scene
@@ -85,7 +86,8 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
 
     Raises:
         DatasetError: when ``source`` cannot be read or ``out`` holds something else. ConfigError: for wrong
-            settings, or a refiner that needs what the source does not have.
+            settings, or a refiner that needs what the source does not have. WorkError: when not one sample could
+            be made.
     """
     data = Dataset.open(source)
     slots = data.slots()
@@ -323,7 +325,7 @@ class _Stage:
             summary = writer.finalise()
         if not summary.samples:
             reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
-            raise DatasetError(f"{out}: not one sample could be made: {reasons}")
+            raise WorkError(f"{out}: not one sample could be made: {reasons}")
         return Made(Dataset.open(out), summary.skipped)
 
     def _job(self) -> execution.JobSpec:

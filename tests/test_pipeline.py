@@ -17,12 +17,12 @@ from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.config import setting
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.storage import FolderLock
-from synthkit.errors import DatasetError
+from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Local
 from synthkit.hookspecs import hookimpl
-from synthkit.interfaces import Component, ComponentSpec
+from synthkit.interfaces import Component, ComponentSpec, sample_key
 from synthkit.plugins import Origin, Registry, discover
-from synthkit.sample import Person, Sample
+from synthkit.sample import Person, Sample, Skipped
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
@@ -53,11 +53,32 @@ class Learner:
         return Checkpoint.open(workdir / "model.safetensors")
 
 
+class Blind:
+    """A renderer that never gets an image."""
+
+    samples_per_scene = 1
+
+    def __init__(self, config, checkpoint, runtime):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def render(self, scene, seeds):
+        yield Skipped(sample_key(scene, 0), "too dark")
+
+
 class Plugin:
     @hookimpl
     def synthkit_components(self):
         target = f"{__name__}:Learner"
-        return [Component("refiner", "learner", "s", Config, target, trainable=True)]
+        return [
+            Component("refiner", "learner", "s", Config, target, trainable=True),
+            Component("renderer", "blind", "s", Config, f"{__name__}:Blind"),
+        ]
 
 
 @pytest.fixture
@@ -218,3 +239,11 @@ def test_a_build_trains_once_and_then_uses_what_it_trained(tmp_path, monkeypatch
     other = pipeline.render(session, discs, tmp_path / "other", 2).dataset.location
     with pytest.raises(DatasetError, match="another real"):
         pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=other)
+
+
+def test_a_run_that_makes_nothing_has_failed_and_was_not_asked_wrongly(session, tmp_path, monkeypatch):
+    monkeypatch.setattr("synthkit.jobs.discover", lambda: session.registry)
+    session = attrs.evolve(session, executor=Local(0))
+    with pytest.raises(WorkError, match="not one sample could be made: too dark") as told:
+        pipeline.render(session, ComponentSpec("renderer", "blind"), tmp_path / "out", 2)
+    assert told.value.exit_code == 1

@@ -118,10 +118,10 @@ def rest_with_arms(joints, arms):
 
 def write_rig(path: Path, library, identity, style: str, arms: str = "", asset=None, image: bytes = b"", **how) -> None:
     """Write the naked body of an identity as a rigged GLB; ``how`` goes to ``write_glb``."""
-    mesh, shape = library._mesh, library.shape(identity)
+    mesh, shape = library.sculptor.mesh, library.shape(identity)
     rest, skeleton = rest_with_arms(joint_cube_centres(mesh, shape), arms)
     count = int(mesh.faces[mpfb.BODY].max()) + 1
-    vertices = moved(library._skin.motions(rest, skeleton), shape)[:count]
+    vertices = moved(library.sculptor.skin.motions(rest, skeleton), shape)[:count]
     table = STYLES[style]()
     names = list(dict.fromkeys(name for name, _ in table.values()))
     places = {}
@@ -134,7 +134,7 @@ def write_rig(path: Path, library, identity, style: str, arms: str = "", asset=N
             places[parent], parents[parent] = np.zeros(3), ""
     dense = np.zeros((count, len(names)), np.float32)
     for bone in BONES:
-        dense[:, names.index(table[bone][0])] += library._skin.dense(bone)[:count]
+        dense[:, names.index(table[bone][0])] += library.sculptor.skin.dense(bone)[:count]
     most = np.argsort(-dense, axis=1)[:, :4]
     weights = np.take_along_axis(dense, most, axis=1)
     quads = mesh.faces[mpfb.BODY]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import get_args
+from typing import Any, get_args
 
 import attrs
 
@@ -88,44 +88,32 @@ TUNABLE = (
 def synthkit_components() -> Iterable[Component]:
     """Return the renderer and its presets."""
     return [
-        Component(
-            kind="renderer",
-            name="blender",
-            summary="people in rooms or over background plates, by Blender's Cycles",
-            config=BlenderConfig,
-            target=TARGET,
-            revision=REVISION,
-            provides=PROVIDES,
-            demo={"source": {}},
-            preview=PREVIEW,
-            tunable=TUNABLE,
-            finish_keeps={"layers": ["light"]},
-        ),
-        Component(
-            kind="renderer",
-            name="blender-dusk",
-            summary="blender with warm rooms, dim light and a noisy sensor: a stand-in for a target domain",
-            config=BlenderConfig,
-            target=TARGET,
-            revision=REVISION,
+        _renderer("blender", "people in rooms or over background plates, by Blender's Cycles", demo={"source": {}}),
+        _renderer(
+            "blender-dusk",
+            "blender with warm rooms, dim light and a noisy sensor: a stand-in for a target domain",
             defaults=DUSK,
-            provides=PROVIDES,
             demo={"target": {}},
-            preview=PREVIEW,
-            tunable=TUNABLE,
-            finish_keeps={"layers": ["light"]},
         ),
-        Component(
-            kind="renderer",
-            name="blender-thesis",
-            summary="blender with the people of Andersson and Andersson's thesis (Lund 2019), for plates",
-            config=BlenderConfig,
-            target=TARGET,
-            revision=REVISION,
+        _renderer(
+            "blender-thesis",
+            "blender with the people of Andersson and Andersson's thesis (Lund 2019), for plates",
             defaults=THESIS,
-            provides=PROVIDES,
-            preview=PREVIEW,
-            tunable=TUNABLE,
-            finish_keeps={"layers": ["light"]},
         ),
     ]
+
+
+def _renderer(name: str, summary: str, **own: Any) -> Component:
+    return Component(
+        kind="renderer",
+        name=name,
+        summary=summary,
+        config=BlenderConfig,
+        target=TARGET,
+        revision=REVISION,
+        provides=PROVIDES,
+        preview=PREVIEW,
+        tunable=TUNABLE,
+        finish_keeps={"layers": ["light"]},
+        **own,
+    )

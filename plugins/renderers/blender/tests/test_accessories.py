@@ -45,7 +45,7 @@ def test_what_is_worn_is_outside_the_body_and_at_it(library: BodyLibrary, windin
     parts = parts_of(person, kind)
     assert parts
     for part in parts:
-        rounds = windings(part.vertices_m[::9].astype(float), figure.vertices_m, library.mesh.faces["body"])
+        rounds = windings(part.vertices_m[::9].astype(float), figure.vertices_m, library.sculptor.mesh.faces["body"])
         assert np.abs(rounds).max() < 0.5, part.name
     assert min(skin_gap_m(person, part.vertices_m) for part in parts) < 0.03
     assert f"{spec.outfit.accessories[0].color_name} {kind}" in person.attributes["accessories"]

@@ -78,7 +78,7 @@ def own_figure(library: BodyLibrary, identity, pose):
     """Return our own naked and barefooted body in a pose."""
     shape = library.shape(identity)
     goals = with_pockets(pose_goals(pose), OutfitSpec((), None))
-    return library._pose(shape, goals, np.zeros(len(shape), np.float32), 0.0)[0]
+    return library.sculptor.pose(shape, goals, np.zeros(len(shape), np.float32), 0.0)[0]
 
 
 def angles_deg(figure, person, limb: str) -> list[float]:
@@ -155,7 +155,7 @@ def test_textures_are_upright_and_vertices_are_joined_across_their_seams(cast, l
     assert len(part.vertices_m) <= 13_380
     assert part.uv.shape == (len(part.faces), 4, 2)
     # Every vertex has the coordinates of one of its corners in the base mesh's own.
-    own, quads = mpfb.parse_face_uv(mpfb.find_data_dir(), mpfb.BODY), library.mesh.faces[mpfb.BODY]
+    own, quads = mpfb.parse_face_uv(mpfb.find_data_dir(), mpfb.BODY), library.sculptor.mesh.faces[mpfb.BODY]
     by_vertex = np.zeros((13_380, 2), np.float32)
     by_vertex[quads] = own
     got = part.uv[:, :3].reshape(-1, 2)

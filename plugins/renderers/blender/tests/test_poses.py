@@ -69,7 +69,7 @@ def test_no_arm_reaches_into_the_body(library: BodyLibrary, windings, posture: s
         if goal.contact != "pocket":
             points += [at[f"{bone}.{side}"] for bone in ("wrist", "finger3-1", "finger3-3")]
     # A point within an arm is gone round once; one that is within trunk, leg or other arm as well, twice.
-    rounds = windings(points, figure.vertices_m, library.mesh.faces["body"])
+    rounds = windings(points, figure.vertices_m, library.sculptor.mesh.faces["body"])
     assert np.abs(rounds).max() < 1.5, f"{name}: {np.round(rounds, 1)}"
 
 
@@ -77,7 +77,7 @@ def test_no_arm_reaches_into_the_body(library: BodyLibrary, windings, posture: s
 def test_joints_stay_within_their_range(library: BodyLibrary, posture: str, name: str) -> None:
     figure = figure_of(library, person_in(posture, name, number=len(name) + 3))
     at, turn = figure.posed.pivots, figure.posed.rotations
-    joints = joint_cube_centres(library.mesh, figure.shape_m)
+    joints = joint_cube_centres(library.sculptor.mesh, figure.shape_m)
     for side in SIDES:
         upper, fore = (
             at[f"lowerarm01.{side}"] - at[f"upperarm01.{side}"],
@@ -100,7 +100,7 @@ def test_joints_stay_within_their_range(library: BodyLibrary, posture: str, name
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("shape", [FLAT, RELAXED, FIST])
 def test_fingers_bend_by_the_degrees_of_the_shape(library: BodyLibrary, side: str, shape) -> None:
-    joints = joint_cube_centres(library.mesh, library.mesh.vertices_m)
+    joints = joint_cube_centres(library.sculptor.mesh, library.sculptor.mesh.vertices_m)
     hand = RestHand.of(joints, side)
     turns = hand.finger_turns(shape)
     for digit, bends in enumerate(shape.bends, start=2):
@@ -112,7 +112,7 @@ def test_fingers_bend_by_the_degrees_of_the_shape(library: BodyLibrary, side: st
 
 
 def test_a_pointing_hand_points(library: BodyLibrary) -> None:
-    hand = RestHand.of(joint_cube_centres(library.mesh, library.mesh.vertices_m), "l")
+    hand = RestHand.of(joint_cube_centres(library.sculptor.mesh, library.sculptor.mesh.vertices_m), "l")
     turns = hand.finger_turns(POINTING)
     tips = {digit: turns[f"finger{digit}-3"] @ hand.bones[f"finger{digit}-3"] for digit in (2, 3)}
     assert angle_deg(tips[2], hand.axes[:, 0]) < 15
@@ -138,7 +138,7 @@ def test_a_hand_laid_on_the_hip_touches_it(library: BodyLibrary) -> None:
         spec = person_in("standing", "stand_hands_on_hips", number)
         figure = figure_of(library, spec)
         for side in SIDES:
-            trunk = figure.vertices_m[library._sculptor.trunk]
+            trunk = figure.vertices_m[library.sculptor.trunk]
             bones = ("wrist", "finger3-1", "finger3-2", "finger1-3")
             gaps = [np.linalg.norm(trunk - figure.posed.pivots[f"{bone}.{side}"], axis=1).min() for bone in bones]
             assert min(gaps) < 0.065
@@ -168,4 +168,4 @@ def test_a_hand_deep_in_the_belly_is_led_out(library: BodyLibrary, windings) -> 
     goals = attrs.evolve(pose_goals(spec.pose), hands=(inwards, inwards))
     figure = posed(library, spec, goals)
     wrists = [figure.posed.pivots[f"wrist.{side}"] for side in SIDES]
-    assert np.abs(windings(wrists, figure.vertices_m, library.mesh.faces["body"])).max() < 1.5
+    assert np.abs(windings(wrists, figure.vertices_m, library.sculptor.mesh.faces["body"])).max() < 1.5

@@ -77,8 +77,8 @@ class Sculptor:
     """
 
     def __init__(self, mesh: mpfb.BaseMesh, skin: Skin, at: BodyCoordinates, targets: TargetStore) -> None:
-        self.mesh = mesh
-        self._skin, self._targets = skin, targets
+        self.mesh, self.skin = mesh, skin
+        self._targets = targets
         self._shapes: dict[IdentitySpec, NDArray[np.float32]] = {}
         self._vertices = mesh.group_vertices(mpfb.BODY)
         count = len(self._vertices)
@@ -135,7 +135,7 @@ class Sculptor:
         """
         body = self._rest_body(shape_m, sole_m)
         posed, seat_height_m = self._parts.settle(body, shape_m, goals, over_m, seat_m)
-        motions = self._skin.motions(body.pivots, posed)
+        motions = self.skin.motions(body.pivots, posed)
         return PosedBody(shape_m, posed, body.pivots, motions, moved(motions, shape_m)), seat_height_m
 
     def _rest_body(self, shape_m: NDArray[np.float32], sole_m: float) -> RestBody:

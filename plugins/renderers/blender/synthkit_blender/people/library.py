@@ -32,12 +32,12 @@ from synthkit_blender.people.types import IdentitySpec, MeshPart, OutfitSpec, Pe
 class BodyLibrary:
     """Builds people; parsed data is kept in memory and, where a cache folder is given, on disk.
 
-    Raises mpfb.PeopleDataError where the body data is not installed.
+    Its ``sculptor`` makes bodies alone. Raises mpfb.PeopleDataError where the body data is not installed.
     """
 
     def __init__(self, cache_dir: Path | None = None, assets: Path | None = None) -> None:
         folder = mpfb.find_data_dir()
-        self.mesh = mesh = mpfb.parse_base_mesh(folder)
+        mesh = mpfb.parse_base_mesh(folder)
         skin = Skin.from_rig(mpfb.parse_skin_weights(folder), len(mesh.vertices_m))
         body = mesh.group_vertices(mpfb.BODY)
         at = BodyCoordinates.of(mesh, skin)
@@ -52,10 +52,10 @@ class BodyLibrary:
             self._store = AssetStore(assets, cache_dir, mesh, at, body_uv)
             dresser = Dresser(self._store, mesh, body_uv)
         self._dresser = dresser
-        self._sculptor = Sculptor(mesh, skin, at, self._targets)
+        self.sculptor = Sculptor(mesh, skin, at, self._targets)
         self._clothier = Clothier(mesh, at, dresser)
         self._nature = Nature(mesh, Barber(mesh, skin, self._landmarks), dresser)
-        self._outfitter = Outfitter(self._sculptor, at, self._head, self._landmarks.ears)
+        self._outfitter = Outfitter(self.sculptor, at, self._head, self._landmarks.ears)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -69,14 +69,14 @@ class BodyLibrary:
 
     def shape(self, identity: IdentitySpec) -> NDArray[np.float32]:
         """Return the rest shape (V, 3) of an identity, as ``Sculptor.shape`` does."""
-        return self._sculptor.shape(identity)
+        return self.sculptor.shape(identity)
 
     def posed(
         self, shape_m: NDArray[np.float32], goals: PoseGoals, outfit: OutfitSpec, seat_m: float | None = None
     ) -> tuple[PosedBody, float | None]:
         """Return a shape in a pose that its clothes have room in, and the seat's height, as ``Sculptor.pose`` does."""
         over_m, sole_m = self._clothier.over_m(outfit), self._clothier.sole_m(outfit, shape_m)
-        return self._sculptor.pose(shape_m, goals, over_m, sole_m, seat_m)
+        return self.sculptor.pose(shape_m, goals, over_m, sole_m, seat_m)
 
     def build(self, spec: PersonSpec) -> PosedPerson:
         """Build a person; equal specifications give equal bytes."""
@@ -96,7 +96,7 @@ class BodyLibrary:
         everything = (*parts, *hair, *caps, *things)
         person = PosedPerson(
             parts=everything,
-            joints_m=named_points(self._landmarks, self.mesh, figure.posed, figure.vertices_m),
+            joints_m=named_points(self._landmarks, self.sculptor.mesh, figure.posed, figure.vertices_m),
             head_centre_m=((head.max(axis=0) + head.min(axis=0)) / 2).astype(np.float32),
             head_vertices_m=head,
             surface_vertices_m=np.concatenate([part.vertices_m for part in everything]),

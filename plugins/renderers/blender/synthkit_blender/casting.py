@@ -88,13 +88,13 @@ class Casting:
             spec = attrs.evolve(spec, pose=sample_pose(seeds.child("pose again", n), posture, ranges))
         return self._library.build(attrs.evolve(spec, pose=attrs.evolve(spec.pose, seat_m=seat_m)))
 
-    def moved(self, body: PosedPerson, time_s: float, walked_m: float) -> PosedPerson:
-        """Return somebody at a time of a clip, when they have walked so far."""
+    def moved(self, body: PosedPerson, time_s: float, walked_m: float, stood: float = 0.0) -> PosedPerson:
+        """Return somebody at a time of a clip, when they have walked so far and come so far to a stand (0 to 1)."""
         if body.spec is None:
             return body
         pose = body.spec.pose
         phase = (pose.phase + walked_m / body.stride_m) % 1.0 if body.stride_m > 0 else pose.phase
-        pose = attrs.evolve(pose, phase=phase, time_s=time_s)
+        pose = attrs.evolve(pose, phase=phase, time_s=time_s, stood=stood)
         if isinstance(body.spec, CastSpec):
             assert self._cast is not None
             return self._cast.build(attrs.evolve(body.spec, pose=pose))

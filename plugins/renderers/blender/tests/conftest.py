@@ -53,7 +53,7 @@ class Mannequins:
             tuple(parts), joints, centre, crown, everything, posture, 1.75 * size, seat, {"pose": posture}
         )
 
-    def moved(self, body, time_s, walked_m):
+    def moved(self, body, time_s, walked_m, stood=0.0):
         return body
 
 

@@ -85,7 +85,7 @@ def test_nobody_meets_anybody_or_anything_in_any_frame(clips) -> None:
 
 def test_who_sways_far_is_kept_out_of_everything_in_all_frames(mannequins) -> None:
     class Swaying(type(mannequins)):
-        def moved(self, body, time_s, walked_m):
+        def moved(self, body, time_s, walked_m, stood=0.0):
             angle = 2 * np.pi * time_s / PERIOD_S
             sway = np.array([0.04 * np.sin(angle), -0.06 * (1 - np.cos(angle)), 0], np.float32)
             return attrs.evolve(body, surface_vertices_m=body.surface_vertices_m + sway)
@@ -114,19 +114,19 @@ def test_what_is_reached_later_only_is_put_out_of_the_way_too(mannequins) -> Non
     assert out_of_the_way(room.placed, (later,)) == tuple(thing for thing in room.placed if thing is not clutter[0])
 
 
-def test_a_walk_ends_on_both_feet_without_a_jerk() -> None:
+def test_a_walk_ends_feet_abreast_without_a_jerk() -> None:
     for walk in walks(1.5, 0.3, 60.0)[1:]:
         times_s = np.linspace(0, 20, 4001)
         gone_m = np.array([walk.gone_m(time_s) for time_s in times_s])
         assert gone_m[0] == 0
         assert gone_m[-1] == pytest.approx(walk.length_m)
-        assert (walk.length_m / 1.5 + 0.3) % 0.5 == pytest.approx(0.05)
+        assert (walk.length_m / 1.5 + 0.3) % 0.5 == pytest.approx(0.3)
         speed = np.diff(gone_m) / np.diff(times_s)
         assert (speed > -1e-9).all()
         assert (np.abs(np.diff(speed)) < 0.03).all()
         paces = np.array([walk.pace(time_s) for time_s in (times_s[1:] + times_s[:-1]) / 2])
         np.testing.assert_allclose(speed, paces * walk.speed_m_s, atol=0.01)
-    assert [walk.length_m for walk in walks(1.5, 0.3, 2.0)][:2] == [math.inf, pytest.approx(1.5 * 1.75)]
+    assert [walk.length_m for walk in walks(1.5, 0.3, 2.0)][:2] == [math.inf, pytest.approx(1.5 * 1.5)]
     assert walks(1.5, 0.3, 2.0)[0].gone_m(2.0) == pytest.approx(1.5 * 0.9 * 2)
 
 
@@ -156,8 +156,24 @@ def test_walkers_stop_where_the_floor_ends_before_the_clip(casting) -> None:
     assert math.hypot(last.pose.x_m - walker.pose.x_m, last.pose.y_m - walker.pose.y_m) == pytest.approx(
         walker.walk.length_m
     )
-    ankles_m = [float(last.body.joints_m[f"{side}_ankle"][2]) for side in ("left", "right")]
-    assert max(ankles_m) < 0.2
+    left, right = (last.body.joints_m[f"{side}_ankle"] for side in ("left", "right"))
+    assert abs(left - right)[1:] == pytest.approx([0, 0], abs=0.02), "feet side by side on the floor"
+
+
+def test_the_last_step_slides_on_no_foot_and_ends_where_standing_begins(casting) -> None:
+    body = casting.person(Seeds(5), "ab12", "walking", PersonRanges(), table=None)
+    (*_, walk, _) = walks(body.stride_m, body.spec.pose.phase, 60.0)
+    start = Figure(1, "ab12", body, Pose2D(0.3, 0.2, 1.0), walk=walk)
+    ends_s = next(time_s for time_s in np.arange(400) / 100 if walk.gone_m(time_s) == pytest.approx(walk.length_m))
+    assert [walk.stood(time_s) for time_s in (0.0, ends_s, 60.0)] == pytest.approx([0, 1, 1])
+    track = [start.at(time_s, casting) for time_s in np.linspace(ends_s - 0.6, ends_s, 10)]
+    ankles = np.array([[f.world(f.body.joints_m[f"{side}_ankle"]) for side in ("left", "right")] for f in track])
+    gone = np.linalg.norm(ankles[-1] - ankles[0], axis=1)
+    assert gone.min() < 0.04, "the foot on the ground stays"
+    assert gone.max() > 0.15, "the other comes up to it"
+    # From where it came to a stand the body stirs only.
+    later = start.at(ends_s + 5.0, casting).body.joints_m
+    assert all(np.linalg.norm(track[-1].body.joints_m[name] - point) < 0.09 for name, point in later.items())
 
 
 def test_all_stirring_comes_again() -> None:

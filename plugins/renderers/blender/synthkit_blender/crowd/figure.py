@@ -35,8 +35,12 @@ class PeopleSource(Protocol):
             seat_m: how high the seat is that is there; None for one that suits them.
         """
 
-    def moved(self, body: PosedPerson, time_s: float, walked_m: float) -> PosedPerson:
-        """Return the same person at a time of a clip, when they have walked so far."""
+    def moved(self, body: PosedPerson, time_s: float, walked_m: float, stood: float = 0.0) -> PosedPerson:
+        """Return the same person at a time of a clip, when they have walked so far.
+
+        Args:
+            stood: how far a walker has come to a stand, 0 to 1.
+        """
 
 
 @attrs.frozen(eq=False)
@@ -69,7 +73,7 @@ class Figure:
             return self
         walked_m, pace = self.walk.gone_m(time_s), self.walk.pace(time_s)
         motion_m = (self.motion_m[0] * pace, self.motion_m[1] * pace, self.motion_m[2] * pace)
-        body = source.moved(self.body, time_s, walked_m)
+        body = source.moved(self.body, time_s, walked_m, self.walk.stood(time_s))
         return attrs.evolve(self, body=body, pose=self.pose.ahead(walked_m), motion_m=motion_m)
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far walkers go in a clip: steadily, and where the floor ends before the clip does, to a stand on both feet."""
+"""How far walkers go in a clip: steadily, and where the floor ends before the clip does, to a stand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from synthkit_blender.placement import Floats, Pose2D, hull
 STRIDES_S = 0.9  # of a walker, each of two steps
 PHASES = 12  # of a stride, at which a walker is looked at
 BRAKE_S = 0.8  # over which who stops slows down
-BOTH_FEET = 0.05  # of the stride, where and half a stride on both feet are on the ground
+ABREAST = 0.3  # of the stride, where and half a stride on one foot passes the other
+CLOSING = 0.25  # of the stride, over which who stops puts the passing foot down beside the other
 STEPS_LEFT = (12, 8, 5, 3, 1, 0)  # whole ones, tried one after the other
 
 
@@ -42,6 +43,13 @@ class Walk:
             return 1.0
         return max(1 - (time_s - begins_s) / self._lasts_s(brake_m), 0.0)
 
+    def stood(self, time_s: float) -> float:
+        """Return how far they have come to a stand at a time: 0 in their stride, 1 standing."""
+        if self.speed_m_s == 0 or math.isinf(self.length_m):
+            return 0.0
+        closing_m = min(CLOSING * self.speed_m_s / STRIDES_S, self.length_m)
+        return min(max(1 - (self.length_m - self.gone_m(time_s)) / closing_m, 0.0), 1.0)
+
     @property
     def _brake(self) -> tuple[float, float]:
         """The length over which they slow down, and when it begins."""
@@ -64,8 +72,8 @@ def walks(stride_m: float, phase: float, lasts_s: float) -> list[Walk]:
         phase: where in the stride it begins, 0 to 1.
     """
     steady = Walk(stride_m * STRIDES_S)
-    to_both_feet = (BOTH_FEET - phase) % 0.5
-    stops = [Walk(steady.speed_m_s, stride_m * (to_both_feet + steps / 2)) for steps in STEPS_LEFT]
+    to_stand = (ABREAST - phase) % 0.5
+    stops = [Walk(steady.speed_m_s, stride_m * (to_stand + steps / 2)) for steps in STEPS_LEFT]
     return [steady, *(walk for walk in stops if 0 < walk.length_m < steady.gone_m(lasts_s))]
 
 

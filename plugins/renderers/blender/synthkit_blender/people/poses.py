@@ -35,9 +35,15 @@ def pose_goals(spec: PoseSpec) -> PoseGoals:
     """Return the goals of a specified pose."""
     goals = spec.captured
     if goals is None:
-        goals = POSES[spec.posture][spec.name](Jitter(spec.jitter, spec.amount), spec.phase)
+        goals = _drawn(spec, spec.phase)
+    if spec.stood > 0:
+        goals = walking.coming_to_a_stand(goals, _drawn(spec, (spec.phase + 0.5) % 1.0), spec.stood)
     goals = idle(goals, spec)
     return mirror(goals) if spec.mirrored else goals
+
+
+def _drawn(spec: PoseSpec, phase: float) -> PoseGoals:
+    return POSES[spec.posture][spec.name](Jitter(spec.jitter, spec.amount), phase)
 
 
 def mirror(goals: PoseGoals) -> PoseGoals:

@@ -221,8 +221,9 @@ class PoseSpec:
 
     `jitter` holds standard normal draws, one per degree of freedom that the library may disturb; `amount`
     scales them.  `phase` in 0..1 places a walker in the stride.  A captured pose is in no library: `captured` is it,
-    `name` its file and frame, and `licence` the file's.  `time_s` into a clip people have stirred a little.
-    `seat_m` is how high the seat is that is there; None for one that suits the legs.
+    `name` its file and frame, and `licence` the file's.  `time_s` into a clip people have stirred a little, and by
+    `stood` in 0..1 a walker has come to a stand.  `seat_m` is how high the seat is that is there; None for one that
+    suits the legs.
     """
 
     posture: str
@@ -234,6 +235,7 @@ class PoseSpec:
     captured: PoseGoals | None = None
     licence: str = ""
     time_s: float = 0.0
+    stood: float = 0.0
     seat_m: float | None = None
 
 

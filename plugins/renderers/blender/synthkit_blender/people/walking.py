@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 import numpy as np
 
-from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals
+from synthkit_blender.people.goals import FootGoal, HandGoal, PoseGoals, Triple
 from synthkit_blender.people.hands import RELAXED
 from synthkit_blender.people.repertoire import (
     Jitter,
@@ -48,6 +48,42 @@ def swinging(j: Jitter, phase: float, amount: float) -> HandGoal:
     reach = 0.965 - 0.07 * max(swing, 0.0)
     offset = (j.near(0.13, 0.02), float(np.sin(angle) * reach), float(-np.cos(angle) * reach))
     return HandGoal("drop", offset, elbow=(0.3, -1.0, 0.0), palm=(-1.0, -0.3, 0.0), shape=j.shape(RELAXED, 0.25))
+
+
+def coming_to_a_stand(goals: PoseGoals, opposite: PoseGoals, stood: float) -> PoseGoals:
+    """Return a walker's goals on the way to those of standing with the same hands.
+
+    What swings is at rest midway between where it is and where it is half a stride on. The foot on the ground stays
+    there, and the passing foot comes down beside it.
+
+    Args:
+        opposite: the goals half a stride on. stood: how far they have come, 0 to 1.
+    """
+    ease = stood * stood * (3 - 2 * stood)
+
+    def between(one: Triple, other: Triple) -> Triple:
+        x, y, z = (a + ease * (b - a) / 2 for a, b in zip(one, other, strict=True))
+        return x, y, z
+
+    def foot(goal: FootGoal) -> FootGoal:
+        out, forward, up = goal.offset
+        still = 1 - ease
+        return attrs.evolve(
+            goal, offset=(out, forward, up * still), toe_up=goal.toe_up * still, toe_bend=goal.toe_bend * still
+        )
+
+    left, right = (
+        attrs.evolve(hand, offset=between(hand.offset, later.offset))
+        for hand, later in zip(goals.hands, opposite.hands, strict=True)
+    )
+    return attrs.evolve(
+        goals,
+        pelvis=between(goals.pelvis, opposite.pelvis),
+        spine=between(goals.spine, opposite.spine),
+        head=between(goals.head, opposite.head),
+        hands=(left, right),
+        feet=(foot(goals.feet[0]), foot(goals.feet[1])),
+    )
 
 
 Hands = Callable[[float], tuple[HandGoal, HandGoal]]

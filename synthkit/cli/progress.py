@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,15 +21,17 @@ _SECONDS_BETWEEN_LINES = 10.0
 class Terminal:
     """A ``synthkit.interfaces.Progress`` on standard error; a context manager around the whole work.
 
-    Of the processes that torchrun started only the first is heard.
+    Meanwhile what is logged is told here as well. Of the processes that torchrun started only the first is heard.
     """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, quiet=ranks.rank() > 0)
+        self._warnings = _Warnings(self.tell)
         self._bars: Progress | None = None
         self._stages: dict[str, _Stage] = {}
 
     def __enter__(self) -> Self:
+        logging.getLogger("synthkit").addHandler(self._warnings)
         if self._console.is_terminal and not self._console.quiet:
             self._bars = Progress(
                 TextColumn("{task.description:<22}"),
@@ -44,6 +48,7 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        logging.getLogger("synthkit").removeHandler(self._warnings)
         if self._bars:
             self._bars.stop()
 
@@ -69,6 +74,20 @@ class Terminal:
         elif state.due(done == total):
             of = "" if total is None else f"/{total}"
             print(f"{stage}: {done}{of} {rate} {note}".rstrip(), file=sys.stderr, flush=True)
+
+
+class _Warnings(logging.Handler):
+    """Tells what is logged, each line once: a run enters the same component for many of its stages."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell, self._told = tell, set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
 
 
 class _Stage:

@@ -307,13 +307,14 @@ def test_heads_are_in_view_of_a_leaning_camera(scene, mannequins):
         assert (pixels < (448, 336)).all()
 
 
-def test_a_calibration_tells_the_circle_of_plates(tmp_path):
+def test_a_calibration_tells_the_circle_of_plates(tmp_path, caplog):
     """Photos of twice the calibrated size, framed by their circle: pixels of the image are the photo's, moved."""
     path = write_opencv(tmp_path / "lens.yml")
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (SIZE_PX[0] * 2, SIZE_PX[1] * 2), (90, 90, 90)).save(photos / "a.png")
-    (photos / "plates.toml").write_text("camera = {height_m = 2.5, tilt_degrees = 4, fov_degrees = 120}")
+    floor = "floor_px = [[200, 200], [900, 200], [900, 900]]"
+    (photos / "plates.toml").write_text(f"{floor}\ncamera = {{height_m = 2.5, tilt_degrees = 4, fov_degrees = 120}}")
     config = structure(
         BlenderConfig,
         {"width_px": 120, "height_px": 120, "camera": {"calibration": str(path)}, "backgrounds": str(photos)},
@@ -332,6 +333,12 @@ def test_a_calibration_tells_the_circle_of_plates(tmp_path):
     framing = plate.framing
     assert valid.any()
     assert np.abs(photo * framing.scale + (framing.left_px, framing.top_px) - seen[valid]).max() < 0.05
+    assert not caplog.messages
+    noted = "camera = {height_m = 2.5, fov_degrees = 120}\n[photos.'a.png']\ncamera = {equisolid = 0.5}"
+    (photos / "plates.toml").write_text(f"{floor}\n{noted}")
+    Plates.open(photos, 120, 120, config.camera)
+    (told,) = caplog.messages
+    assert "goes before circle_px and equisolid in plates.toml, which 1 of 1 photos have, such as a.png" in told
     Image.new("RGB", (600, 600)).save(photos / "b.png")
     with pytest.raises(DatasetError, match=r"b\.png: camera\.calibration: .* is of images of 840x600, and this one"):
         Plates.open(photos, 120, 120, config.camera)

@@ -27,7 +27,7 @@ from synthkit_blender.plates import Plates
 from synthkit_blender.plates.annotate import desk as page_desk
 from synthkit_blender.plates.annotate.desk import Desk
 from synthkit_blender.plates.annotate.server import MOST_BYTES, AnnotateServer
-from synthkit_blender.plates.notes import PhotoCamera
+from synthkit_blender.plates.notes import PhotoCamera, comments
 from synthkit_blender.plates.space import on_plane
 from synthkit_blender.scene import plate_camera
 
@@ -213,6 +213,16 @@ def test_wrong_notes_are_told_and_not_written(server, folder):
     problems = json.loads(ask(server, "api/check", {"notes": wrong})[2])["problems"]
     assert problems == ["floor_px: corner 0 lies outside the image circle"]
     assert not (folder / "plates.toml").exists()
+
+
+def test_comments_that_saving_drops_are_told_before(folder):
+    own = "# mine\nceiling_m = 2.5 # high's\n[camera]\ncalibration = \"a#b.yml\" # 'x\n"
+    (folder / "plates.toml").write_text(own)
+    desk = Desk(folder)
+    assert desk.overview()["comments"] == 3
+    assert desk.save({"name": "b.jpg", "notes": NOTES, "everywhere": True})["comments"] == 0
+    assert Desk(folder).overview()["comments"] == 0
+    assert comments("\n".join(['a = "\\"#"', "b = '#'", "c = '''", "# no", "'''", 'd = """', "#", '"""'])) == []
 
 
 def test_what_another_program_wrote_is_not_overwritten(folder):

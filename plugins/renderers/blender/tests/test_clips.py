@@ -9,10 +9,12 @@ import math
 import attrs
 import numpy as np
 import pytest
+from PIL import Image
 
 from synthkit.config import structure
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
+from synthkit_blender import polygons
 from synthkit_blender.casting import Casting
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Crowd, Figure, Stage, populate
@@ -20,12 +22,30 @@ from synthkit_blender.crowd.walks import Walk, walks
 from synthkit_blender.people import BodyLibrary, PersonRanges
 from synthkit_blender.people.idling import PERIOD_S, RATES_HZ
 from synthkit_blender.placement import Floor, Pose2D, anywhere, hull, inside, overlap
+from synthkit_blender.plates import Plates
 from synthkit_blender.rooms import Room, RoomPlan, furnish
-from synthkit_blender.scene import at_time, out_of_the_way, sample_scene
+from synthkit_blender.scene import at_time, out_of_the_way, plate_space, sample_scene
 from synthkit_blender.surfaces import Decor, of_person
 
 TIMES_S = (0.0, 1.3, 3.2)
 DEEPEST_M = 0.002  # how far a body may reach into a thing between the times at which it was looked at
+PLATE = """
+floor_px = [[90, 90], [310, 90], [310, 310], [90, 310]]
+camera = {height_m = 2.8, fov_degrees = 180, equisolid = 0.2}
+[[furniture]]
+kind = "table"
+height_m = 0.74
+outline_px = [[120, 180], [190, 180], [190, 215], [120, 215]]
+[[furniture]]
+kind = "seat"
+height_m = 0.45
+outline_px = [[145, 220], [165, 220], [165, 240], [145, 240]]
+facing_px = [155, 190]
+[[furniture]]
+kind = "occluder"
+height_m = 1.2
+outline_px = [[240, 110], [270, 110], [270, 190], [240, 190]]
+"""
 PEOPLE = {"sitting": [2, 2], "standing": [3, 3], "walking_share": 0.7, "leaning_share": 0.4}
 
 
@@ -81,6 +101,31 @@ def assert_nobody_meets_anything(clip: Clip) -> None:
 def test_nobody_meets_anybody_or_anything_in_any_frame(clips) -> None:
     for clip in clips:
         assert_nobody_meets_anything(clip)
+
+
+def test_over_a_plate_nobody_meets_its_furniture_in_any_frame(casting, tmp_path) -> None:
+    Image.new("RGB", (400, 400), (90, 90, 90)).save(tmp_path / "room.png")
+    (tmp_path / "plates.toml").write_text(PLATE)
+    plate = Plates.open(tmp_path, 96, 96)[0]
+    settings = {"people": {**PEOPLE, "sitting": [1, 1]}, "sequence": {"frames": 3, "fps": 0.6}}
+    config = structure(BlenderConfig, settings)
+    walked, seated = 0, 0
+    for seed in range(2):
+        drawn = sample_scene(config, casting, Seeds(seed), plate)
+        space = plate_space(config, plate, drawn.camera)
+        for time_s in config.sequence.times_s:
+            bodies = [one.world(one.body.surface_vertices_m) for one in at_time(drawn, time_s, casting).figures]
+            outlines = [hull(points) for points in bodies]
+            assert all(polygons.holds(space.floor_m, outline).all() for outline in outlines)
+            assert not any(overlap(*pair) for pair in itertools.combinations(outlines, 2))
+            for solid in space.solids:
+                if solid.kind != "seat":
+                    core = attrs.evolve(solid, low_m=solid.low_m + DEEPEST_M, high_m=solid.high_m - DEEPEST_M)
+                    assert not any(core.holds(points).any() for points in bodies)
+        walked += sum(figure.walk.gone_m(3.0) > 0 for figure in drawn.figures)
+        seated += sum(figure.body.posture == "sitting" for figure in drawn.figures)
+    assert walked
+    assert seated
 
 
 def test_who_sways_far_is_kept_out_of_everything_in_all_frames(mannequins) -> None:

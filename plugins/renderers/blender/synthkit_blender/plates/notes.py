@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,15 @@ FILE = "plates.toml"
 Point = tuple[float, float]
 Kind = Literal["occluder", "table", "seat"]
 PHOTOS, FURNITURE = "photos", "furniture"
+HEADING = "# What stands at the top goes for every photo here; a table of a photo goes before it."
+_STRING_OR_COMMENT = re.compile(
+    r"""
+    \"{3} (?: \\. | [^\\] )*? \"{3}  |  '{3} .*? '{3}  |
+    " (?: \\. | [^"\\\n] )* "  |  ' [^'\n]* '  |
+    (?P<comment> \# [^\n]* )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 SIZE_TOLERANCE = 0.005  # by how much a photo's sides may differ from those the points were drawn on
 
 
@@ -258,9 +268,15 @@ def structured(values: Mapping[str, Any], path: str = "") -> PhotoNotes:
     return attrs.evolve(notes, furniture=tuple(furniture))
 
 
+def comments(text: str) -> list[str]:
+    """Return the comments that somebody wrote into a ``plates.toml``, which ``as_toml`` knows nothing of."""
+    found = (match["comment"] for match in _STRING_OR_COMMENT.finditer(text))
+    return [comment for comment in found if comment is not None and comment.strip() != HEADING]
+
+
 def as_toml(notes: FolderNotes) -> str:
     """Return the text of a ``plates.toml``."""
-    lines = ["# What stands at the top goes for every photo here; a table of a photo goes before it."]
+    lines = [HEADING]
     lines += _table(notes.common, "")
     for name, own in sorted(notes.photos.items()):
         path = f"{PHOTOS}.{_string(name)}"

@@ -154,6 +154,7 @@ class Plates:
             raise DatasetError("\n".join([*problems[:PROBLEMS_TOLD], *rest]))
         plates = tuple(one for one in opened if isinstance(one, Plate))
         _warn_of_guesses(folder, plates, known)
+        _warn_of_overruled(folder, plates, known)
         return cls(plates)
 
     def __getitem__(self, index: int) -> Plate:
@@ -244,4 +245,17 @@ def _warn_of_guesses(folder: Path, plates: tuple[Plate, ...], settings: CameraCo
         logging.getLogger("synthkit").warning(
             "backgrounds %s: %d of %d photos lack notes on %s; draw them with: synthkit plates annotate %s",
             folder, count, len(plates), " and ".join(lacks), folder,
+        )  # fmt: skip
+
+
+def _warn_of_overruled(folder: Path, plates: tuple[Plate, ...], settings: CameraConfig) -> None:
+    """Tell where a calibration for all photos stands instead of what was noted on some of them."""
+    if settings.calibration is None:
+        return
+    cameras = {plate.path.name: plate.notes.camera for plate in plates}
+    overruled = [name for name, camera in cameras.items() if (camera.circle_px, camera.equisolid) != (None, None)]
+    if overruled:
+        logging.getLogger("synthkit").warning(
+            "backgrounds %s: camera.calibration %s goes before circle_px and equisolid in %s, which %d of %d photos"
+            " have, such as %s", folder, settings.calibration, FILE, len(overruled), len(plates), overruled[0],
         )  # fmt: skip

@@ -38,27 +38,25 @@ class AssetFolder:
 
         Raises AssetError when it lies outside the folder, also by way of a link, or is not there.
         """
-        target = path.parent / reference.replace("\\", "/")
-        if not (self._holds(target) and target.is_file()):
-            raise AssetError(f"{path.name} names {reference[:80]!r}, which is no file inside the folder")
-        return target.resolve()
-
-    def _holds(self, path: Path) -> bool:
         try:
-            return path.resolve().is_relative_to(self.root)
+            target = (path.parent / reference.replace("\\", "/")).resolve()
+            inside = target.is_relative_to(self.root) and target.is_file()
         except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, links in a circle
-            return False
+            inside = False
+        if not inside:
+            raise AssetError(f"{path.name} names {reference[:80]!r}, which is no file inside the folder")
+        return target
 
     def read(self, path: Path, most_bytes: int) -> bytes:
         """Return a file's bytes.
 
         Raises AssetError for a file that is larger, lies outside the folder, or cannot be read.
         """
-        if not self._holds(path):
-            raise AssetError(f"{path.name} leads out of the folder")
         try:
+            if not path.resolve().is_relative_to(self.root):
+                raise AssetError(f"{path.name} leads out of the folder")
             return small_file(path, most_bytes, "an asset")
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise AssetError(f"{path.name} {error}") from None
 
     def read_text(self, path: Path) -> str:

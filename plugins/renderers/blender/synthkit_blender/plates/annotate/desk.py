@@ -27,7 +27,7 @@ from synthkit_blender.calibration import Calibration
 from synthkit_blender.config import BlenderConfig, CameraConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.optics import draw_camera
-from synthkit_blender.plates.notes import FILE, FURNITURE, FolderNotes, PhotoCamera, as_toml, structured
+from synthkit_blender.plates.notes import FILE, FURNITURE, FolderNotes, PhotoCamera, as_toml, comments, structured
 from synthkit_blender.plates.photo import DAMAGE, Photo, read_photo
 from synthkit_blender.plates.photos import photo_paths
 from synthkit_blender.plates.space import space_of
@@ -59,12 +59,13 @@ class Desk:
         self._people = people
 
     def overview(self) -> Plain:
-        """Return the folder's photos and what is noted about them."""
+        """Return the folder's photos, what is noted about them, and how many comments saving would drop."""
         with self._guard:
-            notes = self._notes
+            notes, written = self._notes, self._written or b""
         files = sorted(path.name for path in self.folder.iterdir() if path.suffix.lower() in CALIBRATIONS)
         return {"folder": str(self.folder), "file": FILE, "photos": list(self._paths), "calibrations": files,
-                "usual": USUAL, "common": notes.common, "own": notes.photos}  # fmt: skip
+                "usual": USUAL, "common": notes.common, "own": notes.photos,
+                "comments": len(comments(written.decode()))}  # fmt: skip
 
     def photo(self, name: str) -> Plain:
         """Return a photo's size and image circle, and the notes on it in its own pixels.

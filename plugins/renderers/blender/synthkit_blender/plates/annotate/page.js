@@ -143,6 +143,8 @@ async function begin() {
   byId("previous").disabled = byId("next").disabled = state.folder.photos.length < 2;
   const scope = Object.keys(state.folder.own).length ? "one" : "all";
   document.querySelector(`[name=scope][value=${scope}]`).checked = true;
+  const { comments, file } = state.folder;
+  if (comments) byId("saved").textContent = `${file} has ${comments} ${comments > 1 ? "comments" : "comment"} of yours, which saving drops: copy it first to keep them.`;
   canvas.addEventListener("pointerdown", press);
   canvas.addEventListener("pointermove", move);
   canvas.addEventListener("pointerup", release);

@@ -20,11 +20,13 @@ from synthkit_blender.surfaces import Decor, Surface
 
 Floats = NDArray[np.float64]
 
-TABLE_TOP_M = 0.735
+TABLE_TOP_M, TABLE_UNDER_M = 0.735, 0.705
 SEAT_M = 0.45
 SEAT_DEPTH_M = 0.48
 VIEW_GLOW = 1.3  # radiance of what is white in a view, over the window's
 SWIVEL_FEET, SWIVEL_REACH_M = 5, 0.29
+POST_M = 0.013
+POSTS_BEHIND_M = 0.035 - POST_M  # the foot of a back's cushion
 
 
 @attrs.frozen(eq=False)
@@ -79,10 +81,10 @@ def _block(size_x_m: float, size_y_m: float, low_m: float, high_m: float, x: flo
 
 def table(length_m: float, width_m: float, decor: Decor, *, panel_legs: bool, round_m: float) -> Piece:
     """Return a table with four legs, or two panels."""
-    top = slab(length_m, width_m, 0.03, corner_m=round_m, bevel_m=0.004).at(0, 0, TABLE_TOP_M - 0.03)
-    solids = [_block(length_m, width_m, TABLE_TOP_M - 0.03, TABLE_TOP_M)]
+    under = TABLE_UNDER_M
+    top = slab(length_m, width_m, TABLE_TOP_M - under, corner_m=round_m, bevel_m=0.004).at(0, 0, under)
+    solids = [_block(length_m, width_m, under, TABLE_TOP_M)]
     legs: list[Mesh] = []
-    under = TABLE_TOP_M - 0.03
     inset_x, inset_y = length_m / 2 - 0.07 - round_m * 0.4, width_m / 2 - 0.07 - round_m * 0.4
     if panel_legs:
         for x in (-inset_x, inset_x):
@@ -102,7 +104,9 @@ class ChairFit:
     """How a chair meets its sitter: seat height, where the back's front stands, and its lean.
 
     ``back_y_m`` is measured at the lower end of the backrest; ``lean_rad`` tips it backwards. ``depth_m`` is the
-    seat's, from there to its front edge, and ``foot_rad`` the turn of a swivel chair's feet.
+    seat's, from there to its front edge, ``foot_rad`` the turn of a swivel chair's feet, and ``leg_x_m`` how far from
+    the middle another's legs are, the front ones ``leg_inset_m`` behind the front edge. Without
+    ``swivels`` there is no room for a swivel chair's feet.
     """
 
     seat_m: float = SEAT_M
@@ -111,11 +115,19 @@ class ChairFit:
     arms: bool = False
     depth_m: float = SEAT_DEPTH_M
     foot_rad: float = 0.3
+    leg_x_m: float = 0.2
+    leg_inset_m: float = 0.06
+    swivels: bool = True
 
     @property
     def seat_y_m(self) -> float:
         """Where the middle of the seat is."""
         return self.back_y_m - self.depth_m / 2
+
+    @property
+    def arms_m(self) -> tuple[float, float]:
+        """From where to where armrests are high."""
+        return self.seat_m + 0.2, self.seat_m + 0.225
 
 
 def meeting_chair(decor: Decor, fit: ChairFit) -> Piece:
@@ -125,14 +137,17 @@ def meeting_chair(decor: Decor, fit: ChairFit) -> Piece:
         0, seat_y, fit.seat_m - 0.06
     )
     back, posts = _backrest(fit, 0.44, 0.36, 0.16)
-    legs = []
-    for x in (-0.2, 0.2):
-        for y, splay in ((seat_y - fit.depth_m / 2 + 0.06, -0.03), (seat_y + 0.18, 0.05)):
-            legs.append(tube([(x, y, fit.seat_m - 0.05), (x * 1.08, y + splay, 0.0)], 0.011))
-    metal = [*legs, posts]
+    metal = [*(tube([top, foot], 0.011) for top, foot in leg_lines(fit)), posts]
     metal += _armrests(fit, seat_y) if fit.arms else []
     parts = ((seat, decor.seat), (back, decor.seat), (merged(metal), decor.frame))
     return Piece(parts, _chair_solids(fit, seat_y, 0.5), _chair_outline(fit, 0.52, 0.25))
+
+
+def leg_lines(fit: ChairFit) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
+    """Return where the legs of a meeting chair are: the middle of their upper ends, and of their feet."""
+    front, rear, top = fit.seat_y_m - fit.depth_m / 2 + fit.leg_inset_m, fit.seat_y_m + 0.18, fit.seat_m - 0.05
+    ends = [(x, y, splay) for x in (-fit.leg_x_m, fit.leg_x_m) for y, splay in ((front, -0.03), (rear, 0.05))]
+    return [((x, y, top), (x * 1.08, y + splay, 0.0)) for x, y, splay in ends]
 
 
 def office_chair(decor: Decor, fit: ChairFit) -> Piece:
@@ -162,13 +177,15 @@ def _backrest(fit: ChairFit, width_m: float, height_m: float, above_seat_m: floa
     upright = cushion.at(0, height_m / 2, 0).moved(turned_x(math.pi / 2)).moved(turned_z(math.pi))
     foot = fit.seat_m + above_seat_m
     tipped = upright.moved(turned_x(-fit.lean_rad)).at(0, fit.back_y_m, foot)
-    y = fit.back_y_m + 0.035
-    posts = [tube([(x, y - 0.1, fit.seat_m - 0.05), (x, y, foot + 0.03)], 0.013) for x in (-0.13, 0.13)]
+    y, low = fit.back_y_m + POSTS_BEHIND_M + POST_M, fit.seat_m - 0.05
+    posts = []
+    for x in (-0.13, 0.13):  # backwards below the seat, then up behind the sitter
+        posts += [tube([(x, y - 0.1, low), (x, y, low)], POST_M), tube([(x, y, low), (x, y, foot + 0.03)], POST_M)]
     return tipped, merged(posts)
 
 
 def _armrests(fit: ChairFit, seat_y: float) -> list[Mesh]:
-    z = fit.seat_m + 0.2
+    z, _ = fit.arms_m
     pads = [slab(0.05, 0.26, 0.025, corner_m=0.02, bevel_m=0.008).at(x, seat_y + 0.02, z) for x in (-0.29, 0.29)]
     y = seat_y + 0.05
     stems = [tube([(x * 0.8, y, fit.seat_m - 0.04), (x, y, fit.seat_m), (x, y, z)], 0.012) for x in (-0.29, 0.29)]
@@ -177,8 +194,8 @@ def _armrests(fit: ChairFit, seat_y: float) -> list[Mesh]:
 
 def arm_solids(fit: ChairFit) -> Floats:
     """Return the boxes that armrests would fill."""
-    z = fit.seat_m + 0.2
-    return np.array([_block(0.06, 0.28, fit.seat_m, z + 0.025, x, fit.seat_y_m + 0.02) for x in (-0.29, 0.29)])
+    _, top = fit.arms_m
+    return np.array([_block(0.06, 0.28, fit.seat_m, top, x, fit.seat_y_m + 0.02) for x in (-0.29, 0.29)])
 
 
 def _chair_outline(fit: ChairFit, width_m: float, front_m: float) -> Floats:
@@ -242,17 +259,17 @@ def _books(length_m: float, z_m: float, rng: np.random.Generator) -> list[tuple[
 
 def plant(height_m: float, rng: np.random.Generator) -> Piece:
     """Return a potted plant with long leaves."""
-    pot = cylinder(0.13, 0.28, 14, top_radius_m=0.17).at(0, 0.2)
+    pot, reach = cylinder(0.13, 0.28, 14, top_radius_m=0.17).at(0, 0.2), 0.26
     leaves = []
     for n in range(16):
         a, tilt = 2.4 * n, float(rng.uniform(0.25, 1.0))
         length = height_m * float(rng.uniform(0.28, 0.4))
+        tilt = min(tilt, math.asin(min(0.92 * min(reach, 0.2 / max(math.cos(a), 1e-6)) / length, 1.0)))
         leaf = ellipsoid((0.05, 0.008, length / 2), 8, 5).at(0, 0, length / 2)
         rise = 0.28 + (height_m - 0.28 - length) * float(rng.uniform(0.1, 1.0))
         leaves.append(leaf.moved(turned_x(tilt)).moved(turned_z(a, 0, 0.2, rise)))
     stem = tube([(0, 0.2, 0.25), (0, 0.2, height_m * 0.75)], 0.014)
     parts = ((pot, surfaces.POT), (merged([*leaves, stem]), surfaces.LEAF))
-    reach = 0.26
     return Piece(parts, np.array([_block(2 * reach, 2 * reach, 0, height_m, 0, 0.2)]), rectangle(0.52, 0.52, 0, 0.26))
 
 

@@ -11,6 +11,8 @@ from synthkit_blender.geometry import Mesh, prism
 from synthkit_blender.placement import Floats, Pose2D
 from synthkit_blender.polygons import holds
 
+SEAT_THICK_M = 0.11  # at most, of chairs
+
 
 @attrs.frozen(eq=False)
 class Solid:
@@ -38,9 +40,10 @@ class Solid:
 class SeatPlace:
     """Where somebody may sit: the pelvis over the pose's place, facing its -y, ``height_m`` over the floor.
 
-    The seat's front edge is ``front_m`` ahead of there.
+    The seat's front edge is ``front_m`` ahead of there, and the seat is ``thick_m`` thick.
     """
 
     pose: Pose2D
     height_m: float
     front_m: float = 0.0
+    thick_m: float = SEAT_THICK_M

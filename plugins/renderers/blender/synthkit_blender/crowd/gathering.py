@@ -137,8 +137,8 @@ class Gathering:
         self.seats_left = [other for other in self.seats_left if other is not seat]
 
     def chair(self, fit: ChairFit) -> Piece:
-        """Return a chair of the kind that is here."""
-        return (office_chair if self.stage.office_chairs else meeting_chair)(self.stage.decor, fit)
+        """Return a chair of the kind that is here, where it fits."""
+        return (office_chair if self.stage.office_chairs and fit.swivels else meeting_chair)(self.stage.decor, fit)
 
     def room_for(self, outline_m: Floats, rng: np.random.Generator) -> Pose2D | None:
         """Return a free and well-seen place for an outline, which is then taken, or None."""

@@ -11,7 +11,7 @@ from synthkit.seeds import Seeds
 from synthkit_blender.crowd.chairs import CALF_GAP_M, calves_y, fitted, legs_hit
 from synthkit_blender.crowd.gathering import CHAIR_GAP_M, PERSON_GAP_M, Gathering, Newcomer
 from synthkit_blender.crowd.standers import stand
-from synthkit_blender.furniture import Piece
+from synthkit_blender.furniture import TABLE_UNDER_M, Piece
 from synthkit_blender.placement import Placed, Pose2D, hull
 from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.polygons import holds
@@ -69,12 +69,12 @@ def _pose_on(there: Gathering, place: SeatPlace, sitter: Newcomer) -> Pose2D | N
     stage, suits_m = there.stage, sitter.body.seat_height_m
     if suits_m is None or abs(suits_m - place.height_m) > 1e-6:
         return None  # their legs are too long or too short
-    calves_m = -calves_y(sitter.reach_m, place.height_m)
-    forward_m = max(place.front_m + CALF_GAP_M - calves_m, 0.0)
-    if forward_m > MOST_FORWARD_M:
+    calves_m = -calves_y(sitter.reach_m, place.height_m, place.thick_m)
+    most_m = calves_m - place.front_m - CALF_GAP_M  # backwards, until they meet the seat
+    if most_m < -MOST_FORWARD_M:
         return None  # they stretch their legs through the seat
-    for back_m in SEAT_BACK_M:
-        x, y = place.pose.outline(np.array([[0.0, back_m - forward_m]]))[0].tolist()
+    for back_m in dict.fromkeys(min(back_m, most_m) for back_m in SEAT_BACK_M):
+        x, y = place.pose.outline(np.array([[0.0, back_m]]))[0].tolist()
         pose = Pose2D(x, y, place.pose.yaw_rad)
         if stage.floor.fits(pose.outline(sitter.outline_m), PERSON_GAP_M, besides=stage.furniture_m):
             points = pose.points(sitter.points_m)
@@ -89,7 +89,7 @@ def _sit_at_table(there: Gathering, seats: list[Seat], seeds: Seeds, rng: np.ran
 
     @functools.cache
     def fitting(*, arms: bool) -> Piece:
-        return there.chair(fitted(sitter.body, sitter.reach_m, arms))
+        return there.chair(fitted(sitter.body, sitter.reach_m, arms, below_m=TABLE_UNDER_M))
 
     for i in rng.permutation(len(seats))[:SEAT_TRIES]:
         place = seats[int(i)]

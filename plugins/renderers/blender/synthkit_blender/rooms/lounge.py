@@ -19,7 +19,7 @@ from synthkit_blender.rooms.plan import QUARTER_TURNS, Furnishing, RoomPlan
 from synthkit_blender.surfaces import Decor, Surface
 
 SEAT_M = 0.44
-CUSHION_M = 0.62  # of a sofa, for one
+CUSHION_M, SOFT_M = 0.62, 0.15  # of a sofa, for one: how long, and how thick
 BACK_Y_M = 0.25  # where a sofa's back begins, behind its sitters' pelvises
 FRONT_Y_M = -0.29
 BASE_INSET_M = 0.12  # behind a sofa's front edge: room for heels
@@ -28,11 +28,17 @@ BENCH_DEPTH_M = 0.42
 
 @attrs.frozen(eq=False)
 class _Settee:
-    """Something to sit on: a piece, its places (x of each), its front edge, and the boxes behind and beside sitters."""
+    """Something to sit on.
+
+    Args:
+        places_m: x of each. front_m: the front edge. thick_m: the seat. solids_m: the boxes about sitters' legs, and
+            behind and beside them.
+    """
 
     piece: Piece
     places_m: tuple[float, ...]
     front_m: float
+    thick_m: float
     solids_m: Floats
 
 
@@ -58,7 +64,7 @@ class _Lounge:
         self._furniture_m.append(self.add(settee.piece, pose).outline_m)
         for x_m in settee.places_m:
             x, y = pose.outline(np.array([[x_m, 0.0]]))[0].tolist()
-            self._places.append(SeatPlace(Pose2D(x, y, pose.yaw_rad), SEAT_M, settee.front_m))
+            self._places.append(SeatPlace(Pose2D(x, y, pose.yaw_rad), SEAT_M, settee.front_m, settee.thick_m))
         for x0, y0, z0, x1, y1, z1 in settee.solids_m.tolist():
             corners = rectangle(x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2)
             self._solids.append(Solid("furniture", pose.outline(corners), z0, z1))
@@ -131,7 +137,7 @@ def _sofa(seats: int, cloth: Surface, decor: Decor) -> _Settee:
     places = tuple((n - (seats - 1) / 2) * CUSHION_M for n in range(seats))
     soft = [
         slab(CUSHION_M - 0.015, BACK_Y_M - FRONT_Y_M, 0.16, corner_m=0.06, bevel_m=0.035, smooth=True).at(
-            x, (BACK_Y_M + FRONT_Y_M) / 2, SEAT_M - 0.15
+            x, (BACK_Y_M + FRONT_Y_M) / 2, SEAT_M - SOFT_M
         )
         for x in places
     ]
@@ -154,14 +160,16 @@ def _sofa(seats: int, cloth: Surface, decor: Decor) -> _Settee:
     seat = np.array([[-length / 2, FRONT_Y_M, 0.05, length / 2, BACK_Y_M, SEAT_M]])
     parts = ((merged(soft), cloth), (base, cloth), (feet, decor.frame))
     piece = Piece(parts, np.concatenate([solids, seat]), rectangle(whole, depth, 0, middle))
-    return _Settee(piece, places, -FRONT_Y_M, solids)
+    return _Settee(piece, places, -FRONT_Y_M, SOFT_M, solids)
 
 
 def _bench(seats: int, decor: Decor) -> _Settee:
     """Return a bench without a back; sitters face -y."""
     length = seats * 0.6
-    top = slab(length, BENCH_DEPTH_M, 0.05, corner_m=0.02, bevel_m=0.008).at(0, 0, SEAT_M - 0.05)
-    legs = [box(0.05, BENCH_DEPTH_M - 0.06, SEAT_M - 0.05).at(x, 0) for x in (-length / 2 + 0.12, length / 2 - 0.12)]
+    under, inner = SEAT_M - 0.05, BENCH_DEPTH_M / 2 - 0.03
+    top = slab(length, BENCH_DEPTH_M, 0.05, corner_m=0.02, bevel_m=0.008).at(0, 0, under)
+    ends = [x * (length / 2 - 0.045) for x in (-1, 1)]  # beside the feet of sitters
+    legs = [box(0.05, 2 * inner, under).at(x, 0) for x in ends]
     places = tuple((n - (seats - 1) / 2) * 0.6 for n in range(seats))
     half = BENCH_DEPTH_M / 2
     piece = Piece(
@@ -169,7 +177,8 @@ def _bench(seats: int, decor: Decor) -> _Settee:
         np.array([[-length / 2, -half, 0.0, length / 2, half, SEAT_M]]),
         rectangle(length, BENCH_DEPTH_M),
     )
-    return _Settee(piece, places, half, np.zeros((0, 6)))
+    solids = np.array([[x - 0.025, -inner, 0.0, x + 0.025, inner, under] for x in ends])
+    return _Settee(piece, places, half, SEAT_M - under, solids)
 
 
 def _low_table(length_m: float, width_m: float, decor: Decor) -> Piece:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
 from pathlib import Path
 
@@ -12,20 +14,24 @@ import pytest
 
 from synthkit.config import structure
 from synthkit.seeds import Seeds
+from synthkit_blender.casting import Casting
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Stage, populate
-from synthkit_blender.crowd.chairs import fitted
-from synthkit_blender.furniture import office_chair
+from synthkit_blender.crowd.chairs import fitted, legs_hit
+from synthkit_blender.furniture import TABLE_UNDER_M, ChairFit, meeting_chair, office_chair, plant
+from synthkit_blender.furniture import table as make_table
 from synthkit_blender.geometry import box, cylinder, merged
 from synthkit_blender.people import PersonRanges, PersonSpec, sample_identity, sample_outfit, sample_pose
-from synthkit_blender.placement import Floor, Pose2D, inside
+from synthkit_blender.placement import Floor, Placed, Pose2D, inside
 from synthkit_blender.printed import Prints
-from synthkit_blender.rooms import RoomPlan, WallStretch
+from synthkit_blender.rooms import RoomPlan, WallStretch, furnish
 from synthkit_blender.rooms.fittings import fittings
+from synthkit_blender.rooms.lounge import SEAT_M, _bench
 from synthkit_blender.rooms.walls import Walls
 from synthkit_blender.scene import Thing
 from synthkit_blender.surfaces import Decor, Surface
 
+POSES = ("sit_upright", "sit_ankles_crossed", "sit_typing")
 BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
 
 
@@ -90,17 +96,103 @@ def test_legs_that_do_not_suit_a_seat_get_their_own(library):
     assert 0.3 < sitter(library, 3, seat_m=0.2).seat_height_m < 0.42
 
 
-@pytest.mark.parametrize("number", range(6))
-def test_legs_stay_out_of_the_chair(library, penetration, number):
-    body = sitter(library, number, ("sit_upright", "sit_ankles_crossed", "sit_typing")[number % 3])
-    chair = office_chair(Decor("modern", np.random.default_rng(0)), fitted(body, body.surface_vertices_m, arms=False))
-    parts = penetration.Body(Thing(chair.parts, np.eye(4), "chairs"))
-    seat_m = max(solid.top_m for solid in parts.solids if solid.top_m < body.seat_height_m + 0.01)
-    for solid in parts.solids:
-        if solid.top_m == seat_m:
-            assert solid.sunk(body.surface_vertices_m.astype(float)) < 0.06
-        else:
-            assert solid.depth(body.surface_vertices_m.astype(float)) < 0.005
+STRETCHED = "sit_one_leg_stretched"
+
+
+@pytest.mark.parametrize(
+    ("number", "pose", "make"),
+    [
+        *((number, POSES[number % 3], office_chair) for number in range(6)),
+        (8, STRETCHED, office_chair),
+        (5, STRETCHED, meeting_chair),
+        (11, STRETCHED, meeting_chair),
+    ],
+)
+def test_legs_stay_out_of_the_chair(library, penetration, number, pose, make):
+    body = sitter(library, number, pose)
+    chair = make(Decor("modern", np.random.default_rng(0)), fitted(body, body.surface_vertices_m, arms=False))
+    cushion_m, other_m = depths_m(penetration, chair.parts, np.eye(4), body.surface_vertices_m, body.seat_height_m)
+    assert cushion_m < 0.06
+    assert other_m < 0.005
+
+
+def depths_m(penetration, parts, matrix, points_m, height_m):
+    """Return how deep points reach into a seat at a height, and how deep into the rest of what has it."""
+    solids = penetration.Body(Thing(parts, matrix, "chairs")).solids
+    seat_m = max(solid.top_m for solid in solids if solid.top_m < height_m + 0.015)
+    points = np.asarray(points_m, float)
+    seats = [solid.sunk(points) for solid in solids if abs(solid.top_m - seat_m) < 0.001]
+    return max(seats), max(solid.depth(points) for solid in solids if abs(solid.top_m - seat_m) >= 0.001)
+
+
+def test_sitters_on_sofas_keep_their_calves_before_the_cushion(library, penetration):
+    room = furnish(RoomPlan(9.0, 7.0, 2.9, (0.0, 0.0), "modern", "lobby"), Seeds(5))
+    config = structure(BlenderConfig, {"people": {"sitting": [4, 4], "standing": [0, 0]}}).people
+    stage = Stage(room.floor, (), room.decor, False, lambda x, y: True, empty_chairs=False, free_chairs=False,
+                  places=room.places, solids=room.solids, furniture_m=room.furniture_m)  # fmt: skip
+    crowd = populate(stage, config, Casting(library, config, Seeds(1)), Seeds(5), 0.0)
+    seated = [figure for figure in crowd.figures if figure.body.posture == "sitting"]
+    assert len(seated) == 3
+    solid = [thing for thing in room.placed if len(thing.piece.solids_m)]
+    sofas = [thing for thing in solid if abs(thing.piece.solids_m[-1][5] - SEAT_M) < 1e-9]
+    assert sofas
+    for figure, sofa in itertools.product(seated, sofas):
+        points = figure.world(figure.body.surface_vertices_m)
+        cushion_m, other_m = depths_m(penetration, sofa.piece.parts, sofa.pose.matrix, points, SEAT_M)
+        assert cushion_m < 0.07
+        assert other_m < 0.005
+
+
+def test_no_leg_of_a_bench_is_below_its_sitters_and_sitters_keep_out_of_them():
+    for seats in (2, 3):
+        bench = _bench(seats, Decor("modern", np.random.default_rng(0)))
+        assert len(bench.solids_m) == 2
+        middles_m = (bench.solids_m[:, 0] + bench.solids_m[:, 3]) / 2
+        assert np.abs(middles_m[:, None] - bench.places_m).min() > 0.25
+
+
+def test_armrests_stay_below_the_table(library):
+    for seat_m, fits in ((0.44, True), (0.5, False)):
+        body = sitter(library, 3, seat_m=seat_m)
+        trunk = body.surface_vertices_m[np.abs(body.surface_vertices_m[:, 0]) < 0.2]
+        assert fitted(body, trunk, True).arms
+        assert fitted(body, trunk, True, below_m=TABLE_UNDER_M).arms is fits
+
+
+def test_a_swivel_chairs_feet_stay_out_of_a_tables_leg():
+    decor = Decor("modern", np.random.default_rng(0))
+    table = Placed(make_table(2.0, 0.8, decor, panel_legs=True, round_m=0.0), Pose2D(0.0, 0.0))
+    chair = office_chair(decor, ChairFit(foot_rad=math.pi / 2))  # a foot straight back, to 0.32 m
+    panel_x = float(table.piece.solids_m[2][0])
+    aside = [Placed(chair, Pose2D(panel_x - away_m, 0.0, math.pi / 2)) for away_m in (0.5, 0.3)]
+    assert [legs_hit(one, table) for one in aside] == [False, True]
+
+
+def test_leaves_stay_within_a_plants_footprint():
+    for seed in range(8):
+        piece = plant(1.6, np.random.default_rng(seed))
+        points = np.concatenate([mesh.vertices_m for mesh, _ in piece.parts])
+        assert np.abs(points[:, 0]).max() < 0.265
+        assert points[:, 1].min() > -0.005
+        assert points[:, 1].max() < 0.525
+
+
+def test_no_notice_hangs_behind_the_clock():
+    clocks, notices = 0, 0
+    for seed in range(60):
+        things = fittings([WallStretch(Pose2D(0.0, 0.0), 1.2)], Prints(Seeds(0)), np.random.default_rng(seed))
+        meshes = [[mesh.vertices_m for mesh, _ in thing.piece.parts] for thing in things]
+        boxes = [(points.min(axis=0), points.max(axis=0)) for points in map(np.concatenate, meshes)]
+        clock = [box for box, parts in zip(boxes, meshes, strict=True) if len(parts) == 2]
+        sheets = [
+            box for box, parts in zip(boxes, meshes, strict=True) if len(parts) == 1 and np.ptp(parts[0][:, 1]) == 0
+        ]
+        clocks += len(clock)
+        notices += len(sheets)
+        for (low, high), (their_low, their_high) in itertools.product(clock, sheets):
+            assert (low[[0, 2]] >= their_high[[0, 2]]).any() or (high[[0, 2]] <= their_low[[0, 2]]).any()
+    assert clocks > 10
+    assert notices > 10
 
 
 def test_what_is_on_walls_is_flat_where_people_lean():

@@ -14,6 +14,7 @@ from synthkit.interfaces import ComponentSpec, silent
 from synthkit.plugins import discover
 from synthkit.seeds import Seeds
 from synthkit_cyclegan import losses, perception
+from synthkit_cyclegan.calibration import scale_of
 from synthkit_cyclegan.crop_learner import as_crops, as_images
 from synthkit_cyclegan.plugin import ROWS
 from synthkit_cyclegan.training import Training
@@ -91,6 +92,14 @@ def test_what_has_no_weight_is_not_computed(preset, passes, tiny, begun, monkeyp
     expected |= {key.removesuffix("_weight") + "s" for key in weights if key.endswith("_weight")}
     assert set(values) == expected
     assert config.perceives is (preset != "cyclegan-cp")
+
+
+def test_poolings_are_layers_of_the_network_that_is_there(tiny, tmp_path):
+    seen = perception.load_perceptual(attrs.evolve(tiny, perceptual_pools=(5, 2)), tmp_path, silent)
+    assert list(seen.scales) == ["stride4", "stride32"]
+    assert seen.card["scales"] == seen.scales == {layer: scale_of(seen.network, layer) for layer in seen.scales}
+    given = attrs.evolve(tiny, perceptual_pools=(5, 2), perceptual_scale=3.0)
+    assert perception.load_perceptual(given, tmp_path, silent).scales == {"stride4": 3.0, "stride32": 3.0}
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "wasserstein"])

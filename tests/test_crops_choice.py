@@ -20,6 +20,7 @@ from synthkit.config import identity, structure
 from synthkit.crop_choice import CropChoice
 from synthkit.crops.choosing import Chooser, crop_id, measured
 from synthkit.dataset import DatasetWriter
+from synthkit.dataset.tools import crop_sheet as tool
 from synthkit.dataset.tools.crop_sheet import crop_sheet
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.sample import Person, RotatedBox, Sample
@@ -175,6 +176,15 @@ def test_the_page_shows_every_crop_and_the_list_keeps_what_the_page_says(tmp_pat
     assert kept == ["a/1"]
 
 
+def test_of_very_many_crops_a_part_is_shown_and_all_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, "MOST_SHOWN", 3)
+    data = write(tmp_path / "set", [sample_of(LONE, COVERED, COVERING, CUT, key=f"s{n}") for n in range(4)])
+    made = crop_sheet(data, tmp_path / "out", CropChoice())
+    assert [n for n, item in enumerate(shown(made.page)) if item["picture"]] == [0, 8]
+    assert "16 people in 4 images, 2 of them shown" in made.page.read_text()
+    assert made.list.read_text().count("keep ") == 16
+
+
 def test_pages_go_neither_over_foreign_files_nor_into_sets(tmp_path):
     data = write(tmp_path / "set", [sample_of(LONE)])
     with pytest.raises(ConfigError, match="is in the data set"):
@@ -206,8 +216,9 @@ def test_the_command_tells_how_the_list_is_used(tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_clicks_in_the_browser_end_in_the_list(tmp_path):
-    data = write(tmp_path / "set", [sample_of(LONE, COVERED, COVERING, key="<b>c")])
+def test_clicks_in_the_browser_end_in_the_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, "MOST_SHOWN", 2)  # the third is in the list all the same
+    data = write(tmp_path / "set", [sample_of(LONE, COVERED, COVERING, COVERED, key="<b>c")])
     page = crop_sheet(data, tmp_path / "out", CropChoice(min_px=45)).page
     text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text())
     page.write_text(text.replace("</body>", f"{CLICKS}</body>"))
@@ -216,10 +227,10 @@ def test_clicks_in_the_browser_end_in_the_list(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if "</html>" not in done.stdout:
         pytest.skip("Chromium does not start here")
-    assert "1 kept, 2 dropped" in done.stdout
+    assert "1 kept, 3 dropped" in done.stdout
+    assert done.stdout.count('<img src="data:image/jpeg') == 2
     saved = html.unescape(re.search(r'<pre id="saved">(.*?)</pre>', done.stdout, re.S)[1])
-    assert saved == "drop <b>c/0\nkeep <b>c/1\ndrop <b>c/2\n"
+    assert saved == "drop <b>c/0\ndrop <b>c/1\nkeep <b>c/2\ndrop <b>c/3\n"
     (tmp_path / "saved.txt").write_text(saved)
-    assert reasons(sample_of(LONE, COVERED, COVERING, key="<b>c"), list=tmp_path / "saved.txt") == [
-        "listed", None, "listed",
-    ]  # fmt: skip
+    again = sample_of(LONE, COVERED, COVERING, COVERED, key="<b>c")
+    assert reasons(again, list=tmp_path / "saved.txt") == ["listed", "listed", None, "listed"]

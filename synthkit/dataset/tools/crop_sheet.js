@@ -10,7 +10,10 @@ function line(kind, text) {
   return part;
 }
 
-const cards = crops.map((crop, number) => {
+const entries = crops.map((crop, number) => ({ crop, number, kept: crop.reason === null }));
+const cards = entries.filter((entry) => entry.crop.picture !== null);
+for (const entry of cards) {
+  const { crop, number } = entry;
   const card = document.createElement("button");
   card.type = "button";
   card.className = "crop";
@@ -25,7 +28,7 @@ const cards = crops.map((crop, number) => {
     line("", `${Math.round(100 * crop.inside)}% in, ${Math.round(100 * crop.overlap)}% under, 1:${crop.aspect.toFixed(1)}`),
     why,
   );
-  const entry = { crop, card, number, kept: crop.reason === null };
+  entry.card = card;
   card.addEventListener("click", () => {
     entry.kept = !entry.kept;
     why.textContent = entry.kept ? "" : "dropped";
@@ -33,16 +36,15 @@ const cards = crops.map((crop, number) => {
     count();
   });
   mark(entry);
-  return entry;
-});
+}
 
 function mark({ card, kept }) {
   card.setAttribute("aria-pressed", String(kept));
 }
 
 function count() {
-  const kept = cards.filter((entry) => entry.kept).length;
-  document.getElementById("count").textContent = `${kept} kept, ${cards.length - kept} dropped`;
+  const kept = entries.filter((entry) => entry.kept).length;
+  document.getElementById("count").textContent = `${kept} kept, ${entries.length - kept} dropped`;
 }
 
 // A crop that is clicked stays where it is until the selection is made anew.
@@ -54,7 +56,7 @@ function arrange() {
 }
 
 document.getElementById("save").addEventListener("click", () => {
-  const text = cards.map(({ crop, kept }) => `${kept ? "keep" : "drop"} ${crop.id}\n`).join("");
+  const text = entries.map(({ crop, kept }) => `${kept ? "keep" : "drop"} ${crop.id}\n`).join("");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
   link.download = list;

@@ -23,8 +23,12 @@ from synthkit.dataset.tools.truth import INSTANCES
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import Progress, silent
 from synthkit.report.drawing import encode
+from synthkit.sample import Sample
 
 PAGE, LIST = "crops.html", "crops.txt"
+MOST_SHOWN = 4000
+"""Pictures on a page; of more crops every second one is shown, every fourth, and so on."""
+
 _GENERATOR = '<meta name="generator" content="synthkit crops">'  # known by it, a page may be written anew
 _HEAD_BYTES = 4096  # of a page: its generator is named in them
 _QUALITY = 80
@@ -65,7 +69,7 @@ def crop_sheet(
     except ImportError:
         raise SynthkitError("the page of crops needs jinja2: pip install 'synthkit-core[report]'") from None
     data = Dataset.open(path, layers=(INSTANCES,))
-    items = list(_items(data, choice, size_px, progress))
+    items = _items(data, choice, size_px, progress)
     if not items:
         raise DatasetError(
             f"{data.location}: has nobody to crop: people need a head point, a box, a rotated box or an instance mask"
@@ -77,6 +81,7 @@ def crop_sheet(
     html = environment.from_string(_asset("crop_sheet.html")).render(
         name=data.location.rstrip("/").rpartition("/")[2] or data.location,
         images=len(data),
+        shown=sum(item["picture"] is not None for item in items),
         data={"crops": items, "list": LIST},
         size_px=size_px,
         style=style,
@@ -94,23 +99,38 @@ def crop_sheet(
     return Sheet(page, listing, found, kept, len(items) - kept)
 
 
-def _items(data: Dataset, choice: CropChoice, size_px: int, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield what the page shows of each crop."""
-    chooser = Chooser(choice)
+def _items(data: Dataset, choice: CropChoice, size_px: int, progress: Progress) -> list[dict[str, Any]]:
+    """Return what the page knows of each crop; some have no picture where there are too many."""
+    chooser, every = Chooser(choice), 1
+    items: list[dict[str, Any]] = []
     for done in range(len(data)):
         progress("crops", done, len(data))
         sample = data[done]
         for plan in crops.plan_crops(sample, (size_px, size_px)):
-            measures = measured(sample, plan)
-            picture = encode(crops.extract(sample.image, plan), quality=_QUALITY)
-            yield {
-                "id": crop_id(sample, plan),
-                "reason": chooser.reason_against(sample, plan, measures),
-                "picture": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}",
-                **{name: round(value, 2) for name, value in attrs.asdict(measures).items()},
-            }
+            shown = len(items) % every == 0
+            items.append(_item(sample, plan, chooser, shown))
+            if shown and len(items) > MOST_SHOWN * every:
+                every *= 2
+                items = [
+                    {**item, "picture": item["picture"] if n % every == 0 else None} for n, item in enumerate(items)
+                ]
     progress("crops", len(data), len(data))
     chooser.check_all_met()
+    return items
+
+
+def _item(sample: Sample, plan: crops.CropPlan, chooser: Chooser, shown: bool) -> dict[str, Any]:
+    measures = measured(sample, plan)
+    picture = None
+    if shown:
+        coded = base64.b64encode(encode(crops.extract(sample.image, plan), quality=_QUALITY)).decode()
+        picture = f"data:image/jpeg;base64,{coded}"
+    return {
+        "id": crop_id(sample, plan),
+        "reason": chooser.reason_against(sample, plan, measures),
+        "picture": picture,
+        **{name: round(value, 2) for name, value in attrs.asdict(measures).items()},
+    }
 
 
 def _lines(data: Dataset, items: list[dict[str, Any]]) -> Iterator[bytes]:

@@ -13,8 +13,13 @@ from synthkit.dataset.limits import MAX_RECORD_BYTES
 from synthkit.errors import DatasetError
 
 
-def claim(place: Path | str, name: str, work: Mapping[str, Any]) -> dict[str, Any]:
+def claim(
+    place: Path | str, name: str, work: Mapping[str, Any], remarks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Note in a folder, or at a URL, what it is for; return the note there was.
+
+    Args:
+        remarks: noted with it when the work is new, and never compared.
 
     Raises:
         DatasetError: when it holds something else, or the same work with other settings.
@@ -38,7 +43,7 @@ def claim(place: Path | str, name: str, work: Mapping[str, Any]) -> dict[str, An
     in_the_way = isinstance(store, stores.LocalStore) and store.folder.exists() and not store.folder.is_dir()
     if in_the_way or store.names():
         raise DatasetError(f"{place}: exists and holds something else; choose a new or empty folder")
-    store.write(name, [_json(work)])
+    store.write(name, [_json({**work, **(remarks or {})})])
     return {}
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import synthkit
 from synthkit import pipeline, settings
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError, PluginError
@@ -163,7 +165,13 @@ def test_interrupted_and_resumed_it_is_the_same(tmp_path: Path, lamp, monkeypatc
         with pytest.raises(Stop):
             tune(out, real, "lamp", 26, given=known, progress=stop)
         assert not out.exists()
-    again = tune(out, real, "lamp", 26, given=known)
+    noted = json.loads((out.with_suffix("") / "tune.json").read_bytes())
+    assert (noted["environment"]["synthkit"], noted["environment"]["tuning"]) == (synthkit.__version__, tuning.REVISION)
+    monkeypatch.setattr(tuning, "REVISION", tuning.REVISION + 1)
+    told = []
+    again = tune(out, real, "lamp", 26, given=known, tell=told.append)
+    (line,) = [line for line in told if "another environment" in line]
+    assert f"tuning: {tuning.REVISION - 1} there, {tuning.REVISION} now" in line
     assert again.settings.read_bytes() == whole.settings.read_bytes()
     assert again.report.read_bytes().replace(b"torn", b"whole") == whole.report.read_bytes()
 

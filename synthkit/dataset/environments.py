@@ -7,6 +7,7 @@ import contextlib
 import platform
 import sys
 import zlib
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -15,6 +16,8 @@ import PIL
 from PIL import features
 
 import synthkit
+
+_SHOWN = 5
 
 
 def environment() -> dict[str, Any]:
@@ -42,3 +45,18 @@ def _installed(*names: str) -> str:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(name)
     return "unknown"
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Return what changed between two plain values, a few lines with paths."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = []
+        for key in sorted({*old, *new}):
+            found += differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        return found[:_SHOWN]
+    return [] if old == new else [f"{path}: {_short(old)} there, {_short(new)} now"]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

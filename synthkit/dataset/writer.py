@@ -22,6 +22,7 @@ from synthkit import config
 from synthkit.dataset import description, records, shards, spool, storage, stores
 from synthkit.dataset.codec import CodecConfig
 from synthkit.dataset.description import plain
+from synthkit.dataset.environments import differences
 from synthkit.dataset.index import Entry, MixedShard
 from synthkit.dataset.layout import Completion, Layout
 from synthkit.dataset.records import Manifest, ShardRecord, Summary
@@ -262,7 +263,7 @@ class DatasetWriter:
 
     def _check_same(self, found: Manifest) -> None:
         if found.fingerprint != self.manifest.fingerprint:
-            changes = _differences(_identifying(found), _identifying(self.manifest))
+            changes = differences(_identifying(found), _identifying(self.manifest))
             raise DatasetError(
                 f"{self.store.location}: holds a data set made with other settings"
                 f" ({'; '.join(changes) or 'of another version'}); choose another folder, or the same settings"
@@ -282,7 +283,7 @@ class DatasetWriter:
 
     def _check_environments(self, found: Iterable[Mapping[str, Any]]) -> None:
         for environment in found:
-            changes = _differences(dict(environment), self.environment)
+            changes = differences(dict(environment), self.environment)
             if changes:
                 text = f"{self.store.location}: some shards were made in another environment ({'; '.join(changes)})"
                 if self.strict:
@@ -416,18 +417,3 @@ def _identifying(manifest: Manifest) -> dict[str, Any]:
     layout = {"codec": manifest.stored_codec, "scenes_per_shard": manifest.scenes_per_shard}
     layout |= {} if manifest.shard_bytes is None else {"shard_bytes": manifest.shard_bytes}
     return {**manifest.identity, **layout}
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Return what changed between two plain values, a few lines with paths."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = []
-        for key in sorted({*old, *new}):
-            found += _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-        return found[:_SHOWN]
-    return [] if old == new else [f"{path}: {_short(old)} there, {_short(new)} now"]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

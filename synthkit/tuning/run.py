@@ -14,6 +14,7 @@ import numpy as np
 
 from synthkit import claims, config, pipeline, weights
 from synthkit.dataset import Dataset
+from synthkit.dataset.environments import differences, environment
 from synthkit.dataset.tools.outputs import check_file
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import ComponentSpec, scene_of
@@ -39,6 +40,7 @@ from synthkit.tuning.trials import Reference, Renders, Trials, search
 from synthkit.tuning.writing import MARK, write_settings
 
 PLAN_FILE = "tune.json"
+REVISION = 1  # of the search: raised when the same command comes to something else
 MOST_REAL = 200  # real images that are looked at, spread evenly over the set
 LEAST_REAL = 4
 _LEAST_START = 1e-3  # of a distance that others are told in parts of
@@ -84,11 +86,14 @@ def tune(
     Budget.of(renders, per_scene, dials, sized=True)
     work = out.with_suffix("")
     opened = pipeline.opened_real(session, real)
-    claims.claim(work, PLAN_FILE, {
+    here = {**environment(), **session.registry.environment(renderer), "tuning": REVISION}
+    noted = claims.claim(work, PLAN_FILE, {
         "renderer": session.registry.identity(renderer), "seed": session.run.seed, "renders": renders,
         "real": pipeline.real_identity(opened), "extractor": network, "threads": session.run.threads,
         "tunable": config.plain(session.registry.get("renderer", renderer.name).component.tunable),
-    })  # fmt: skip
+    }, {"environment": here})  # fmt: skip
+    if changes := differences(noted.get("environment", here), here):
+        session.tell(f"warning: {work}: was begun in another environment ({'; '.join(changes)}); what is there stays")
     with closing(pipeline.locked(work)):
         data = pipeline.as_dataset(session, opened, work / "real")
         if len(data) < LEAST_REAL:

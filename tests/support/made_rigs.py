@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import struct
@@ -210,3 +211,41 @@ def packed(text: bytes, binary: bytes) -> bytes:
     text += b" " * (-len(text) % 4)
     chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
+def with_two_skins(source: Path, path: Path) -> None:
+    """Write a rig's body as two meshes with a skin each: the second has its joints in reverse, in decimetres."""
+    data = source.read_bytes()
+    (size,) = struct.unpack_from("<I", data, 12)
+    document, binary = json.loads(data[20 : 20 + size]), data[28 + size :]
+
+    def array(number: int, dtype: str, width: int):
+        view = document["bufferViews"][document["accessors"][number]["bufferView"]]
+        count = document["accessors"][number]["count"]
+        return np.frombuffer(binary, dtype, count * width, view["byteOffset"]).reshape(count, width)
+
+    def add(values, number: int) -> int:
+        """Return the accessor of values that are like those of another."""
+        values = np.ascontiguousarray(values)
+        text = base64.b64encode(values.tobytes()).decode()
+        document["buffers"].append({"byteLength": values.nbytes, "uri": f"data:application/octet-stream;base64,{text}"})
+        document["bufferViews"].append({"buffer": len(document["buffers"]) - 1, "byteLength": values.nbytes})
+        view = {"bufferView": len(document["bufferViews"]) - 1, "count": len(values)}
+        document["accessors"].append({**document["accessors"][number], **view})
+        return len(document["accessors"]) - 1
+
+    joints = document["skins"][0]["joints"]
+    inverse = array(4, "<f4", 16).reshape(-1, 4, 4).transpose(0, 2, 1) @ np.diag([0.1, 0.1, 0.1, 1]).astype(np.float32)
+    document["skins"].append(
+        {"joints": joints[::-1], "inverseBindMatrices": add(inverse[::-1].transpose(0, 2, 1).reshape(-1, 16), 4)}
+    )
+    first = document["meshes"][0]["primitives"][0]
+    attributes = {**first["attributes"], "POSITION": add(array(0, "<f4", 3) * 10, 0),
+                  "JOINTS_0": add((len(joints) - 1 - array(1, "<u2", 4)).astype("<u2"), 1)}  # fmt: skip
+    corners = array(3, "<u4", 1)
+    half = len(corners) // 6 * 3
+    document["meshes"].append({"primitives": [{**first, "attributes": attributes, "indices": add(corners[half:], 3)}]})
+    first["indices"] = add(corners[:half], 3)
+    document["nodes"].append({"name": "Legs", "mesh": 1, "skin": 1})
+    document["nodes"][len(joints)]["children"].append(len(document["nodes"]) - 1)
+    path.write_bytes(packed(json.dumps(document).encode(), binary))

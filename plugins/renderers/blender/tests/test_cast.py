@@ -14,6 +14,7 @@ import made_rigs
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from synthkit.config import structure
 from synthkit.interfaces import Runtime
@@ -494,3 +495,16 @@ def test_the_truth_sits_on_rendered_people(tiny_renderer, library, cast):
         x, y = person.head_px
         assert columns.min() - 2 <= x <= columns.max() + 2
         assert rows.min() - 2 <= y <= rows.max() + 2
+
+
+def test_a_body_of_two_skins_in_other_spaces_is_one_body(folder: Path, tmp_path: Path) -> None:
+    name = next(iter(RIGS))
+    made_rigs.with_two_skins(folder / f"{name}.glb", tmp_path / f"{name}.glb")
+    spec = CastSpec(name, posed("stand_hands_on_hips"))
+    whole, parted = (Cast.open(place).build(spec) for place in (folder, tmp_path))
+    assert len(parted.parts) == len(whole.parts) + 1
+    ours, theirs = (person.surface_vertices_m for person in (whole, parted))
+    assert cKDTree(ours).query(theirs)[0].max() < 1e-4
+    assert cKDTree(theirs).query(ours)[0].max() < 1e-4
+    for point, place in whole.joints_m.items():
+        assert parted.joints_m[point] == pytest.approx(place, abs=1e-4), point

@@ -265,13 +265,16 @@ def _applying(session: Session, checkpoint: Checkpoint) -> ComponentSpec:
 
     if checkpoint.card.get("kind") != "refiner":
         return detector_spec(checkpoint.path)
+    name, broken = checkpoint.card.get("name"), []
     for item in session.registry.all("refiner"):
         component = item.component
-        if component.trainable and session.registry.family(component) == checkpoint.card.get("name"):
-            return ComponentSpec("refiner", component.name, {}, str(checkpoint.path), checkpoint.sha256)
-    raise WeightsError(
-        f"checkpoint {checkpoint.path}: no refiner that is installed applies those of {checkpoint.card.get('name')!r}"
-    )
+        try:
+            if component.trainable and session.registry.family(component) == name:
+                return ComponentSpec("refiner", component.name, {}, str(checkpoint.path), checkpoint.sha256)
+        except PluginError as error:  # another's plugin must not stand in the way
+            broken.append(str(error))
+    reasons = "".join(f"; {reason}" for reason in broken)
+    raise WeightsError(f"checkpoint {checkpoint.path}: no refiner that is installed applies those of {name!r}{reasons}")
 
 
 def provided_by(data: Dataset) -> frozenset[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from two_processes import in_two
 
 from synthkit.errors import ConfigError
@@ -93,9 +95,13 @@ def test_an_interrupt_of_either_stops_both_in_the_same_step_and_they_go_on(tmp_p
 
     assert [type(error) for error in in_two(stopped)] == [KeyboardInterrupt] * 2
     assert checkpoints.peek_state(tmp_path / "two" / "state.safetensors")["step"] == 5
+    shutil.copytree(tmp_path / "two", tmp_path / "one")
     whole = in_two(lambda rank: loop.train(Toy(), tmp_path / "whole", CARD, SETTINGS, runtime(tmp_path)).sha256)
     parts = in_two(lambda rank: loop.train(Toy(), tmp_path / "two", CARD, SETTINGS, runtime(tmp_path)).sha256)
     assert parts == whole
+    loop.train(Toy(), tmp_path / "one", CARD, SETTINGS, runtime(tmp_path))  # or one goes on alone
+    one, two = (load_file(tmp_path / name / loop.CHECKPOINT) for name in ("one", "two"))
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in two)
 
 
 def test_parts_and_wholes():

@@ -13,8 +13,9 @@ import torch
 from synthkit import pipeline
 from synthkit.checkpoint import sha256_of
 from synthkit.errors import WeightsError, WorkError
-from synthkit.interfaces import Exportable
-from synthkit.plugins import discover
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Component, Exportable
+from synthkit.plugins import Origin, discover
 from synthkit.session import Session
 from synthkit.training.checkpoints import save_checkpoint
 from synthkit_cyclegan import export
@@ -80,3 +81,19 @@ def test_a_checkpoint_that_nothing_applies_is_told(generator, tmp_path, monkeypa
     strange = save_checkpoint(tmp_path / "s.safetensors", generator.state_dict(), {**CARD, "name": "strange"})
     with pytest.raises(WeightsError, match="no refiner that is installed applies those of 'strange'"):
         pipeline.export(Session(discover()), strange.path, tmp_path / "s.onnx")
+
+
+def test_a_broken_plugin_does_not_stand_in_the_way(checkpoint, generator, tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_PLUGINS", "synthkit-cyclegan")
+
+    class Plugin:
+        @hookimpl
+        def synthkit_components(self):
+            return [Component("refiner", "a-broken", "s", CycleGANConfig, "synthkit_nowhere:X", trainable=True)]
+
+    registry = discover()
+    registry.add(Plugin(), Origin("test", "1", "test"))
+    assert pipeline.export(Session(registry), checkpoint.path, tmp_path / "g.onnx")["file"] == "g.onnx"
+    strange = save_checkpoint(tmp_path / "s.safetensors", generator.state_dict(), {**CARD, "name": "strange"})
+    with pytest.raises(WeightsError, match="'strange'; refiner 'a-broken' cannot be loaded: ModuleNotFoundError"):
+        pipeline.export(Session(registry), strange.path, tmp_path / "s.onnx")

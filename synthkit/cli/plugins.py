@@ -25,9 +25,10 @@ def plugins_list(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(_listing(registry), indent=2))
         return
+    width = max((len(found.component.name) for found in registry.all()), default=0)
     for found in registry.all():
         part, origin = found.component, found.origin
-        typer.echo(f"{part.kind:<9} {part.name:<20} {part.summary}  [{origin.distribution} {origin.version}]")
+        typer.echo(f"{part.kind:<9} {part.name:<{width}} {part.summary}  [{origin.distribution} {origin.version}]")
     for broken in registry.broken:
         typer.echo(f"not loaded: {broken.origin.distribution} {broken.origin.version}: {broken.reason}", err=True)
 

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +139,12 @@ def test_the_first_goes_first(tmp_path):
         return seen
 
     assert in_two(work) == [False, True]
+
+
+def test_commands_that_share_no_training_refuse_several_processes(tmp_path):
+    torchrun = {**os.environ, "RANK": "0", "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "synthkit", "render", "--renderer", "discs", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, env=torchrun, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "torchrun: its 2 processes share a training: 'fit' or 'train', not 'render'" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -32,6 +32,9 @@ class CropLearner(Learner):
     Args:
         settings: how to train. source, target: crops (N, h, w, 3) uint8.
         seeds: the training's own streams. device: where to compute.
+
+    Raises:
+        ConfigError: when the batch cannot be shared by the processes, or the device has no such precision.
     """
 
     parallel = True
@@ -40,6 +43,7 @@ class CropLearner(Learner):
         self, settings: AdversarialSettings, source: Crops, target: Crops, seeds: Seeds, device: torch.device
     ) -> None:
         devices.use(device, settings.precision)
+        distributed.check_batch(settings.batch)
         self.step = 0
         self.steps = steps_of(settings, len(source), len(target))
         self.seeds, self.device = seeds, device

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from synthkit import weights
+from synthkit.checkpoint import Checkpoint
 from synthkit.config import identity
 from synthkit.errors import DatasetError, WeightsError, WorkError
 from synthkit.training import loop
@@ -213,3 +214,24 @@ def test_the_budget_is_160_rounds_of_the_smaller_set(tiny):
 def test_bfloat16_trains_too(tiny, data, runtime, tmp_path):
     result = CycleGANRefiner(attrs.evolve(tiny, precision="bfloat16", steps=2), None, runtime).fit(data, tmp_path)
     assert np.isfinite(curves_of(result.path.parent)[0]["adversarial"])
+
+
+def test_nan_in_the_data_leaves_the_last_sound_weights_ready_to_refine(tiny, data, runtime, tmp_path, monkeypatch):
+    batch = Training.batch
+
+    def planted(self, domain):
+        images = batch(self, domain)
+        if self.step == 4 and domain == "Y":
+            images[0, 0, 5, 5] = float("nan")
+        return images
+
+    monkeypatch.setattr(Training, "batch", planted)
+    with pytest.raises(WorkError, match=r"stopped at step 5 of 7: .*not finite.* those after step 3\.") as caught:
+        CycleGANRefiner(tiny, None, runtime).fit(data, tmp_path)
+    latest = Checkpoint.open(tmp_path / "latest.safetensors")
+    assert str(latest.path) in str(caught.value)
+    assert latest.card["steps_done"] == 3
+    with CycleGANRefiner(tiny, latest, runtime) as refiner:
+        (refined,) = refiner.refine(data["source"].items[:1])
+    assert refined.meta["refined_by"][0]["checkpoint_sha256"] == latest.sha256
+    assert [line["step"] for line in curves_of(tmp_path)] == [2, 4]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of the metric ``frechet``."""
+"""The settings of the metrics."""
 
 from __future__ import annotations
 
@@ -44,3 +44,22 @@ class FrechetConfig:
 
     def __attrs_post_init__(self) -> None:
         check_layer(self.extractor, self.layer)
+
+
+@attrs.frozen
+class MemorisationConfig:
+    """In which space people are compared, and what is concluded."""
+
+    space: Literal["auto", "mobilenet_v2", "pixels"] = setting(
+        "auto", help="mobilenet_v2: its activations, place by place; pixels: coarse colours; auto: what can be had"
+    )
+    weights: Path | None = setting(
+        None, help="file or folder of the network's weights; none looks in the usual places", decides="nothing"
+    )
+    chance: float = setting(
+        0.01, help="share of people that may be so near to somebody real by chance", validator=between(0.001, 0.2)
+    )
+    picture: Path | None = setting(
+        None, help="PNG to write: the refined people nearest to real ones, above these", decides="nothing"
+    )
+    shown: int = setting(16, help="pairs in the picture", validator=at_least(1))

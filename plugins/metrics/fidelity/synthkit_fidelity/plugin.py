@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this distribution brings: the metric ``frechet``."""
+"""What this distribution brings: the metrics ``frechet`` and ``memorisation``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
-from synthkit_fidelity.config import FrechetConfig
+from synthkit_fidelity.config import FrechetConfig, MemorisationConfig
 
 
 @hookimpl
@@ -21,5 +21,12 @@ def synthkit_components() -> Iterable[Component]:
             config=FrechetConfig,
             target="synthkit_fidelity.metric:FrechetMetric",
             demo={"settings": {"region": "crops", "layer": "stride16", "input_px": 128}},
-        )
+        ),
+        Component(
+            kind="metric",
+            name="memorisation",
+            summary="share of people who are nearer to real ones than real people are to one another",
+            config=MemorisationConfig,
+            target="synthkit_fidelity.memorisation:MemorisationMetric",
+        ),
     ]

@@ -24,7 +24,7 @@ from synthkit.training.devices import set_up
 from synthkit.training.perceptual import load_features
 from synthkit_fidelity.config import MemorisationConfig
 from synthkit_fidelity.nearest import SKEW, limit, nearest, nearest_other
-from synthkit_fidelity.spaces import CROP_PX, Network, Pixels, Space
+from synthkit_fidelity.spaces import CROP_PX, Network, Pixels, Space, weight_of
 
 _BATCH = 16
 _LEAST_REAL = 20  # people, for a limit that means anything
@@ -60,7 +60,7 @@ class MemorisationMetric:
         self._space = None
 
     def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
-        """Return the crops of everybody in some samples, their vectors, keys, and whom they show.
+        """Return maps of everybody in some samples, where in them the people are, keys, and whom they show.
 
         Raises:
             WeightsError: when a network is asked for whose weights cannot be had.
@@ -69,10 +69,10 @@ class MemorisationMetric:
         found = _crops(cast("Iterable[Sample]", items))
         parts: list[tuple[npt.NDArray[Any], ...]] = []
         while batch := list(islice(found, _BATCH)):
-            cut = np.stack([crop for crop, _, _ in batch])
-            keys, who = (np.array([row[n] for row in batch], dtype=np.str_) for n in (1, 2))
-            parts.append((space.vectors(cut), cut if self._config.picture else cut[:, :0], keys, who))
-        names = ("vectors", "crops", "keys", "who")
+            cut, weight = (np.stack([row[n] for row in batch]) for n in (0, 1))
+            keys, who = (np.array([row[n] for row in batch], dtype=np.str_) for n in (2, 3))
+            parts.append((space.maps(cut), weight, cut if self._config.picture else cut[:, :0], keys, who))
+        names = ("maps", "weights", "crops", "keys", "who")
         if not parts:
             return {name: np.zeros(0, np.str_ if name in ("keys", "who") else np.uint8) for name in names}
         return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
@@ -94,9 +94,9 @@ class MemorisationMetric:
         """
         real, made = states["reference"], states["candidate"]
         self._check(real, made)
-        between_people = nearest_other(real["vectors"], real["who"])
+        between_people = nearest_other(real["maps"], real["who"], made["weights"])
         bound = limit(between_people, self._config.chance)
-        which, distance = nearest(made["vectors"], real["vectors"])
+        which, distance = nearest(made["maps"], made["weights"], real["maps"])
         order = np.argsort(distance, kind="stable")
         if self._config.picture is not None:
             self._write_picture(real["crops"][which[order]], made["crops"][order], self._config.picture)
@@ -120,7 +120,8 @@ class MemorisationMetric:
             "expected_by_chance": self._config.chance,
             "space": name,
             "weights_sha256": None if isinstance(self._chosen(), Pixels) else weights.entry("mobilenet_v2").sha256,
-            "preprocessing": f"head-aligned crops, {CROP_PX} px, weighted by where people are in them; unit vectors",
+            "preprocessing": f"head-aligned crops, {CROP_PX} px, compared where the refined person's mask is, without"
+            " one where people usually are; unit vectors without mean",
             "reference_count": len(real["keys"]),
             "reference_people": len(np.unique(real["who"])),
             "nearest_pairs": pairs,
@@ -172,12 +173,19 @@ class MemorisationMetric:
         Image.fromarray(grid(rows, columns=min(_SHOWN, shown))).save(path)
 
 
-def _crops(samples: Iterable[Sample]) -> Iterator[tuple[npt.NDArray[np.uint8], str, str]]:
-    """Yield each person's crop, a key, and whom it shows as far as that is known."""
+def _crops(samples: Iterable[Sample]) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], str, str]]:
+    """Yield each person's crop, where in it the person is, a key, and whom it shows as far as that is known."""
     for sample in samples:
+        instances = sample.layers.get("instances")
         for plan in crops.plan_crops(sample, (CROP_PX, CROP_PX)):
             person = (sample.people or ())[plan.person]
-            yield crops.extract(sample.image, plan), f"{sample.key}#{plan.person}", _who(sample, person)
+            mask = None
+            if instances is not None and plan.instance is not None:
+                mask = crops.extract_mask(instances == plan.instance, plan)
+                if not mask.any():
+                    continue
+            crop = crops.extract(sample.image, plan)
+            yield crop, weight_of(mask), f"{sample.key}#{plan.person}", _who(sample, person)
 
 
 def _who(sample: Sample, person: Person) -> str:

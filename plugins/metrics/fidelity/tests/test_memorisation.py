@@ -110,16 +110,24 @@ def test_without_weights_the_stand_in_is_taken_and_named(tmp_path, monkeypatch):
 @given(st.integers(0, 2**32), st.integers(2, 20), st.integers(1, 6))
 def test_nearest_by_hand(seed, count, people):
     generator = np.random.default_rng(seed)
-    references = generator.normal(size=(count, 3)).astype(np.float32)
-    vectors = generator.normal(size=(5, 3)).astype(np.float32)
+    references = generator.normal(size=(count, 6, 2)).astype(np.float32)
+    maps, weights = generator.normal(size=(5, 6, 2)).astype(np.float32), generator.uniform(0, 1, (5, 6))
     who = np.array([f"p{n % (people + 1)}" for n in range(count)])
-    index, distance = nearest(vectors, references)
-    every = np.linalg.norm(vectors[:, None].astype(float) - references, axis=2)
+    index, distance = nearest(maps, weights, references)
+    every = np.array([[by_hand(one, r, weight) for r in references] for one, weight in zip(maps, weights, strict=True)])
     assert np.array_equal(index, every.argmin(axis=1))
-    assert np.allclose(distance, every.min(axis=1), atol=1e-5)
-    for n, found in enumerate(nearest_other(references, who)):
-        others = [np.linalg.norm(references[n] - references[m]) for m in range(count) if who[m] != who[n]]
-        assert found == pytest.approx(min(others, default=np.inf), abs=1e-5)
+    assert np.allclose(distance, every.min(axis=1), atol=1e-4)
+    for n, found in enumerate(nearest_other(references, who, weights[:1])):
+        others = [by_hand(references[n], references[m], weights[0]) for m in range(count) if who[m] != who[n]]
+        assert found == pytest.approx(min(others, default=np.inf), abs=1e-4)
+
+
+def by_hand(first, second, weight):
+    units = []
+    for one in (first, second):
+        centred = (one - np.average(one, axis=0, weights=weight)) * np.sqrt(weight)[:, None]
+        units.append(centred / np.linalg.norm(centred))
+    return np.linalg.norm(units[0] - units[1])
 
 
 def test_the_limit_is_the_upper_tail_mirrored():

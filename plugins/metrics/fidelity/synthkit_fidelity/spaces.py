@@ -47,7 +47,7 @@ class Pixels:
     def maps(self, cut: Crops) -> Maps:
         """Return (N, PLACES, 3) colours, 0..1."""
         small = [cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for crop in cut]
-        return np.stack(small).reshape(len(cut), PLACES, 3).astype(np.float32) / 255
+        return np.asarray(np.stack(small).reshape(len(cut), PLACES, 3) / 255, dtype=np.float32)
 
 
 class Network:
@@ -69,7 +69,8 @@ def weight_of(mask: npt.NDArray[np.bool_] | None) -> Maps:
     """Return how much each place of a map is the person's, (PLACES,); without a mask, where people usually are."""
     if mask is None:
         return person_weight(SIDE, SIDE).reshape(-1)
-    return np.asarray(cv2.resize(mask.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)).reshape(-1)
+    small = cv2.resize(mask.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.float32).reshape(-1)
 
 
 def person_weight(height: int, width: int) -> Maps:

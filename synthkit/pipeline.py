@@ -17,6 +17,7 @@ from synthkit import claims, config, execution
 from synthkit.cache import scratch_dir
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
+from synthkit.dataset.records import MANIFEST
 from synthkit.drift.settings import REVISION as GUARD_REVISION
 from synthkit.errors import ConfigError, PluginError, WeightsError, WorkError
 from synthkit.execution.scenes import fill
@@ -119,7 +120,18 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
         keys=lambda index: [slot_key(data, slots[index])],
         verb="refine",
     )
+    if stores.at(out).size(MANIFEST) is None:
+        _try_out(session, refiner)
     return stage.run(out, len(slots))
+
+
+def _try_out(session: Session, spec: ComponentSpec) -> None:
+    """Enter a component, so that what is wrong with its files is told before a folder is claimed for its output.
+
+    On the CPU, because those who do the work may have devices that this process has not.
+    """
+    with session.registry.build(spec, attrs.evolve(session.runtime(spec.kind), device="cpu")):
+        pass
 
 
 def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | Dataset], workdir: Path) -> Checkpoint:

@@ -204,6 +204,32 @@ def chained(tmp_path):
     return [part.dataset for part in made]
 
 
+class Unusable:
+    """A refiner whose files cannot be used."""
+
+    def __init__(self, config, checkpoint, runtime):
+        assert runtime.device == "cpu"
+
+    def __enter__(self):
+        raise DatasetError("textures: are no pictures")
+
+    def __exit__(self, *_):
+        return None
+
+
+def test_a_refiner_that_cannot_begin_claims_no_folder(session, data, tmp_path):
+    class Plugin:
+        @hookimpl
+        def synthkit_components(self):
+            return [Component("refiner", "unusable", "s", Config, f"{__name__}:Unusable")]
+
+    session.registry.add(Plugin(), Origin("mine", "0", "mine"))
+    cuda = attrs.evolve(session, run=attrs.evolve(session.run, device="cuda"))
+    with pytest.raises(DatasetError, match="are no pictures"):
+        pipeline.refine(cuda, ComponentSpec("refiner", "unusable"), data["source"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_refiners_chain_and_the_record_tells_them_in_order(tmp_path):
     rendered, once, twice = chained(tmp_path)
     stages = twice.manifest.notes["stages"]

@@ -27,7 +27,7 @@ def synthkit_components() -> list[Component]:
         Component(
             kind="refiner",
             name="fastcut",
-            summary="the same, lighter: no identity loss, a stronger contrastive one, flip equivariance",
+            summary="CUT without the loss on target crops, a stronger contrastive one, flip equivariance: faster",
             config=CUTConfig,
             target=_TARGET,
             defaults={"nce_weight": 10.0, "identity_nce": False, "flip_equivariance": True},

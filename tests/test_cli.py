@@ -86,6 +86,7 @@ def test_build_makes_a_refined_set_and_prints_where(tmp_path: Path) -> None:
     done = synthkit(*BUILD, "--count", "4", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "out" / "refined") in done.stdout
+    assert "drift:   0 of" in done.stderr
     rendered, refined = Dataset.open(tmp_path / "out" / "rendered"), Dataset.open(tmp_path / "out" / "refined")
     assert list(rendered.keys()) == list(refined.keys())
     assert (rendered[0].image != refined[0].image).any()

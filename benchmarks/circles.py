@@ -11,8 +11,8 @@ so the right answer is known for every pixel. Told are, as medians over the seed
 
 - feature distance left: the Frechet distance to Y in features of MobileNetV2, over what it was unrefined
 - circle, background: how far pixels are from the right answer, in grey levels
-- in place: the part of the images in which what differs from the background is where the circle was (intersection over
-  union of at least 0.7)
+- in place: the part of the images in which the middle of what differs from the background is within a pixel of the
+  circle's
 - attention on circles, and around them, for refiners that tell it (``attention_layer``)
 """
 
@@ -54,7 +54,7 @@ SMALL = {
 
 METRIC = {"extractor": "mobilenet_v2", "layer": "stride8", "input_px": 96}
 SEEN = 40  # grey levels from the background at which a circle is seen
-SAME_PLACE = 0.7
+SAME_PLACE_PX = 1.0
 
 
 @attrs.frozen(eq=False)
@@ -134,7 +134,7 @@ def measure(domains: Domains, refined: Sequence[Sample]) -> dict[str, float]:
         found = {
             "circle": off[circle].mean(),
             "background": off[around].mean(),
-            "in place": float((seen & truth).sum() >= SAME_PLACE * (seen | truth).sum()),
+            "in place": float(np.hypot(*(_middle_px(seen) - _middle_px(truth))) <= SAME_PLACE_PX),
         }
         if "attention" in result.layers:
             attention = result.layers["attention"] / 255
@@ -142,6 +142,11 @@ def measure(domains: Domains, refined: Sequence[Sample]) -> dict[str, float]:
         for name, value in found.items():
             values.setdefault(name, []).append(float(value))
     return {name: float(np.mean(each)) for name, each in values.items()}
+
+
+def _middle_px(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the mean place (row, column) of a mask's pixels; not a number when there are none."""
+    return np.argwhere(mask).mean(axis=0) if mask.any() else np.full(2, np.nan)
 
 
 def _levels_apart(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

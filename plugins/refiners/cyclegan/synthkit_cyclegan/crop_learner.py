@@ -55,7 +55,10 @@ class CropLearner(Learner):
         self._feeds = {name: Feed(len(kept), seeds.child("feed", name)) for name, kept in self.crops.items()}
 
     def batch(self, domain: str) -> torch.Tensor:
-        """Return the current step's images of a domain, (N, 3, h, w) in -1..1: this process's part of them."""
+        """Return the current step's images of a domain, (N, 3, h, w) in -1..1: this process's part of them.
+
+        Masks are a fourth channel, where the crops have them.
+        """
         batch = self._settings.batch
         crops = self.crops[domain][distributed.share(self._feeds[domain].indices(self.step, batch))]
         if self._settings.flip:

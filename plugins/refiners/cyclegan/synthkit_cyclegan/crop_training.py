@@ -26,7 +26,7 @@ _LICENCE = "the weights were learned from the data sets and the perceptual netwo
 
 @attrs.frozen(eq=False)
 class CropPair:
-    """The crops of both domains, (N, crop_px, crop_px, 3) uint8 each, and what the card says of them."""
+    """The crops of both domains, (N, crop_px, crop_px, 3) uint8 each (4 with masks), and what the card says of them."""
 
     source: Crops
     target: Crops

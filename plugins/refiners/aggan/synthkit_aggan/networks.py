@@ -18,6 +18,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from synthkit_aggan.attention import blend
+
 _INIT_STD = 0.02
 
 
@@ -71,6 +73,23 @@ class AttentionNetwork(nn.Module):
         flow = self.down(images)
         flow = torch.relu(flow + self.residual(flow))
         return torch.sigmoid(self.up(flow).float())
+
+
+class AttentiveGenerator(nn.Module):
+    """Translates images (N, 3, H, W) in -1..1 as far as they are attended (equation 2.10): what prediction does.
+
+    Args:
+        generator: G, from images to images. attention: from images to (N, 1, H, W) in 0..1.
+    """
+
+    def __init__(self, generator: nn.Module, attention: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+        self.attention = attention
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the translated images."""
+        return blend(self.generator(images), images, self.attention(images))
 
 
 def _norm(channels: int) -> nn.Module:

@@ -19,11 +19,10 @@ from synthkit.interfaces import SampleSet
 from synthkit.sample import Sample
 from synthkit.training import checkpoints
 from synthkit_aggan import fitting
-from synthkit_aggan.attention import blend
 from synthkit_aggan.config import AGGANConfig
-from synthkit_aggan.networks import AttentionNetwork
+from synthkit_aggan.networks import AttentionNetwork, AttentiveGenerator
 from synthkit_cyclegan.crop_learner import as_images
-from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, one_by_one
+from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, cut_of, one_by_one
 from synthkit_cyclegan.crop_settings import MOST_FILTERS
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import Generator
@@ -43,20 +42,25 @@ class AGGANRefiner(CropRefiner[AGGANConfig]):
 
     def load(self, checkpoint: Checkpoint, device: torch.device) -> None:
         """Build the generator and, where it was learned, the attention network."""
-        filters, skip = described_generator(checkpoint)
-        attention, start = _attention_filters(checkpoint), torch.Generator()
-        networks = torch.nn.ModuleDict({"G": Generator(filters, skip=skip, generator=start)})
-        if attention is not None:
-            networks["A X"] = AttentionNetwork(attention, generator=start)
-        checkpoints.load_into(networks, checkpoints.load_tensors(checkpoint), checkpoint.path)
-        self._networks, self._device = networks.to(device).eval().requires_grad_(False), device
+        self._networks, self._device = _networks(checkpoint).to(device), device
+        self._applied = _applied(self._networks)
 
     def translate(self, cut: Crops) -> Translated:
         """Return the crops as G makes them where they are attended.
 
         Where masks stood for attention, crops are put back through these masks anyway.
         """
-        return one_by_one(self._blended if "A X" in self._networks else self._networks["G"], cut, self._device)
+        return one_by_one(self._applied, cut, self._device)
+
+    def export_onnx(self, path: Path) -> Mapping[str, Any]:
+        """Write what ``translate`` applies, attention and all, as one ONNX file and return its card.
+
+        See ``synthkit_cyclegan.export.export_onnx``.
+        """
+        from synthkit_cyclegan.export import export_onnx  # what it imports takes a second
+
+        checkpoint = self.ready()
+        return export_onnx(_applied(_networks(checkpoint)), cut_of(checkpoint), path, checkpoint, self.runtime.seeds)
 
     def layers(self, sample: Sample, plans: list[crops.CropPlan], cut: Crops) -> Mapping[str, npt.NDArray[Any]]:
         """Return, on request, the layer ``attention`` (H, W) uint8: 255 is attended fully, 0 not at all.
@@ -76,9 +80,6 @@ class AGGANRefiner(CropRefiner[AGGANConfig]):
             put_back(np.rint(255 * attention[0, 0].cpu().numpy()).astype(np.uint8), plan, layer)
         return {"attention": layer}
 
-    def _blended(self, images: torch.Tensor) -> torch.Tensor:
-        return blend(self._networks["G"](images), images, self._networks["A X"](images))
-
 
 def put_back(attention: Map, plan: crops.CropPlan, layer: Map) -> None:
     """Raise a layer (H, W) to a crop's attention (h, w) where that is higher."""
@@ -93,6 +94,22 @@ def put_back(attention: Map, plan: crops.CropPlan, layer: Map) -> None:
     places = (plan.to_crop(centres) - 0.5).astype(np.float32)
     window = layer[top:bottom, left:right]
     np.maximum(window, cv2.remap(attention, places[..., 0], places[..., 1], cv2.INTER_LINEAR), out=window)
+
+
+def _networks(checkpoint: Checkpoint) -> torch.nn.ModuleDict:
+    """Return a checkpoint's G and, where it was learned, A X, on the CPU, to be applied."""
+    filters, skip = described_generator(checkpoint)
+    attention, start = _attention_filters(checkpoint), torch.Generator()
+    networks = torch.nn.ModuleDict({"G": Generator(filters, skip=skip, generator=start)})
+    if attention is not None:
+        networks["A X"] = AttentionNetwork(attention, generator=start)
+    checkpoints.load_into(networks, checkpoints.load_tensors(checkpoint), checkpoint.path)
+    return networks.eval().requires_grad_(False)
+
+
+def _applied(networks: torch.nn.ModuleDict) -> torch.nn.Module:
+    """Return what makes refined images (N, 3, h, w) of images, both in -1..1."""
+    return AttentiveGenerator(networks["G"], networks["A X"]) if "A X" in networks else networks["G"]
 
 
 def _attention_filters(checkpoint: Checkpoint) -> int | None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import attrs
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
-from synthkit import crops
+from synthkit import crops, pipeline
 from synthkit.dataset import codec
 from synthkit.errors import WeightsError
 from synthkit.plugins import discover
+from synthkit.session import Session
 from synthkit.training.checkpoints import save_checkpoint
 from synthkit_aggan.config import AGGANConfig
 from synthkit_aggan.networks import AttentionNetwork
 from synthkit_aggan.refiner import AGGANRefiner, put_back
+from synthkit_cyclegan.crop_learner import as_crops, as_images
 from synthkit_cyclegan.networks import Generator
 
 ARCHITECTURE = {
@@ -104,6 +107,24 @@ def test_masks_that_stood_for_attention_bound_it_alone(checkpoint, data, runtime
     people = before.layers["instances"] > 0
     assert np.array_equal(after.layers["attention"], np.where(people, 255, 0))
     assert after.image[people].astype(int).sum() > before.image[people].astype(int).sum()
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_generator_and_attention_leave_as_one_onnx_file(learned, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_PLUGINS", "synthkit-cyclegan,synthkit-aggan")
+    made = checkpoint(0.5) if learned else checkpoint(None, {**ARCHITECTURE, "attention": None})
+    path = tmp_path / "out" / "aggan.onnx"
+    card = pipeline.export(Session(discover()), made.path, path)
+    assert card["checkpoint"]["name"] == "aggan"
+    assert card["max_difference_grey"] <= 1
+    images = np.random.default_rng(0).integers(60, 200, (3, 48, 64, 3), dtype=np.uint8)
+    (found,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"images": images})
+    generator = Generator(2, skip=True, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        generator.layers[-1].bias += 0.5
+        change = as_crops(generator(as_images(images))) - images
+    assert change.mean() > 20
+    assert np.abs(found - (images + (0.5 if learned else 1) * change)).max() < 1
 
 
 @pytest.mark.parametrize(

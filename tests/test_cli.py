@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthkit import cli
 from synthkit.dataset import Dataset
 
 COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
@@ -171,6 +172,24 @@ def test_an_interrupt_before_any_work_is_one_line_too() -> None:
     )
     assert done.returncode == 130
     assert done.stderr == "interrupted; run the same command again to go on\n"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_the_processes_of_torchrun_the_first_tells_a_mistake(
+    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[tuple[float, str]] = []  # how long was waited, and what had been said until then
+    monkeypatch.setattr(cli.time, "sleep", lambda seconds: heard.append((seconds, capsys.readouterr().err)))
+    arguments = ["fit", "--refiner", "nobodys", "--source", "x", "--target", "y", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["synthkit", *arguments])
+    for name, value in {"RANK": str(rank), "WORLD_SIZE": "2", "OMP_WAIT_POLICY": "PASSIVE"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    # Torchrun ends the others meanwhile; if it does not, the mistake was theirs and is told.
+    assert heard == ([] if rank == 0 else [(5.0, "")])
+    assert "error: no refiner is called 'nobodys'" in capsys.readouterr().err
 
 
 def test_a_build_killed_while_it_took_its_folder_goes_on(tmp_path: Path) -> None:

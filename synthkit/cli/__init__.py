@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 from synthkit.errors import SynthkitError
+from synthkit.training import ranks
 
 INTERRUPTED = 130  # what a shell reports of a process ended by Ctrl-C
+
+_FIRST_SPEAKS_S = 5.0
+"""How long the others that torchrun started keep a mistake to themselves: the first tells it, and they are ended."""
 
 
 def main() -> None:
@@ -17,7 +22,8 @@ def main() -> None:
     try:
         _main()
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        if ranks.rank() == 0:
+            print("interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
@@ -45,8 +51,7 @@ def _main() -> None:
             _tell(f"{error.format_message()} (see '{context.command_path if context else 'synthkit'} --help')")
         sys.exit(error.exit_code)
     except SynthkitError as error:
-        for line in str(error).splitlines():
-            _tell(line)
+        _tell(*str(error).splitlines())
         sys.exit(error.exit_code)
     except OSError as error:
         if error.filename is None:  # not about a file of the user's
@@ -57,5 +62,8 @@ def _main() -> None:
         raise KeyboardInterrupt from None
 
 
-def _tell(line: str) -> None:
-    print(f"error: {line}", file=sys.stderr)
+def _tell(*lines: str) -> None:
+    if ranks.rank() > 0:  # nearly always it is everybody's mistake; if it was not, this one is still here afterwards
+        time.sleep(_FIRST_SPEAKS_S)
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)

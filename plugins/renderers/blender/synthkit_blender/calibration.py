@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibration files of ``cv2.fisheye``, as OpenCV's storage and others write them: YAML, XML or JSON.
 
-None of them can make anything run: YAML is read by its safe loader without anchors, XML without entities.
+None of them can make anything run: YAML is read as texts, lists and tables without anchors, XML without entities.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from synthkit.camera import FisheyeCamera, kannala_brandt
 from synthkit.errors import ConfigError
 from synthkit.files import small_file
+from synthkit_blender.config.camera import FOVS_DEGREES
 
 Floats = NDArray[np.float64]
 MAX_BYTES = 1 << 20
@@ -30,7 +31,8 @@ SHAPE_TOLERANCE = 0.005  # by how much an image's sides may differ from the cali
 MATRIX = ("cameramatrix", "k", "intrinsicmatrix", "mtx")
 DISTORTION = ("distortioncoefficients", "d", "distcoeffs", "distortion", "dist")
 WIDTH, HEIGHT, SIZE = ("imagewidth", "width"), ("imageheight", "height"), ("imagesize", "size", "dim")
-OTHER_MODELS = ("plumb_bob", "rational_polynomial", "radtan", "pinhole")
+MODELS = ("fisheye", "equidistant", "kannalabrandt", "kannalabrandt4", "opencvfisheye")  # all names of the same
+LARGEST = 1e6  # number in a calibration, in pixels or without a unit
 USUAL_HALF_FOV_RAD = math.pi / 2
 WIDEST_RAD = math.radians(110)
 
@@ -58,12 +60,15 @@ class Calibration:
         """
         try:
             table = {_plain_name(str(key)): value for key, value in _table(path).items()}
-            model = str(table.get("distortionmodel", "fisheye")).lower()
-            if model in OTHER_MODELS:
+            model = str(table.get("distortionmodel", "fisheye"))
+            if _plain_name(model) not in MODELS:
                 raise ValueError(f"its distortion model is {model!r}; expected one by cv2.fisheye.calibrate")
-            matrix = _numbers(_found(table, MATRIX, "camera_matrix"), "the camera matrix", 9).reshape(3, 3)
-            distortion = _numbers(_found(table, DISTORTION, "distortion_coefficients"), "the distortion", 4)
-            return cls(path, *_size(table), matrix, tuple(distortion.tolist()))
+            k, d = _found(table, MATRIX, "camera_matrix"), _found(table, DISTORTION, "distortion_coefficients")
+            size = _size(table)
+            found = cls(path, *size, _matrix(k, size), tuple(_numbers(d, "the distortion", 4).tolist()))
+            if (seen := 2 * math.degrees(found.usual_half_rad())) < FOVS_DEGREES[0]:
+                raise ValueError(f"sees {seen:.1f} degrees only; expected a fisheye of {FOVS_DEGREES[0]:g} or more")
+            return found
         except (ValueError, RecursionError) as error:
             raise ConfigError([f"camera.calibration: {path}: {error}"]) from None
 
@@ -133,8 +138,8 @@ class Calibration:
         return float(min(USUAL_HALF_FOV_RAD, theta[limit], np.interp(corner, curve[: limit + 1], theta[: limit + 1])))
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which takes OpenCV's matrices as the tables they are."""
+class _Loader(yaml.BaseLoader):
+    """The loader that makes texts, lists and tables alone, whatever tags say: OpenCV's matrices are tables."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse what could grow without bound."""
@@ -143,26 +148,22 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _matrix_table(loader: yaml.SafeLoader, node: yaml.Node) -> dict[Any, Any]:
-    if not isinstance(node, yaml.MappingNode):
-        raise ValueError("has an opencv-matrix that is no table")
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix_table)
-
-
 def _table(path: Path) -> dict[str, Any]:
     kinds: dict[str, Callable[[str], Any]] = {
         ".yml": _from_yaml,
         ".yaml": _from_yaml,
         ".xml": _from_xml,
-        ".json": json.loads,
+        ".json": _from_json,
     }
     kind = kinds.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"is of no known kind; expected {', '.join(kinds)}")
-    table = kind(small_file(path, MAX_BYTES, "a calibration, which has a few hundred").decode())
+    data = small_file(path, MAX_BYTES, "a calibration, which has a few hundred")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8: byte {error.start} is {data[error.start]:#x}") from None
+    table = kind(text)
     if not isinstance(table, dict):
         raise ValueError("holds no table of names and values")
     return table
@@ -175,6 +176,13 @@ def _from_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:  # not only JSONDecodeError: numbers of more than 4300 digits
+        raise ValueError(f"is not JSON: {error}") from None
 
 
 def _from_xml(text: str) -> Any:
@@ -212,6 +220,21 @@ def _size(table: dict[str, Any]) -> tuple[float, float]:
     return width, height
 
 
+def _matrix(value: Any, size_px: tuple[float, float]) -> Floats:
+    """Return K of images of a size; what has the right count of numbers may still be transposed or of another size."""
+    matrix = _numbers(value, "the camera matrix", 9).reshape(3, 3)
+    (fx, skew, cx), (below, fy, cy) = matrix[:2].tolist()
+    within = 0 <= cx <= size_px[0] and 0 <= cy <= size_px[1]
+    if min(fx, fy) <= 0 or below != 0 or matrix[2].tolist() != [0, 0, 1] or not within:
+        raise ValueError(
+            "the camera matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0 and (cx, cy) "
+            f"within the image of {size_px[0]:g}x{size_px[1]:g}, got {matrix.tolist()}"
+        )
+    if skew != 0:
+        raise ValueError(f"the camera matrix has a skew of {skew:g}; calibrate with cv2.fisheye.CALIB_FIX_SKEW")
+    return matrix
+
+
 def _numbers(value: Any, what: str, count: int) -> Floats:
     """Return numbers from nested lists, a text with blanks between them, or a matrix of OpenCV's."""
     if isinstance(value, dict):
@@ -220,9 +243,11 @@ def _numbers(value: Any, what: str, count: int) -> Floats:
         value = value.split()
     try:
         numbers = np.array(value, np.float64).reshape(-1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{what} must be {count} numbers, got {str(value)[:80]}") from None
-    if len(numbers) != count or not np.isfinite(numbers).all():
+    if len(numbers) != count:
         hint = "; cv2.calibrateCamera's five are of another model" if what == "the distortion" else ""
-        raise ValueError(f"{what} must be {count} finite numbers, got {len(numbers)}{hint}")
+        raise ValueError(f"{what} must be {count} numbers, got {len(numbers)}{hint}")
+    if not (np.abs(numbers) <= LARGEST).all():  # NaN is not either
+        raise ValueError(f"{what} must be {count} finite numbers up to {LARGEST:g}, got {numbers.tolist()}")
     return numbers

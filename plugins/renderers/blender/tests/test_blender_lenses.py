@@ -147,7 +147,8 @@ def test_calibrations_are_read_as_others_write_them(tmp_path):
         f"image_width: 840\nimage_height: 600\ndistortion_model: equidistant\ncamera_matrix: {rows}\n"
         f"distortion_coefficients: {{rows: 1, cols: 4, data: {DISTORTION.tolist()}}}\n"
     )
-    for name in ("a.json", "b.yaml"):
+    (tmp_path / "c.json").write_text(json.dumps(plain), encoding="utf-8-sig")  # as Windows writes it
+    for name in ("a.json", "b.yaml", "c.json"):
         read = Calibration.read(tmp_path / name)
         assert np.array_equal(read.matrix, MATRIX)
         assert read.distortion == tuple(DISTORTION)
@@ -163,24 +164,39 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\n"
         ("a.txt", "", "expected .yml"),
         ("a.json", "{", "Expecting property"),
         ("a.json", "[]", "no table"),
-        ("a.json", json.dumps({**GOOD, "D": [0, 0, 0, 0, 0]}), "4 finite numbers, got 5; cv2.calibrateCamera"),
+        ("a.json", json.dumps({**GOOD, "D": [0, 0, 0, 0, 0]}), "4 numbers, got 5; cv2.calibrateCamera"),
         ("a.json", json.dumps({**GOOD, "K": [[1, 2], [3, 4]]}), "camera matrix must be 9"),
         ("a.json", json.dumps({**GOOD, "K": "camera"}), "camera matrix must be 9"),
         ("a.json", json.dumps({**GOOD, "D": [0, 0, 0, float("nan")]}), "4 finite"),
         ("a.json", json.dumps({k: v for k, v in GOOD.items() if k != "image_size"}), "no image_width"),
         ("a.json", json.dumps({**GOOD, "image_size": [0, 3]}), "must be positive"),
         ("a.json", json.dumps({**GOOD, "distortion_model": "plumb_bob"}), "plumb_bob"),
+        ("a.json", json.dumps({**GOOD, "distortion_model": "omnidir"}), "omnidir"),
+        ("a.json", json.dumps({**GOOD, "K": [[0] * 3] * 3}), r"fx and fy above 0"),
+        ("a.json", json.dumps({**GOOD, "K": MATRIX.T.tolist()}), r"must be \[\[fx, 0, cx\]"),
+        ("a.json", json.dumps({**GOOD, "image_size": [400, 200]}), r"within the image of 400x200"),
+        ("a.json", json.dumps({**GOOD, "K": [[286, 2, 417], [0, 286, 296], [0, 0, 1]]}), "skew of 2; .*FIX_SKEW"),
+        ("a.json", json.dumps({**GOOD, "K": [10**400] * 9}), "camera matrix must be 9 numbers"),
+        ("a.json", json.dumps({**GOOD, "D": [1e300, 0, 0, 0]}), "finite numbers up to 1e\\+06"),
+        ("a.json", json.dumps({**GOOD, "D": [-100, 0, 0, 0]}), "degrees only; expected a fisheye of 30"),
+        ("a.json", "1" * 5000, "is not JSON"),
+        ("a.yml", "K: \xe9".encode("latin1"), "is not UTF-8: byte 3 is 0xe9"),
+        ("a.yml", "K: !!timestamp soon\nD: [0, 0, 0, 0]\nimage_size: [1, 1]", "must be 9 numbers"),
         ("a.json", "[" * 100_000, "lens|recursion|nested"),
         ("a.json", " " * (2 << 20), "larger than 1048576 bytes"),
         ("a.yml", BOMB, "aliases"),
-        ("a.yml", "K: !!python/object/apply:os.system ['true']", "is not YAML"),
+        (
+            "a.yml",
+            "K: !!python/object/apply:os.system ['true']\nD: [0, 0, 0, 0]\nimage_size: [1, 1]",
+            "must be 9 numbers",
+        ),
         ("a.yml", "K: [", "is not YAML"),
         ("a.xml", "<a><b></a>", "is not XML"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "is not XML"),
     ],
 )
 def test_what_is_no_calibration_is_told(tmp_path, name, text, message):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError, match=message) as caught:
         camera_of(160, 120, calibration=str(tmp_path / name))
     assert f"camera.calibration: {tmp_path / name}" in str(caught.value)

@@ -35,9 +35,10 @@ def crossing(outline: ArrayLike) -> tuple[int, int] | None:
         back = float((b - a) @ (c - b))
         if abs(_turn(a, b, c)) <= LEAST_AREA * max(1.0, abs(back)) and back <= 0:
             return i, (i + 1) % count
-        for j in range(i + 2, count):
-            if (j + 1) % count != i and _meet(a, b, points[j], points[(j + 1) % count]):
-                return i, j
+        others = np.arange(i + 2, count - (i == 0))  # the last edge is the first one's neighbour
+        meeting = _meet(a, b, points[others], points[(others + 1) % count])
+        if meeting.any():
+            return i, int(others[meeting.argmax()])
     return None
 
 
@@ -121,12 +122,12 @@ def _least_angle(corners: Floats) -> float:
 
 
 def _turn(a: Floats, b: Floats, c: Floats) -> Floats:
-    """Return twice the signed area of triangles a, b, c (..., 2)."""
-    return np.asarray((b[0] - a[0]) * (c[..., 1] - a[1]) - (b[1] - a[1]) * (c[..., 0] - a[0]))
+    """Return twice the signed area of triangles a, b, c, each (..., 2)."""
+    ab, ac = b - a, c - a
+    return np.asarray(ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0])
 
 
-def _meet(a: Floats, b: Floats, c: Floats, d: Floats) -> bool:
-    """Return whether two closed line segments have a point in common."""
-    if (np.maximum(a, b) < np.minimum(c, d)).any() or (np.maximum(c, d) < np.minimum(a, b)).any():
-        return False
-    return bool(_turn(a, b, c) * _turn(a, b, d) <= 0 and _turn(c, d, a) * _turn(c, d, b) <= 0)
+def _meet(a: Floats, b: Floats, c: Floats, d: Floats) -> NDArray[np.bool_]:
+    """Return which closed line segments from c to d, each (N, 2), have a point in common with that from a to b."""
+    near = ((np.maximum(a, b) >= np.minimum(c, d)) & (np.maximum(c, d) >= np.minimum(a, b))).all(axis=-1)
+    return np.asarray(near & (_turn(a, b, c) * _turn(a, b, d) <= 0) & (_turn(c, d, a) * _turn(c, d, b) <= 0))

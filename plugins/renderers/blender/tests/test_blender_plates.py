@@ -56,7 +56,7 @@ def test_photos_are_decoded_once_for_all_processes(tmp_path, monkeypatch):
     first = Plates.open(photos, 40, 30, None, cache)
     decoded = []
     monkeypatch.setattr(
-        "synthkit_blender.plates.photo.Image.open", lambda path: decoded.append(path) or Image.new("RGB", (9, 9))
+        "synthkit_blender.plates.photo.Image.open", lambda path: decoded.append(path) or Image.new("RGB", (40, 30))
     )
     assert Plates.open(photos, 40, 30, None, cache) == first
     assert first[1].circle_px == pytest.approx((140, 150, 120), abs=1.5)
@@ -83,8 +83,8 @@ def test_a_truncated_plate_is_told_when_read(tmp_path):
 
 def test_plates_go_round_in_the_order_of_their_names(tmp_path):
     for value, name in ((10, "b.png"), (20, "a.png")):
-        save(tmp_path / name, 8, 6, value)
-    plates = Plates.open(tmp_path, 8, 6)
+        save(tmp_path / name, 32, 24, value)
+    plates = Plates.open(tmp_path, 32, 24)
     assert [int(plates[n].read()[0, 0, 0]) for n in range(4)] == [20, 10, 20, 10]
 
 
@@ -122,15 +122,37 @@ def test_all_damaged_plates_are_told_before_any_work(tmp_path):
     assert "8 bits" in lines[2]
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 100), (4000, 1), (15, 64)])
+def test_specks_are_no_plates(tmp_path, size):
+    save(tmp_path / "a.png", *size)
+    with pytest.raises(SynthkitError, match=rf"a\.png: has {size[0]}x{size[1]} pixels; at least 16"):
+        Plates.open(tmp_path, 32, 32)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (2000, 16), (63, 17)])
+def test_small_and_narrow_plates_can_be_used(tmp_path, size):
+    save(tmp_path / "a.png", *size, 90)
+    opened = Plates.open(tmp_path, 32, 32)[0]
+    assert opened.read()[16, 16].tolist() == [90, 90, 90]
+    assert opened.seen.camera.circle_px[2] > 0
+
+
+def test_a_circle_beside_the_photo_is_told(tmp_path):
+    save(tmp_path / "a.png", 64, 64)
+    (tmp_path / "plates.toml").write_text("camera.circle_px = [3200, 32, 20]")
+    with pytest.raises(SynthkitError, match=r"a\.png: shows nothing of its image circle \[3200\.0, 32\.0, 20\.0\]"):
+        Plates.open(tmp_path, 32, 32)
+
+
 def test_a_plate_taken_sideways_is_turned_upright(tmp_path):
-    turned = np.zeros((16, 8, 3), np.uint8)
-    turned[:, :4] = 255
+    turned = np.zeros((32, 16, 3), np.uint8)
+    turned[:, :8] = 255
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(turned).save(tmp_path / "a.png", exif=exif)
-    upright = Plates.open(tmp_path, 16, 8)[0].read()
-    assert upright[:4].min() == 255
-    assert upright[4:].max() == 0
+    upright = Plates.open(tmp_path, 32, 16)[0].read()
+    assert upright[:8].min() == 255
+    assert upright[8:].max() == 0
 
 
 def test_a_plate_that_cuts_its_circle_is_refused_with_a_size_that_fits(tmp_path):
@@ -325,6 +347,21 @@ def test_outlines_are_cut_into_pieces_that_fill_them(outline, clockwise):
 def test_outlines_that_cross_themselves_are_told(outline):
     assert polygons.crossing(outline) is not None
     assert polygons.crossing([[0, 0], [4, 0], [4, 4], [2, 1], [0, 4]]) is None
+
+
+def test_edges_are_told_by_their_numbers():
+    assert polygons.crossing([[0, 0], [2, 2], [2, 0], [0, 2]]) == (0, 2)
+    assert polygons.crossing([[0, 0], [4, 0], [4, 4], [2, 0], [0, 4]]) == (0, 2)
+    assert polygons.crossing([[0, 0], [4, 0], [4, 4], [2, 3], [3, 1], [1, 3], [3, 3]]) == (2, 5)
+
+
+def test_outlines_of_too_many_corners_are_refused(tmp_path):
+    save(tmp_path / "a.png", 64, 64)
+    angles = np.arange(201) * (2 * math.pi / 201)
+    corners = (np.column_stack([np.cos(angles), np.sin(angles)]) * 20 + 32).tolist()
+    (tmp_path / "plates.toml").write_text(f"floor_px = {corners}")
+    with pytest.raises(SynthkitError, match="floor_px: must have at most 200 corners, got 201"):
+        Plates.open(tmp_path, 32, 32)
 
 
 def in_room(**more):

@@ -34,6 +34,9 @@ _STRING_OR_COMMENT = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
+MOST_CORNERS = 200  # of an outline: cutting it up takes time with the third power of these
+LEAST_RADIUS_PX = 3
+LARGEST_PX = 1e6
 SIZE_TOLERANCE = 0.005  # by how much a photo's sides may differ from those the points were drawn on
 
 
@@ -42,13 +45,16 @@ def _outline(_: Any, __: Any, value: tuple[Point, ...]) -> None:
         return
     if len(value) < 3:
         raise ValueError(f"must have three or more corners, got {len(value)}")
+    if len(value) > MOST_CORNERS:
+        raise ValueError(f"must have at most {MOST_CORNERS} corners, got {len(value)}")
     if (edges := crossing(value)) is not None:
         raise ValueError(f"its edges {edges[0]} and {edges[1]} cross (edge n runs from corner n to the next)")
 
 
 def _circle(_: Any, __: Any, value: tuple[float, float, float]) -> None:
-    if value[2] < 8:
-        raise ValueError(f"must be [centre x, centre y, radius] with a radius of at least 8, got {list(value)}")
+    if not LEAST_RADIUS_PX <= value[2] <= LARGEST_PX:
+        limits = f"from {LEAST_RADIUS_PX} to {LARGEST_PX:g}"
+        raise ValueError(f"must be [centre x, centre y, radius] with a radius {limits}, got {list(value)}")
 
 
 def _sides(_: Any, __: Any, value: tuple[int, int]) -> None:

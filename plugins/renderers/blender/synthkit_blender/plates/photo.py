@@ -21,6 +21,7 @@ from synthkit_blender.plates.circle import find_circle
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 DEEP_MODES = ("I", "F")  # 16 or 32 bits a pixel: which value is white is not known
 SIDEWAYS = frozenset({5, 6, 7, 8})
+LEAST_PX = 16  # of a photo's shorter side
 SEARCHED_PX = 512  # the longer side, about, of what the image circle is looked for in
 CACHE_VERSION = 1  # of what is found in a photo
 
@@ -45,6 +46,8 @@ class Photo:
         except DAMAGE as error:
             reason = f"is not an image that can be read ({error}); replace it or take it out of the folder"
             raise DatasetError(f"background {self.path}: {reason}") from None
+        if min(width, height) < LEAST_PX:
+            raise DatasetError(f"background {self.path}: has {width}x{height} pixels; at least {LEAST_PX} are needed")
         return int(width), int(height)
 
     def circle_px(self, size_px: tuple[int, int]) -> tuple[Circle, bool]:
@@ -85,7 +88,7 @@ class Photo:
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         shrink = max(pixels.shape[:2]) / (2 * SEARCHED_PX)
         if shrink > 1:
-            size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
+            size = [max(1, round(side / shrink)) for side in pixels.shape[1::-1]]
             pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         found = find_circle(pixels)
         if found is None:

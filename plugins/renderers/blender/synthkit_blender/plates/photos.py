@@ -215,6 +215,8 @@ def _misfit(plate: Plate) -> str | None:
         return None
     x, y, r = plate.circle_px
     shown = [min(size, c + r) - max(0.0, c - r) for size, c in zip(plate.photo_px, (x, y), strict=True)]
+    if min(shown) <= 0:
+        return f"background {plate.path}: shows nothing of its image circle {list(plate.circle_px)}; right it in {FILE}"
     scale = min(wanted / has for wanted, has in zip(plate.image_px, shown, strict=True))
     fitting = [max(16, round(side * scale)) for side in shown]
     has, image = ("x".join(map(str, size)) for size in (plate.photo_px, plate.image_px))

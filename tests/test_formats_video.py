@@ -257,9 +257,16 @@ def test_files_that_are_no_videos(tmp_path, content):
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(DatasetError, match="no file of a known format"):
         formats.convert(tmp_path / "a.mp4", tmp_path / "out")
-    with pytest.raises(DatasetError, match="is no video file"):
+    with pytest.raises(DatasetError, match="does not begin like a video"):
         formats.convert(tmp_path / "a.mp4", tmp_path / "out", form="video")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_missing_is_told_from_what_is_no_video(tmp_path):
+    (tmp_path / "text.txt").write_text("hello")
+    for path, message in ((tmp_path / "none.mp4", "is missing"), (tmp_path, "has no video; expected mp4")):
+        with pytest.raises(DatasetError, match=message):
+            VideoSource(path)
 
 
 def test_a_damaged_video(tmp_path):

@@ -104,10 +104,13 @@ class VideoSource(FileSource):
     """
 
     def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise DatasetError(f"{path}: is missing; expected a video file, or a folder of them")
         folder = path if path.is_dir() else path.parent
         paths = [one for one in files_below(path, SUFFIXES) if _is_container(one)] if path.is_dir() else [path]
         if not paths or not paths[0].is_file() or not _is_container(paths[0]):
-            raise DatasetError(f"{path}: is no video file, nor has any: expected {', '.join(s[1:] for s in SUFFIXES)}")
+            what = "has no video" if path.is_dir() else "does not begin like a video"
+            raise DatasetError(f"{path}: {what}; expected {', '.join(suffix[1:] for suffix in SUFFIXES)}")
         names = [one.relative_to(folder).as_posix() for one in paths]
         kind = "folder" if path.is_dir() else "file"
         super().__init__(

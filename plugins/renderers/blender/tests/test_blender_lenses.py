@@ -278,6 +278,8 @@ def test_the_quartic_is_within_a_twentieth_of_a_percent(fov_degrees, mix, size_p
     [
         ({"lens": "polynomial"}, "needs lens_polynomial"),
         ({"lens_polynomial": [1.0]}, "needs lens_polynomial"),
+        ({"lens": "polynomial", "lens_polynomial": [1.0, 1e308]}, "lens_polynomial: must lie between"),
+        ({"lens": "polynomial", "lens_polynomial": [1.0] * 13}, "<= 12"),
         ({"lens": "equisolid", "calibration": __file__}, "leave one of them out"),
         ({"lens": "pinhole"}, "renderer.camera.lens: expected one of"),
         ({"fov_degrees": [10, 20]}, "renderer.camera.fov_degrees"),

@@ -9,7 +9,7 @@ from typing import Literal
 import attrs
 
 from synthkit.camera import MISFIT_PX
-from synthkit.config import between, setting
+from synthkit.config import all_of, between, setting
 from synthkit_blender.config.limits import Range, a_file, within
 
 LensName = Literal["mixed", "equidistant", "equisolid", "stereographic", "polynomial"]
@@ -27,7 +27,9 @@ class CameraConfig:
         validator=within(-1, 1),
     )
     lens_polynomial: tuple[float, ...] = setting(
-        (), help="lens 'polynomial': a1, a2, ... of the radius a1 t + a2 t^2 + ... at the angle t in radians; any scale"
+        (),
+        help="lens 'polynomial': a1, a2, ... of the radius a1 t + a2 t^2 + ... at the angle t in radians; any scale",
+        validator=all_of(attrs.validators.max_len(12), between(-1e9, 1e9)),
     )
     calibration: Path | None = setting(
         None,

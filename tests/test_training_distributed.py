@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from two_processes import in_two
 
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, WorkError
 from synthkit.interfaces import Runtime
 from synthkit.seeds import Seeds
 from synthkit.training import checkpoints, distributed, loop
@@ -139,6 +139,24 @@ def test_the_first_goes_first(tmp_path):
         return seen
 
     assert in_two(work) == [False, True]
+
+
+def test_who_waits_for_one_that_ended_says_so_in_a_line():
+    def first(rank):
+        with distributed.in_turn():
+            if rank == 0:
+                raise ConfigError(["a mistake"])
+
+    def step(rank):
+        if rank == 0:
+            raise ConfigError(["a mistake"])
+        distributed.mean(torch.ones(1))
+
+    for work in (first, step):
+        mistaken, waiting = in_two(work)
+        assert isinstance(mistaken, ConfigError)
+        assert isinstance(waiting, WorkError)
+        assert str(waiting).startswith("another process of this training has ended")
 
 
 def test_commands_that_share_no_training_refuse_several_processes(tmp_path):

@@ -3,7 +3,8 @@
 
 The batch of the settings is that of all processes together. Data and random draws are addressed by the step
 and the place in this whole batch, gradients are averaged over the processes, and so N processes learn what
-one alone would, up to the order in which sums are taken. In a single process every function here does nothing.
+one alone would, up to the order in which sums are taken. In a single process every function here does nothing. What
+waits for a process that has ended raises WorkError.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, WorkError
 from synthkit.training import ranks
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ def joined() -> Iterator[None]:
         yield
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-    dist.init_process_group(backend, timeout=_PATIENCE)
+    with _others_there():
+        dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield
     finally:
@@ -71,7 +73,8 @@ def gathered(part: torch.Tensor) -> torch.Tensor:
     if size() == 1:
         return part
     parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(size())]
-    dist.all_gather(parts, part.detach().contiguous())
+    with _others_there():
+        dist.all_gather(parts, part.detach().contiguous())
     return torch.cat(parts)
 
 
@@ -80,7 +83,8 @@ def mean(value: torch.Tensor) -> torch.Tensor:
     if size() == 1:
         return value.detach()
     result = value.detach().clone()
-    dist.all_reduce(result)
+    with _others_there():
+        dist.all_reduce(result)
     return result / size()
 
 
@@ -89,7 +93,8 @@ def total(count: int) -> int:
     if size() == 1:
         return count
     number = torch.tensor(count)  # on the CPU, whatever the device: both have a backend
-    dist.all_reduce(number)
+    with _others_there():
+        dist.all_reduce(number)
     return int(number)
 
 
@@ -114,16 +119,31 @@ def any_of(flag: bool) -> bool:
 def in_turn() -> Iterator[None]:
     """Let the first process go through before the others: it makes files that they then find."""
     if rank() > 0:
-        dist.barrier()
+        wait_for_all()
     yield
-    if rank() == 0 and size() > 1:
-        dist.barrier()
+    if rank() == 0:
+        wait_for_all()
 
 
 def wait_for_all() -> None:
     """Go on when all processes have come here."""
     if size() > 1:
-        dist.barrier()
+        with _others_there():
+            dist.barrier()
+
+
+@contextmanager
+def _others_there() -> Iterator[None]:
+    """Say in one line what the libraries underneath tell in fifty: that another process has ended.
+
+    Raises:
+        WorkError: when it has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise WorkError(f"another process of this training has ended, and should have said why ({reason})") from None
 
 
 def device_name(name: str) -> str:

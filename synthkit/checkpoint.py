@@ -77,7 +77,7 @@ def read_card(path: Path) -> Mapping[str, Any]:
     try:
         metadata = json.loads(raw).get("__metadata__", {})
         card = json.loads(metadata[CARD_KEY])
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise WeightsError(
             f"checkpoint {path}: has no synthkit card; 'synthkit fit' and 'synthkit train' write one"
         ) from None

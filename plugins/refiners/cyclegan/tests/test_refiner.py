@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthkit.checkpoint import Checkpoint
+from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.errors import DatasetError, WeightsError
 from synthkit.training.checkpoints import save_checkpoint
 from synthkit_cyclegan.config import CycleGANConfig
@@ -119,6 +120,14 @@ def test_hostile_files_are_not_opened_as_checkpoints(tmp_path):
     with pytest.raises(WeightsError, match="not a safetensors file"):
         Checkpoint.open(path)
     assert not (tmp_path / "boom").exists()
+
+
+def test_a_card_that_is_nested_too_deep_is_told(tmp_path):
+    header = json.dumps({"__metadata__": {CARD_KEY: "[" * 100_000}}).encode()
+    path = tmp_path / "deep.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(WeightsError, match="has no synthkit card"):
+        Checkpoint.open(path)
 
 
 def test_a_truncated_checkpoint_is_told(tmp_path, runtime):

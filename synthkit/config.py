@@ -308,6 +308,8 @@ def _strict(kind: type, accepted: tuple[type, ...]) -> Callable[[Any, Any], Any]
             raise TypeError(f"not {kind.__name__}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError("must be finite")
+        if kind is Path and value == "":  # such as an unset variable of the shell; it would be the working directory
+            raise ValueError("must not be empty")
         return kind(value)
 
     return hook

@@ -50,6 +50,11 @@ def test_defaults_and_nested_values():
     assert made == Camera(samples=4, lens=Lens(fov=100.0), people=(1, 2), plate=Path("a.png"))
 
 
+def test_an_empty_path_is_not_the_working_directory():
+    assert list(problems(Camera, {"plate": ""})) == ["plate: expected a path or none, got '' (must not be empty)"]
+    assert config.structure(Camera, {"plate": "."}).plate == Path()
+
+
 def test_every_problem_is_told_with_path_and_nearest_name():
     found = problems(
         Camera,

@@ -102,18 +102,19 @@ def test_folders_without_panoramas_are_refused(tmp_path):
         open_environments(tmp_path)
 
 
-def test_missing_folders_are_told_with_their_settings_and_all_at_once(tmp_path):
-    gone, settings = str(tmp_path / "gone"), ("backgrounds", "camera.calibration", "light.environments")
+@pytest.mark.parametrize("name", ["gone", "x" * 5000])
+def test_missing_folders_are_told_with_their_settings_and_all_at_once(tmp_path, name):
+    gone, settings = str(tmp_path / name), ("backgrounds", "camera.calibration", "light.environments")
     with pytest.raises(ConfigError) as caught:
         structure(
             BlenderConfig,
             {"backgrounds": gone, "camera": {"calibration": gone}, "light": {"environments": gone},
-             "people": {"assets": gone, "motions": gone}},
+             "people": {"assets": gone, "cast": gone, "motions": gone}},
             path="renderer",
         )  # fmt: skip
-    for name in (*settings, "people.assets", "people.motions"):
+    for name in (*settings, "people.assets", "people.cast", "people.motions"):
         assert sum(problem.startswith(f"renderer.{name}: {gone} is no f") for problem in caught.value.problems) == 1
-    assert len(caught.value.problems) == 5
+    assert len(caught.value.problems) == 6
 
 
 def test_folders_with_nothing_of_use_are_told_all_at_once(tmp_path, tiny_renderer):

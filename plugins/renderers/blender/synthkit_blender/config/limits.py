@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ def counts(_: Any, __: Any, value: tuple[int, int]) -> None:
 
 def a_folder(_: Any, __: Any, value: Path | None) -> None:
     """Validate that a folder is there."""
-    if value is not None and not value.is_dir():
+    if value is not None and not _there(value.is_dir):
         raise ValueError(f"{value} is no folder")
 
 
 def a_file(_: Any, __: Any, value: Path | None) -> None:
     """Validate that a file is there."""
-    if value is not None and not value.is_file():
+    if value is not None and not _there(value.is_file):
         raise ValueError(f"{value} is no file")
 
 
@@ -38,3 +39,11 @@ def different(_: Any, __: Any, value: tuple[Any, ...]) -> None:
     """Validate a list that names nothing twice."""
     if len(set(value)) != len(value):
         raise ValueError(f"must name each at most once, got {list(value)}")
+
+
+def _there(look: Callable[[], bool]) -> bool:
+    """Return what a look at a path tells; what the system will not look at, such as too long a name, is not there."""
+    try:
+        return look()
+    except OSError:
+        return False

@@ -93,7 +93,10 @@ class PeopleConfig:
         "identity", help="whether the people of identities keep their clothes, or are dressed anew in each scene"
     )
     cast: Path | None = setting(
-        None, help="folder of rigged people (.glb, .gltf), besides the library's own", decides="content"
+        None,
+        help="folder of rigged people (.glb, .gltf), besides the library's own",
+        validator=a_folder,
+        decides="content",
     )
     cast_share: float = setting(
         0.5, help="with cast: share of people taken from it, as long as it has somebody who is not there yet",

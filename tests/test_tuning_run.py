@@ -199,6 +199,8 @@ def test_images_without_labels_change_no_people(tmp_path: Path) -> None:
     assert not {"people", "camera_height_m"} & {row.setting for row in tuned.story.fitted}
     assert any("no labels" in note for note in tuned.story.notes)
     assert (tmp_path / "tuned" / "real").is_dir(), "a folder of another format is converted"
+    with pytest.raises(DatasetError, match="another renders"):
+        tune(tmp_path / "tuned.toml", bare, "discs", 100, given={**SMALL, "light": 0.7})
 
 
 def test_mistakes_are_told_before_any_work(tmp_path: Path) -> None:
@@ -216,9 +218,7 @@ def test_mistakes_are_told_before_any_work(tmp_path: Path) -> None:
         tune(tmp_path / "out.toml", real, "discs", given=everything)
     with pytest.raises(DatasetError, match="has 3 images; at least 4"):
         tune(tmp_path / "out.toml", real, "discs")
-    with pytest.raises(DatasetError, match="another renders"):
-        tune(tmp_path / "out.toml", real, "discs", renders=100)
-    assert not list((tmp_path / "out").rglob("dataset.json"))
+    assert not (tmp_path / "out").exists(), "what is refused leaves the place free"
 
 
 @pytest.mark.parametrize(

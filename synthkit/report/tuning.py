@@ -44,7 +44,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         ("distance before", f"{change.before.value:.3g}"),
         ("distance after", f"{change.after.value:.3g}" if story.verified.improved else "no nearer"),
         ("renders", str(story.budget.images(story.samples_per_scene))),
-        ("real images looked at", str(story.looked_at)),
+        ("real images looked at", f"{story.looked_at} of {story.real_images}"),
         ("settings changed", str(len(story.fitted))),
     ]
 

@@ -36,8 +36,6 @@ _BATCH = 32
 NETWORK_PX = 160
 _NETWORK_LAYERS = ("stride8", "stride16")
 
-GROUPS = ("colour", "noise", "sharpness")
-
 
 def circle_of(sample: Sample) -> tuple[float, float, float]:
     """Return centre and radius of the image circle in pixels: the camera's, or the largest that fits the image."""
@@ -97,7 +95,7 @@ NAMES = (
 
 
 def group_of(name: str) -> str:
-    """Return which of ``GROUPS`` a statistic belongs to."""
+    """Return which group a statistic belongs to: "colour", "noise" or "sharpness"."""
     if "noise" in name:
         return "noise"
     return "sharpness" if "octave" in name else "colour"

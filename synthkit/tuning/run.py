@@ -86,6 +86,7 @@ def tune(
     Budget.of(renders, per_scene, dials, sized=True)
     work = out.with_suffix("")
     opened = pipeline.opened_real(session, real)
+    _check_count(real, len(opened) if isinstance(opened, Dataset) else len(opened.source))
     here = {**environment(), **session.registry.environment(renderer), "tuning": REVISION}
     noted = claims.claim(work, PLAN_FILE, {
         "renderer": session.registry.identity(renderer), "seed": session.run.seed, "renders": renders,
@@ -96,8 +97,7 @@ def tune(
         session.tell(f"warning: {work}: was begun in another environment ({'; '.join(changes)}); what is there stays")
     with closing(pipeline.locked(work)):
         data = pipeline.as_dataset(session, opened, work / "real")
-        if len(data) < LEAST_REAL:
-            raise DatasetError(f"{data.location}: has {len(data)} images; at least {LEAST_REAL} are needed")
+        _check_count(real, len(data))  # not all of a folder may be readable
         job = _Job(session, renderer, dials, data, work, renders, per_scene, network)
         story, options = job.run()
         from synthkit.report.tuning import write_report
@@ -105,6 +105,11 @@ def tune(
         write_settings(out, renderer.name, options, general or {}, story)
         write_report(story, report, out)
     return Tuned(out, report, story)
+
+
+def _check_count(real: str, images: int) -> None:
+    if images < LEAST_REAL:
+        raise DatasetError(f"{real}: has {images} images; at least {LEAST_REAL} are needed")
 
 
 def _checked(session: Session, renderer: ComponentSpec, out: Path, extractor: str) -> tuple[Dials, str]:

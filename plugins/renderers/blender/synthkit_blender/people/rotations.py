@@ -12,7 +12,7 @@ Vec = NDArray[np.float64]
 Mat = NDArray[np.float64]
 
 X, Y, Z = np.eye(3)
-FORWARD, UP = -Y, Z
+FORWARD = -Y
 
 
 def unit(vector: Vec) -> Vec:

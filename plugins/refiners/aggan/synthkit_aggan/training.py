@@ -22,7 +22,6 @@ from synthkit_aggan.networks import AttentionNetwork
 from synthkit_cyclegan import losses
 from synthkit_cyclegan.crop_learner import CropLearner, as_crops, as_images, descend, numbers
 from synthkit_cyclegan.crop_store import Crops
-from synthkit_cyclegan.networks import Discriminator, Generator
 
 
 @attrs.frozen(eq=False)
@@ -53,8 +52,8 @@ class AttentionTraining(CropLearner):
         self._config = config
         self.switch = round(config.switch * self.steps)
         """The step from which attention is fixed and only what is attended is judged."""
-        self._translators = {"X": self._generator("G"), "Y": self._generator("F")}
-        self._judges = {domain: self._discriminator(domain) for domain in "XY"}
+        self._translators = {"X": self.new_generator("G"), "Y": self.new_generator("F")}
+        self._judges = {domain: self.new_discriminator(domain) for domain in "XY"}
         learned = "XY" if config.attention == "learned" else "Y"
         self._attention = {domain: self._attention_network(domain) for domain in learned}
         self.networks = {
@@ -137,14 +136,6 @@ class AttentionTraining(CropLearner):
 
     def _judged(self, images: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
         return images if self.step < self.switch else attended(images, attention, self._config.threshold)
-
-    def _generator(self, name: str) -> Generator:
-        start = devices.generator(self.seeds, "initial weights", ord(name))
-        return Generator(self._config.generator_filters, skip=self._config.skip, generator=start).to(self.device)
-
-    def _discriminator(self, domain: str) -> Discriminator:
-        start = devices.generator(self.seeds, "initial weights", ord(domain))
-        return Discriminator(self._config.discriminator_filters, generator=start).to(self.device)
 
     def _attention_network(self, domain: str) -> AttentionNetwork:
         start = devices.generator(self.seeds, "initial attention", ord(domain))

@@ -121,6 +121,7 @@ def test_fit_leaves_a_checkpoint_with_its_card(tiny, data, runtime, tmp_path):
     assert whole.card["name"] == "aggan"
     assert whole.card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": True}
     assert whole.card["architecture"]["attention"] == {"filters": 2}
+    assert "perceptual network" not in whole.card["licence"]  # it has none
     assert {name.split(".")[0] for name in checkpoints.load_tensors(whole)} == {"G", "A X"}
     assert Image.open(tmp_path / "w" / "samples" / "step-0000004.png").size == (6 * 32, 4 * 32)
     first = json.loads((tmp_path / "w" / "curves.jsonl").read_text().splitlines()[0])

@@ -17,8 +17,6 @@ from synthkit_cyclegan.resnet_refiner import ResnetRefiner, architecture_of
 REVISION = 1
 """Raised when the same settings and data train to other weights."""
 
-_LICENCE = "the weights were learned from the data sets named here; their licences apply"
-
 
 class CUTRefiner(ResnetRefiner[CUTConfig]):
     """Refines people with the generator from the source to the target domain."""
@@ -37,7 +35,6 @@ class CUTRefiner(ResnetRefiner[CUTConfig]):
         card = crop_training.card_of(
             self.family, REVISION, self.config, pair, self.runtime,
             architecture=architecture_of(self.config),
-            more={"licence": _LICENCE},
         )  # fmt: skip
         learner = CUTLearner(self.config, pair.source, pair.target, self.runtime.seeds, device)
         return loop.train(learner, workdir, card, self.config, self.runtime, stage="train refiner")

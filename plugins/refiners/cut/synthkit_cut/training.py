@@ -12,7 +12,6 @@ from synthkit_cut.config import CUTConfig
 from synthkit_cyclegan import losses
 from synthkit_cyclegan.crop_learner import CropLearner, descend, numbers, sheet_of
 from synthkit_cyclegan.crop_store import Crops
-from synthkit_cyclegan.networks import Discriminator, Generator
 
 
 class CUTLearner(CropLearner):
@@ -29,11 +28,9 @@ class CUTLearner(CropLearner):
     def __init__(self, config: CUTConfig, source: Crops, target: Crops, seeds: Seeds, device: torch.device) -> None:
         super().__init__(config, source, target, seeds, device)
         self._config = config
-        starts = {name: devices.generator(seeds, "initial weights", ord(name)) for name in "GDH"}
-        filters = config.generator_filters
-        self.g = Generator(filters, skip=config.skip, generator=starts["G"]).to(device)
-        self.d = Discriminator(config.discriminator_filters, generator=starts["D"]).to(device)
-        self.h = contrast.Heads(filters, config.head_width, generator=starts["H"]).to(device)
+        self.g, self.d = self.new_generator("G"), self.new_discriminator("D")
+        start = devices.generator(seeds, "initial weights", ord("H"))
+        self.h = contrast.Heads(config.generator_filters, config.head_width, generator=start).to(device)
         self.networks = {"G": self.g, "D": self.d, "H": self.h}
         self.optimizers = {"adam generator": self.adam("G", "H"), "adam discriminator": self.adam("D")}
 

@@ -19,6 +19,7 @@ from synthkit.training.schedule import constant_then_linear
 from synthkit_cyclegan.crop_settings import AdversarialSettings
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.crop_training import steps_of
+from synthkit_cyclegan.networks import Discriminator, Generator
 
 _ADAM_BETA2 = 0.999
 
@@ -53,6 +54,16 @@ class CropLearner(Learner):
         self.pools = {name: ReplayPool(settings.pool, seeds.child("pool", name)) for name in "XY"}
         self._settings = settings
         self._feeds = {name: Feed(len(kept), seeds.child("feed", name)) for name, kept in self.crops.items()}
+
+    def new_generator(self, letter: str) -> Generator:
+        """Return a generator as the settings say; its initial weights are those of the seed and its letter."""
+        start = devices.generator(self.seeds, "initial weights", ord(letter))
+        return Generator(self._settings.generator_filters, skip=self._settings.skip, generator=start).to(self.device)
+
+    def new_discriminator(self, letter: str) -> Discriminator:
+        """Return a discriminator as the settings say; its initial weights are those of the seed and its letter."""
+        start = devices.generator(self.seeds, "initial weights", ord(letter))
+        return Discriminator(self._settings.discriminator_filters, generator=start).to(self.device)
 
     def batch(self, domain: str) -> torch.Tensor:
         """Return the current step's images of a domain, (N, 3, h, w) in -1..1: this process's part of them.

@@ -21,7 +21,7 @@ ROLES = ("source", "target")
 ROUNDS = 160
 """Times that the smaller set is seen when no step budget is given (thesis 000, section 3.5.1)."""
 
-_LICENCE = "the weights were learned from the data sets and the perceptual network named here; their licences apply"
+_LICENCE = "the weights were learned from the data sets named here; their licences apply"
 
 
 @attrs.frozen(eq=False)

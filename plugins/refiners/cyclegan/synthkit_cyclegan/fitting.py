@@ -20,6 +20,8 @@ FAMILY = "cyclegan"
 REVISION = 2
 """Raised when the same settings and data train to other weights."""
 
+_LICENCE = "the weights were learned from the data sets and the perceptual network named here; their licences apply"
+
 
 def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, runtime: Runtime) -> Checkpoint:
     """Train (or go on training) on crops of ``data["source"]`` and ``data["target"]``.
@@ -38,7 +40,7 @@ def fit(config: CycleGANConfig, data: Mapping[str, SampleSet], workdir: Path, ru
     card = crop_training.card_of(
         FAMILY, REVISION, config, pair, runtime,
         architecture=architecture_of(config),
-        more={"perceptual": dict(seen.card) if seen else None},
+        more={"perceptual": dict(seen.card), "licence": _LICENCE} if seen else {"perceptual": None},
         leave_out=perception.SETTINGS,
     )  # fmt: skip
     space = seen.space(config.feature_distance, device) if seen else None

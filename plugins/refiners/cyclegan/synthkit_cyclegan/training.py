@@ -13,7 +13,7 @@ from synthkit_cyclegan import losses
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_learner import CropLearner, descend, numbers, sheet_of
 from synthkit_cyclegan.crop_store import Crops
-from synthkit_cyclegan.networks import Discriminator, Generator
+from synthkit_cyclegan.networks import Discriminator
 from synthkit_cyclegan.objective import mean_of, objective
 
 
@@ -36,9 +36,9 @@ class Training(CropLearner):
         super().__init__(config, source, target, seeds, device)
         self._config, self._space, self._terms = config, space, objective(config)
         self._kind = losses.ADVERSARIAL[config.adversarial]
-        self.networks = _networks(config, seeds, device)
-        self.g, self.f = self.networks["G"], self.networks["F"]
-        self._d_x, self._d_y = _discriminators(self.networks)
+        self.g, self.f = self.new_generator("G"), self.new_generator("F")
+        self._d_x, self._d_y = self.new_discriminator("X"), self.new_discriminator("Y")
+        self.networks = {"G": self.g, "F": self.f, "D X": self._d_x, "D Y": self._d_y}
         self.optimizers = {
             "adam generators": self.adam("G", "F"),
             "adam discriminators": self.adam("D X", "D Y"),
@@ -99,21 +99,3 @@ class Training(CropLearner):
         share = torch.from_numpy(distributed.share(draws)).to(real)
         penalty = losses.gradient_penalty(judge, real, images, share)
         return {name: loss + self._config.gradient_penalty_weight * penalty, f"penalty_{domain.lower()}": penalty}
-
-
-def _networks(config: CycleGANConfig, seeds: Seeds, device: torch.device) -> dict[str, torch.nn.Module]:
-    result: dict[str, torch.nn.Module] = {}
-    for name in ("G", "F"):
-        start = devices.generator(seeds, "initial weights", ord(name))
-        result[name] = Generator(config.generator_filters, skip=config.skip, generator=start).to(device)
-    for name in ("X", "Y"):
-        start = devices.generator(seeds, "initial weights", ord(name))
-        result[f"D {name}"] = Discriminator(config.discriminator_filters, generator=start).to(device)
-    return result
-
-
-def _discriminators(networks: dict[str, torch.nn.Module]) -> tuple[Discriminator, Discriminator]:
-    d_x, d_y = networks["D X"], networks["D Y"]
-    assert isinstance(d_x, Discriminator)
-    assert isinstance(d_y, Discriminator)
-    return d_x, d_y

@@ -44,6 +44,7 @@ def test_fit_leaves_a_checkpoint_with_its_card(whole, data, tiny):
     assert (card["data"]["source"]["crops"], card["data"]["target"]["crops"]) == (8, 6)
     assert card["steps"] == 7
     assert card["perceptual"]["weights_sha256"] == weights.REGISTRY["mobilenet_v2"].sha256
+    assert "the data sets and the perceptual network" in card["licence"]
     assert not (whole.path.parent / "state.safetensors").exists()
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import ConfigError, WeightsError, WorkError
@@ -61,6 +62,13 @@ def test_tensors_that_do_not_fit_a_network_are_told(tmp_path):
         checkpoints.load_into(torch.nn.Linear(2, 2), {"weight": torch.ones(3, 2)}, tmp_path / "x.safetensors")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_told(value, tmp_path):
+    tensors = {"weight": torch.tensor([[1.0, value]]), "bias": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=r"x\.safetensors: weight holds values that are not finite"):
+        checkpoints.load_into(torch.nn.Linear(2, 1), tensors, tmp_path / "x.safetensors")
+
+
 def test_states_come_back_and_nothing_else_is_one(tmp_path):
     path = tmp_path / "state"
     assert checkpoints.load_state(path) is None
@@ -71,6 +79,10 @@ def test_states_come_back_and_nothing_else_is_one(tmp_path):
     checkpoints.save_checkpoint(path, {"t": torch.ones(1)}, CARD)
     with pytest.raises(WeightsError, match="not a state of training"):
         checkpoints.load_state(path)
+    for wrong in ("[1]", "[" * 100_000):
+        save_file({"t": torch.ones(1)}, path, {checkpoints._STATE_KEY: wrong})
+        with pytest.raises(WeightsError, match="not a state of training"):
+            checkpoints.load_state(path)
     path.write_bytes(b"\x80\x04garbage")
     with pytest.raises(WeightsError, match="cannot be read"):
         checkpoints.load_state(path)

@@ -45,7 +45,7 @@ def load_tensors(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
 
 
 def load_into(module: torch.nn.Module, tensors: Tensors, origin: Path) -> None:
-    """Put tensors into a network, which must have exactly those names and shapes.
+    """Put tensors into a network, which must have exactly those names and shapes; none may be NaN or infinite.
 
     Raises:
         WeightsError: naming the file and the first difference.
@@ -55,6 +55,9 @@ def load_into(module: torch.nn.Module, tensors: Tensors, origin: Path) -> None:
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise WeightsError(f"checkpoint {origin}: does not fit its network: {' '.join(lines[:2])}") from None
+    for name, tensor in module.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):  # people refined with it would be black, without a word
+            raise WeightsError(f"checkpoint {origin}: {name} holds values that are not finite")
 
 
 def save_state(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
@@ -87,7 +90,7 @@ def peek_state(path: Path) -> dict[str, Any] | None:
         raise _unreadable(path, error) from None
     try:
         return dict(json.loads(metadata[_STATE_KEY]))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise WeightsError(f"{path}: is not a state of training; remove it to begin anew") from None
 
 

@@ -14,7 +14,7 @@ from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 16
+REVISION = 17
 
 DUSK = {
     "room": {"style": "warm"},

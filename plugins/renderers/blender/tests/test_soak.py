@@ -116,6 +116,16 @@ def test_legs_stay_out_of_the_chair(library, penetration, number, pose, make):
     assert other_m < 0.005
 
 
+@pytest.mark.parametrize("number", [2, 6, 10])
+def test_who_is_too_short_for_the_least_seat_sits_away_from_its_back(library, penetration, number):
+    body = sitter(library, number, STRETCHED)
+    small = attrs.evolve(body, seat_height_m=0.8 * body.seat_height_m)
+    points = 0.8 * body.surface_vertices_m
+    chair = meeting_chair(Decor("modern", np.random.default_rng(0)), fitted(small, points, arms=False))
+    cushion_m, _ = depths_m(penetration, chair.parts, np.eye(4), points, small.seat_height_m)
+    assert cushion_m < 0.04  # 0.06 with their calves in its front
+
+
 def depths_m(penetration, parts, matrix, points_m, height_m):
     """Return how deep points reach into a seat at a height, and how deep into the rest of what has it."""
     solids = penetration.Body(Thing(parts, matrix, "chairs")).solids

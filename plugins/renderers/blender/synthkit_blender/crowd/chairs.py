@@ -43,7 +43,7 @@ CHAIR_SPACING_M, CHAIR_OFF_WALL_M = 0.6, 0.42
 
 
 def fitted(body: PosedPerson, points: FloatArray, arms: bool, *, below_m: float = math.inf) -> ChairFit:
-    """Return the chair that fits a sitter: as high as the seat, its back touching theirs.
+    """Return the chair that fits a sitter: as high as the seat, its back at theirs, its front before their calves.
 
     Args:
         points: (N, 3) where the sitter's surface gets to. arms: whether it shall have armrests, where there is room
@@ -58,7 +58,9 @@ def fitted(body: PosedPerson, points: FloatArray, arms: bool, *, below_m: float 
     back_y = float((above[:, 1] - (above[:, 2] - seat_m - 0.15) * math.tan(lean)).max()) + 0.008
     below = middle[(middle[:, 2] > seat_m) & (middle[:, 2] < seat_m + 0.12)]  # there are but the posts of the back
     back_y = max(back_y, float(below[:, 1].max(initial=-math.inf)) - POSTS_BEHIND_M + 0.003)
-    depth = min(SEAT_DEPTH_M, max(LEAST_SEAT_DEPTH_M, back_y - calves_y(points, seat_m) - CALF_GAP_M))
+    front_y = calves_y(points, seat_m) + CALF_GAP_M
+    back_y = max(back_y, front_y + LEAST_SEAT_DEPTH_M)  # who is too short for the least seat sits away from its back
+    depth = min(SEAT_DEPTH_M, back_y - front_y)
     fit = ChairFit(seat_m - 0.006, back_y, lean, arms, depth)
     fit = _with_feet_apart(points, _with_legs_apart(points, fit))
     fits = fit.arms_m[1] < below_m and _free(points, arm_solids(fit))

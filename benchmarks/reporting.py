@@ -18,6 +18,7 @@ class Result:
         peer, peer_name: the same of what we compare with, measured in the same run; None when there is none.
         goal: what we want to reach, in ``unit``; None when nothing is set.
         smaller_is_better: for times and sizes.
+        low, high: least and most of our runs, where these are of interest; ``ours`` is their mean then.
     """
 
     name: str
@@ -27,6 +28,15 @@ class Result:
     peer_name: str | None = None
     goal: float | None = None
     smaller_is_better: bool = True
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether ours reaches the goal; None without one."""
+        if self.goal is None:
+            return None
+        return self.ours <= self.goal if self.smaller_is_better else self.ours >= self.goal
 
     @property
     def ratio(self) -> float | None:
@@ -40,12 +50,17 @@ def report(title: str, results: Sequence[Result]) -> None:
     """Print the table and the line."""
     print(title)
     width = max(len(result.name) for result in results)
-    print(f"{'':<{width}}  {'ours':>10}  {'peer':>10}  {'ratio':>7}  {'goal':>10}")
+    ranged = any(result.low is not None for result in results)
+    more = f"  {'least':>10}  {'most':>10}  {'holds':>5}" if ranged else ""
+    print(f"{'':<{width}}  {'ours':>10}  {'peer':>10}  {'ratio':>7}  {'goal':>10}{more}")
     for result in results:
         cells = [_cell(result.ours, 10), _cell(result.peer, 10), _cell(result.ratio, 7), _cell(result.goal, 10)]
+        if ranged:
+            holds = {None: "-", True: "yes", False: "no"}[result.holds]
+            cells += [_cell(result.low, 10), _cell(result.high, 10), f"{holds:>5}"]
         peer = f"  peer: {result.peer_name}" if result.peer_name else ""
         print(f"{result.name:<{width}}  {'  '.join(cells)}  {result.unit}{peer}")
-    keys = ("name", "unit", "ours", "peer", "peer_name", "ratio", "goal")
+    keys = ("name", "unit", "ours", "low", "high", "peer", "peer_name", "ratio", "goal")
     print(json.dumps({"results": [{key: getattr(result, key) for key in keys} for result in results]}))
 
 

@@ -1,34 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
+from sample_sets import Samples
 
 from synthkit.interfaces import ComponentSpec, Runtime
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
 from synthkit_aggan.config import AGGANConfig
-
-
-@attrs.frozen(eq=False)
-class Samples:
-    """A set of samples in memory."""
-
-    items: list[Sample]
-    fingerprint: str
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.items[index]
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self.items)
 
 
 @pytest.fixture

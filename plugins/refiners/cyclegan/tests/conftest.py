@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
 import torch
+from sample_sets import Samples
 
 from synthkit import weights
 from synthkit.checkpoint import sha256_of
@@ -16,23 +17,6 @@ from synthkit.sample import Person, RotatedBox, Sample
 from synthkit.seeds import Seeds
 from synthkit.training.perceptual import FeatureNet
 from synthkit_cyclegan.config import CycleGANConfig
-
-
-@attrs.frozen(eq=False)
-class Samples:
-    """A set of samples in memory."""
-
-    items: list[Sample]
-    fingerprint: str
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.items[index]
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self.items)
 
 
 def one_sample(seed: int, *, masks: bool = True, size: int = 96) -> Sample:

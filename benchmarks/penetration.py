@@ -21,7 +21,7 @@ from scipy.spatial import ConvexHull, QhullError
 from synthkit_blender.geometry import Mesh
 from synthkit_blender.placement import hull
 from synthkit_blender.polygons import holds
-from synthkit_blender.scene import Thing
+from synthkit_blender.things import Thing
 
 Floats = NDArray[np.float64]
 FLAT_M = 1e-5  # what is thinner holds nothing

@@ -45,7 +45,8 @@ from synthkit_blender.people import BodyLibrary
 from synthkit_blender.placement import hull
 from synthkit_blender.plates import Plates
 from synthkit_blender.polygons import hull_and_pockets
-from synthkit_blender.scene import Scene, Thing, plate_camera, plate_space, sample_scene
+from synthkit_blender.scene import Scene, plate_camera, plate_space, sample_scene
+from synthkit_blender.things import Thing
 
 TOLERANCE_MM = {
     "person into person": 0.0,

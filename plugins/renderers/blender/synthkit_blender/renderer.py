@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Runtime, sample_key
 from synthkit.sample import Sample, Skipped, evolve
 from synthkit.seeds import Seeds
@@ -24,21 +20,18 @@ from synthkit_blender import request
 from synthkit_blender.casting import Casting
 from synthkit_blender.client import Reply, WorkerClient
 from synthkit_blender.composite import composite
-from synthkit_blender.config import BlenderConfig, CameraConfig
+from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, develop
-from synthkit_blender.environments import Panorama, open_environments
+from synthkit_blender.inputs import Inputs, warn_of_assets
 from synthkit_blender.light import Metered, image_circle, metered
-from synthkit_blender.optics import check_lens
 from synthkit_blender.people import BodyLibrary
-from synthkit_blender.people.assets.licences import UNKNOWN, is_non_commercial
-from synthkit_blender.people.capture import Repertoire
-from synthkit_blender.people.cast.company import CONVERT_FBX, Cast
 from synthkit_blender.people.keypoints import BODY_POINTS
 from synthkit_blender.plate_sensor import PlateSensor
-from synthkit_blender.plates import Plate, Plates
+from synthkit_blender.plates import Plate
 from synthkit_blender.process import FrameFailed
-from synthkit_blender.scene import Scene, at_time, plate_camera, plate_space, sample_scene
+from synthkit_blender.scene import Scene, at_time, sample_scene
+from synthkit_blender.timing import Clock, Timed
 from synthkit_blender.truth import Truth, annotate, plain_depth, plain_normals
 
 LICENCES = {"bodies": "CC0-1.0 (MakeHuman / MPFB)"}
@@ -64,8 +57,7 @@ class BlenderRenderer:
         self.samples_per_scene = config.sequence.frames
         self._client = WorkerClient(config.worker)
         self._people = people
-        self._plates: Plates | None = None
-        self._panoramas: tuple[Panorama, ...] = ()
+        self._inputs = Inputs()
         self._measured: tuple[Path, PlateSensor] | None = None
         self._metered: Metered | None = None
         self.timings: dict[str, float] = {}
@@ -77,24 +69,13 @@ class BlenderRenderer:
             DatasetError: for a lens that cannot be rendered, and plates, motions, panoramas and a cast that cannot be
                 read, all at once. PeopleDataError: when the body data is missing.
         """
-        config, repertoire, cast, problems = self._config, None, None, dict[str, None]()
-        with _noted(problems):
-            if config.backgrounds is not None:
-                self._plates = self._checked(config.backgrounds)
-            else:
-                check_lens(config.camera, config.width_px, config.height_px)
-        with _noted(problems):
-            if config.light.environments is not None:
-                self._panoramas = open_environments(config.light.environments)
-        with _noted(problems):
-            repertoire = _motions(config.people.motions, clips=config.sequence.frames > 1)
-        with _noted(problems):
-            cast = _cast(config.people.cast, self._runtime.cache_dir / "blender-people")
-        _tell(problems)
+        people, cache_dir = self._config.people, self._runtime.cache_dir
+        self._inputs = Inputs.opened(self._config, cache_dir)
         if self._people is None:
-            library = BodyLibrary(self._runtime.cache_dir / "blender-people", config.people.assets)
-            self._people = Casting(library, config.people, self._runtime.seeds, repertoire, cast)
-            _warn_of_assets(library, config.people.assets)
+            library = BodyLibrary(cache_dir / "blender-people", people.assets)
+            seeds, repertoire, cast = self._runtime.seeds, self._inputs.repertoire, self._inputs.cast
+            self._people = Casting(library, people, seeds, repertoire, cast)
+            warn_of_assets(library, people.assets)
         return self
 
     def __exit__(
@@ -113,19 +94,19 @@ class BlenderRenderer:
         Raises:
             WorkError: when Blender cannot run here at all. DatasetError: when a plate has become unreadable.
         """
-        clock = _Clock()
+        clock = Clock()
         assert self._people is not None, "the renderer must be entered first"
-        source = _Timed(self._people, clock)
-        drawn = sample_scene(self._config, source, seeds, self._plate(scene), self._panoramas)
+        source = Timed(self._people, clock)
+        drawn = sample_scene(self._config, source, seeds, self._plate(scene), self._inputs.panoramas)
         self._metered = None
         for frame, time_s in enumerate(self._config.sequence.times_s):
             shot = _Shot(scene, frame, time_s, at_time(drawn, time_s, source), seeds)
             clock.stamp("scene")
             yield self._shoot(shot, clock)
-            clock = _Clock()
+            clock = Clock()
             source.clock = clock
 
-    def _shoot(self, shot: _Shot, clock: _Clock) -> Sample | Skipped:
+    def _shoot(self, shot: _Shot, clock: Clock) -> Sample | Skipped:
         quality = request.Quality(
             self._config.light_paths, self._config.denoise, self._runtime.threads,
             shot.seeds.integer("noise", *shot.index) % 2**31, self._config.device,
@@ -156,35 +137,21 @@ class BlenderRenderer:
         image = develop(sample.layers["light"], seen, sensor, sample.camera, rng)
         return evolve(sample, image=image, meta={**sample.meta, "sensor": sensor.plain})
 
-    def _checked(self, folder: Path) -> Plates:
-        """Return the plates of a folder; what was noted is looked at through both ends of what cameras may be."""
-        plates = Plates.open(
-            folder, self._config.width_px, self._config.height_px, self._config.camera,
-            self._runtime.cache_dir / "blender-plates",
-        )  # fmt: skip
-        problems: dict[str, None] = {}
-        for end in (0, 1):
-            config = attrs.evolve(self._config, camera=_end_of_ranges(self._config.camera, end))
-            for plate in plates.plates:
-                with _noted(problems):
-                    plate_space(config, plate, plate_camera(config, plate, Seeds(0)))
-        _tell(problems)
-        return plates
-
     def _plate(self, scene: int) -> Plate | None:
-        return None if self._plates is None else self._plates[scene // self._config.plates.scenes_per_background]
+        plates = self._inputs.plates
+        return None if plates is None else plates[scene // self._config.plates.scenes_per_background]
 
     def _passes(self) -> tuple[request.Pass, ...]:
         layers = self._config.layers
         flat = tuple(name for name in ("depth", "normals") if name in layers)
         further = (attrs.evolve(request.FLAT, truth=flat),) if flat else ()
-        if self._plates is not None:
+        if self._inputs.plates is not None:
             return request.PEOPLE, request.SHADED, request.UNSHADED, *further
         return (request.ROOM, request.EMPTY_ROOM, *further) if "background" in layers else (request.ROOM, *further)
 
-    def _sample(self, shot: _Shot, reply: Reply, clock: _Clock) -> Sample:
+    def _sample(self, shot: _Shot, reply: Reply, clock: Clock) -> Sample:
         drawn = shot.drawn
-        main = reply.passes["people" if self._plates is not None else "room"]
+        main = reply.passes["people" if self._inputs.plates is not None else "room"]
         points = BODY_POINTS if self._config.keypoints == "body" else None
         truth = annotate(
             drawn.figures, drawn.camera, main["ids"], main["coverage"], self._config.min_visible_px, points
@@ -258,83 +225,6 @@ class BlenderRenderer:
         return layers
 
 
-@contextlib.contextmanager
-def _noted(problems: dict[str, None]) -> Iterator[None]:
-    """Note what is wrong with settings and inputs, each once, instead of raising it."""
-    try:
-        yield
-    except (ConfigError, DatasetError) as error:
-        problems |= dict.fromkeys(str(error).splitlines())
-
-
-def _tell(problems: dict[str, None]) -> None:
-    if problems:
-        raise DatasetError("\n".join(problems))
-
-
-def _end_of_ranges(config: CameraConfig, end: int) -> CameraConfig:
-    """Return a camera's settings with each (low, high) drawn at one end."""
-    values = {field.name: getattr(config, field.name) for field in attrs.fields(CameraConfig)}
-    del values["lens_polynomial"]
-    ends: dict[str, Any] = {name: (v[end], v[end]) for name, v in values.items() if isinstance(v, tuple)}
-    return attrs.evolve(config, **ends)
-
-
-def _motions(folder: Path | None, *, clips: bool) -> Repertoire | None:
-    """Return the poses of a folder of motion capture; tell which files have none, and of a licence to know about.
-
-    In clips captured poses stand only: who walks there walks by the library's stride, which goes on.
-    """
-    if folder is None:
-        return None
-    tell, repertoire = logging.getLogger("synthkit").warning, Repertoire.of(folder)
-    if clips:
-        repertoire = attrs.evolve(repertoire, frames={"standing": repertoire.frames["standing"]})
-    if left_out := list(repertoire.left_out.values()):
-        more = "" if len(left_out) <= 3 else "; ..."
-        tell("%s: %d files are left out: %s%s", folder, len(left_out), "; ".join(left_out[:3]), more)
-    if repertoire.licence == UNKNOWN:
-        tell("%s: no LICENSE file tells the licence of the motions: records say unknown", folder)
-    if is_non_commercial(repertoire.licence):
-        tell("%s: the motions allow no commercial use (%s)", folder, repertoire.licence)
-    return repertoire
-
-
-def _warn_of_assets(library: BodyLibrary, folder: Path | None) -> None:
-    """Tell what of a folder of assets cannot be used, and what of their licences somebody should know."""
-    if folder is None:
-        return
-    tell, assets = logging.getLogger("synthkit").warning, library.catalogue.assets
-    if not assets:
-        tell("%s: no assets for people in it; expected MakeHuman's folders with .mhclo and .mhmat files", folder)
-    if library.left_out:
-        reasons = "; ".join(library.left_out[name] for name in sorted(library.left_out)[:3])
-        tell("%s: %d assets are left out: %s%s", folder, len(library.left_out), reasons,
-             "" if len(library.left_out) <= 3 else "; ...")  # fmt: skip
-    _warn_of_licences(folder, {asset.name: asset.licence for asset in assets}, "assets")
-
-
-def _cast(folder: Path | None, cache_dir: Path) -> Cast | None:
-    """Return the people of a folder, and tell what of their licences somebody should know."""
-    if folder is None:
-        return None
-    cast = Cast.open(folder, cache_dir)
-    if cast.unread:
-        logging.getLogger("synthkit").warning("%s: %d .fbx files are not read; %s", folder, cast.unread, CONVERT_FBX)
-    _warn_of_licences(folder, cast.licences, "people")
-    return cast
-
-
-def _warn_of_licences(folder: Path, licences: Mapping[str, str], what: str) -> None:
-    tell = logging.getLogger("synthkit").warning
-    unknown = [name for name, licence in licences.items() if licence == UNKNOWN]
-    if unknown:
-        tell("%s: %d %s state no licence, such as %s: records say unknown", folder, len(unknown), what, unknown[0])
-    limited = [f"{name} ({licence})" for name, licence in licences.items() if is_non_commercial(licence)]
-    if limited:
-        tell("%s: %d %s allow no commercial use, such as %s", folder, len(limited), what, limited[0])
-
-
 def _licences(drawn: Scene) -> dict[str, str]:
     """Return the licence of everything that a scene shows and that is somebody's."""
     worn = {name: licence for figure in drawn.figures for name, licence in figure.body.licences.items()}
@@ -362,46 +252,3 @@ class _Shot:
 
 def _index(frame: int | None) -> tuple[int, ...]:
     return (frame,) if frame else ()
-
-
-class _Clock:
-    """Stage times in seconds; people are built while a scene is drawn, and counted apart."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {"people": 0.0}
-        self._last = time.perf_counter()
-        self._apart = 0.0
-
-    def add_people(self, seconds: float) -> None:
-        """Count time spent on people, not to be counted as the stage's own."""
-        self.seconds["people"] += seconds
-        self._apart += seconds
-
-    def stamp(self, stage: str) -> None:
-        """End a stage."""
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._last - self._apart
-        self._last, self._apart = now, 0.0
-
-
-class _Timed:
-    def __init__(self, source: PeopleSource, clock: _Clock) -> None:
-        self._source, self.clock = source, clock
-
-    def identity(self, *arguments: Any) -> str:
-        """Pass on to the source."""
-        return self._source.identity(*arguments)
-
-    def person(self, *arguments: Any, **options: Any) -> Any:
-        """Pass on to the source, and time it."""
-        return self._timed(self._source.person, *arguments, **options)
-
-    def moved(self, *arguments: Any) -> Any:
-        """Pass on to the source, and time it."""
-        return self._timed(self._source.moved, *arguments)
-
-    def _timed(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        started = time.perf_counter()
-        person = call(*arguments, **options)
-        self.clock.add_people(time.perf_counter() - started)
-        return person

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from synthkit.camera import FisheyeCamera
 from synthkit_blender.crowd import SHUTTER_FRAMES, Figure
 from synthkit_blender.geometry import merged
+from synthkit_blender.lamps import Lamp
 from synthkit_blender.people.types import Texture
-from synthkit_blender.scene import Lamp, Scene, Sky, Thing
+from synthkit_blender.scene import Scene, Sky
 from synthkit_blender.surfaces import Surface
+from synthkit_blender.things import Thing
 
 Array = NDArray[Any]
 EDGE_PX = 3.0  # rendered beyond the image circle

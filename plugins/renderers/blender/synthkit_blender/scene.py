@@ -16,54 +16,22 @@ from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig, RoomConfig
 from synthkit_blender.crowd import Figure, PeopleSource, Stage, populate
 from synthkit_blender.environments import Panorama, drawn
-from synthkit_blender.geometry import Matrix, Mesh, quad, turned_x
+from synthkit_blender.geometry import quad
+from synthkit_blender.lamps import Lamp, daylight, kelvin_rgb, panels
 from synthkit_blender.optics import draw_camera, looks_up, well_seen
-from synthkit_blender.people.creases import slackness
-from synthkit_blender.people.types import FloatArray, MeshPart
-from synthkit_blender.placement import Floats, Placed, Sight
+from synthkit_blender.placement import Sight
 from synthkit_blender.plates import Plate
 from synthkit_blender.plates.space import Space, space_of
-from synthkit_blender.polygons import holds
-from synthkit_blender.rooms import SIZES_M, Room, RoomPlan, furnish, plate_decor
-from synthkit_blender.surfaces import PALETTES, Rgb, Surface, of_person
+from synthkit_blender.rooms import SIZES_M, RoomPlan, furnish, plate_decor
+from synthkit_blender.surfaces import PALETTES, Rgb, Surface
+from synthkit_blender.things import Thing, out_of_the_way, people_things, placed_things
 
 KNOWN_OF_PLATES = ("height_m", "fov_degrees", "equisolid", "tilt_degrees", "roll_degrees")
 CEILING = Surface((0.75, 0.75, 0.73), roughness=0.9, specular=0.1)
 HEAD_M = 1.7
 REACH_M = 4.5  # people farther from below the camera are too small
 WATTS_PER_M2 = 12.0
-PANEL_CLEARANCE_M = 0.9
-DAYLIGHT: Rgb = (0.9, 0.96, 1.0)
 PLATE_SURFACE = Surface((0.4, 0.4, 0.4), roughness=0.9, specular=0.1)
-
-
-@attrs.frozen(eq=False)
-class Thing:
-    """A body in the world: its meshes and what they are made of, which pass sees it (``group``), and whose it is.
-
-    Args:
-        rest_m: (V, 3) where the vertices of all meshes, one after the other, are at rest; None for where they are.
-        slack: (V,) how slack cloth is there, 0 to 1; None without cloth.
-        only_seen: whether nothing but the camera meets it: it throws no shadow and no light.
-    """
-
-    parts: tuple[tuple[Mesh, Surface], ...]
-    matrix: Matrix
-    group: str
-    owner: str | None = None
-    rest_m: FloatArray | None = None
-    slack: FloatArray | None = None
-    only_seen: bool = False
-
-
-@attrs.frozen(eq=False)
-class Lamp:
-    """A rectangular lamp that shines along its local -z."""
-
-    matrix: Matrix
-    size_m: tuple[float, float]
-    watts: float
-    color: Rgb
 
 
 @attrs.frozen(eq=False)
@@ -168,22 +136,14 @@ def _room_scene(
     )
     window = window if room.windows else 0.0
     watts = WATTS_PER_M2 * plan.length_m * plan.width_m
-    lamps = [*_panels(plan, kelvin, watts * (1 - window), rng), *_daylight(room, watts * window)]
+    lamps = [*panels(plan, kelvin, watts * (1 - window), rng), *daylight(room, watts * window)]
     things = [Thing((part,), np.eye(4), "room") for part in room.shell]
     if looks_up(camera):
         things += _ceiling(plan, lamps)
     placed = (*out_of_the_way(room.placed, crowd.figures), *crowd.chairs)
-    things += _placed_things(placed) + people_things(crowd.figures)
+    things += placed_things(placed) + people_things(crowd.figures)
     meta = {"room_style": room.style, "room_layout": room.layout, "light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), Sky(kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, dict(meta))
-
-
-def out_of_the_way(placed: tuple[Placed, ...], figures: tuple[Figure, ...]) -> tuple[Placed, ...]:
-    """Return what stands in a room but for the clutter that somebody reaches into, now or later in the clip."""
-    bodies = [_Body.of(figure) for figure in figures]
-    return tuple(
-        thing for thing in placed if thing.group != "clutter" or not any(body.touches(thing) for body in bodies)
-    )
 
 
 def _ceiling(plan: RoomPlan, lamps: list[Lamp]) -> list[Thing]:
@@ -228,9 +188,9 @@ def _plate_scene(
     length, width = (float(v) for v in high - low)
     x, y = (float(v) for v in (low + high) / 2)
     plan = RoomPlan(length, width, max(float(camera.world_from_camera[2, 3]), space.ceiling_m) + 0.3, (x, y), "", "")
-    lamps = _panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng, space.floor_m)
+    lamps = panels(plan, kelvin, WATTS_PER_M2 * plan.length_m * plan.width_m, rng, space.floor_m)
     things = [Thing(tuple((mesh, PLATE_SURFACE) for mesh in space.meshes), np.eye(4), "plate")]
-    things += _placed_things(crowd.chairs) + people_things(crowd.figures)
+    things += placed_things(crowd.chairs) + people_things(crowd.figures)
     meta: dict[str, object] = {"light_kelvin": round(kelvin)}
     return Scene(camera, tuple(things), tuple(lamps), Sky(kelvin_rgb(kelvin), ambient * 4.0), crowd.figures, meta)
 
@@ -242,101 +202,6 @@ def _sight(camera: FisheyeCamera) -> Sight:
         return math.hypot(x_m, y_m) <= REACH_M and well_seen(camera, (x_m, y_m, HEAD_M))
 
     return sees
-
-
-def _placed_things(placed: tuple[Placed, ...]) -> list[Thing]:
-    return [Thing(thing.piece.parts, thing.pose.matrix, thing.group) for thing in placed]
-
-
-def people_things(figures: tuple[Figure, ...]) -> list[Thing]:
-    """Return figures as things, with their clothes on."""
-    things = []
-    for figure in figures:
-        parts = figure.body.parts
-        meshes = tuple(
-            (Mesh(part.vertices_m, part.faces, part.smooth, part.uv), of_person(part.material)) for part in parts
-        )
-        rest_m = np.concatenate([part.rest_m for part in parts])
-        slack = np.concatenate([_slack(part) for part in parts])
-        things.append(Thing(meshes, figure.pose.matrix, "people", figure.name, rest_m, slack))
-    return things
-
-
-def _slack(part: MeshPart) -> FloatArray:
-    if part.material.crease_m == 0:
-        return np.zeros(len(part.rest_m), np.float32)
-    return slackness(part.rest_m, part.vertices_m, part.faces)
-
-
-@attrs.frozen(eq=False)
-class _Body:
-    """Where a figure's surface (N, 3) gets to in the world, and the box around it."""
-
-    points_m: Floats
-    low_m: Floats
-    high_m: Floats
-
-    @classmethod
-    def of(cls, figure: Figure) -> _Body:
-        points = figure.world(figure.reach_m)
-        return cls(points, points.min(axis=0), points.max(axis=0))
-
-    def touches(self, thing: Placed) -> bool:
-        """Return whether it reaches into a thing."""
-        low, high = thing.extent_m
-        if (low > self.high_m).any() or (high < self.low_m).any():
-            return False
-        near = ((self.points_m >= low) & (self.points_m <= high)).all(axis=1)
-        return thing.holds(self.points_m[near]) > 0
-
-
-def _panels(
-    plan: RoomPlan, kelvin: float, watts: float, rng: np.random.Generator, floor_m: Floats | None = None
-) -> list[Lamp]:
-    """Return a grid of ceiling panels, none right beside the camera: light from there hides shadows.
-
-    With the outline of a floor (N, 2), those that would not hang over it are left out, unless none would be left.
-    """
-    columns, rows = max(2, round(plan.length_m / 2.4)), max(1, round(plan.width_m / 2.4))
-    size = ((0.6, 0.6), (1.2, 0.3), (0.3, 1.2), (0.25, 0.25))[int(rng.integers(4))]
-    cx, cy = plan.centre_m
-    spots = [
-        (cx + (i - (columns - 1) / 2) * plan.length_m / columns, cy + (j - (rows - 1) / 2) * plan.width_m / rows)
-        for i in range(columns)
-        for j in range(rows)
-    ]
-    if floor_m is not None:
-        spots = [spot for spot in spots if holds(floor_m, spot)] or spots
-    clear = [spot for spot in spots if math.hypot(*spot) > PANEL_CLEARANCE_M]
-    lit = [spot for spot in clear if rng.random() < 0.85]
-    lit = lit or clear or [max(spots, key=lambda spot: math.hypot(*spot))]
-    color = kelvin_rgb(kelvin)
-    shares = rng.uniform(0.7, 1.3, len(lit))
-    shares /= shares.sum()
-    lamps = []
-    for (x, y), share in zip(lit, shares, strict=True):
-        matrix = np.eye(4)
-        matrix[:3, 3] = x, y, plan.height_m - 0.01
-        lamps.append(Lamp(matrix, size, float(watts * share), color))
-    return lamps
-
-
-def _daylight(room: Room, watts: float) -> list[Lamp]:
-    # A lamp shines along -z: a turn of +90 degrees about x makes that the window's +y, into the room.
-    return [
-        Lamp(matrix @ turned_x(math.pi / 2), (width, height), watts / len(room.windows), DAYLIGHT)
-        for matrix, width, height in room.windows
-    ]
-
-
-KELVINS = (2000.0, 3000.0, 4000.0, 5500.0, 7500.0, 10000.0)
-TINTS = ((1.0, 0.66, 0.36), (1.0, 0.82, 0.62), (1.0, 0.91, 0.8), (1.0, 1.0, 1.0), (0.89, 0.95, 1.0), (0.8, 0.9, 1.0))
-
-
-def kelvin_rgb(kelvin: float) -> Rgb:
-    """Return the colour of light as a half-adapted sensor sees it: less tinted than a black body's."""
-    r, g, b = (float(np.interp(kelvin, KELVINS, [tint[c] for tint in TINTS])) for c in range(3))
-    return r, g, b
 
 
 def _uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:

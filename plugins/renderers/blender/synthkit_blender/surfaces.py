@@ -27,7 +27,7 @@ class Surface:
         rest: whether the pattern sticks to rest-pose coordinates of the mesh, not to the object's own.
         texture: an image that ``color`` multiplies, its hues turned (1 is all the way round) and its saturation
             multiplied; instead of a pattern.
-        crease_m: how deep cloth is creased where it is slack (``scene.Thing``).
+        crease_m: how deep cloth is creased where it is slack (``things.Thing``).
     """
 
     color: Rgb
@@ -192,6 +192,7 @@ GREY_METAL = Surface(linear("a9abad"), roughness=0.35, metallic=0.6)
 SCREEN_OFF = Surface(linear("0b0c0e"), roughness=0.15)
 LEAF = Surface(linear("3f6b35"), linear("274a22"), "noise", 0.05, roughness=0.6)
 POT = Surface(linear("b9b2a6"), roughness=0.7)
+COVERS = ("7c2d2d", "2d4a6b", "3c5a3f", "c7a14a", "d8d2c4", "4a3c5a", "222222", "a85a32", "5a8a8f")  # sRGB hex
 
 
 def _pick(values: tuple[str, ...], rng: np.random.Generator) -> str:

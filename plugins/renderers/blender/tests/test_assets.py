@@ -33,8 +33,9 @@ from synthkit_blender.people.skeleton import Skin
 from synthkit_blender.people.types import ExpressionSpec, PersonRanges, Texture
 from synthkit_blender.renderer import BlenderRenderer
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.scene import Scene, Sky, Thing
+from synthkit_blender.scene import Scene, Sky
 from synthkit_blender.surfaces import Surface
+from synthkit_blender.things import Thing
 
 REAL = Path(__file__).parents[5] / "shared" / "assets" / "makehuman"
 CC_BY_NC = "# license: CC BY-NC 4.0\n"

@@ -19,8 +19,9 @@ from synthkit_blender.environments import BRIGHTEST, HEIGHT_PX, LUMA, WIDTH_PX, 
 from synthkit_blender.geometry import ellipsoid
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.scene import Scene, Sky, Thing, sample_scene
+from synthkit_blender.scene import Scene, Sky, sample_scene
 from synthkit_blender.surfaces import Surface
+from synthkit_blender.things import Thing
 
 
 def write_exr(path: Path, pixels: np.ndarray) -> None:

@@ -24,8 +24,9 @@ from synthkit_blender.geometry import ellipsoid
 from synthkit_blender.optics import ceiling_camera, draw_camera, fisheye
 from synthkit_blender.plates import Plates
 from synthkit_blender.request import ROOM, Quality, render_request
-from synthkit_blender.scene import Scene, Sky, Thing, plate_camera, sample_scene
+from synthkit_blender.scene import Scene, Sky, plate_camera, sample_scene
 from synthkit_blender.surfaces import Surface
+from synthkit_blender.things import Thing
 
 MATRIX = np.array([[286.4, 0.0, 417.3], [0.0, 286.4, 296.8], [0.0, 0.0, 1.0]])
 DISTORTION = np.array([-0.0211, 0.0043, -0.0026, 0.0003])

@@ -37,8 +37,9 @@ from synthkit_blender.people import PersonRanges
 from synthkit_blender.placement import Pose2D
 from synthkit_blender.raster import Footprint
 from synthkit_blender.request import PEOPLE, ROOM, SHADED, UNSHADED, Pass, Quality, render_request
-from synthkit_blender.scene import Scene, Sky, Thing, people_things, sample_scene
+from synthkit_blender.scene import Scene, Sky, sample_scene
 from synthkit_blender.surfaces import Surface
+from synthkit_blender.things import Thing, people_things
 from synthkit_blender.truth import Truth, annotate
 
 pytestmark = pytest.mark.blender
@@ -347,7 +348,7 @@ def test_shadows_end_at_the_walls_of_a_plate(tiny_renderer, mannequins, tmp_path
             camera = {{fov_degrees = 180, height_m = 2.7, equisolid = 0}}
             """)
         with tiny_renderer(width_px=120, height_px=120, backgrounds=str(plates), samples=16) as renderer:
-            drawn = sample_scene(renderer._config, mannequins, Seeds(4), renderer._plates[0])
+            drawn = sample_scene(renderer._config, mannequins, Seeds(4), renderer._inputs.plates[0])
             passes = (PEOPLE, SHADED, UNSHADED)
             reply = renderer.client.render(*render_request(drawn, passes, Quality(16, True, 1, 3)))
         light = reply.passes["unshaded"]["color"][..., :3].max(axis=-1)

@@ -15,13 +15,14 @@ from synthkit.errors import ConfigError
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import Stage, populate
+from synthkit_blender.lamps import panels
 from synthkit_blender.optics import ceiling_camera
 from synthkit_blender.placement import Floor, Pose2D, hull, inside, overlap
 from synthkit_blender.plugin import synthkit_components
 from synthkit_blender.polygons import holds
 from synthkit_blender.request import ROOM, Quality, render_request
 from synthkit_blender.rooms import SIZES_M, Room, RoomPlan, furnish
-from synthkit_blender.scene import _panels, sample_scene
+from synthkit_blender.scene import sample_scene
 
 LAYOUTS = tuple(SIZES_M)
 TABLES = ("meeting", "office", "seminar")
@@ -156,7 +157,7 @@ def test_counts_follow_the_settings(mannequins):
 
 def test_lamps_hang_over_the_floor_of_a_plate():
     floor = np.array([[-3, -3], [3, -3], [3, 0], [0, 0], [0, 3], [-3, 3.0]])
-    lamps = _panels(RoomPlan(6.0, 6.0, 2.9, (0.0, 0.0), "", ""), 4000.0, 100.0, np.random.default_rng(2), floor)
+    lamps = panels(RoomPlan(6.0, 6.0, 2.9, (0.0, 0.0), "", ""), 4000.0, 100.0, np.random.default_rng(2), floor)
     assert lamps
     assert all(holds(floor, lamp.matrix[:2, 3]) for lamp in lamps)
 
@@ -224,7 +225,7 @@ def test_the_floor_is_free_where_no_outline_is_too_close(seed, gap):
 @given(st.integers(0, 10_000), st.floats(4, 20), st.floats(4, 20), st.floats(-0.14, 0.14), st.floats(-0.14, 0.14))
 def test_no_lamp_hangs_right_beside_the_camera(seed, length, width, x, y):
     plan = RoomPlan(length, width, 2.9, (x * length, y * width), "", "")
-    lamps = _panels(plan, 4000.0, 100.0, np.random.default_rng(seed))
+    lamps = panels(plan, 4000.0, 100.0, np.random.default_rng(seed))
     assert sum(lamp.watts for lamp in lamps) == pytest.approx(100.0)
     assert min(float(np.hypot(*lamp.matrix[:2, 3])) for lamp in lamps) > 0.9
 

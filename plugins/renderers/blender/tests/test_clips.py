@@ -24,8 +24,9 @@ from synthkit_blender.people.idling import PERIOD_S, RATES_HZ
 from synthkit_blender.placement import Floor, Pose2D, anywhere, hull, inside, overlap
 from synthkit_blender.plates import Plates
 from synthkit_blender.rooms import Room, RoomPlan, furnish
-from synthkit_blender.scene import at_time, out_of_the_way, plate_space, sample_scene
+from synthkit_blender.scene import at_time, plate_space, sample_scene
 from synthkit_blender.surfaces import Decor, of_person
+from synthkit_blender.things import out_of_the_way
 
 TIMES_S = (0.0, 1.3, 3.2)
 DEEPEST_M = 0.002  # how far a body may reach into a thing between the times at which it was looked at

@@ -13,6 +13,7 @@ from synthkit.config import structure
 from synthkit.seeds import Seeds
 from synthkit_blender.casting import Casting
 from synthkit_blender.config import BlenderConfig
+from synthkit_blender.inputs import motions
 from synthkit_blender.people import (
     BodyLibrary,
     PersonRanges,
@@ -26,7 +27,6 @@ from synthkit_blender.people import bvh as bvh_module
 from synthkit_blender.people.bvh import BvhError, read_bvh
 from synthkit_blender.people.capture import Repertoire, captured
 from synthkit_blender.people.poses import pose_goals
-from synthkit_blender.renderer import _motions
 
 ASSETS = Path(__file__).parents[5] / "shared" / "assets"
 RANGES = PersonRanges(motions_share=1.0)
@@ -198,7 +198,7 @@ def test_the_licence_of_motions_is_in_the_records_and_told_once(
     written(tmp_path, GOOD, "a.bvh")
     if text is not None:
         (tmp_path / "LICENSE.txt").write_text(text)
-    repertoire = _motions(tmp_path, clips=False)
+    repertoire = motions(tmp_path, clips=False)
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == len(told)
     assert all(part in message for part, message in zip(told, messages, strict=True))

@@ -28,8 +28,8 @@ from synthkit_blender.rooms import RoomPlan, WallStretch, furnish
 from synthkit_blender.rooms.fittings import fittings
 from synthkit_blender.rooms.lounge import SEAT_M, _bench
 from synthkit_blender.rooms.walls import Walls
-from synthkit_blender.scene import Thing
 from synthkit_blender.surfaces import Decor, Surface
+from synthkit_blender.things import Thing
 
 POSES = ("sit_upright", "sit_ankles_crossed", "sit_typing")
 BENCHMARKS = Path(__file__).parents[4] / "benchmarks"

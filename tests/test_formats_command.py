@@ -25,7 +25,7 @@ def photos(folder):
 
 
 def test_help_names_every_format():
-    from synthkit.cli.app import _FORMATS
+    from synthkit.cli.convert import _FORMATS
 
     assert _FORMATS.split(", ") == list(formats.FORMATS)
     assert all(form.write and form.read for form in formats.FORMATS.values())
@@ -33,7 +33,7 @@ def test_help_names_every_format():
 
 
 def test_workers_make_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("synthkit.cli.app._WORTH_PROCESSES", 1)
+    monkeypatch.setattr("synthkit.cli.convert._WORTH_PROCESSES", 1)
     folder = photos(tmp_path / "set")
     assert run(folder, tmp_path / "one").exit_code == run(folder, tmp_path / "two", "--workers", 2).exit_code == 0
     shards = [sorted(path.read_bytes() for path in (tmp_path / out / "shards").glob("*.tar")) for out in ("one", "two")]

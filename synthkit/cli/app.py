@@ -30,7 +30,6 @@ from synthkit.cli.options import (
     Workers,
     cores,
     executor_of,
-    on_terminal,
     read_plan,
     session_of,
 )
@@ -53,9 +52,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-# A constant, as --help would be slow if it had to load the formats; a test compares.
-_FORMATS = "coco, cepdof, voc, kitti, yolo, yolo-obb, habbof, market1501, fdh, video, images"
-_WORTH_PROCESSES = 64  # images; fewer are converted sooner than processes start
 
 
 @app.command()
@@ -102,7 +98,7 @@ def build(
         _tell(f"refiner:  {result.checkpoint}")
     typer.echo(f"refined:  {result.refined.location} ({len(result.refined)} samples)")
     _tell_drift(result.refined)
-    _finish(result.skipped, allow_missing)
+    finish(result.skipped, allow_missing)
 
 
 @app.command()
@@ -126,7 +122,7 @@ def render(
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         made = pipeline.render(session, plan.components["renderer"], out, count)
     typer.echo(f"rendered: {made.dataset.location} ({len(made.dataset)} samples)")
-    _finish(made.skipped, allow_missing)
+    finish(made.skipped, allow_missing)
 
 
 @app.command()
@@ -191,7 +187,7 @@ def refine(
         made = pipeline.refine(session, spec, source, out)
     typer.echo(f"refined: {made.dataset.location} ({len(made.dataset)} samples)")
     _tell_drift(made.dataset)
-    _finish(made.skipped, allow_missing)
+    finish(made.skipped, allow_missing)
 
 
 @app.command()
@@ -255,64 +251,6 @@ def export(
 
 
 @app.command()
-def convert(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="IN", help="A data set (or its URL, with --to), or images and labels of another format."
-        ),
-    ],
-    out: Annotated[str, typer.Argument(help="Where the result goes: a folder, or, without --to, a URL (s3://...).")],
-    form: Annotated[
-        str | None, typer.Option("--format", help=f"What IN holds: {_FORMATS}. [default: found out]", metavar="NAME")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", help=f"Format to write: {_FORMATS}. [default: a data set]", metavar="NAME")
-    ] = None,
-    max_size: Annotated[
-        int | None, typer.Option(min=16, help="Shrink images to at most this many pixels a side.")
-    ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Take every so many images, such as frames of a video.")] = 1,
-    person_class: Annotated[
-        list[str] | None,
-        typer.Option(help="Another class of IN that is people; may be repeated.", metavar="NAME"),
-    ] = None,
-    workers: Workers = None,
-    executor: ExecutorOption = ExecutorName.LOCAL,
-    address: Address = None,
-    allow_missing: AllowMissing = False,
-) -> None:
-    """Turn labelled images of another format into a data set, or a data set into another format.
-
-    With --to one process writes, and --workers, --executor and --address are not for it.
-    """
-    from synthkit.dataset import formats
-    from synthkit.errors import ConfigError
-
-    classes, skipped = person_class or (), 0
-    if to is not None and (workers is not None or executor is not ExecutorName.LOCAL):
-        raise ConfigError([f"--to {to}: is written by one process: leave --workers and --executor away"])
-    runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
-    with on_terminal() as terminal:
-        if to is None:
-            made = formats.convert(
-                source, out, form=form, max_size_px=max_size, every=every, person_classes=classes,
-                executor=runner, progress=terminal, tell=terminal.tell,
-            )  # fmt: skip
-            result = f"converted: {made.location} ({len(made)} samples)"
-            summary = made.manifest.summary if made.manifest else None
-            skipped = summary.skipped if summary else 0
-        else:
-            exported = formats.export(
-                source, out, to, form=form, max_size_px=max_size, every=every, person_classes=classes,
-                progress=terminal, tell=terminal.tell,
-            )  # fmt: skip
-            result = f"exported: {exported.path} ({exported.images} images)"
-    typer.echo(result)
-    _finish(skipped, allow_missing, _MENDED)
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("synthkit-demo"),
     renderer: RendererName = None,
@@ -368,10 +306,10 @@ def _tell_drift(refined: Dataset) -> None:
 
 
 _AGAIN = "run again to try them once more"
-_MENDED = "mend the images and convert them into another place, or say --allow-missing"
 
 
-def _finish(skipped: int, allow_missing: bool, advice: str = _AGAIN) -> None:
+def finish(skipped: int, allow_missing: bool, advice: str = _AGAIN) -> None:
+    """Tell of samples that were skipped, and what to do about them; exit 1 unless they may be missing."""
     if skipped:
         _tell(f"{skipped} samples were skipped (reasons are in the records); {advice}")
         if not allow_missing:
@@ -390,6 +328,7 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
 
 
 # Their commands are part of the app, which they import.
+import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402
 import synthkit.cli.plugins  # noqa: E402

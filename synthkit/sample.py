@@ -133,6 +133,17 @@ class RotatedBox:
                          centre + across + along, centre - across + along])  # fmt: skip
 
 
+def normalized_rotated(boxes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return (N, 5) float64 rotated boxes as ``RotatedBox.normalized`` gives each: the same rectangles, w <= h.
+
+    Args:
+        boxes: (N, 5) cx, cy, w, h in pixels and degrees clockwise, w and h in any order, any angle.
+    """
+    cx, cy, w, h, degrees = np.asarray(boxes, dtype=np.float64).reshape(-1, 5).T
+    turned = np.where(w > h, degrees + 90.0, degrees)
+    return np.stack([cx, cy, np.minimum(w, h), np.maximum(w, h), (turned + 90.0) % 180.0 - 90.0], axis=1)
+
+
 @attrs.frozen
 class Keypoint:
     """A named point of a body: pixels, metres in the world where known, and whether it is seen.
@@ -259,6 +270,17 @@ def evolve(thing: _T, **changes: Any) -> _T:
     return attrs.evolve(thing, **changes)  # type: ignore[misc]
 
 
+def _rows(columns: int | None) -> Any:
+    """Return a validator: one row (of ``columns`` numbers) for each score."""
+
+    def check(instance: Detections, attribute: attrs.Attribute[Any], array: Array | None) -> None:
+        shape = (len(instance.scores),) if columns is None else (len(instance.scores), columns)
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{instance.key}: {attribute.name} must be {shape}, one row a find, got {array.shape}")
+
+    return check
+
+
 @attrs.frozen(eq=False)
 class Detections:
     """What a detector found in one image: parallel arrays, one row each, best score first.
@@ -266,14 +288,19 @@ class Detections:
     Args:
         key: the sample's key.
         boxes_xyxy_px: (N, 4) float32. scores: (N,) float32 in 0..1.
-        rotated_boxes: (N, 5) float32 (cx, cy, w, h, degrees clockwise), when the detector has them.
+        rotated_boxes: (N, 5) float32, when the detector has them, in the convention of ``RotatedBox`` (cx, cy, w, h,
+            degrees clockwise); ``boxes_xyxy_px`` are then boxes around them.
+        points_px: (N, 2) float32, where each find is, when the detector tells (for a head its centre).
         labels: (N,) int32 indices into the detector's class names.
     """
 
     key: str = attrs.field(validator=_check_key)
-    boxes_xyxy_px: npt.NDArray[np.float32] = attrs.field(converter=_locked)
-    scores: npt.NDArray[np.float32] = attrs.field(converter=_locked)
-    labels: npt.NDArray[np.int32] = attrs.field(converter=_locked)
+    boxes_xyxy_px: npt.NDArray[np.float32] = attrs.field(converter=_locked, validator=_rows(4))
+    scores: npt.NDArray[np.float32] = attrs.field(converter=_locked, validator=_rows(None))
+    labels: npt.NDArray[np.int32] = attrs.field(converter=_locked, validator=_rows(None))
     rotated_boxes: npt.NDArray[np.float32] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_locked)
+        default=None, converter=attrs.converters.optional(_locked), validator=_rows(5)
+    )
+    points_px: npt.NDArray[np.float32] | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_locked), validator=_rows(2)
     )

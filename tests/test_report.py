@@ -37,6 +37,16 @@ def test_boxes_are_drawn_where_they_are() -> None:
     assert not picture[60, 55:65].any(), "boxes are outlines"
 
 
+def test_rotated_finds_are_drawn_turned() -> None:
+    sample = Sample(key="a", image=np.zeros((200, 200, 3), np.uint8))
+    found = Detections("a", [[50, 50, 150, 150]], [0.9], [0], rotated_boxes=np.array([[100, 100, 20, 100, 45]]))
+    picture = draw(sample, detections=found)
+    for row, column in ((107, 107), (93, 93), (65, 135), (135, 65)):  # middles of the long sides, and of the ends
+        assert picture[row - 2 : row + 3, column - 2 : column + 3].max() > 150
+    for row, column in ((65, 65), (135, 135), (50, 100), (100, 100)):
+        assert not picture[row - 2 : row + 3, column - 2 : column + 3].any()
+
+
 def test_a_sample_without_truth_is_drawn_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 255, (40, 50, 3)).astype(np.uint8)
     smooth = np.kron(image[::10, ::10], np.ones((10, 10, 1))).astype(np.uint8)

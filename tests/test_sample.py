@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Skipped, evolve
+from synthkit.sample import Detections, Keypoint, Person, RotatedBox, Sample, Skipped, evolve, normalized_rotated
 
 
 def image(height=6, width=8):
@@ -106,3 +106,17 @@ def test_degrees_turn_clockwise_on_the_screen():
 
 def test_corners_start_top_left_and_go_clockwise():
     np.testing.assert_allclose(RotatedBox(5, 5, 2, 4, 0).corners_px(), [(4, 3), (6, 3), (6, 7), (4, 7)])
+
+
+@given(st.lists(st.tuples(*[st.floats(-500, 500)] * 2, *[st.floats(0, 300)] * 2, st.floats(-720, 720)), max_size=4))
+def test_many_rotated_boxes_are_normalized_like_one(boxes):
+    found = normalized_rotated(np.array(boxes).reshape(-1, 5))
+    assert found.tolist() == [list(RotatedBox.normalized(*box).as_tuple()) for box in boxes]
+
+
+def test_detections_have_one_row_a_find():
+    one = {"key": "a", "boxes_xyxy_px": np.zeros((1, 4)), "scores": np.ones(1), "labels": np.zeros(1, int)}
+    assert Detections(**one, rotated_boxes=np.zeros((1, 5)), points_px=np.zeros((1, 2))).points_px.shape == (1, 2)
+    for wrong in ({"rotated_boxes": np.zeros((2, 5))}, {"points_px": np.zeros((1, 3))}, {"labels": np.zeros(2, int)}):
+        with pytest.raises(ValueError, match=f"a: {next(iter(wrong))} must be .*one row a find"):
+            Detections(**{**one, **wrong})

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from synthkit.sample import Detections, Person, Sample
+from synthkit.sample import Array, Detections, Person, RotatedBox, Sample
 
 Colour = tuple[int, int, int]
 Picture = npt.NDArray[np.uint8]
@@ -38,16 +38,28 @@ def draw(sample: Sample, *, detections: Detections | None = None, min_score: flo
     for person in sample.people or ():
         _draw_person(pen, person, line)
     if detections is not None:
-        for box, score in zip(detections.boxes_xyxy_px, detections.scores, strict=True):
-            if score >= min_score:
-                pen.rectangle(_scaled(box), outline=FOUND, width=line)
+        _draw_found(pen, detections, min_score, line)
     return np.asarray(canvas.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _draw_found(pen: ImageDraw.ImageDraw, detections: Detections, min_score: float, line: int) -> None:
+    kept = detections.scores >= min_score
+    if detections.rotated_boxes is not None:
+        for box in detections.rotated_boxes[kept]:
+            _draw_outline(pen, RotatedBox(*box).corners_px(), FOUND, line)
+    else:
+        for upright in detections.boxes_xyxy_px[kept]:
+            pen.rectangle(_scaled(upright), outline=FOUND, width=line)
+
+
+def _draw_outline(pen: ImageDraw.ImageDraw, corners: Array, colour: Colour, line: int) -> None:
+    points = [tuple(corner * _SUPERSAMPLE) for corner in corners]
+    pen.line([*points, points[0], points[1]], fill=colour, width=line, joint="curve")
 
 
 def _draw_person(pen: ImageDraw.ImageDraw, person: Person, line: int) -> None:
     if person.rotated_box is not None:
-        corners = [tuple(corner * _SUPERSAMPLE) for corner in person.rotated_box.corners_px()]
-        pen.line([*corners, corners[0], corners[1]], fill=BODY, width=line, joint="curve")
+        _draw_outline(pen, person.rotated_box.corners_px(), BODY, line)
     elif person.box_xyxy_px is not None:
         pen.rectangle(_scaled(person.box_xyxy_px), outline=BODY, width=line)
     if person.head_box_xyxy_px is not None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 import cattrs
 
-from synthkit.errors import ConfigError, PluginError
+from synthkit.errors import ConfigError, DatasetError, PluginError
 
 C = TypeVar("C")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
@@ -109,13 +109,13 @@ def check_given(cls: type[Any], data: Mapping[str, Any], *, path: str = "") -> N
 
 @contextlib.contextmanager
 def collected(problems: list[str]) -> Iterator[None]:
-    """Note what is wrong with settings, or which plugin is missing, in ``problems`` instead of raising it."""
+    """Note what is wrong with settings or inputs, or which plugin is missing, in ``problems`` instead of raising it."""
     try:
         yield
     except ConfigError as error:
         problems.extend(error.problems)
-    except PluginError as error:
-        problems.append(str(error))
+    except (PluginError, DatasetError) as error:
+        problems.extend(str(error).splitlines())
 
 
 def plain(value: Any) -> Any:

@@ -39,15 +39,24 @@ class Preview:
     seconds: float
 
 
-def preview(session: Session, renderer: ComponentSpec, scene: int, out: Path) -> Preview:
-    """Render one scene as a run would, with the settings a renderer has for previews under the given ones.
+def check_picture(out: Path) -> None:
+    """Check that the picture can be written.
 
     Raises:
-        ConfigError: when ``out`` is not named as PNG or is somebody else's file. WorkError: when the scene is skipped.
+        ConfigError: when ``out`` is not named as PNG, is somebody else's file, or is where nothing can be written.
     """
     if out.suffix.lower() != ".png":
         raise ConfigError([f"--out {out}: expected a name that ends in .png"])
     check_file(out, "--out", lambda found: _SOFTWARE.encode() in found[:4096])
+
+
+def preview(session: Session, renderer: ComponentSpec, scene: int, out: Path) -> Preview:
+    """Render one scene as a run would, with the settings a renderer has for previews under the given ones.
+
+    Raises:
+        ConfigError: as ``check_picture`` does, before anything is rendered. WorkError: when the scene is skipped.
+    """
+    check_picture(out)
     spec = _spec(session, renderer)
     seeds = Seeds(session.run.seed).child("renderer").child("scene", scene)
     started = time.perf_counter()

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from synthkit import pipeline, settings
+from synthkit.cli.app import app
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError
 from synthkit.plugins import discover
@@ -55,6 +58,27 @@ def test_a_picture_of_somebody_else_stays(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=reason):
             preview(session, plan.components["renderer"], 0, out)
     assert Image.open(theirs).size == (4, 4)
+
+
+def test_a_place_where_nothing_can_be_written_is_told_before_rendering(tmp_path: Path) -> None:
+    session, plan = planned()
+    stages: list[str] = []
+    session = attrs.evolve(session, progress=lambda stage, *_: stages.append(stage))
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match=rf"--out {file}/new/a\.png: nothing can be written in {file}"):
+        preview(session, plan.components["renderer"], 0, file / "new" / "a.png")
+    assert not stages
+
+
+def test_the_name_of_the_picture_is_told_with_wrong_settings(tmp_path: Path) -> None:
+    for suffix in ("jpg", "webp", "PNG.gz"):
+        out = str(tmp_path / f"a.{suffix}")
+        told = CliRunner().invoke(app, ["preview", "--renderer", "discs", "--set", "renderer.szie_px=9", "--out", out])
+        assert isinstance(told.exception, ConfigError)
+        first, second = told.exception.problems
+        assert "renderer.szie_px: unknown setting" in first
+        assert f"--out {out}: expected a name that ends in .png" in second
 
 
 def a_sample(**layers) -> Sample:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import synthkit
 from synthkit import pipeline, settings
+from synthkit.cli.app import app
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError, PluginError
 from synthkit.execution import Local
@@ -216,9 +218,21 @@ def test_mistakes_are_told_before_any_work(tmp_path: Path) -> None:
     everything = {"light": 1.0, "people": [1, 2], "camera_height_m": 3.0}
     with pytest.raises(ConfigError, match="all that can be tuned is set already"):
         tune(tmp_path / "out.toml", real, "discs", given=everything)
-    with pytest.raises(DatasetError, match="has 3 images; at least 4"):
+    with pytest.raises(ConfigError, match="has 3 images; at least 4"):
         tune(tmp_path / "out.toml", real, "discs")
+    with pytest.raises(ConfigError) as told:
+        tune(tmp_path / "theirs.toml", real, "discs", renders=2, extractor="mobilnet_v2", given=everything)
+    starts = ["renderer 'discs': all that", "--out", "--renders 2: at least 48", "--extractor", str(real)]
+    assert [line.startswith(start) for line, start in zip(told.value.problems, starts, strict=True)] == [True] * 5
     assert not (tmp_path / "out").exists(), "what is refused leaves the place free"
+
+
+def test_options_are_told_with_wrong_settings(tmp_path: Path) -> None:
+    wrong = ["--set", "renderer.lihgt=1", "--renders", "2", "--extractor", "resnet", "--out", str(tmp_path / "a.json")]
+    told = CliRunner().invoke(app, ["tune", "nowhere", "--renderer", "discs", *wrong]).exception
+    assert isinstance(told, ConfigError)
+    starts = ["renderer.lihgt: unknown", "--out", "--renders 2: at least 24", "--extractor resnet: unknown"]
+    assert [line.startswith(start) for line, start in zip(told.problems, starts, strict=True)] == [True] * 4
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,10 @@ def preview(
     seed: Seed = None,
 ) -> None:
     """Show one scene with its truth and all layers in one picture, in seconds."""
+    from synthkit.preview import check_picture
     from synthkit.preview import preview as show
 
-    plan = _plan(config, sets, {"renderer": renderer}, seed, backgrounds)
+    plan, _ = read_plan(config, sets, {"renderer": renderer}, seed, backgrounds, also=lambda: check_picture(out))
     with session_of(plan) as session:
         shown = show(session, plan.components["renderer"], scene, out)
     typer.echo(f"preview: {shown.path} (sample {shown.key}, {shown.people} people in sight, {shown.seconds:.1f} s)")

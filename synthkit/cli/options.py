@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,9 +91,19 @@ def read_plan(
     seed: int | None,
     backgrounds: Path | None = None,
     guard: GuardMode | None = None,
+    also: Callable[[], None] | None = None,
 ) -> tuple[Plan, dict[str, Any]]:
-    """Return what a command was told, checked, and the plain settings that it comes from."""
+    """Return what a command was told, checked, and the plain settings that it comes from.
+
+    Args:
+        also: checks options where settings are wrong, so that all is told at once.
+
+    Raises:
+        ConfigError: naming all that is wrong with settings, and then with the options.
+    """
     from synthkit import settings
+    from synthkit.config import collected
+    from synthkit.errors import ConfigError
     from synthkit.plugins import discover
 
     flags: dict[str, Any] = {"seed": seed}
@@ -101,8 +111,15 @@ def read_plan(
         flags["renderer"] = {"backgrounds": str(backgrounds)}
     if guard is not None:
         flags["guard"] = {"mode": guard.value}
-    given = settings.read(config, sets or (), flags)
-    return settings.plan(discover(), given, roles), given
+    try:
+        given = settings.read(config, sets or (), flags)
+        return settings.plan(discover(), given, roles), given
+    except ConfigError as error:
+        problems = list(error.problems)
+        if also is not None:
+            with collected(problems):
+                also()
+        raise ConfigError(problems) from None
 
 
 @contextmanager

@@ -59,9 +59,12 @@ def tune(
 
     What you set yourself is known and stays; the rest that the renderer offers is measured or searched.
     """
+    from synthkit.tuning.checks import check_options
     from synthkit.tuning.run import tune as fit
 
-    plan, settings = read_plan(config, sets, {"renderer": renderer}, seed, backgrounds)
+    plan, settings = read_plan(
+        config, sets, {"renderer": renderer}, seed, backgrounds, also=lambda: check_options(out, renders, extractor)
+    )
     general = {key: value for key, value in settings.items() if key != "renderer"}
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         tuned = fit(

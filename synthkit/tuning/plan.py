@@ -63,6 +63,16 @@ def _finishes(component: Component, tunable: Tunable) -> bool:
     return tunable.finishing and bool(component.finish_keeps)
 
 
+def check_renders(renders: int, samples_per_scene: int) -> None:
+    """Check that something can be told from so many images.
+
+    Raises:
+        ConfigError: when they are too few.
+    """
+    if renders // samples_per_scene < LEAST_SCENES:
+        raise ConfigError([f"--renders {renders}: at least {LEAST_SCENES * samples_per_scene} are needed"])
+
+
 @attrs.frozen
 class Budget:
     """How the renders are shared out, in scenes: for each evaluation, how many of these, and to verify."""
@@ -81,9 +91,8 @@ class Budget:
         Raises:
             ConfigError: when they are too few.
         """
+        check_renders(renders, samples_per_scene)
         total = renders // samples_per_scene
-        if total < LEAST_SCENES:
-            raise ConfigError([f"--renders {renders}: at least {LEAST_SCENES * samples_per_scene} are needed"])
         held = min(max(total // _HELD_SHARE, _HELD_LEAST), _HELD_MOST)
         left = total - 2 * held
         size = dials.rendered.size

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,14 +14,12 @@ import numpy as np
 from synthkit import claims, config, pipeline, weights
 from synthkit.dataset import Dataset
 from synthkit.dataset.environments import differences, environment
-from synthkit.dataset.tools.outputs import check_file
-from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import ComponentSpec, scene_of
 from synthkit.sample import Sample, evolve
 from synthkit.seeds import Seeds
 from synthkit.session import Session
-from synthkit.training.taps import TAPS
 from synthkit.tuning import labels, measuring
+from synthkit.tuning.checks import check_count, checked
 from synthkit.tuning.distance import Vectors, compared, energy_distance
 from synthkit.tuning.features import (
     NAMES,
@@ -37,12 +34,11 @@ from synthkit.tuning.plan import Budget, Dials
 from synthkit.tuning.space import value_at, with_values
 from synthkit.tuning.story import Change, Fitted, Story, Verified
 from synthkit.tuning.trials import Reference, Renders, Trials, search
-from synthkit.tuning.writing import MARK, write_settings
+from synthkit.tuning.writing import write_settings
 
 PLAN_FILE = "tune.json"
 REVISION = 1  # of the search: raised when the same command comes to something else
 MOST_REAL = 200  # real images that are looked at, spread evenly over the set
-LEAST_REAL = 4
 _LEAST_START = 1e-3  # of a distance that others are told in parts of
 _SHOWN = 6  # images side by side
 
@@ -79,68 +75,26 @@ def tune(
     Raises:
         ConfigError, DatasetError, WeightsError: for what the user can mend; before any work, as far as can be known.
     """
-    dials, network = _checked(session, renderer, out, extractor)
-    report = out.with_suffix(".html")
-    with session.registry.build(renderer, session.runtime("renderer")) as component:
-        per_scene = component.samples_per_scene
-    Budget.of(renders, per_scene, dials, sized=True)
-    work = out.with_suffix("")
-    opened = pipeline.opened_real(session, real)
-    _check_count(real, len(opened) if isinstance(opened, Dataset) else len(opened.source))
+    known = checked(session, renderer, real, out, renders, extractor)
+    work, report = out.with_suffix(""), out.with_suffix(".html")
     here = {**environment(), **session.registry.environment(renderer), "tuning": REVISION}
     noted = claims.claim(work, PLAN_FILE, {
         "renderer": session.registry.identity(renderer), "seed": session.run.seed, "renders": renders,
-        "real": pipeline.real_identity(opened), "extractor": network, "threads": session.run.threads,
+        "real": pipeline.real_identity(known.real), "extractor": known.network, "threads": session.run.threads,
         "tunable": config.plain(session.registry.get("renderer", renderer.name).component.tunable),
     }, {"environment": here})  # fmt: skip
     if changes := differences(noted.get("environment", here), here):
         session.tell(f"warning: {work}: was begun in another environment ({'; '.join(changes)}); what is there stays")
     with closing(pipeline.locked(work)):
-        data = pipeline.as_dataset(session, opened, work / "real")
-        _check_count(real, len(data))  # not all of a folder may be readable
-        job = _Job(session, renderer, dials, data, work, renders, per_scene, network)
+        data = pipeline.as_dataset(session, known.real, work / "real")
+        check_count(real, len(data))  # not all of a folder may be readable
+        job = _Job(session, renderer, known.dials, data, work, renders, known.samples_per_scene, known.network)
         story, options = job.run()
         from synthkit.report.tuning import write_report
 
         write_settings(out, renderer.name, options, general or {}, story)
         write_report(story, report, out)
     return Tuned(out, report, story)
-
-
-def _check_count(real: str, images: int) -> None:
-    if images < LEAST_REAL:
-        raise DatasetError(f"{real}: has {images} images; at least {LEAST_REAL} are needed")
-
-
-def _checked(session: Session, renderer: ComponentSpec, out: Path, extractor: str) -> tuple[Dials, str]:
-    """Check what the user asks for; return what is fitted, and the network's name or nothing."""
-    problems: list[str] = []
-    if out.suffix != ".toml":
-        problems.append(f"--out {out}: expected a name that ends in .toml")
-    missing = [name for name in ("cmaes", "tomli_w", "jinja2", "matplotlib") if not importlib.util.find_spec(name)]
-    if missing:
-        problems.append(f"tuning needs {', '.join(missing)}: pip install 'synthkit-core[tune,report]'")
-    dials, network = None, ""
-    with config.collected(problems):
-        dials = Dials.of(session.registry, renderer)
-    with config.collected(problems):
-        network = _network(extractor)
-    for path in (out, out.with_suffix(".html")):
-        with config.collected(problems):
-            check_file(path, "--out", lambda found: MARK.encode() in found)
-    if problems or dials is None:
-        raise ConfigError(problems)
-    return dials, network
-
-
-def _network(extractor: str) -> str:
-    known = ("auto", "none", *TAPS)
-    if extractor not in known:
-        raise ConfigError([f"--extractor {extractor}: unknown{config.nearest(extractor, known)}"])
-    if extractor != "auto":
-        return "" if extractor == "none" else extractor
-    there = [name for name in weights.available() if name in TAPS]
-    return there[0] if there and importlib.util.find_spec("torch") else ""
 
 
 @attrs.frozen(eq=False)

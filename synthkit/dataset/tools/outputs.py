@@ -30,17 +30,20 @@ def check_apart(sources: Iterable[Dataset], out: Path | str) -> None:
 
 
 def check_file(out: Path, option: str, ours: Callable[[bytes], bool], *, allowed: Path | None = None) -> None:
-    """Check that a file may be written: it is in no data set, and new or one that this tool wrote.
+    """Check that a file can and may be written: it is in no data set, and new or one that this tool wrote.
 
     Args:
         option: by which the user names it. ours: whether these are the bytes of such a file.
         allowed: the one place inside a data set that it may have.
 
     Raises:
-        ConfigError: when it may not.
+        ConfigError: when it may not, or something else is in its folder's place. DatasetError: when nobody can look.
     """
     check_folder(out, option, allowed=allowed)
     with storage.disk_errors(out):
+        place = next(folder for folder in out.absolute().parents if folder.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK)):
+            raise ConfigError([f"{option} {out}: nothing can be written in {place}; choose another place"])
         if out.exists() and not (out.is_file() and ours(out.read_bytes())):
             raise ConfigError([f"{option} {out}: is there already and was not written by this command;"
                                " choose another name, or remove it"])  # fmt: skip

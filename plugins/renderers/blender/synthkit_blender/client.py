@@ -81,7 +81,8 @@ class WorkerClient:
                 self.stop()
         reasons = "; then ".join(dict.fromkeys(map(str, failures)))
         if all(isinstance(failure, StartFailed) for failure in failures):
-            raise WorkError(f"blender worker: it did not start: {reasons}")
+            remedy = launch.start_remedy(self._config)
+            raise WorkError(f"blender worker: {launch.program(self._config)} did not start it: {reasons}; {remedy}")
         raise FrameFailed(reasons)
 
     def stop(self) -> None:
@@ -95,7 +96,11 @@ class WorkerClient:
             self.stop()
         if self._process is None:
             command, environment = launch.command(self._config), launch.environment(self._config)
-            self._process = WorkerProcess(command, environment, self._config.memory_mb)
+            try:
+                self._process = WorkerProcess(command, environment, self._config.memory_mb)
+            except OSError as error:
+                reason = f"{command[0]} cannot be started: {error.strerror}; {launch.start_remedy(self._config)}"
+                raise WorkError(f"blender worker: {reason}") from None
             self._frames = 0
             try:
                 self._greet(self._process)
@@ -106,15 +111,16 @@ class WorkerClient:
 
     def _greet(self, process: WorkerProcess) -> None:
         """Wait until Blender is loaded; what stands in the way is told with its remedy."""
-        program = launch.program(self._config)
+        program, deadline = launch.program(self._config), time.monotonic() + START_TIMEOUT_S
         try:
-            hello = process.receive(time.monotonic() + START_TIMEOUT_S)
+            hello = process.receive(deadline)
         except FrameFailed as error:
             log = process.log_tail()
             if re.search(rf"No module named '?{launch.MODULE}\b", log):
                 missing = f"{program} has no {launch.MODULE}"
                 raise WorkError(f"blender worker: {missing}; {launch.install_remedy()}") from None
-            raise StartFailed(str(error)) from None
+            late = time.monotonic() >= deadline
+            raise StartFailed(f"it said nothing for {START_TIMEOUT_S:g} s{log}" if late else str(error)) from None
         if hello.get("type") != "hello":
             remedy = launch.library_remedy() if hello.get("kind") == "libraries" else launch.install_remedy()
             reason = f"Blender cannot be loaded by {program}: {hello.get('message')}"

@@ -52,6 +52,15 @@ def _folder() -> Path:
     return Path(spec.origin).parent.parent
 
 
+def start_remedy(config: WorkerConfig) -> str:
+    """Return what to do when a program does not start the worker."""
+    if config.blender is not None:
+        return "set renderer.worker.blender to the program of an installed Blender, 4.5 or newer"
+    if config.python is not None:
+        return f"set renderer.worker.python to a Python that has bpy and the worker, or {install_remedy()}"
+    return install_remedy()
+
+
 def install_remedy() -> str:
     """Return how the worker is installed."""
     return f"install the worker there, in the folder of synthkit's sources: {INSTALL}"

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from synthkit.errors import WorkError
 from synthkit_blender import wire
 from synthkit_blender.scratch import ScratchFolder
 
@@ -34,6 +33,9 @@ class WorkerProcess:
     Args:
         command: what starts it; its process id of a parent and its pipes' descriptors are added.
         environment: its variables. memory_mb: resident memory that it may not exceed.
+
+    Raises:
+        OSError: when there is no such program.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], memory_mb: float) -> None:
@@ -50,10 +52,10 @@ class WorkerProcess:
                 env={**environment, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._scratch.path)},
                 pass_fds=(self._scratch.handle, its_in, its_out),
             )
-        except OSError as error:
+        except OSError:
             self._close_pipes()
             self._scratch.remove()
-            raise WorkError(f"blender worker: {command[0]} cannot be started: {error.strerror}") from None
+            raise
         finally:
             os.close(its_in)
             os.close(its_out)

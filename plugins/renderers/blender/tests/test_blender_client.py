@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -59,6 +60,23 @@ def failure(python: Path, **settings) -> str:
 def test_a_missing_interpreter_is_named(tmp_path):
     with WorkerClient(config(tmp_path / "none")) as client, pytest.raises(WorkError, match="none cannot be started"):
         client.render({}, [])
+
+
+@pytest.mark.parametrize("program", ["none", "true", "sh", "pwd", "sleeping"])
+@pytest.mark.parametrize("setting", ["python", "blender"])
+def test_what_is_no_blender_is_told_with_what_to_set(setting, program, tmp_path, monkeypatch):
+    monkeypatch.setattr("synthkit_blender.client.START_TIMEOUT_S", 0.5)
+    sleeping = tmp_path / "sleeping"
+    sleeping.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeping.chmod(0o700)
+    path = shutil.which(program) or tmp_path / program
+    chosen = WorkerConfig(**{setting: Path(path)})
+    with WorkerClient(chosen) as client, pytest.raises(WorkError) as caught:
+        client.render({}, [])
+    told = str(caught.value)
+    assert str(path) in told
+    assert f"; set renderer.worker.{setting} to " in told
+    assert "timeout_s" not in told, "that is a frame's"
 
 
 def test_a_missing_worker_says_how_to_install_it(worker):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+CELLS = 500  # along an outline, to measure how wide it is
 LEAST_AREA = 1e-9  # of a corner's triangle, in squares of the outline's extent: below it counts as straight
 
 
@@ -51,6 +52,18 @@ def holds(outline: Floats, points: ArrayLike) -> NDArray[np.bool_]:
     rise = np.where(a[:, 1] == b[:, 1], 1.0, b[:, 1] - a[:, 1])
     at_x = a[:, 0] + (y - a[:, 1]) / rise * (b[:, 0] - a[:, 0])
     return np.asarray((straddles & (x < at_x)).sum(axis=-1) % 2 == 1)
+
+
+def widest(outline: ArrayLike) -> float:
+    """Return the width of the largest circle within a simple outline (N, 2), to about a 250th of its extent."""
+    points = np.asarray(outline, np.float64)
+    low = points.min(axis=0)
+    scale = CELLS / max(float((points.max(axis=0) - low).max()), 1e-12)
+    canvas = np.zeros((CELLS + 3, CELLS + 3), np.uint8)  # with a rim that the outline leaves free
+    cv2.fillPoly(canvas, [np.rint((points - low) * scale).astype(np.int32) + 1], 1)
+    # The cells along the outline are filled half: their centres lie on it.
+    away = cv2.distanceTransform(canvas, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max() - 1
+    return 2 * float(away) / scale
 
 
 def triangles(outline: ArrayLike) -> NDArray[np.int32]:

@@ -21,6 +21,7 @@ from synthkit_blender.lamps import Lamp, daylight, kelvin_rgb, panels
 from synthkit_blender.optics import draw_camera, looks_up, well_seen
 from synthkit_blender.placement import Sight
 from synthkit_blender.plates import Plate
+from synthkit_blender.plates.notes import FILE as NOTES
 from synthkit_blender.plates.space import Space, space_of
 from synthkit_blender.rooms import SIZES_M, RoomPlan, furnish, plate_decor
 from synthkit_blender.surfaces import PALETTES, Rgb, Surface
@@ -115,7 +116,8 @@ def plate_space(config: BlenderConfig, plate: Plate, camera: FisheyeCamera) -> S
     try:
         return space_of(plate.seen, camera, config.plates.floor_radius_m)
     except ValueError as error:
-        raise DatasetError("\n".join(f"background {plate.path}: {line}" for line in str(error).splitlines())) from None
+        lines = [f"background {plate.path}: {line} (in {NOTES})" for line in str(error).splitlines()]
+        raise DatasetError("\n".join(lines)) from None
 
 
 def _room_scene(

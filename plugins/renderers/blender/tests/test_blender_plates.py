@@ -382,6 +382,48 @@ def test_pixels_become_metres():
     assert not clockwise.walls_m
 
 
+def rectangle(width: float, height: float, turn: float) -> np.ndarray:
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])
+    return corners @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+
+
+@pytest.mark.parametrize(
+    ("outline", "width"),
+    [
+        (rectangle(4, 3, 0), 3),
+        (rectangle(8, 0.5, 0.7), 0.5),
+        ([[0, 0], [3, 0], [0, 4]], 2),
+        ([[0, 0], [9, 0], [9, 1], [1, 1], [1, 7], [0, 7]], 2 * (2 - math.sqrt(2))),  # in the corner of the L
+    ],
+)
+def test_how_wide_an_outline_is(outline, width):
+    extent = float(np.ptp(np.array(outline), axis=0).max())
+    assert polygons.widest(outline) == pytest.approx(width, abs=extent / 200)
+
+
+def test_a_floor_too_small_for_anybody_is_told(tmp_path, tiny_renderer):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, 400, 400)
+    small = "[[200, 200], [209, 200], [209, 260], [200, 260]]"
+    (tmp_path / "plates.toml").write_text(f'[photos."b.png"]\nfloor_px = {small}')
+    with pytest.raises(SynthkitError) as told, tiny_renderer(backgrounds=str(tmp_path)):
+        pass
+    (line,) = str(told.value).splitlines()
+    assert line.startswith(f"background {tmp_path / 'b.png'}: floor_px: is nowhere 0.4 m wide")
+    assert "plates.toml" in line
+    seat = {
+        "kind": "seat",
+        "height_m": 0.5,
+        "outline_px": [[502, 500], [504, 500], [504, 502]],
+        "facing_px": [500, 600],
+    }
+    strip = [[500, 500], [509, 500], [509, 560]]
+    assert in_room(floor_px=strip, furniture=[seat]).seats, "who sits has a place"
+    with pytest.raises(ValueError, match="floor_px: is nowhere"):
+        in_room(floor_px=strip)
+    in_room(floor_px=[[500, 500], [560, 500], [560, 560], [500, 560]])
+
+
 def test_furniture_is_measured_at_its_upper_face():
     table = {"kind": "table", "height_m": 1.25, "outline_px": [[250, 500], [500, 750], [750, 500], [500, 250]]}
     (solid,) = in_room(furniture=[table]).solids

@@ -15,13 +15,14 @@ from synthkit_blender.geometry import Mesh, prism, quad
 from synthkit_blender.placement import Floats, Floor, Pose2D
 from synthkit_blender.places import SeatPlace, Solid
 from synthkit_blender.plates.notes import Furniture, PhotoNotes, Point
-from synthkit_blender.polygons import convex_pieces, counter_clockwise, hull_and_pockets, signed_area
+from synthkit_blender.polygons import convex_pieces, counter_clockwise, hull_and_pockets, signed_area, widest
 
 STEEPEST_RAD = math.radians(88)  # from straight down: what looks farther out meets the floor too far away
 TABLE_TOP_M = 0.04  # how thick tables and seats are; below them it is open
 SEAT_SINKS_M = 0.015  # sitters press a seat down
 PELVIS_BACK_M = 0.04  # behind a seat's middle
 FLOOR_CORNERS = 32
+PERSON_M = 0.4  # across: on a floor that is nowhere so wide nobody stands
 
 
 @attrs.frozen(eq=False)
@@ -60,7 +61,8 @@ def space_of(notes: PhotoNotes, camera: FisheyeCamera, floor_radius_m: float) ->
     """Return the room that notes in pixels of a camera's image tell of; a round floor where none was drawn.
 
     Raises:
-        ValueError: naming what cannot be so: points that do not look down, furniture above the camera.
+        ValueError: naming what cannot be so: points that do not look down, furniture above the camera, a floor too
+            small for anybody.
     """
     height_m = float(camera.world_from_camera[2, 3])
     problems: list[str] = []
@@ -101,6 +103,10 @@ def on_plane(
 def _floor(notes: PhotoNotes, camera: FisheyeCamera, radius_m: float, problems: list[str]) -> Floats:
     drawn = on_plane(camera, notes.floor_px, 0.0, "floor_px", problems) if notes.floor_px else None
     if drawn is not None:
+        if widest(drawn) < PERSON_M and not any(thing.kind == "seat" for thing in notes.furniture):
+            problems.append(
+                f"floor_px: is nowhere {PERSON_M} m wide, as people are; draw all of the floor, or right the camera"
+            )
         return counter_clockwise(drawn)
     angles = np.arange(FLOOR_CORNERS) * (2 * math.pi / FLOOR_CORNERS)
     return np.asarray(np.column_stack([np.cos(angles), np.sin(angles)]) * radius_m)

@@ -366,6 +366,8 @@ def _type_name(hint: Any) -> str:
     target = _without_none(hint)
     if target is not hint:
         return f"{_type_name(target)} or none"
+    if attrs.has(hint):
+        return "a table of settings"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 

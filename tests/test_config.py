@@ -55,6 +55,11 @@ def test_an_empty_path_is_not_the_working_directory():
     assert config.structure(Camera, {"plate": "."}).plate == Path()
 
 
+def test_tables_are_not_told_by_the_names_of_classes():
+    assert problems(Camera, {"lens": None}) == ("lens: expected a table of settings, got nothing",)
+    assert problems(Camera, {"lens": 3}) == ("lens: expected a table of settings, got 3",)
+
+
 def test_every_problem_is_told_with_path_and_nearest_name():
     found = problems(
         Camera,

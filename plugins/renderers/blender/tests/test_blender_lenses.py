@@ -10,7 +10,7 @@ import attrs
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -266,6 +266,7 @@ def test_lenses_by_name_are_what_their_names_say():
         np.testing.assert_allclose(camera.radius_px(theta), radii / edge * 168, atol=0.05)
 
 
+@settings(deadline=None)
 @given(st.floats(40, 220), st.floats(-1, 1), st.sampled_from([(448, 336), (300, 400)]))
 def test_the_quartic_is_within_a_twentieth_of_a_percent(fov_degrees, mix, size_px):
     camera = ceiling_camera(*size_px, fov_degrees, mix, 2.7, 30.0)
@@ -280,7 +281,10 @@ def test_the_quartic_is_within_a_twentieth_of_a_percent(fov_degrees, mix, size_p
         ({"lens": "polynomial"}, "needs lens_polynomial"),
         ({"lens_polynomial": [1.0]}, "needs lens_polynomial"),
         ({"lens": "polynomial", "lens_polynomial": [1.0, 1e308]}, "lens_polynomial: must lie between"),
-        ({"lens": "polynomial", "lens_polynomial": [1.0] * 13}, "<= 12"),
+        (
+            {"lens": "polynomial", "lens_polynomial": [1.0] * 13},
+            r"^renderer\.camera\.lens_polynomial: must have at most 12 coefficients \(fit the lens .*\), got 13$",
+        ),
         ({"lens": "equisolid", "calibration": __file__}, "leave one of them out"),
         ({"lens": "pinhole"}, "renderer.camera.lens: expected one of"),
         ({"fov_degrees": [10, 20]}, "renderer.camera.fov_degrees"),

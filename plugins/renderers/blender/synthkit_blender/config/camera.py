@@ -10,7 +10,7 @@ import attrs
 
 from synthkit.camera import MISFIT_PX
 from synthkit.config import all_of, between, setting
-from synthkit_blender.config.limits import Range, a_file, within
+from synthkit_blender.config.limits import Range, a_file, at_most, within
 
 LensName = Literal["mixed", "equidistant", "equisolid", "stereographic", "polynomial"]
 FOVS_DEGREES, HEIGHTS_M, LEANS_DEGREES = (30.0, 220.0), (1.9, 15.0), (-60.0, 60.0)
@@ -29,7 +29,7 @@ class CameraConfig:
     lens_polynomial: tuple[float, ...] = setting(
         (),
         help="lens 'polynomial': a1, a2, ... of the radius a1 t + a2 t^2 + ... at the angle t in radians; any scale",
-        validator=all_of(attrs.validators.max_len(12), between(-1e9, 1e9)),
+        validator=all_of(at_most(12, "coefficients (fit the lens with fewer)"), between(-1e9, 1e9)),
     )
     calibration: Path | None = setting(
         None,

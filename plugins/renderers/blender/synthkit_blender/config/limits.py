@@ -23,6 +23,16 @@ def counts(_: Any, __: Any, value: tuple[int, int]) -> None:
         raise ValueError(f"must be (least, most) with 0 <= least <= most <= 20, got {value}")
 
 
+def at_most(count: int, what: str) -> Validator:
+    """Return a validator for lists of at most so many of something."""
+
+    def check(_: Any, __: Any, value: tuple[Any, ...]) -> None:
+        if len(value) > count:
+            raise ValueError(f"must have at most {count} {what}, got {len(value)}")
+
+    return check
+
+
 def a_folder(_: Any, __: Any, value: Path | None) -> None:
     """Validate that a folder is there."""
     if value is not None and not _there(value.is_dir):

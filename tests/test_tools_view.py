@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import json
 import re
 import shutil
@@ -23,7 +25,7 @@ from synthkit.dataset.tools.plots import write_plots
 from synthkit.dataset.tools.stats import rows, stats
 from synthkit.dataset.tools.view import Shown, outline, view
 from synthkit.errors import ConfigError, DatasetError
-from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Sidecar, Skipped
+from synthkit.sample import Keypoint, Person, RotatedBox, Sample, Sidecar, Skipped, evolve
 
 COMMAND = [sys.executable, "-c", "from synthkit.cli import main; main()"]
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
@@ -122,14 +124,48 @@ def test_some_of_many_are_drawn_by_seed(tmp_path):
     assert len(keys(count=99)) == 30
 
 
+def decoded(url):
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+
+
 def test_pictures_are_as_large_as_asked_for(tmp_path):
     _, data = page(tmp_path, [full()], size_px=40)
     assert data["samples"][0]["size"] == [80, 60], "overlays count in the sample's own pixels"
-    import base64
-    import io
+    assert decoded(data["samples"][0]["source"]).size == (40, 30)
 
-    picture = Image.open(io.BytesIO(base64.b64decode(data["samples"][0]["source"].partition(",")[2])))
-    assert picture.size == (40, 30)
+
+def layered():
+    depth = np.zeros((60, 80), np.float32)
+    depth[:, 40:] = 4.25
+    depth[:30, 40:] = 1.5
+    light = np.full((60, 80, 3), 7.0, np.float32)
+    light[30:] = np.nan
+    alpha = np.zeros((60, 80), np.uint8)
+    alpha[:, :40] = 255
+    layers = {"depth": depth, "light": light, "alpha": alpha, "own": np.zeros((60, 80, 0), np.int16)}
+    return evolve(full("layered"), layers={**full().layers, **layers})
+
+
+def test_layers_are_pictures_beside_the_image(tmp_path):
+    _, data = page(tmp_path, [full(), layered()])
+    assert data["samples"][0]["layers"] == {}, "masks are overlays"
+    shown = data["samples"][1]["layers"]
+    assert sorted(shown) == ["alpha", "depth", "light"]
+    assert shown["depth"]["span"] == [1.5, 4.25]
+    assert shown["alpha"]["span"] is shown["light"]["span"] is None
+    near, far, nothing = (decoded(shown["depth"]["source"]).getpixel(at) for at in ((60, 10), (60, 50), (10, 10)))
+    assert near[2] > near[0]
+    assert far[0] > far[2]
+    assert max(nothing) < 40
+    assert decoded(shown["alpha"]["source"]).getpixel((10, 10)) == (255, 255, 255)
+    lit, dark = (decoded(shown["light"]["source"]).getpixel(at)[1] for at in ((10, 10), (10, 50)))
+    assert (lit > 250, dark < 5) == (True, True)
+
+
+def test_layers_can_be_left_out(tmp_path):
+    _, data = page(tmp_path, [layered()], layers=False)
+    assert data["samples"][0]["layers"] == {}
+    assert data["samples"][0]["people"][0]["mask"]
 
 
 def hostile():
@@ -152,7 +188,7 @@ def test_hostile_text_is_text(tmp_path):
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_a_browser_shows_it(tmp_path):
-    page(tmp_path, [hostile(), full(), empty(), stranger()])
+    page(tmp_path, [hostile(), layered(), empty(), stranger()])
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
                "--virtual-time-budget=2000", "--dump-dom", (tmp_path / "page.html").as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -160,10 +196,11 @@ def test_a_browser_shows_it(tmp_path):
         pytest.skip("Chromium does not start here")
     assert "<title>set – synthkit</title>" in done.stdout
     assert "onerror=alert" in html.unescape(done.stdout)
-    assert "<img src=" in done.stdout
+    assert re.search(r'<img [^>]*src="data:', done.stdout)
     assert not re.search(r"<img[^>]*onerror", done.stdout)
     assert done.stdout.count('class="card"') == 4
     assert "4 shown" in done.stdout
+    assert '<option value="">image</option><option value="alpha">alpha</option>' in done.stdout
     for part in ("o-box", "o-full", "o-rotated", "o-radial", "o-head", "o-points", "o-mask t0", "o-whole t0"):
         assert f'class="{part}"' in done.stdout
     for label in (

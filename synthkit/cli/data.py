@@ -186,13 +186,17 @@ def view(
     out: Annotated[Path, typer.Option(help="The page to write.", metavar="FILE.html")] = Path("gallery.html"),
     count: Annotated[int, typer.Option(min=1, help="How many samples to show.")] = 48,
     size: Annotated[int, typer.Option(min=64, max=4096, help="Longer side of the pictures in pixels.")] = 640,
+    layers: Annotated[
+        bool, typer.Option("--layers/--no-layers", help="Layers as pictures too; they take most of the page's size.")
+    ] = True,
     seed: Seed = None,
 ) -> None:
-    """Make one HTML page to look at a data set: pictures with boxes, heads, key points and masks to switch."""
+    """Make one HTML page to look at a data set: pictures and layers with boxes, heads, key points, masks to switch."""
     from synthkit.dataset.tools import view as tool
 
+    chosen = tool.Shown(count=count, seed=seed or 0, size_px=size, layers=layers)
     with on_terminal() as shown:
-        held = tool.view(source, out, tool.Shown(count=count, seed=seed or 0, size_px=size), progress=shown)
+        held = tool.view(source, out, chosen, progress=shown)
     typer.echo(f"gallery: {out} ({held} samples, {out.stat().st_size / 1e6:.1f} MB)")
 
 

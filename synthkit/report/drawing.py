@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterable, Sequence
 
@@ -93,3 +94,8 @@ def encode(picture: Picture, *, kind: str = "jpeg", quality: int = 88) -> bytes:
     options = {"quality": quality} if kind == "jpeg" else {}
     Image.fromarray(picture).save(buffer, format=kind.upper(), **options)
     return buffer.getvalue()
+
+
+def data_url(picture: Picture, *, quality: int = 88) -> str:
+    """Return a picture as the URL of a JPEG that holds it."""
+    return "data:image/jpeg;base64," + base64.b64encode(encode(picture, quality=quality)).decode()

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import attrs
 
 from synthkit.dataset.storage import write_atomically
-from synthkit.report.drawing import Picture, encode
+from synthkit.report import templates
+from synthkit.report.drawing import Picture, data_url
 
 
 @attrs.frozen(eq=False)
@@ -25,7 +24,7 @@ class Figure:
     @property
     def source(self) -> str:
         """The picture as a data URL."""
-        return "data:image/jpeg;base64," + base64.b64encode(encode(self.picture)).decode()
+        return data_url(self.picture)
 
 
 @attrs.frozen
@@ -78,11 +77,4 @@ class Page:
 
 def write_page(page: Page, path: Path) -> None:
     """Write the page as one HTML file, whole or not at all."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = resources.files("synthkit.report").joinpath("page.html").read_text(encoding="utf-8")
-    html = environment.from_string(template).render(page=page)
-    write_atomically(path, [html.encode()])
+    write_atomically(path, [templates.filled("synthkit.report", "page.html", page=page)])

@@ -3,34 +3,30 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-import synthkit
 from synthkit import crops
 from synthkit.crop_choice import CropChoice
 from synthkit.crops.choosing import Chooser, crop_id, measured
 from synthkit.dataset import storage
 from synthkit.dataset.reader import Dataset
-from synthkit.dataset.tools.outputs import check_file, check_folder
+from synthkit.dataset.tools.outputs import check_folder
+from synthkit.dataset.tools.page import check_page, write_page
 from synthkit.dataset.tools.truth import INSTANCES
-from synthkit.errors import ConfigError, DatasetError, SynthkitError
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
-from synthkit.report.drawing import encode
+from synthkit.report.drawing import data_url
 from synthkit.sample import Sample
 
 PAGE, LIST = "crops.html", "crops.txt"
 MOST_SHOWN = 4000
 """Pictures on a page; of more crops every second one is shown, every fourth, and so on."""
 
-_GENERATOR = '<meta name="generator" content="synthkit crops">'  # known by it, a page may be written anew
-_HEAD_BYTES = 4096  # of a page: its generator is named in them
+_COMMAND = "crops"
 _QUALITY = 80
 
 
@@ -58,41 +54,21 @@ def crop_sheet(
     """
     page, listing = out / PAGE, out / LIST
     check_folder(out, "--out")
-    check_file(page, "--out", lambda data: _GENERATOR.encode() in data[:_HEAD_BYTES])
+    check_page(page, "--out", _COMMAND)
     found = listing.exists()
     if found and choice.list is not None and choice.list.resolve() != listing.resolve():
         raise ConfigError([f"--list {choice.list}: {listing} is there already; replace that by it, or leave it out"])
     if found:
         choice = attrs.evolve(choice, list=listing)
-    try:
-        import jinja2
-    except ImportError:
-        raise SynthkitError("the page of crops needs jinja2: pip install 'synthkit-core[report]'") from None
     data = Dataset.open(path, layers=(INSTANCES,))
     items = _items(data, choice, size_px, progress)
     if not items:
         raise DatasetError(
             f"{data.location}: has nobody to crop: people need a head point, a box, a rotated box or an instance mask"
         )
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    style, script = _asset("crop_sheet.css"), _asset("crop_sheet.js")
-    html = environment.from_string(_asset("crop_sheet.html")).render(
-        name=data.location.rstrip("/").rpartition("/")[2] or data.location,
-        images=len(data),
-        shown=sum(item["picture"] is not None for item in items),
-        data={"crops": items, "list": LIST},
-        size_px=size_px,
-        style=style,
-        script=script,
-        policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
-        version=synthkit.__version__,
-        generator=_GENERATOR,
-    )
-    with storage.disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(page, [html.encode(errors="replace")])
+    shown = sum(item["picture"] is not None for item in items)
+    content = {"crops": items, "list": LIST}
+    write_page(page, _COMMAND, "crop_sheet", data, content, images=len(data), shown=shown)
     if not found:
         storage.write_atomically(listing, _lines(data, items))
     kept = sum(item["reason"] is None for item in items)
@@ -121,14 +97,10 @@ def _items(data: Dataset, choice: CropChoice, size_px: int, progress: Progress) 
 
 def _item(sample: Sample, plan: crops.CropPlan, chooser: Chooser, shown: bool) -> dict[str, Any]:
     measures = measured(sample, plan)
-    picture = None
-    if shown:
-        coded = base64.b64encode(encode(crops.extract(sample.image, plan), quality=_QUALITY)).decode()
-        picture = f"data:image/jpeg;base64,{coded}"
     return {
         "id": crop_id(sample, plan),
         "reason": chooser.reason_against(sample, plan, measures),
-        "picture": picture,
+        "picture": data_url(crops.extract(sample.image, plan), quality=_QUALITY) if shown else None,
         **{name: round(value, 2) for name, value in attrs.asdict(measures).items()},
     }
 
@@ -142,11 +114,3 @@ def _lines(data: Dataset, items: list[dict[str, Any]]) -> Iterator[bytes]:
     for item in items:
         why = "" if item["reason"] is None else f"  # {item['reason']}"
         yield f"{'keep' if item['reason'] is None else 'drop'} {item['id']}{why}\n".encode(errors="replace")
-
-
-def _asset(name: str) -> str:
-    return resources.files("synthkit.dataset.tools").joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -13,6 +13,10 @@ const overlays = [
 ].filter((overlay) => data.samples.some((sample) => (sample.people || []).some((person) => overlay.has(person))));
 if (!overlays.some((overlay) => overlay.on) && overlays.length) overlays[0].on = true;
 
+const IMAGE = ""; // no layer is called so
+const bases = [IMAGE, ...new Set(data.samples.flatMap((sample) => Object.keys(sample.layers)))];
+let base = IMAGE;
+
 const byId = (id) => document.getElementById(id);
 const dialog = byId("large");
 let shown = [];
@@ -71,15 +75,30 @@ function counted(sample) {
   return sample.people.length === 1 ? "1 person" : `${sample.people.length} people`;
 }
 
+function layerOf(sample) {
+  return Object.hasOwn(sample.layers, base) ? sample.layers[base] : null;
+}
+
+// Where a sample lacks the layer, its image stays, faint.
+function showBase(sample, target) {
+  const layer = layerOf(sample);
+  const image = target.querySelector("img");
+  image.src = layer ? layer.source : sample.source;
+  image.alt = `${layer ? `${base} of ` : ""}${sample.key}, ${counted(sample)}`;
+  target.classList.toggle("layered", Boolean(layer));
+  target.classList.toggle("lacking", base !== IMAGE && !layer);
+}
+
 function picture(sample, target, lazy) {
   const [width, height] = sample.size;
-  const image = element("img", { src: sample.source, width, height, alt: `${sample.key}, ${counted(sample)}` });
+  const image = element("img", { width, height });
   if (lazy) image.loading = "lazy";
   const over = shape("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const radius = Math.max(width, height) / 320;
   (sample.people || []).forEach((person, number) => over.append(drawn(person, number, radius)));
   target.style.aspectRatio = `${width} / ${height}`;
   target.replaceChildren(image, over);
+  showBase(sample, target);
 }
 
 const searched = data.samples.map((sample) => {
@@ -121,6 +140,24 @@ function switchOverlay(overlay, on) {
   for (const box of document.querySelectorAll(`input[data-overlay="${overlay.name}"]`)) box.checked = on;
 }
 
+function switchBase(name) {
+  base = name;
+  data.samples.forEach((sample, number) => showBase(sample, cards[number].querySelector(".picture")));
+  for (const select of document.querySelectorAll("select")) select.value = base;
+  if (!dialog.open) return;
+  showBase(data.samples[current], byId("picture"));
+  byId("scale").textContent = scale(data.samples[current]);
+}
+
+if (bases.length > 1) {
+  for (const place of document.querySelectorAll("[data-base]")) {
+    const options = bases.map((name) => element("option", { value: name }, name === IMAGE ? "image" : name.replaceAll("_", " ")));
+    const select = element("select", { title: "Key L" }, ...options);
+    select.addEventListener("change", () => switchBase(select.value));
+    place.append(element("label", {}, "Show ", select));
+  }
+}
+
 for (const place of document.querySelectorAll("[data-chips]")) {
   for (const overlay of overlays) {
     const box = element("input", { type: "checkbox", "data-overlay": overlay.name });
@@ -156,6 +193,13 @@ function who(person, number) {
   return made;
 }
 
+function scale(sample) {
+  if (base === IMAGE) return "";
+  const layer = layerOf(sample);
+  if (!layer) return `has no ${base}: its image is shown`;
+  return layer.span ? `from ${layer.span[0]} (blue) to ${layer.span[1]} (red)` : "";
+}
+
 function enlarge(number) {
   current = number;
   const sample = data.samples[number];
@@ -165,6 +209,7 @@ function enlarge(number) {
   byId("title").textContent = sample.key;
   const place = sample.place.length ? ` · ${sample.place.join(", frame ")}` : "";
   byId("facts").textContent = `${width}×${height} px · ${counted(sample)}${place} · ${shown.indexOf(number) + 1} of ${shown.length}`;
+  byId("scale").textContent = scale(sample);
   byId("people").replaceChildren(...(sample.people || []).map(who));
   byId("meta").replaceChildren(...Object.entries(sample.meta).flatMap(([key, value]) => [element("dt", {}, key.replaceAll("_", " ")), element("dd", {}, value)]));
   dialog.querySelector("aside").scrollTop = 0;
@@ -185,11 +230,12 @@ byId("close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => { if (cards[current]) cards[current].focus(); });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 document.addEventListener("keydown", (event) => {
-  const typing = event.target instanceof HTMLInputElement && event.target.type !== "checkbox";
+  const typing = event.target instanceof HTMLInputElement ? event.target.type !== "checkbox" : event.target instanceof HTMLSelectElement;
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (dialog.open && event.key === "ArrowLeft") step(-1);
   else if (dialog.open && event.key === "ArrowRight") step(1);
   else if (!dialog.open && event.key === "/") byId("search").focus();
+  else if (event.key === "l") switchBase(bases[(bases.indexOf(base) + 1) % bases.length]);
   else {
     const overlay = overlays.find((one) => one.key === event.key);
     if (!overlay) return;

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +12,23 @@ import cv2
 import numpy as np
 from PIL import Image
 
-import synthkit
 from synthkit.config import setting
-from synthkit.dataset import codec, description, storage
+from synthkit.dataset import codec, description
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools.layers import AMODAL
-from synthkit.dataset.tools.outputs import check_file
+from synthkit.dataset.tools.page import check_page, write_page
 from synthkit.dataset.tools.truth import INSTANCES
-from synthkit.errors import ConfigError, DatasetError, SynthkitError
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Progress, silent
-from synthkit.report.drawing import encode
+from synthkit.report import layers as pictures
+from synthkit.report.drawing import Picture, data_url
 from synthkit.sample import Layer, Person, RotatedBox, Sample
 from synthkit.seeds import Seeds
 
-_GENERATOR = '<meta name="generator" content="synthkit view">'  # known by it, a page may be written anew
-_HEAD_BYTES = 4096  # of a page: its generator is named in them
+_COMMAND = "view"
+_OVERLAYS = (INSTANCES, AMODAL)  # layers that are drawn as masks
 _DECIMALS = 1
+_DIGITS = 4  # of numbers that colours stand for
 _QUALITY = 84
 _SIDES = ("left", "right")
 _FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
@@ -55,11 +53,12 @@ SKELETON: Sequence[tuple[str, str]] = (
 
 @attrs.frozen
 class Shown:
-    """What is shown: how many samples, chosen by which seed, and the longer side of their pictures."""
+    """What is shown: how many samples, chosen by which seed, the longer side of their pictures, and their layers."""
 
     count: int = setting(48, help="samples")
     seed: int = setting(0, help="seed of their choice")
     size_px: int = setting(640, help="longer side of a picture at most")
+    layers: bool = setting(True, help="layers as pictures too")
 
 
 def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: Progress = silent) -> int:
@@ -75,12 +74,8 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
     shown = shown or Shown()
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError([f"--out {out}: expected a name that ends in .html"])
-    check_file(out, "--out", lambda page: _GENERATOR.encode() in page[:_HEAD_BYTES])
-    try:
-        import jinja2
-    except ImportError:
-        raise SynthkitError("the gallery needs jinja2: pip install 'synthkit-core[report]'") from None
-    data = Dataset.open(path, layers=(INSTANCES, AMODAL))
+    check_page(out, "--out", _COMMAND)
+    data = Dataset.open(path, layers=None if shown.layers else _OVERLAYS)
     if not set(codec.IMAGE_SUFFIXES) & data.members(0)[1].keys():
         raise DatasetError(
             f"{data.location}: has no images to show: it is a set of sidecars; view the set it belongs to"
@@ -91,25 +86,8 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
         progress("view", n, len(chosen))
         items.append(_item(data[index], shown.size_px))
     progress("view", len(chosen), len(chosen))
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    style, script = _asset("view.css"), _asset("view.js")
-    html = environment.from_string(_asset("view.html")).render(
-        name=data.location.rstrip("/").rpartition("/")[2] or data.location,
-        total=len(data),
-        content=data.fingerprint[:12],
-        content_data={"samples": items, "skeleton": [list(pair) for pair in SKELETON]},
-        shown=shown,
-        style=style,
-        script=script,
-        policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
-        version=synthkit.__version__,
-        generator=_GENERATOR,
-    )
-    with storage.disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(out, [html.encode(errors="replace")])
+    content = {"samples": items, "skeleton": [list(pair) for pair in SKELETON]}
+    write_page(out, _COMMAND, "view", data, content, total=len(data), digest=data.fingerprint[:12], shown=shown)
     return len(items)
 
 
@@ -121,21 +99,38 @@ def _chosen(total: int, shown: Shown) -> list[int]:
 
 
 def _item(sample: Sample, size_px: int) -> dict[str, Any]:
-    width, height = sample.size_px
-    scale = min(1.0, size_px / max(width, height))
-    picture = sample.image
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-    source = base64.b64encode(encode(picture, quality=_QUALITY)).decode()
     return {
         "key": sample.key,
-        "size": [width, height],
-        "source": f"data:image/jpeg;base64,{source}",
+        "size": list(sample.size_px),
+        "source": _source(sample.image, size_px),
+        "layers": {name: _layer(sample, name, size_px) for name in sorted(sample.layers) if _is_picture(sample, name)},
         "place": [str(part) for part in (sample.sequence, sample.frame) if part is not None],
         "meta": _texts(sample.meta),
         "people": None if sample.people is None else [_person(person, sample.layers) for person in sample.people],
     }
+
+
+def _is_picture(sample: Sample, name: str) -> bool:
+    return name not in _OVERLAYS and sample.layers[name].size > 0
+
+
+def _layer(sample: Sample, name: str, size_px: int) -> dict[str, Any]:
+    """Return a layer as a picture, and from where to where its colours go, when they stand for numbers."""
+    span = pictures.span(sample, name)
+    return {
+        "source": _source(pictures.picture(sample, name), size_px),
+        "span": None if span is None else [float(f"{value:.{_DIGITS}g}") for value in span],
+    }
+
+
+def _source(picture: Picture, size_px: int) -> str:
+    """Return the URL of a picture, shrunk where its longer side is longer than ``size_px``."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, size_px / max(width, height))
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    return data_url(picture, quality=_QUALITY)
 
 
 def _person(person: Person, layers: Mapping[str, Layer]) -> dict[str, Any]:
@@ -203,11 +198,3 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _rounded(values: Sequence[float] | None) -> list[float] | None:
     return None if values is None else [round(value, _DECIMALS) + 0.0 for value in values]
-
-
-def _asset(name: str) -> str:
-    return resources.files("synthkit.dataset.tools").joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

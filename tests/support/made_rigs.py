@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import itertools
 import json
 import struct
 from pathlib import Path
 
+import attrs
 import numpy as np
+from PIL import Image
 
-from synthkit_blender.people import mpfb
+from synthkit.seeds import Seeds
+from synthkit_blender.people import PersonRanges, mpfb, pose_names, sample_pose
 from synthkit_blender.people.rotations import shortest
 from synthkit_blender.people.skeleton import BONES, SIDES, PosedSkeleton, joint_cube_centres, moved, rest_pivots
 
@@ -92,6 +96,30 @@ def _limbs(s: str, arm: list[str], leg: list[str]) -> dict[str, tuple[str, str]]
 
 
 STYLES = {"mixamo": mixamo, "biped": biped, "unreal": unreal, "own": own}
+RIGS = {"mixamo-T": 0.01, "biped-A": 1.0, "unreal-T": 1.0, "own-": 1.0}  # style and arms, and the armature's scale
+
+
+def write_rigs(folder: Path, library, identity) -> None:
+    """Write a person rigged in each of the ways of RIGS."""
+    asset = {"extras": {"license": "CC-BY-4.0 (http://creativecommons.org/licenses/by/4.0/)"}}
+    for name, scale in RIGS.items():
+        style, arms = name.split("-")
+        write_rig(folder / f"{name}.glb", library, identity, style, arms, asset, png(), scale=scale)
+
+
+def png() -> bytes:
+    """Return an image that is red above and green below."""
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[:2, :, 0] = pixels[2:, :, 1] = 200
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def posed(name: str, seed: int = 5, posture: str = "", **changes):
+    """Return a pose of the library by name."""
+    posture = posture or next(p for p in ("standing", "walking", "sitting", "leaning") if name in pose_names(p))
+    return attrs.evolve(sample_pose(Seeds(seed), posture, PersonRanges()), name=name, **changes)
 
 
 def rest_with_arms(joints, arms):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import made_rigs
 import numpy as np
 import pytest
 
@@ -13,7 +14,8 @@ from synthkit.interfaces import Runtime
 from synthkit.seeds import Seeds
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.geometry import cylinder, ellipsoid, merged
-from synthkit_blender.people import BodyLibrary, Material, MeshPart, PosedPerson
+from synthkit_blender.people import BodyLibrary, Material, MeshPart, PersonRanges, PosedPerson, sample_identity
+from synthkit_blender.people.cast.company import Cast
 from synthkit_blender.renderer import BlenderRenderer
 
 TINY = {"width_px": 96, "height_px": 72, "samples": 2, "min_visible_px": 3}
@@ -65,6 +67,25 @@ def mannequins():
 @pytest.fixture(scope="session")
 def library() -> BodyLibrary:
     return BodyLibrary()
+
+
+@pytest.fixture(scope="session")
+def rigged_identity():
+    """Return whom the rigged people are made of."""
+    return sample_identity(Seeds(2), PersonRanges())
+
+
+@pytest.fixture(scope="session")
+def rigs(library: BodyLibrary, rigged_identity, tmp_path_factory) -> Path:
+    """Return a folder with a person rigged in each usual way."""
+    folder = tmp_path_factory.mktemp("rigs")
+    made_rigs.write_rigs(folder, library, rigged_identity)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cast(rigs: Path) -> Cast:
+    return Cast.open(rigs)
 
 
 @pytest.fixture

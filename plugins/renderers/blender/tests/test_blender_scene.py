@@ -35,6 +35,7 @@ def outline_of(points):
     return hull(np.array(points))
 
 
+@settings(deadline=None)
 @given(outlines, outlines)
 def test_overlap_agrees_with_points_in_both_outlines(first, second):
     a, b = outline_of(first), outline_of(second)
@@ -186,6 +187,7 @@ def test_dusk_is_dim_and_warm(mannequins):
         assert day.camera.world_from_camera.tolist() == evening.camera.world_from_camera.tolist()
 
 
+@settings(deadline=None)
 @given(st.floats(60, 200), st.floats(0, 1))
 def test_the_lens_fills_its_circle(fov_degrees, equisolid):
     camera = ceiling_camera(448, 336, fov_degrees, equisolid, 2.7, 30.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit.camera import FisheyeCamera, looking_down
@@ -27,6 +27,7 @@ def test_murmur3_agrees_with_published_vectors():
     assert murmur3(b"The quick brown fox jumps over the lazy dog") == 0x2E4FF723
 
 
+@settings(deadline=None)
 @given(st.integers(20, 60), st.integers(20, 60), st.integers(4, 14), st.integers(15, 30), st.floats(-90, 89.9))
 def test_rotated_boxes_fit_drawn_rectangles(cx, cy, width, height, degrees):
     mask = np.zeros((80, 80), np.uint8)
@@ -51,6 +52,7 @@ def test_boxes_of_a_single_pixel():
     assert (box.cx, box.cy, box.w, box.h) == (3.5, 2.5, 1.0, 1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-10, 60)] * 6), min_size=1, max_size=6))
 def test_triangles_hit_the_centres_inside_them(corners):
     triangles = np.array(corners).reshape(-1, 3, 2)
@@ -95,6 +97,7 @@ def test_a_frame_without_people_has_empty_truth():
     assert not truth.surface().any()
 
 
+@settings(deadline=None)
 @given(st.integers(15, 65), st.integers(15, 65), st.integers(3, 14), st.integers(15, 30), st.floats(-90, 89.9))
 def test_radial_boxes_point_at_the_nadir(cx, cy, width, height, degrees):
     nadir = np.array((40.0, 40.0))

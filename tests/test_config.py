@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit import config
@@ -114,6 +114,7 @@ def test_a_prefix_of_a_wrong_setting_is_checked_too():
     assert len(problems(Both, {"people_max": "x", "people": 0})) == 2
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Camera,

@@ -51,6 +51,7 @@ bearings = st.floats(-math.pi, math.pi)
 radii = st.floats(5, 60)
 
 
+@settings(deadline=None)
 @given(radii, bearings, st.sampled_from([(128, 128), (64, 128), (96, 48)]))
 def test_the_head_is_always_at_the_same_place_and_outward_is_up(radius, bearing, size):
     person = person_at(radius, bearing)
@@ -62,6 +63,7 @@ def test_the_head_is_always_at_the_same_place_and_outward_is_up(radius, bearing,
         assert below == pytest.approx(place + np.array([0, 5 * plan.scale]), abs=1e-5)
 
 
+@settings(deadline=None)
 @given(radii, bearings, st.floats(14, 60), st.floats(8, 30))
 def test_the_whole_person_fits(radius, bearing, length, width):
     person = person_at(radius, bearing, length, width)
@@ -71,6 +73,7 @@ def test_the_whole_person_fits(radius, bearing, length, width):
     assert corners.max() < 128
 
 
+@settings(deadline=None)
 @given(radii, bearings)
 def test_plans_go_both_ways(radius, bearing):
     (plan,) = crops.plan_crops(sample_of(person_at(radius, bearing)), (64, 64))
@@ -78,6 +81,7 @@ def test_plans_go_both_ways(radius, bearing):
     assert plan.to_crop(plan.to_image(points)) == pytest.approx(points, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(radii.filter(lambda r: r > 10), bearings)
 def test_without_a_head_the_far_end_of_the_box_stands_for_it(radius, bearing):
     known = person_at(radius, bearing)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit.sample import Detections, Keypoint, Person, RotatedBox, Sample, Skipped, evolve, normalized_rotated
@@ -84,6 +84,7 @@ def test_keypoints_keep_what_is_known():
 sizes = st.floats(0.1, 500)
 
 
+@settings(deadline=None)
 @given(cx=st.floats(-100, 100), cy=st.floats(-100, 100), w=sizes, h=sizes, degrees=st.floats(-720, 720))
 def test_normalized_is_the_same_rectangle_in_the_convention(cx, cy, w, h, degrees):
     box = RotatedBox.normalized(cx, cy, w, h, degrees)
@@ -108,6 +109,7 @@ def test_corners_start_top_left_and_go_clockwise():
     np.testing.assert_allclose(RotatedBox(5, 5, 2, 4, 0).corners_px(), [(4, 3), (6, 3), (6, 7), (4, 7)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-500, 500)] * 2, *[st.floats(0, 300)] * 2, st.floats(-720, 720)), max_size=4))
 def test_many_rotated_boxes_are_normalized_like_one(boxes):
     found = normalized_rotated(np.array(boxes).reshape(-1, 5))

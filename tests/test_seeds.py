@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit.seeds import Seeds
@@ -16,6 +16,7 @@ from synthkit.seeds import Seeds
 roots = st.integers(0, 2**64 - 1)
 
 
+@settings(deadline=None)
 @given(roots, st.text(max_size=8), st.integers(0, 2**40))
 def test_a_stream_is_the_same_whatever_was_drawn_before(root, name, index):
     seeds = Seeds(root)
@@ -24,6 +25,7 @@ def test_a_stream_is_the_same_whatever_was_drawn_before(root, name, index):
     assert np.array_equal(first, seeds.stream(name, index).random(3))
 
 
+@settings(deadline=None)
 @given(roots)
 def test_different_addresses_give_different_numbers(root):
     seeds = Seeds(root)

@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -127,6 +127,7 @@ def test_an_empty_pool_gives_the_image_back_without_gradient():
     assert not result.requires_grad
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2**40), st.integers(0, 200))
 def test_a_feed_is_a_function_of_seed_and_position(count, seed, position):
     asked_before = Feed(count, Seeds(seed))

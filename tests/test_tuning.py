@@ -32,6 +32,7 @@ def test_the_start_goes_to_the_cube_and_back():
     assert Space(DIALS).values(Space(DIALS).start) == {"value": 0.5, "log": [0.01, 0.05], "centre": [0.2, 0.4]}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_every_point_is_settings_within_their_limits(point):
     values = Space(DIALS).values(np.array(point))
@@ -174,7 +175,7 @@ def test_the_start_is_kept_where_nothing_is_better_or_nothing_is_searched():
     assert minimise(lambda n, v: 1.0, np.zeros(0), evaluations=9, spread=0.2, seed=1).values == (1.0,)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(LEAST_SCENES, 3000), st.integers(1, 3), st.booleans(), st.integers(0, 3), st.integers(0, 3))
 def test_no_more_is_rendered_than_was_said(scenes, per_scene, sized, rendered, finishing):
     dials = Dials(Space(DIALS[:1] * rendered), Space(DIALS[:1] * finishing), (), ())

@@ -60,7 +60,7 @@ def widest(outline: ArrayLike) -> float:
     low = points.min(axis=0)
     scale = CELLS / max(float((points.max(axis=0) - low).max()), 1e-12)
     canvas = np.zeros((CELLS + 3, CELLS + 3), np.uint8)  # with a rim that the outline leaves free
-    cv2.fillPoly(canvas, [np.rint((points - low) * scale).astype(np.int32) + 1], 1)
+    cv2.fillPoly(canvas, [np.rint((points - low) * scale).astype(np.int32) + 1], (1,))
     # The cells along the outline are filled half: their centres lie on it.
     away = cv2.distanceTransform(canvas, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max() - 1
     return 2 * float(away) / scale

@@ -131,7 +131,7 @@ class FisheyeCamera:
             raise ValueError(f"the calibration's radius stops growing at {turns:.1f} degrees; lower max_theta_rad")
         radius = (fx + fy) / 2 * curve
         pose = np.eye(4) if world_from_camera is None else world_from_camera
-        coefficients = quartic(radius, theta)
+        coefficients = quartic(radius, theta, rim=False)
         try:
             camera = cls(width_px, height_px, k[0, 2] + 0.5, k[1, 2] + 0.5, coefficients, max_theta_rad, pose)
         except ValueError as error:
@@ -223,21 +223,24 @@ class FisheyeCamera:
         return np.asarray(c1 + radius_px * (2 * c2 + radius_px * (3 * c3 + radius_px * 4 * c4)))
 
 
-def quartic(radius_px: Floats, theta_rad: Floats) -> tuple[float, ...]:
-    """Return (c1, c2, c3, c4) of the theta(r) that is nowhere far from a lens, in pixels; its last point is exact.
+def quartic(radius_px: Floats, theta_rad: Floats, *, rim: bool = True) -> tuple[float, ...]:
+    """Return (c1, c2, c3, c4) of the theta(r) that is nowhere far from a lens, in pixels.
 
     Lawson's iteration (C. L. Lawson, "Contributions to the theory of linear least maximum approximation", 1961):
     least squares, each point's weight multiplied by its error again and again, tend to the least maximum.
 
     Args:
         radius_px, theta_rad: (N,) radii and angles of the lens, both increasing from 0.
+        rim: whether the last point is met exactly; the others then lie about a fifth farther off.
     """
     share = radius_px / radius_px[-1]
     slope = np.gradient(theta_rad, radius_px)  # turns an error of the angle into one in pixels
-    powers = np.stack([share**n - share**4 for n in (1, 2, 3)], axis=1) / slope[:, None]
-    wanted = (theta_rad - theta_rad[-1] * share**4) / slope
+    powers, wanted = np.stack([share**n for n in (1, 2, 3, 4)], axis=1), theta_rad
+    if rim:  # where every power is 1; the fourth coefficient is what the others leave of the angle there
+        powers, wanted = powers[:, :3] - powers[:, 3:], wanted - wanted[-1] * powers[:, 3]
+    powers, wanted = powers / slope[:, None], wanted / slope
     weights = np.full(len(share), 1 / len(share))
-    best, least = np.zeros(3), math.inf
+    best, least = np.zeros(powers.shape[1]), math.inf
     for _ in range(_FIT_ROUNDS):
         root = np.sqrt(weights)
         found = np.linalg.lstsq(powers * root[:, None], wanted * root, rcond=None)[0]
@@ -249,7 +252,7 @@ def quartic(radius_px: Floats, theta_rad: Floats) -> tuple[float, ...]:
             break
         weights = weights * (error + 1e-3 * worst)
         weights /= weights.sum()
-    coefficients = (*best, theta_rad[-1] - best.sum())
+    coefficients = (*best, theta_rad[-1] - best.sum()) if rim else tuple(best)
     return tuple(float(c) / float(radius_px[-1]) ** n for n, c in enumerate(coefficients, start=1))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.camera import FisheyeCamera, looking_down, quartic
+from synthkit.camera import FisheyeCamera, kannala_brandt, looking_down, quartic
 
 POSE = looking_down(2.7, x_m=0.5, y_m=-1.0, yaw_degrees=25)
 
@@ -133,6 +133,25 @@ def test_the_quartic_errs_evenly_and_never_more_than_least_squares(half_rad, k):
     worst, least_squares = (np.abs(one.radius_px(theta) - radius).max() for one in (camera, other))
     assert camera.max_radius_px == pytest.approx(500, abs=1e-6)
     assert worst <= least_squares + 1e-6
+
+
+@pytest.mark.parametrize("distortion", [[-0.0211, 0.0043, -0.0026, 0.0003], [0.02, -0.01, 0.003, -0.0005]])
+def test_a_calibration_is_met_better_when_its_rim_need_not_be_exact(distortion):
+    theta = np.linspace(0, np.pi / 2, 400)
+    radius = 310 * kannala_brandt(theta, distortion)
+    errors = [
+        FisheyeCamera(1000, 1000, 500, 500, quartic(radius, theta, rim=rim), np.pi / 2).radius_px(theta) - radius
+        for rim in (True, False)
+    ]
+    exact, free = (np.abs(error).max() for error in errors)
+    assert free < 0.87 * exact
+    assert abs(errors[0][-1]) < 1e-9
+    # Four coefficients: the error is largest five times, with changing signs (de la Vallee Poussin).
+    peaks = np.flatnonzero(np.abs(errors[1]) > 0.9 * free)
+    assert (np.diff(np.sign(errors[1][peaks])) != 0).sum() == 4
+    matrix = np.array([[310.0, 0, 500], [0, 310.0, 500], [0, 0, 1]])
+    camera = FisheyeCamera.from_opencv(1000, 1000, matrix, distortion, np.pi / 2, misfit_px=free * 1.01)
+    np.testing.assert_allclose(camera.radius_px(theta), errors[1] + radius, atol=0.02 * free)
 
 
 def test_to_opencv_and_back():

@@ -6,6 +6,7 @@ None of them can make anything run: YAML is read as texts, lists and tables with
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 import re
@@ -116,16 +117,37 @@ class Calibration:
         Raises:
             ConfigError: when no rendered lens comes so near.
         """
-        size = int(self.width_px), int(self.height_px)
         theta = half_rad or self.usual_half_rad()
         try:
-            return FisheyeCamera.from_opencv(
-                *size, self.matrix, self.distortion, theta, misfit_px=misfit_px, world_from_camera=world_from_camera
-            )
+            return self._rendered(theta, misfit_px, world_from_camera)
         except ValueError as error:
             text = str(error).replace("max_theta_rad", "camera.fov_degrees")
-            hint = "" if "misses" not in text else ", and so does a larger camera.misfit_px"
+            hint = ""
+            if "misses" in text:
+                met = self._widest_met(theta, misfit_px)
+                narrower = "" if met is None else f": it is met with camera.fov_degrees=[{met}, {met}]"
+                hint = f", and so does a larger camera.misfit_px{narrower}"
             raise ConfigError([f"camera.calibration: {self.path}: {text}{hint}"]) from None
+
+    def _rendered(self, half_rad: float, misfit_px: float, world_from_camera: Floats | None = None) -> FisheyeCamera:
+        size = int(self.width_px), int(self.height_px)
+        return FisheyeCamera.from_opencv(
+            *size, self.matrix, self.distortion, half_rad, misfit_px=misfit_px, world_from_camera=world_from_camera
+        )
+
+    def _widest_met(self, half_rad: float, misfit_px: float) -> int | None:
+        """Return the widest field of view in whole degrees, within twice ``half_rad``, that a rendered lens meets."""
+        degrees = range(math.ceil(FOVS_DEGREES[0]), math.ceil(2 * math.degrees(half_rad)))
+
+        def misses(fov_degrees: int) -> bool:
+            try:
+                self._rendered(math.radians(fov_degrees) / 2, misfit_px)
+            except ValueError:
+                return True
+            return False
+
+        first = bisect.bisect_left(degrees, True, key=misses)
+        return degrees[first - 1] if first else None
 
     def usual_half_rad(self) -> float:
         """Return 90 degrees, or the angle at the image's farthest corner, or where radii all but stop to grow."""

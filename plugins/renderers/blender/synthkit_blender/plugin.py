@@ -14,7 +14,7 @@ from synthkit_blender.config import BlenderConfig, Layer
 
 TARGET = "synthkit_blender.renderer:BlenderRenderer"
 PROVIDES = frozenset({"instances", "people.head", "people.box", "people.rotated_box"})
-REVISION = 17
+REVISION = 18
 
 DUSK = {
     "room": {"style": "warm"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import attrs
 import cv2
@@ -219,7 +220,7 @@ def test_a_missing_calibration_is_told_before_any_work(tiny_renderer, tmp_path):
             {},
             r"by up to 1\.\d\d px, more than 0.1: .* px by the quartic.*misfit_px",
         ),
-        (DISTORTION, {"fov_degrees": [219, 219]}, r"0\.27 px, more than 0\.1"),
+        (DISTORTION, {"fov_degrees": [219, 219]}, r"0\.23 px, more than 0\.1"),
         (DISTORTION, {"fov_degrees": [185, 185]}, None),
         ([-0.3, 0, 0, 0], {"fov_degrees": [170, 170]}, "stops growing at 6.* degrees; lower camera.fov_degrees"),
     ],
@@ -232,6 +233,19 @@ def test_lenses_that_cannot_be_met_are_refused(tmp_path, distortion, options, me
         return
     with pytest.raises(ConfigError, match=message):
         camera_of(448, 320, **options)
+
+
+def test_a_refused_lens_is_told_how_far_it_can_be_met(tmp_path):
+    path = write_opencv(tmp_path / "lens.yml", distortion=np.array([-0.0047, 0.0396, -0.0371, 0.0062]))
+    with pytest.raises(ConfigError) as told:
+        camera_of(448, 320, calibration=str(path))
+    first, second = map(
+        int, re.search(r"it is met with camera\.fov_degrees=\[(\d+), (\d+)\]", str(told.value)).groups()
+    )
+    assert first == second
+    assert camera_of(448, 320, calibration=str(path), fov_degrees=[first, first])
+    with pytest.raises(ConfigError, match="misses"):
+        camera_of(448, 320, calibration=str(path), fov_degrees=[first + 1, first + 1])
 
 
 def test_pixels_that_are_not_square_count_as_misfit(tmp_path):

@@ -24,20 +24,35 @@ C = TypeVar("C")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
 
 
+@attrs.frozen
+class When:
+    """A condition on the other settings of a class, without which a setting decides nothing.
+
+    Args:
+        text: the condition in words, to follow "unless". holds: tells of a config whether it is so.
+    """
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
 def setting(
     default: Any = attrs.NOTHING,
     *,
     help: str,
     validator: Validator | None = None,
     decides: Literal["value", "content", "nothing"] = "value",
+    when: When | None = None,
 ) -> Any:
     """Return an attrs field of a config class: a default, what it means, and what it may be.
 
     Mutable defaults are given as ``attrs.Factory``; a setting without default is required. ``decides``
     says what of it decides about the output: its value; the content of the file or folder it names; or
-    nothing, when it only says how the work is done (a time-out, the place of a program).
+    nothing, when it only says how the work is done (a time-out, the place of a program). ``when`` says on
+    which condition it decides at all: without, another value than the default is a mistake that is told, and it
+    has no part in ``identity``.
     """
-    metadata = {"help": help, "decides": decides}
+    metadata = {"help": help, "decides": decides, "when": when}
     return attrs.field(default=default, validator=validator, metadata=metadata, kw_only=True)
 
 
@@ -146,6 +161,8 @@ def identity(value: Any) -> Any:
     result = {}
     for field in attrs.fields(type(value)):
         decides, item = field.metadata.get("decides", "value"), getattr(value, field.name)
+        if _idles(field, value):
+            continue
         if decides == "value":
             result[field.name] = identity(item)
         elif decides == "content":
@@ -252,10 +269,20 @@ def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any
     if len(problems) > before:
         return None
     try:
-        return cls(**values)
+        made = cls(**values)
     except ValueError as error:  # a rule over several fields
         problems.append(f"{path or cls.__name__}: {error}")
         return None
+    for field in attrs.fields(cls):
+        if _idles(field, made) and getattr(made, field.name) != field.default:
+            problems.append(f"{_join(path, field.name)}: decides nothing unless {field.metadata['when'].text}")
+    return made
+
+
+def _idles(field: attrs.Attribute[Any], config: Any) -> bool:
+    """Tell whether a setting decides nothing, as others are."""
+    when = field.metadata.get("when")
+    return when is not None and not when.holds(config)
 
 
 def _given(cls: type[Any], data: Mapping[str, Any], path: str, problems: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit import config
-from synthkit.config import all_of, at_least, between, ordered, setting
+from synthkit.config import When, all_of, at_least, between, ordered, setting
 from synthkit.errors import ConfigError
 
 
@@ -141,6 +141,26 @@ def test_identity_knows_what_decides(tmp_path):
     assert config.identity(Camera(plate=plate)) != first
     with pytest.raises(ConfigError, match=r"plate: .*nowhere"):
         config.identity(Camera(plate=tmp_path / "nowhere"))
+
+
+BLURRED = When("blur is on", lambda made: made.blur)
+
+
+@attrs.frozen
+class Blur:
+    blur: bool = setting(False, help="whether")
+    radius: float = setting(2.0, help="how far", when=BLURRED)
+    rounds: int = setting(1, help="how often", when=BLURRED)
+
+
+def test_settings_that_decide_nothing_are_told_and_do_not_count():
+    assert problems(Blur, {"radius": 3, "rounds": 2}, path="lens") == (
+        "lens.radius: decides nothing unless blur is on",
+        "lens.rounds: decides nothing unless blur is on",
+    )
+    assert config.identity(config.structure(Blur, {"radius": 2})) == {"blur": False}
+    used = config.structure(Blur, {"blur": True, "radius": 3})
+    assert config.identity(used) == {"blur": True, "radius": 3.0, "rounds": 1}
 
 
 def test_sets_are_read_as_toml_and_else_as_text():

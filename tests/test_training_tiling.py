@@ -47,6 +47,12 @@ NETWORKS = {
     "a normalised padding": lambda: nn.Sequential(nn.ReflectionPad2d(2), nn.InstanceNorm2d(3), nn.Conv2d(3, 2, 3)),
     "padded farther than it reaches": lambda: nn.Sequential(nn.ConvTranspose2d(3, 2, 2, stride=3, output_padding=2)),
     "wide strides": lambda: nn.Sequential(nn.Conv2d(3, 2, 5, stride=3, padding=4), nn.ConvTranspose2d(2, 2, 5, 3, 2)),
+    "blurred halving and doubling": lambda: nn.Sequential(
+        nn.ReflectionPad2d(1), nn.AvgPool2d(2, stride=1), nn.AvgPool2d(2), nn.Conv2d(3, 4, 3), nn.ReLU(),
+        nn.Upsample(scale_factor=2, mode="bilinear"), nn.InstanceNorm2d(4), nn.ReLU(),
+        nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(4, 2, 3),
+    ),
+    "oblong pooling": lambda: nn.Sequential(nn.AvgPool2d((3, 2), stride=(2, 1)), nn.Upsample(scale_factor=2)),
     "residual first": lambda: nn.Sequential(Residual([nn.Conv2d(3, 3, 3, padding=1), nn.InstanceNorm2d(3)])),
 }  # fmt: skip
 
@@ -96,7 +102,8 @@ def test_the_device_never_gets_more_than_a_tile_and_what_is_around_it(monkeypatc
     "layer",
     [nn.Conv2d(3, 3, 3, groups=3), nn.Conv2d(3, 3, 3, dilation=2), nn.Conv2d(3, 3, 3, padding="same"),
      nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(3, affine=True), nn.GroupNorm(1, 3),
-     nn.ReflectionPad2d((1, 0, 0, 0)), nn.AvgPool2d(2)],
+     nn.ReflectionPad2d((1, 0, 0, 0)), nn.AvgPool2d(2, padding=1), nn.AvgPool2d(2, ceil_mode=True), nn.MaxPool2d(2),
+     nn.Upsample(scale_factor=3), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)],
 )  # fmt: skip
 def test_other_layers_are_refused(layer):
     with pytest.raises(TypeError, match="cannot be applied in tiles"):

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +18,7 @@ from synthkit.errors import WeightsError
 
 _STATE_KEY = "synthkit.state"
 
+N = TypeVar("N", bound=torch.nn.Module)
 Tensors = Mapping[str, torch.Tensor]
 
 
@@ -50,8 +51,34 @@ def load_into(module: torch.nn.Module, tensors: Tensors, origin: Path) -> None:
     Raises:
         WeightsError: naming the file and the first difference.
     """
+    _load(module, tensors, origin, in_place=True)
+
+
+def network_of(checkpoint: Checkpoint, make: Callable[[], N]) -> N:
+    """Return a network with a checkpoint's weights, on the CPU.
+
+    Whatever size a card claims, no more memory is taken than the file's tensors need.
+
+    Args:
+        make: builds the network, on the device that is torch's default then; what it puts into it is not used.
+
+    Raises:
+        WeightsError: when the file is damaged, does not fit, or holds values that are not finite.
+    """
+    with torch.device("meta"):
+        network = make()
+    kinds = {name: tensor.dtype for name, tensor in network.state_dict().items()}
+    # Copies, as the file's tensors may lie at places in memory that arithmetic is not made for.
+    tensors = {
+        name: tensor.to(kinds.get(name, tensor.dtype), copy=True) for name, tensor in load_tensors(checkpoint).items()
+    }
+    _load(network, tensors, checkpoint.path, in_place=False)
+    return network
+
+
+def _load(module: torch.nn.Module, tensors: Tensors, origin: Path, *, in_place: bool) -> None:
     try:
-        module.load_state_dict(dict(tensors), strict=True)
+        module.load_state_dict(dict(tensors), strict=True, assign=not in_place)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise WeightsError(f"checkpoint {origin}: does not fit its network: {' '.join(lines[:2])}") from None

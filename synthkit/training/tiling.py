@@ -16,6 +16,7 @@ or three whole flows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import attrs
 import torch
@@ -38,9 +39,10 @@ def apply(layers: Sequence[nn.Module | Added], image: torch.Tensor, tile_px: int
     """Return what layers, one after the other, make of an image.
 
     Args:
-        layers: on ``device``: Conv2d and ConvTranspose2d (ungrouped, undilated), ReflectionPad2d before a convolution
-            without padding, normalisation of each channel over the image (InstanceNorm2d, or GroupNorm with as many
-            groups as channels; without weights of its own), and activations.
+        layers: on ``device``: Conv2d and ConvTranspose2d (ungrouped, undilated), AvgPool2d (unpadded), Upsample (twice
+            as large, nearest or bilinear), ReflectionPad2d before a layer without padding, normalisation of each
+            channel over the image (InstanceNorm2d, or GroupNorm with as many groups as channels; without weights of
+            its own), and activations.
         image: (C, H, W) on the host. tile_px: greatest side of what a layer makes at a time.
         device: that of the layers.
 
@@ -102,8 +104,8 @@ def _step(layer: nn.Module | Added, flow: _Flow, tile_px: int, device: torch.dev
         for (rows, columns), part in _parts(made, tile_px, device):
             base[:, slice(*rows), slice(*columns)] += part.cpu()
         return _Flow(base)
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        return _convolved(layer, flow, tile_px, device)
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.AvgPool2d | nn.Upsample):
+        return _filtered(layer, flow, tile_px, device)
     if isinstance(layer, nn.ReflectionPad2d) and len(set(layer.padding)) == 1:
         return attrs.evolve(flow, pad=flow.pad + layer.padding[0])
     if _normalises(layer):
@@ -137,11 +139,11 @@ def _tiles(size: tuple[int, int], tile_px: int) -> Iterator[Tile]:
             yield (top, min(top + tile_px, height)), (left, min(left + tile_px, width))
 
 
-def _convolved(layer: nn.Conv2d | nn.ConvTranspose2d, flow: _Flow, tile_px: int, device: torch.device) -> _Flow:
-    if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros" or layer.padding in _NAMED:
-        raise TypeError(f"cannot be applied in tiles: {layer}")
-    axes = tuple(_Axis.of(layer, number, length) for number, length in enumerate(flow.size))
-    result = torch.empty(layer.out_channels, axes[0].made, axes[1].made)
+def _filtered(layer: nn.Module, flow: _Flow, tile_px: int, device: torch.device) -> _Flow:
+    """Return what a layer makes that looks at the surroundings of each place."""
+    axes = tuple(_axis(layer, number, length) for number, length in enumerate(flow.size))
+    channels = getattr(layer, "out_channels", flow.values.shape[0])
+    result = torch.empty(channels, axes[0].made, axes[1].made)
     for tile in _tiles((axes[0].made, axes[1].made), tile_px):
         spans = [axis.seen(span) for axis, span in zip(axes, tile, strict=True)]
         part = flow.read(spans[0][0], spans[1][0], device)
@@ -154,55 +156,117 @@ def _convolved(layer: nn.Conv2d | nn.ConvTranspose2d, flow: _Flow, tile_px: int,
     return _Flow(result)
 
 
-def _without_padding(layer: nn.Conv2d | nn.ConvTranspose2d, part: torch.Tensor) -> torch.Tensor:
+def _without_padding(layer: nn.Module, part: torch.Tensor) -> torch.Tensor:
     if isinstance(layer, nn.ConvTranspose2d):
         return functional.conv_transpose2d(part, layer.weight, layer.bias, layer.stride)
-    if layer.padding == (0, 0):
-        return layer(part)  # type: ignore[no-any-return]  # which may do it in a way of its own
-    return functional.conv2d(part, layer.weight, layer.bias, layer.stride)
+    if isinstance(layer, nn.Conv2d) and layer.padding != (0, 0):
+        return functional.conv2d(part, layer.weight, layer.bias, layer.stride)
+    return layer(part)  # type: ignore[no-any-return]  # which may do it in a way of its own
 
 
-@attrs.frozen
-class _Axis:
-    """How a convolution acts along rows or columns."""
+class _Axis(Protocol):
+    """How a layer acts along rows or columns."""
 
-    length: int
-    kernel: int
-    stride: int
-    padding: int
-    made: int
-    transposed: bool
-
-    @classmethod
-    def of(cls, layer: nn.Conv2d | nn.ConvTranspose2d, axis: int, length: int) -> _Axis:
-        """Return that of a layer along axis 0 or 1 of an input so long."""
-        kernel, stride = layer.kernel_size[axis], layer.stride[axis]
-        padding = int(layer.padding[axis])
-        if isinstance(layer, nn.ConvTranspose2d):
-            made = (length - 1) * stride - 2 * padding + kernel + int(layer.output_padding[axis])
-        else:
-            made = (length + 2 * padding - kernel) // stride + 1
-        return cls(length, kernel, stride, padding, made, isinstance(layer, nn.ConvTranspose2d))
+    @property
+    def made(self) -> int:
+        """The length of its output."""
 
     def seen(self, span: Span) -> tuple[Span, tuple[int, int], int]:
         """Return what of the input a part of the output depends on.
 
         Returns:
             The span of the input; how many zeros lie before and after it; and the place where the part of the
-            output begins in what an unpadded convolution makes of these.
+            output begins in what the layer makes of these without padding.
         """
-        start, to = span
-        if self.transposed:
-            # Input i reaches outputs i * stride - padding to i * stride - padding + kernel - 1.
-            low = max(0, (start + self.padding - self.kernel + 1) // self.stride)
-            high = min(self.length, (to - 1 + self.padding) // self.stride + 1)
-            # Where output padding reaches farther than any input, zeros stand for what is not there.
-            lacking = max(0, to - (high - 1) * self.stride + self.padding - self.kernel)
-            return (low, high), (0, -(-lacking // self.stride)), start + self.padding - low * self.stride
-        low = start * self.stride - self.padding
-        high = (to - 1) * self.stride - self.padding + self.kernel
+
+
+def _axis(layer: nn.Module, axis: int, length: int) -> _Axis:
+    """Return how a layer acts along axis 0 or 1 of an input so long.
+
+    Raises:
+        TypeError: for layers of another kind.
+    """
+    if isinstance(layer, nn.Upsample) and _doubles(layer):
+        return _Doubling(length)
+    if isinstance(layer, nn.AvgPool2d) and not any(_both(layer.padding)) and not layer.ceil_mode:
+        return _Window(length, _both(layer.kernel_size)[axis], _both(layer.stride)[axis], 0)
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and _plain(layer):
+        kernel, stride, padding = layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
+        if isinstance(layer, nn.ConvTranspose2d):
+            return _Spread(length, kernel, stride, padding, int(layer.output_padding[axis]))
+        return _Window(length, kernel, stride, padding)
+    raise TypeError(f"cannot be applied in tiles: {layer}")
+
+
+def _plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    zeros = layer.padding_mode == "zeros" and layer.padding not in _NAMED
+    return zeros and layer.groups == 1 and set(layer.dilation) == {1}
+
+
+def _doubles(layer: nn.Upsample) -> bool:
+    return layer.scale_factor == 2 and layer.mode in ("nearest", "bilinear") and not layer.align_corners
+
+
+def _both(size: int | tuple[int, int]) -> tuple[int, int]:
+    return size if isinstance(size, tuple) else (size, size)
+
+
+@attrs.frozen
+class _Window:
+    """A convolution or pooling: output i is of the inputs from i * stride - padding on."""
+
+    length: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def made(self) -> int:
+        return (self.length + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def seen(self, span: Span) -> tuple[Span, tuple[int, int], int]:
+        low = span[0] * self.stride - self.padding
+        high = (span[1] - 1) * self.stride - self.padding + self.kernel
         inner = max(low, 0), min(high, self.length)
         return inner, (inner[0] - low, high - inner[1]), 0
+
+
+@attrs.frozen
+class _Spread:
+    """A transposed convolution: input i reaches outputs i * stride - padding to i * stride - padding + kernel - 1."""
+
+    length: int
+    kernel: int
+    stride: int
+    padding: int
+    output_padding: int
+
+    @property
+    def made(self) -> int:
+        return (self.length - 1) * self.stride - 2 * self.padding + self.kernel + self.output_padding
+
+    def seen(self, span: Span) -> tuple[Span, tuple[int, int], int]:
+        start, to = span
+        low = max(0, (start + self.padding - self.kernel + 1) // self.stride)
+        high = min(self.length, (to - 1 + self.padding) // self.stride + 1)
+        # Where output padding reaches farther than any input, zeros stand for what is not there.
+        lacking = max(0, to - (high - 1) * self.stride + self.padding - self.kernel)
+        return (low, high), (0, -(-lacking // self.stride)), start + self.padding - low * self.stride
+
+
+@attrs.frozen
+class _Doubling:
+    """Upsampling by 2: outputs 2 i and 2 i + 1 are of input i and, if they are interpolated, of those beside it."""
+
+    length: int
+
+    @property
+    def made(self) -> int:
+        return 2 * self.length
+
+    def seen(self, span: Span) -> tuple[Span, tuple[int, int], int]:
+        low, high = max(0, (span[0] - 1) // 2), min(self.length, span[1] // 2 + 1)
+        return (low, high), (0, 0), span[0] - 2 * low
 
 
 def _normalises(layer: nn.Module) -> bool:

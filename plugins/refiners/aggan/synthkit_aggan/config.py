@@ -7,15 +7,15 @@ from typing import Literal
 
 import attrs
 
-from synthkit.config import at_least, between, setting
-from synthkit_cyclegan.crop_settings import MOST_FILTERS, AdversarialSettings
+from synthkit.config import When, at_least, between, setting
+from synthkit_cyclegan.crop_settings import MOST_FILTERS, ResnetSettings
 
 REFINE_ONLY = frozenset({"attention_layer"})
 """Settings that say what refined samples carry, and have no part in training."""
 
 
 @attrs.frozen
-class AGGANConfig(AdversarialSettings):
+class AGGANConfig(ResnetSettings):
     """How an AGGAN is built, trained and applied; defaults are those of thesis 000, section 3.5.1 and table 3.2."""
 
     generator_filters: int = setting(
@@ -37,7 +37,10 @@ class AGGANConfig(AdversarialSettings):
         validator=between(0, 1),
     )
     threshold: float = setting(
-        0.1, help="attention above which a pixel is judged after the switch (equation 2.14)", validator=between(0, 1)
+        0.1,
+        help="attention above which a pixel is judged after the switch (equation 2.14)",
+        validator=between(0, 1),
+        when=When("switch is below 1", lambda config: config.switch < 1),
     )
     attention: Literal["learned", "instances"] = setting(
         "learned",
@@ -46,3 +49,7 @@ class AGGANConfig(AdversarialSettings):
     attention_layer: bool = setting(
         False, help="add the layer 'attention' to refined samples: how much of each pixel of the crops was attended"
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.region == "image" and self.attention == "instances":
+            raise ValueError("attention: 'instances' are people's masks, and of images all is refined; take 'learned'")

@@ -18,7 +18,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from synthkit.training.tiling import Added
 from synthkit_aggan.attention import blend
+from synthkit_cyclegan.networks import Generator
 
 _INIT_STD = 0.02
 
@@ -72,17 +74,25 @@ class AttentionNetwork(nn.Module):
         """Return the attention maps."""
         flow = self.down(images)
         flow = torch.relu(flow + self.residual(flow))
-        return torch.sigmoid(self.up(flow).float())
+        return self.finished(images, self.up(flow))
+
+    def parts(self) -> list[nn.Module | Added]:
+        """Return the layers before ``finished``, as ``synthkit.training.tiling`` takes them."""
+        return [*self.down, Added(list(self.residual)), nn.ReLU(), *self.up]
+
+    def finished(self, _: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """Return the attention maps, from what the layers made of the images."""
+        return torch.sigmoid(flow.float())
 
 
 class AttentiveGenerator(nn.Module):
     """Translates images (N, 3, H, W) in -1..1 as far as they are attended (equation 2.10): what prediction does.
 
     Args:
-        generator: G, from images to images. attention: from images to (N, 1, H, W) in 0..1.
+        generator: G. attention: A_X.
     """
 
-    def __init__(self, generator: nn.Module, attention: nn.Module) -> None:
+    def __init__(self, generator: Generator, attention: AttentionNetwork) -> None:
         super().__init__()
         self.generator = generator
         self.attention = attention

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import cv2
 import numpy as np
@@ -19,20 +19,24 @@ from synthkit.interfaces import SampleSet
 from synthkit.sample import Sample
 from synthkit.training import checkpoints
 from synthkit_aggan import fitting
+from synthkit_aggan.attention import blend
 from synthkit_aggan.config import AGGANConfig
 from synthkit_aggan.networks import AttentionNetwork, AttentiveGenerator
+from synthkit_cyclegan import whole_images
 from synthkit_cyclegan.crop_learner import as_images
-from synthkit_cyclegan.crop_refiner import CropRefiner, Translated, cut_of, one_by_one
 from synthkit_cyclegan.crop_settings import MOST_FILTERS
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import Generator
-from synthkit_cyclegan.resnet_refiner import described_generator
+from synthkit_cyclegan.resnet_refiner import Layers, ResnetRefiner, shape_of
 
 Map = npt.NDArray[np.uint8]
 
 
-class AGGANRefiner(CropRefiner[AGGANConfig]):
-    """Refines people with the generator from the source to the target domain, as far as they are attended."""
+class AGGANRefiner(ResnetRefiner[AGGANConfig]):
+    """Refines people, or whole images, with the generator from the source to the target, as far as they are attended.
+
+    Where masks stood for attention, there is a generator alone: people are put back through these masks anyway.
+    """
 
     family = fitting.FAMILY
 
@@ -40,29 +44,30 @@ class AGGANRefiner(CropRefiner[AGGANConfig]):
         """Train on crops of ``data["source"]`` and ``data["target"]``; see ``fitting.fit``."""
         return fitting.fit(self.config, data, workdir, self.runtime)
 
-    def load(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        """Build the generator and, where it was learned, the attention network."""
-        self._networks, self._device = _networks(checkpoint).to(device), device
-        self._applied = _applied(self._networks)
+    def network_of(self, checkpoint: Checkpoint) -> torch.nn.Module:
+        """Return G and, where it was learned, A X, which says how far G is applied.
 
-    def translate(self, cut: Crops) -> Translated:
-        """Return the crops as G makes them where they are attended.
-
-        Where masks stood for attention, crops are put back through these masks anyway.
+        Raises:
+            WeightsError: also when images as a whole are to be refined, and nothing says where.
         """
-        return one_by_one(self._applied, cut, self._device)
+        shape, attention = shape_of(checkpoint), _attention_filters(checkpoint)
+        if attention is None and self.config.region == "image":
+            raise WeightsError(
+                f"checkpoint {checkpoint.path}: learned with people's masks for attention, so it refines people only:"
+                " leave region=image out"
+            )
 
-    def export_onnx(self, path: Path) -> Mapping[str, Any]:
-        """Write what ``translate`` applies, attention and all, as one ONNX file and return its card.
+        def build() -> torch.nn.ModuleDict:
+            learned = {} if attention is None else {"A X": AttentionNetwork(attention, generator=torch.Generator())}
+            return torch.nn.ModuleDict({"G": shape.build(), **learned})
 
-        See ``synthkit_cyclegan.export.export_onnx``.
-        """
-        from synthkit_cyclegan.export import export_onnx  # what it imports takes a second
+        networks = checkpoints.network_of(checkpoint, build)
+        generator = cast(Generator, networks["G"])
+        return (
+            generator if attention is None else AttentiveGenerator(generator, cast(AttentionNetwork, networks["A X"]))
+        )
 
-        checkpoint = self.ready()
-        return export_onnx(_applied(_networks(checkpoint)), cut_of(checkpoint), path, checkpoint, self.runtime.seeds)
-
-    def layers(self, sample: Sample, plans: list[crops.CropPlan], cut: Crops) -> Mapping[str, npt.NDArray[Any]]:
+    def layers(self, sample: Sample, plans: list[crops.CropPlan], cut: Crops) -> Layers:
         """Return, on request, the layer ``attention`` (H, W) uint8: 255 is attended fully, 0 not at all.
 
         It covers the crops, people and what is around them; where crops overlap, it is the most that any had. Outside
@@ -70,15 +75,32 @@ class AGGANRefiner(CropRefiner[AGGANConfig]):
         """
         if not self.config.attention_layer:
             return {}
-        if "A X" not in self._networks:
+        if not isinstance(self.network, AttentiveGenerator):
             attended = np.isin(sample.layers["instances"], np.array([plan.instance for plan in plans]))
             return {"attention": np.where(attended, np.uint8(255), np.uint8(0))}
         layer = np.zeros(sample.image.shape[:2], np.uint8)
         for plan, crop in zip(plans, cut, strict=True):
             with torch.inference_mode():
-                attention = self._networks["A X"](as_images(crop[None]).to(self._device))
-            put_back(np.rint(255 * attention[0, 0].cpu().numpy()).astype(np.uint8), plan, layer)
+                attention = self.network.attention(as_images(crop[None]).to(self.device))
+            put_back(_as_layer(attention), plan, layer)
         return {"attention": layer}
+
+    def whole(self, image: Map) -> tuple[Map, Layers]:
+        """Return a whole image refined and, on request, its attention, which covers all of it."""
+        assert isinstance(self.network, AttentiveGenerator)
+        seen, (height, width) = whole_images.as_seen(image), image.shape[:2]
+        translated, attention = (
+            whole_images.apply(part, seen, self.config.tile_px, self.device)
+            for part in (self.network.generator, self.network.attention)
+        )
+        refined = whole_images.as_pixels(blend(translated, seen, attention), (height, width))
+        layers = {"attention": _as_layer(attention)[:height, :width]} if self.config.attention_layer else {}
+        return refined, layers
+
+
+def _as_layer(attention: torch.Tensor) -> Map:
+    """Return attention (1, 1, h, w) in 0..1 as (h, w) in 0..255."""
+    return np.asarray(np.rint(255 * attention[0, 0].cpu().numpy()), np.uint8)
 
 
 def put_back(attention: Map, plan: crops.CropPlan, layer: Map) -> None:
@@ -94,22 +116,6 @@ def put_back(attention: Map, plan: crops.CropPlan, layer: Map) -> None:
     places = (plan.to_crop(centres) - 0.5).astype(np.float32)
     window = layer[top:bottom, left:right]
     np.maximum(window, cv2.remap(attention, places[..., 0], places[..., 1], cv2.INTER_LINEAR), out=window)
-
-
-def _networks(checkpoint: Checkpoint) -> torch.nn.ModuleDict:
-    """Return a checkpoint's G and, where it was learned, A X, on the CPU, to be applied."""
-    filters, skip = described_generator(checkpoint)
-    attention, start = _attention_filters(checkpoint), torch.Generator()
-    networks = torch.nn.ModuleDict({"G": Generator(filters, skip=skip, generator=start)})
-    if attention is not None:
-        networks["A X"] = AttentionNetwork(attention, generator=start)
-    checkpoints.load_into(networks, checkpoints.load_tensors(checkpoint), checkpoint.path)
-    return networks.eval().requires_grad_(False)
-
-
-def _applied(networks: torch.nn.ModuleDict) -> torch.nn.Module:
-    """Return what makes refined images (N, 3, h, w) of images, both in -1..1."""
-    return AttentiveGenerator(networks["G"], networks["A X"]) if "A X" in networks else networks["G"]
 
 
 def _attention_filters(checkpoint: Checkpoint) -> int | None:

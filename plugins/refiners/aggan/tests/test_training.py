@@ -12,9 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from synthkit.errors import DatasetError
+from synthkit.config import identity, structure
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.seeds import Seeds
 from synthkit.training import checkpoints
+from synthkit_aggan.config import AGGANConfig
 from synthkit_aggan.refiner import AGGANRefiner
 from synthkit_aggan.training import AttentionTraining
 from synthkit_cyclegan.crop_training import load_pair
@@ -107,6 +109,13 @@ def test_the_switch_comes_at_its_part_of_the_training(training):
     assert all(torch.equal(value, fixed[key]) for key, value in learner.networks["A X"].state_dict().items())
 
 
+def test_without_a_switch_the_threshold_decides_nothing():
+    with pytest.raises(ConfigError, match="threshold: decides nothing unless switch is below 1"):
+        structure(AGGANConfig, {"switch": 1.0, "threshold": 0.5})
+    assert "threshold" not in identity(structure(AGGANConfig, {"switch": 1.0}))
+    assert identity(structure(AGGANConfig, {"threshold": 0.5}))["threshold"] == 0.5
+
+
 def test_pooled_images_keep_their_attention(training):
     learner = training(pool=1, switch=0.0)
     learner.advance()
@@ -119,7 +128,7 @@ def test_pooled_images_keep_their_attention(training):
 def test_fit_leaves_a_checkpoint_with_its_card(tiny, data, runtime, tmp_path):
     whole = AGGANRefiner(tiny, None, runtime).fit(data, tmp_path / "w")
     assert whole.card["name"] == "aggan"
-    assert whole.card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": True}
+    assert whole.card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": True, "antialias": False}
     assert whole.card["architecture"]["attention"] == {"filters": 2}
     assert "perceptual network" not in whole.card["licence"]  # it has none
     assert {name.split(".")[0] for name in checkpoints.load_tensors(whole)} == {"G", "A X"}

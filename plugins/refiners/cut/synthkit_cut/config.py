@@ -15,6 +15,7 @@ class CUTConfig(ResnetSettings):
 
     pool: int = setting(0, help="generated crops the discriminator remembers", validator=at_least(0))
     skip: bool = setting(False, help="add the generator's input to its output")
+    antialias: bool = setting(True, help="blur before networks halve and interpolate where they double (Zhang 2019)")
     nce_weight: float = setting(
         1.0, help="weight of the contrastive loss beside the adversarial", validator=at_least(0)
     )

@@ -11,22 +11,28 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from synthkit_cyclegan.networks import Generator
-
-TAPS = (0, 4, 7, 10, 14)
-"""Layers of the generator that are compared: pixels, both halving convolutions, residual blocks 1 and 5."""
+from synthkit_cyclegan.networks import Generator, Residual
 
 _INIT_GAIN = 0.02
 _TINY = 1e-7
 
 
+def taps(generator: Generator) -> tuple[int, ...]:
+    """Return which layers are compared: pixels, both convolutions before halving, residual blocks 1 and 5."""
+    convolutions, blocks = (
+        [index for index, layer in enumerate(generator.layers) if isinstance(layer, kind)]
+        for kind in (nn.Conv2d, Residual)
+    )
+    return 0, convolutions[1], convolutions[2], blocks[0], blocks[4]
+
+
 def tapped(generator: Generator, images: torch.Tensor) -> list[torch.Tensor]:
     """Return the features (N, c, h, w) of images (N, 3, H, W) in -1..1 at the taps; later layers are not run."""
-    found = []
+    found, places = [], taps(generator)
     flow = images
-    for index, layer in enumerate(list(generator.layers)[: TAPS[-1] + 1]):
+    for index, layer in enumerate(list(generator.layers)[: places[-1] + 1]):
         flow = layer(flow)
-        if index in TAPS:
+        if index in places:
             found.append(flow)
     return found
 

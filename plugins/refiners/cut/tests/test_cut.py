@@ -8,21 +8,26 @@ import sys
 
 import attrs
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
 from two_processes import in_two
 
+from synthkit import pipeline
 from synthkit.checkpoint import Checkpoint
 from synthkit.crops import extract, plan_crops
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import ComponentSpec, Refiner, Trainable
 from synthkit.plugins import discover
 from synthkit.seeds import Seeds
-from synthkit.training.checkpoints import load_tensors
+from synthkit.session import Session
+from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_cut.config import CUTConfig
 from synthkit_cut.refiner import CUTRefiner
 from synthkit_cut.training import CUTLearner
+from synthkit_cyclegan.crop_learner import as_crops, as_images
+from synthkit_cyclegan.networks import Generator
 
 CPU = torch.device("cpu")
 FASTCUT = {"nce_weight": 10.0, "identity_nce": False, "flip_equivariance": True}
@@ -39,16 +44,27 @@ def wave(shape, phase: float, scale: float = 1.0) -> torch.Tensor:
     return torch.from_numpy((scale * np.sin(0.7 * np.arange(count) + phase)).astype(np.float32)).reshape(shape)
 
 
-# What the release (see test_contrast.py) finds in three steps on the same weights, images, places and turns, with
-# gradients made contiguous where they enter the generator: torch 2.13's InstanceNorm2d goes wrong on CPUs with those
-# of a batch of one that are not, and the release's heads give it such.
+# What the release (see test_contrast.py) finds in three steps on the same weights, images, places and turns, as it is
+# and with --no_antialias --no_antialias_up; with gradients made contiguous where normalisations get them: torch 2.13's
+# InstanceNorm2d goes wrong on CPUs with those of a batch of one that are not, and the release's heads give it such.
+PLAIN = {"antialias": False}
 RELEASE = {
     "cut": ({}, [
+        {"adversarial": 8.4898376, "nce_x": 2.6823456, "discriminator": 7.9520397, "nce_y": 2.4941859},
+        {"adversarial": 4.8019791, "nce_x": 2.6676776, "discriminator": 5.2961674, "nce_y": 2.340982},
+        {"adversarial": 1.1463189, "nce_x": 2.4103994, "discriminator": 2.227175, "nce_y": 2.3534892},
+    ]),
+    "fastcut": (FASTCUT, [
+        {"adversarial": 1.4357795, "nce_x": 3.389389, "discriminator": 3.6679916},
+        {"adversarial": 9.4965868, "nce_x": 2.6699004, "discriminator": 7.4692926},
+        {"adversarial": 1.5596489, "nce_x": 3.230185, "discriminator": 2.543628},
+    ]),
+    "cut, plain": (PLAIN, [
         {"adversarial": 13.882918, "nce_x": 4.1000061, "discriminator": 10.559412, "nce_y": 5.3593073},
         {"adversarial": 8.6778936, "nce_x": 4.1443954, "discriminator": 6.8486919, "nce_y": 5.8642244},
         {"adversarial": 7.1091871, "nce_x": 4.0011473, "discriminator": 5.210084, "nce_y": 6.0090518},
     ]),
-    "fastcut": (FASTCUT, [
+    "fastcut, plain": ({**FASTCUT, **PLAIN}, [
         {"adversarial": 15.21607, "nce_x": 4.5296951, "discriminator": 10.855844},
         {"adversarial": 12.832233, "nce_x": 4.0728783, "discriminator": 8.9988823},
         {"adversarial": 14.001529, "nce_x": 4.4612827, "discriminator": 8.6637421},
@@ -66,7 +82,7 @@ def test_steps_are_those_of_the_release(preset, tiny, monkeypatch):
                 parameter.copy_(wave(parameter.shape, phase + number, 0.2))
     images = {"X": wave((1, 3, 32, 32), 0.3, 0.8), "Y": wave((1, 3, 32, 32), 1.9, 0.8)}
     monkeypatch.setattr(learner, "batch", images.__getitem__)
-    monkeypatch.setattr(learner, "_is_turned", lambda: preset == "fastcut" and learner.step != 1)
+    monkeypatch.setattr(learner, "_is_turned", lambda: "fastcut" in preset and learner.step != 1)
 
     def places(name, features):
         return [torch.from_numpy((np.arange(16) * 37 + 5) % f[0, 0].numel()) for f in features]
@@ -138,7 +154,7 @@ def fitted(tiny, data, runtime, tmp_path):
 def test_fit_leaves_what_refines(fitted, tiny, data, runtime):
     card = fitted.card
     assert (card["kind"], card["name"], card["steps"]) == ("refiner", "cut", 5)
-    assert card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": False}
+    assert card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": False, "antialias": True}
     assert Image.open(fitted.path.parent / "samples" / "step-0000005.png").size == (3 * 32, 3 * 32)
     before = data["source"][0]
     with CUTRefiner(tiny, fitted, runtime) as refiner:
@@ -179,6 +195,38 @@ def test_whole_images_are_refined_where_that_is_asked_for(fitted, tiny, data, ru
     with CUTRefiner(attrs.evolve(tiny, region="image"), fitted, runtime) as refiner:
         (after,) = refiner.refine([before])
     assert (after.image != before.image).any(axis=2).mean() > 0.5
+
+
+def test_a_generator_without_aliases_leaves_as_one_onnx_file(fitted, tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_PLUGINS", "synthkit-cyclegan,synthkit-cut")
+    card = pipeline.export(Session(discover()), fitted.path, tmp_path / "cut.onnx")
+    assert card["checkpoint"]["architecture"]["generator"]["antialias"]
+    assert card["max_difference_grey"] <= 1
+    images = np.random.default_rng(0).integers(0, 256, (2, 36, 44, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(tmp_path / "cut.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"images": images})
+    generator = Generator(2, skip=False, antialias=True, generator=torch.Generator())
+    generator.load_state_dict(load_tensors(fitted))
+    with torch.inference_mode():
+        wanted = as_crops(generator(as_images(images)))
+    assert np.abs(found - wanted).max() <= 1
+    assert wanted.std() > 1
+
+
+def test_checkpoints_of_before_anti_aliasing_still_refine(tiny, data, runtime, tmp_path):
+    plain = CUTRefiner(attrs.evolve(tiny, antialias=False), None, runtime).fit(data, tmp_path / "plain")
+    generator = {k: v for k, v in plain.card["architecture"]["generator"].items() if k != "antialias"}
+    card = {**plain.card, "architecture": {**plain.card["architecture"], "generator": generator}}
+    old = save_checkpoint(tmp_path / "old.safetensors", load_tensors(plain), card)
+    refined = []
+    for checkpoint in (plain, old):
+        with CUTRefiner(tiny, checkpoint, runtime) as refiner:
+            refined += [sample.image for sample in refiner.refine(data["source"].items[:1])]
+    assert (refined[0] == refined[1]).all()
+    claimed = {**card, "architecture": plain.card["architecture"] | {"generator": {**generator, "antialias": True}}}
+    wrong = save_checkpoint(tmp_path / "wrong.safetensors", load_tensors(plain), claimed)
+    with pytest.raises(WeightsError, match="does not fit its network"), CUTRefiner(tiny, wrong, runtime):
+        pass
 
 
 def test_bfloat16_trains_too(tiny):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from synthkit.config import at_least, setting
+from synthkit.config import When, at_least, between, setting
 from synthkit_cyclegan.crop_settings import ResnetSettings
 
 POOLS = range(1, 6)
@@ -18,6 +18,12 @@ POOLS = range(1, 6)
 def _distinct_pools(_: object, __: object, value: tuple[int, ...]) -> None:
     if len(set(value)) < len(value) or not set(value) <= set(POOLS):
         raise ValueError(f"must name poolings from {POOLS[0]} to {POOLS[-1]}, each once, got {list(value)}")
+
+
+_WASSERSTEIN = When("adversarial is wasserstein", lambda config: config.adversarial == "wasserstein")
+_FEATURES = When(
+    "a feature loss has a weight", lambda config: config.perceives or config.discriminator_feature_weight > 0
+)
 
 
 def _weight(what: str, equation: str) -> Any:
@@ -36,7 +42,16 @@ class CycleGANConfig(ResnetSettings):
         help="the adversarial loss, of weight 1: CycleGAN's, that of the first GANs, or Wasserstein's with a penalty",
     )
     gradient_penalty_weight: float = setting(
-        10.0, help="weight of the gradient penalty of wasserstein discriminators", validator=at_least(0)
+        10.0,
+        help="weight of the gradient penalty of wasserstein discriminators",
+        validator=at_least(0),
+        when=_WASSERSTEIN,
+    )
+    critic_steps: int = setting(
+        5,
+        help="steps of wasserstein discriminators to one of the generators (Gulrajani et al. 2017); others do one",
+        validator=between(1, 100),
+        when=_WASSERSTEIN,
     )
     cyclic_pixel_weight: float = _weight("cyclic pixel", "2.8")
     cyclic_feature_weight: float = _weight("cyclic feature", "2.18")
@@ -62,12 +77,19 @@ class CycleGANConfig(ResnetSettings):
         None, help="its weights' file or folder; none means wherever they are found", decides="nothing"
     )
     feature_distance: Literal["squared", "norm"] = setting(
-        "squared", help="feature losses as sums of squares over an image's features, or as the roots of these sums"
+        "squared",
+        help="feature losses as sums of squares over an image's features, or as the roots of these sums",
+        when=_FEATURES,
     )
 
     def __attrs_post_init__(self) -> None:
         if self.perceives and not self.perceptual_pools:
             raise ValueError("perceptual_pools: a feature loss has a weight, but no layer to compare")
+
+    @property
+    def judgements(self) -> int:
+        """Steps of the discriminators to one of the generators."""
+        return self.critic_steps if self.adversarial == "wasserstein" else 1
 
     @property
     def perceives(self) -> bool:

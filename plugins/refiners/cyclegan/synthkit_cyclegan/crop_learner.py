@@ -57,30 +57,37 @@ class CropLearner(Learner):
 
     def new_generator(self, letter: str) -> Generator:
         """Return a generator as the settings say; its initial weights are those of the seed and its letter."""
-        start = devices.generator(self.seeds, "initial weights", ord(letter))
-        return Generator(self._settings.generator_filters, skip=self._settings.skip, generator=start).to(self.device)
+        start, settings = devices.generator(self.seeds, "initial weights", ord(letter)), self._settings
+        translator = Generator(
+            settings.generator_filters, skip=settings.skip, antialias=settings.antialias, generator=start
+        )
+        return translator.to(self.device)
 
     def new_discriminator(self, letter: str) -> Discriminator:
         """Return a discriminator as the settings say; its initial weights are those of the seed and its letter."""
-        start = devices.generator(self.seeds, "initial weights", ord(letter))
-        return Discriminator(self._settings.discriminator_filters, generator=start).to(self.device)
+        start, settings = devices.generator(self.seeds, "initial weights", ord(letter)), self._settings
+        judge = Discriminator(settings.discriminator_filters, antialias=settings.antialias, generator=start)
+        return judge.to(self.device)
 
-    def batch(self, domain: str) -> torch.Tensor:
-        """Return the current step's images of a domain, (N, 3, h, w) in -1..1: this process's part of them.
+    def batch(self, domain: str, draw: int | None = None) -> torch.Tensor:
+        """Return images of a domain, (N, 3, h, w) in -1..1: this process's part of a batch.
 
         Masks are a fourth channel, where the crops have them.
+
+        Args:
+            draw: the number of the batch; the current step's, unless steps have several.
         """
-        batch = self._settings.batch
-        crops = self.crops[domain][distributed.share(self._feeds[domain].indices(self.step, batch))]
+        batch, draw = self._settings.batch, self.step if draw is None else draw
+        crops = self.crops[domain][distributed.share(self._feeds[domain].indices(draw, batch))]
         if self._settings.flip:
-            draws = self.seeds.child("flip", domain).stream("step", self.step).random(batch)
+            draws = self.seeds.child("flip", domain).stream("step", draw).random(batch)
             mirrored = distributed.share(draws) < 0.5
             crops = np.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops)
         return as_images(crops).to(self.device)
 
-    def from_pool(self, domain: str, fakes: torch.Tensor) -> torch.Tensor:
-        """Take the current step's generated images of a domain, and return as many of the history."""
-        first, pool = self.step * self._settings.batch, self.pools[domain]
+    def from_pool(self, domain: str, fakes: torch.Tensor, draw: int | None = None) -> torch.Tensor:
+        """Take generated images of a domain, and return as many of the history; ``draw`` as in ``batch``."""
+        first, pool = (self.step if draw is None else draw) * self._settings.batch, self.pools[domain]
         # Every process has the whole pool, and so all have the same.
         images = [pool.exchange(image, first + n) for n, image in enumerate(distributed.gathered(fakes.detach()))]
         return torch.stack(distributed.share(images))

@@ -71,6 +71,11 @@ class AdversarialSettings(CropSettings):
         64, help="filters of the discriminator's first layer", validator=between(1, MOST_FILTERS)
     )
     skip: bool = setting(True, help="add the generator's input to its output")
+    antialias: bool = setting(
+        False,
+        help="blur before the networks halve and interpolate where they double (Zhang 2019): no grid after short"
+        " trainings, for a longer step",
+    )
     precision: Literal["float32", "tfloat32", "bfloat16"] = setting(
         "float32",
         help="precision of training: bfloat16 forward passes are faster where the device has them, tfloat32 products on"

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import attrs
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from synthkit.checkpoint import Checkpoint
@@ -20,62 +23,91 @@ from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.networks import RESIDUAL_BLOCKS, Generator
 
 C = TypeVar("C", bound=ResnetSettings)
+Layers = Mapping[str, npt.NDArray[Any]]
 
 
 class ResnetRefiner(CropRefiner[C], Generic[C]):
-    """Refines people, or whole images, with a ``Generator``; a subclass names its family and says how it learns."""
+    """Refines people, or whole images, with a ``Generator``; a subclass names its family and says how it learns.
+
+    A family that applies more than a generator says what, by ``network_of`` and, for whole images, ``whole``.
+    """
+
+    def network_of(self, checkpoint: Checkpoint) -> torch.nn.Module:
+        """Return what makes refined images of images, (N, 3, h, w) in -1..1 both, on the CPU.
+
+        Raises:
+            WeightsError: when the card describes no such network, or the weights do not fit it.
+        """
+        return checkpoints.network_of(checkpoint, shape_of(checkpoint).build)
 
     def load(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        """Build the generator."""
-        generator = _generator(checkpoint).to(device)
+        """Build the network."""
+        network = self.network_of(checkpoint).eval().requires_grad_(False).to(device)
         crop_px = cut_of(checkpoint).crop_px
         quick = self.config.region == "people" and device.type == "cpu" and winograd.fits(crop_px, crop_px)
-        self._generator, self._device = winograd.quickened(generator) if quick else generator, device
+        self.network, self.device = winograd.quickened(network) if quick else network, device
 
     def export_onnx(self, path: Path) -> Mapping[str, Any]:
-        """Write the generator as one ONNX file and return its card; see ``export.export_onnx``."""
+        """Write the network as one ONNX file and return its card; see ``export.export_onnx``."""
         from synthkit_cyclegan.export import export_onnx  # what it imports takes a second
 
         checkpoint = self.ready()
-        return export_onnx(_generator(checkpoint), cut_of(checkpoint), path, checkpoint, self.runtime.seeds)
+        network = self.network_of(checkpoint).requires_grad_(False)
+        return export_onnx(network, cut_of(checkpoint), path, checkpoint, self.runtime.seeds)
 
     def translate(self, cut: Crops) -> Translated:
-        """Return the crops as the generator makes them."""
-        return one_by_one(self._generator, cut, self._device)
+        """Return the crops as the network makes them."""
+        return one_by_one(self.network, cut, self.device)
 
     def refined(self, sample: Sample, how: Cut) -> Sample:
         """Return a sample with its people refined, or all of its image, as the settings say."""
         if self.config.region == "people":
             return super().refined(sample, how)
-        image = whole_images.translate(self._generator, sample.image, self.config.tile_px, self._device)
-        return evolve(sample, image=image, meta=self.noted(sample, {"region": "image"}))
+        image, layers = self.whole(sample.image)
+        meta = self.noted(sample, {"region": "image"})
+        return evolve(sample, image=image, layers={**sample.layers, **layers}, meta=meta)
+
+    def whole(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Layers]:
+        """Return a whole image (H, W, 3) refined, and layers (H, W, ...) to be added to its sample."""
+        assert isinstance(self.network, Generator)
+        return whole_images.translate(self.network, image, self.config.tile_px, self.device), {}
 
 
-def _generator(checkpoint: Checkpoint) -> Generator:
-    """Return a checkpoint's generator, on the CPU, to be applied."""
-    filters, skip = described_generator(checkpoint)
-    generator = Generator(filters, skip=skip, generator=torch.Generator())
-    checkpoints.load_into(generator, checkpoints.load_tensors(checkpoint), checkpoint.path)
-    return generator.eval().requires_grad_(False)
+@attrs.frozen
+class Shape:
+    """What a generator looks like."""
+
+    filters: int
+    skip: bool
+    antialias: bool
+
+    def build(self) -> Generator:
+        """Return such a generator, for the weights of a checkpoint."""
+        return Generator(self.filters, skip=self.skip, antialias=self.antialias, generator=torch.Generator())
 
 
 def architecture_of(config: AdversarialSettings) -> dict[str, Any]:
     """Return what a card says of the generator that is trained."""
-    return {"generator": {"filters": config.generator_filters, "blocks": RESIDUAL_BLOCKS, "skip": config.skip}}
+    shape = Shape(config.generator_filters, config.skip, config.antialias)
+    return {"generator": {**attrs.asdict(shape), "blocks": RESIDUAL_BLOCKS}}
 
 
-def described_generator(checkpoint: Checkpoint) -> tuple[int, bool]:
-    """Return filters and skip of the generator that a card describes, each checked before it is used.
+def shape_of(checkpoint: Checkpoint) -> Shape:
+    """Return what the generator looks like that a card describes, checked before it is used.
+
+    Cards that do not tell of ``antialias`` are from before there was any.
 
     Raises:
         WeightsError: when it describes none, or none that could be built.
     """
     try:
         generator = checkpoint.card["architecture"]["generator"]
-        filters, skip, blocks = generator["filters"], generator["skip"], generator["blocks"]
-    except (KeyError, TypeError):
+        shape = Shape(generator["filters"], generator["skip"], generator.get("antialias", False))
+        blocks = generator["blocks"]
+    except (KeyError, TypeError, AttributeError):
         raise WeightsError(f"checkpoint {checkpoint.path}: its card does not describe a ResNet generator") from None
-    sound = type(filters) is int and 1 <= filters <= MOST_FILTERS and type(skip) is bool and blocks == RESIDUAL_BLOCKS
+    flags = type(shape.skip) is bool and type(shape.antialias) is bool
+    sound = flags and type(shape.filters) is int and 1 <= shape.filters <= MOST_FILTERS and blocks == RESIDUAL_BLOCKS
     if not sound:
         raise WeightsError(f"checkpoint {checkpoint.path}: its card describes no network that could be built")
-    return filters, skip
+    return shape

@@ -1,41 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A generator that learned from crops, applied to whole images of any size: it is fully convolutional."""
+"""Networks that learned from crops, applied to whole images of any size: they are fully convolutional."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 from torch.nn import functional
 
 from synthkit.training import tiling
 from synthkit_cyclegan.crop_learner import as_crops, as_images
-from synthkit_cyclegan.networks import Generator, Residual
 
-_MULTIPLE = 4  # the generator halves its input twice
+Image = npt.NDArray[np.uint8]
+
+_MULTIPLE = 4  # the networks halve their input twice
 
 
-def translate(
-    generator: Generator, image: npt.NDArray[np.uint8], tile_px: int, device: torch.device
-) -> npt.NDArray[np.uint8]:
-    """Return an image (H, W, 3) as a generator makes it: at once if it fits into a tile, else as ``tiling.apply`` says.
+class Divisible(Protocol):
+    """A network that can be applied to an image at once, or layer by layer in tiles."""
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what it makes of images (N, 3, H, W)."""
+
+    def parts(self) -> Sequence[nn.Module | tiling.Added]:
+        """Return its layers, as ``tiling.apply`` takes them."""
+
+    def finished(self, images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """Return what it makes of images, from what the layers made of them."""
+
+
+def translate(generator: Divisible, image: Image, tile_px: int, device: torch.device) -> Image:
+    """Return an image (H, W, 3), of any size, as a generator makes it; see ``apply``."""
+    return as_pixels(apply(generator, as_seen(image), tile_px, device), image.shape[:2])
+
+
+def apply(network: Divisible, seen: torch.Tensor, tile_px: int, device: torch.device) -> torch.Tensor:
+    """Return what a network makes of an image: at once if it fits into a tile, else as ``tiling.apply`` says.
 
     Args:
-        generator: on ``device``. image: of any size; where it is no multiple of 4, it is continued by its mirror image
-            for the generator to see. tile_px: the side of the parts that the device holds at a time.
+        network: on ``device``. seen: the image, from ``as_seen``. tile_px: the side of the parts that the device holds
+            at a time.
+
+    Returns:
+        (1, C, H, W) on the host.
     """
-    height, width = image.shape[:2]
-    down, right = -height % _MULTIPLE, -width % _MULTIPLE
-    seen = functional.pad(as_images(np.array(image)[None]), (0, right, 0, down), mode="reflect")
     if max(seen.shape[2:]) <= tile_px:
         with torch.inference_mode():
-            made = as_crops(generator(seen.to(device)))
-    else:
-        made = as_crops(generator.finished(seen, _change(generator, seen, tile_px, device)))
-    return np.asarray(np.clip(np.rint(made[0, :height, :width]), 0, 255), dtype=np.uint8)
+            return network(seen.to(device)).cpu()
+    return network.finished(seen, tiling.apply(network.parts(), seen[0], tile_px, device)[None])
 
 
-def _change(generator: Generator, seen: torch.Tensor, tile_px: int, device: torch.device) -> torch.Tensor:
-    """Return what the generator's layers make of an image (1, 3, H, W)."""
-    layers = [tiling.Added(list(one.layers)) if isinstance(one, Residual) else one for one in generator.layers]
-    return tiling.apply(layers, seen[0], tile_px, device)[None]
+def as_seen(image: Image) -> torch.Tensor:
+    """Return an image (H, W, 3) as (1, 3, H', W') in -1..1; to a multiple of 4 it is continued by its mirror image."""
+    height, width = image.shape[:2]
+    sides = (0, -width % _MULTIPLE, 0, -height % _MULTIPLE)
+    return functional.pad(as_images(np.array(image)[None]), sides, mode="reflect")
+
+
+def as_pixels(made: torch.Tensor, size: tuple[int, ...]) -> Image:
+    """Return an image (height, width, 3) of a size from (1, 3, H', W') in -1..1, without what was continued."""
+    height, width = size
+    return np.asarray(np.clip(np.rint(as_crops(made)[0, :height, :width]), 0, 255), dtype=np.uint8)

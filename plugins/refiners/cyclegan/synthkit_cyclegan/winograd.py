@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from synthkit_cyclegan.networks import Generator, Residual
+
+N = TypeVar("N", bound=nn.Module)
 
 _TILE = 4
 _SPAN = _TILE + 2
@@ -36,16 +39,20 @@ def fits(height_px: int, width_px: int) -> bool:
     return height_px % (4 * _TILE) == 0 and width_px % (4 * _TILE) == 0
 
 
-def quickened(generator: Generator) -> Generator:
-    """Return a generator that computes the same in less time on a CPU; it is to be applied, not trained.
+def quickened(network: N) -> N:
+    """Return a generator, or a network that has some, that computes the same in less time on a CPU.
 
-    Results differ from the given generator's by rounding alone: by hundredths of a grey level. The transformed
-    filters take four times the memory of the plain ones.
+    It is to be applied, not trained. Results differ from the given network's by rounding alone: by hundredths of a grey
+    level. The transformed filters take four times the memory of the plain ones.
     """
-    layers = list(generator.layers)
+    quick = copy.copy(network)
+    if not isinstance(network, Generator):
+        parts = network._modules.items()
+        quick._modules = {name: quickened(part) if isinstance(part, Generator) else part for name, part in parts}
+        return quick
+    layers = list(network.layers)
     blocks = [layer for layer in layers if isinstance(layer, Residual)]
     first = layers.index(blocks[0])
-    quick = copy.copy(generator)
     quick._modules = {"layers": nn.Sequential(*layers[:first], WinogradBlocks(blocks), *layers[first + len(blocks) :])}
     quick.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return quick

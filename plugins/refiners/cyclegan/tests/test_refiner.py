@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pickle
+import resource
 from pathlib import Path
 
 import attrs
@@ -19,14 +21,11 @@ from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.networks import Generator
 from synthkit_cyclegan.refiner import CycleGANRefiner
 
+GENERATOR = {"filters": 2, "blocks": 9, "skip": True}
 CARD = {
     "kind": "refiner",
     "name": "cyclegan",
-    "architecture": {
-        "generator": {"filters": 2, "blocks": 9, "skip": True},
-        "crop_px": 32,
-        "head_at": [0.5, 0.25],
-    },
+    "architecture": {"generator": GENERATOR, "crop_px": 32, "head_at": [0.5, 0.25]},
 }
 
 
@@ -101,6 +100,9 @@ def test_without_weights_it_says_how_to_get_them(sample, runtime):
         {**CARD, "architecture": {**CARD["architecture"], "crop_px": 10**9}},
         {**CARD, "architecture": {**CARD["architecture"], "head_at": [0.5]}},
         {**CARD, "architecture": {**CARD["architecture"], "generator": {"filters": 4, "blocks": 9, "skip": True}}},
+        {**CARD, "architecture": {**CARD["architecture"], "generator": {**GENERATOR, "antialias": True}}},
+        {**CARD, "architecture": {**CARD["architecture"], "generator": {**GENERATOR, "antialias": 0}}},
+        {**CARD, "architecture": {**CARD["architecture"], "generator": [1]}},
         {**CARD, "architecture": "none"},
     ],
 )
@@ -108,6 +110,36 @@ def test_checkpoints_of_something_else_are_refused(card, tmp_path, runtime):
     checkpoint = checkpoint_of(tmp_path, card=card)
     with pytest.raises(WeightsError, match="checkpoint"), CycleGANRefiner(CycleGANConfig(), checkpoint, runtime):
         pass
+
+
+def _opened_in_little_memory(checkpoint, runtime, results):
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, resource.RLIM_INFINITY))
+    try:
+        with CycleGANRefiner(CycleGANConfig(), checkpoint, runtime):
+            results.put("was opened")
+    except BaseException as error:
+        results.put(f"{type(error).__name__}: {error}")
+
+
+def test_a_card_that_claims_more_than_its_file_holds_takes_no_memory(tmp_path, runtime):
+    """Such a network has 2.7 GB; it must not be built before it is refused."""
+    generator = {"filters": 512, "blocks": 9, "skip": True}
+    card = {**CARD, "architecture": {**CARD["architecture"], "generator": generator}}
+    checkpoint, context = checkpoint_of(tmp_path, card=card), multiprocessing.get_context("fork")
+    results = context.Queue()
+    child = context.Process(target=_opened_in_little_memory, args=(checkpoint, runtime, results))
+    child.start()
+    found = results.get(timeout=60)
+    child.join(60)
+    assert found.startswith("WeightsError: ")
+    assert "does not fit its network" in found
+
+
+def test_cards_of_before_anti_aliasing_are_understood(tmp_path, runtime):
+    """They do not tell of it, and their networks have none."""
+    with CycleGANRefiner(CycleGANConfig(antialias=True), checkpoint_of(tmp_path), runtime) as refiner:
+        assert not any(isinstance(layer, torch.nn.Upsample) for layer in refiner.network.layers)
 
 
 def test_hostile_files_are_not_opened_as_checkpoints(tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 
 import attrs
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from synthkit.config import identity, structure
+from synthkit.errors import ConfigError
 from synthkit.interfaces import ComponentSpec, silent
 from synthkit.plugins import discover
 from synthkit.seeds import Seeds
 from synthkit_cyclegan import losses, perception
 from synthkit_cyclegan.calibration import scale_of
+from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_learner import as_crops, as_images
 from synthkit_cyclegan.plugin import ROWS
 from synthkit_cyclegan.training import Training
@@ -108,8 +112,65 @@ def test_other_adversarial_losses_train(kind, tiny, begun):
     first = [training.advance() for _ in range(3)]
     assert all(np.isfinite(list(values.values())).all() for values in first)
     assert ("penalty_x" in first[0]) is (kind == "wasserstein")
-    again = begun(attrs.evolve(tiny, adversarial=kind, batch=2))
-    assert [again.advance() for _ in range(3)] == first
+    again, resumed = (begun(attrs.evolve(tiny, adversarial=kind, batch=2)) for _ in range(2))
+    assert again.advance() == first[0]
+    resumed.restore({name: tensor.clone() for name, tensor in again.tensors().items()}, again.step)
+    assert [resumed.advance() for _ in range(2)] == first[1:]
+
+
+def test_wasserstein_discriminators_do_more_steps_than_generators(tiny, begun):
+    """Two of theirs to one, written out; each sees images of its own."""
+    weights = {"discriminator_feature_weight": 0.0, "identity_feature_weight": 0.0, "cyclic_pixel_weight": 10.0}
+    training = begun(attrs.evolve(tiny, adversarial="wasserstein", critic_steps=2, **weights))
+    expected = copy.deepcopy(training.networks)
+    g, f, d_x, d_y = (expected[name] for name in ("G", "F", "D X", "D Y"))
+    of_generators, of_judges = (
+        torch.optim.Adam([*one.parameters(), *other.parameters()], 2e-4, (0.5, 0.999))
+        for one, other in ((g, f), (d_x, d_y))
+    )
+
+    def judge(draw, x, y, fake_x, fake_y):
+        loss = torch.zeros(())
+        for domain, d, real, fake in (("X", d_x, x, fake_x.detach()), ("Y", d_y, y, fake_y.detach())):
+            draws = training.seeds.child("penalty", domain).stream("step", draw).random((1, 1, 1, 1))
+            penalty = losses.gradient_penalty(d, real, fake, torch.from_numpy(draws).to(real))
+            loss = loss + d(fake).mean() - d(real).mean() + 10 * penalty
+        of_judges.zero_grad()
+        loss.backward()
+        of_judges.step()
+
+    batches = [(training.batch("X", draw), training.batch("Y", draw)) for draw in range(2)]
+    assert not torch.equal(batches[0][0], batches[1][0])
+    (x, y), (x1, y1) = batches
+    judge(0, x, y, f(y), g(x))
+    fake_x, fake_y = f(y1), g(x1)
+    cyclic = (f(fake_y) - x1).abs().mean() + (g(fake_x) - y1).abs().mean()
+    of_generators.zero_grad()
+    (10 * cyclic - d_x(fake_x).mean() - d_y(fake_y).mean()).backward()
+    of_generators.step()
+    judge(1, x1, y1, fake_x, fake_y)
+    training.advance()
+    assert training.step == 1
+    for name, network in training.networks.items():
+        pairs = zip(network.parameters(), expected[name].parameters(), strict=True)
+        apart = torch.cat([(ours - by_hand).detach().abs().reshape(-1) for ours, by_hand in pairs])
+        # Adam's first steps are as long as the rate, 2e-4, whichever way a gradient that is nearly zero points.
+        assert apart.max() < 1e-3
+        assert apart.quantile(0.95) < 2e-6, name
+
+
+def test_what_is_of_wasserstein_may_not_be_set_elsewhere():
+    given = {"critic_steps": 2, "gradient_penalty_weight": 1.0, "feature_distance": "norm"}
+    with pytest.raises(ConfigError) as caught:
+        structure(CycleGANConfig, given, path="refiner")
+    assert caught.value.problems == (
+        "refiner.gradient_penalty_weight: decides nothing unless adversarial is wasserstein",
+        "refiner.critic_steps: decides nothing unless adversarial is wasserstein",
+        "refiner.feature_distance: decides nothing unless a feature loss has a weight",
+    )
+    assert not {"critic_steps", "gradient_penalty_weight"} & set(identity(CycleGANConfig()))
+    assert structure(CycleGANConfig, {"adversarial": "wasserstein"}).judgements == 5
+    assert CycleGANConfig().judgements == 1
 
 
 def test_the_rate_falls_in_the_second_half(training):

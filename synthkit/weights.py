@@ -175,25 +175,36 @@ def available() -> list[str]:
 
 
 def load(found: Found) -> dict[str, torch.Tensor]:
-    """Return the tensors of a weights file, on the CPU; nothing in the file is executed.
+    """Return the tensors of verified weights; see ``read``."""
+    return read(found.path)
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file (.safetensors, .npz, else torch's), on the CPU; nothing in it is executed.
 
     Raises:
         WeightsError: when it is not a plain table of tensors.
     """
+    import numpy as np
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        if found.path.suffix == ".safetensors":
-            return load_file(found.path)
-        tensors = torch.load(found.path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError, _unpickling_error()) as error:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        SafetensorError, RuntimeError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, _unpickling_error()
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"weights {found.path}: cannot be read as plain tensors: {reason}") from None
+        raise WeightsError(f"weights {path}: cannot be read as plain tensors: {reason}") from None
     plain = isinstance(tensors, dict) and all(isinstance(value, torch.Tensor) for value in tensors.values())
     if not plain:
-        raise WeightsError(f"weights {found.path}: expected a table of tensors, got {type(tensors).__name__}")
+        raise WeightsError(f"weights {path}: expected a table of tensors, got {type(tensors).__name__}")
     return dict(tensors)
 
 

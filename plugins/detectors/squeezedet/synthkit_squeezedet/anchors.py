@@ -2,11 +2,13 @@
 """Anchors: the boxes that predictions are measured from, and which of them stands for which truth.
 
 Boxes here are (cx, cy, w, h) in pixels of the network's input, as in the released code, but with edges
-between pixels (see ``synthkit.sample``), so that w = right - left without the released code's extra pixel.
+between pixels (see ``synthkit.sample``), so that w = right - left without the released code's extra pixel. The truth
+of rotated boxes has a fifth column, see ``rotated.py``.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -93,18 +95,19 @@ def assign(truth: Floats, anchors: Floats) -> Ints:
     """Return the index of the anchor that stands for each true box, (N,) int64, all different.
 
     Each box in turn takes the anchor it overlaps most among those still free and, when all free overlaps are
-    zero, the one nearest by squared distance in (cx, cy, w, h): the released assignment.
+    zero, the one nearest by squared distance in (cx, cy, w, h): the released assignment. Anchors have no angle: to a
+    rotated box they are turned as it is.
 
     Args:
-        truth: (N, 4), anchors: (A, 4), cx, cy, w, h. N <= A.
+        truth: (N, 4), anchors: (A, 4), cx, cy, w, h; truth of rotated boxes: (N, 5). N <= A.
     """
     free = np.ones(len(anchors), dtype=bool)
     chosen = np.zeros(len(truth), dtype=np.int64)
     for row, box in enumerate(truth):
-        overlaps = np.where(free, iou_cxcywh(box, anchors), -1.0)
+        overlaps = np.where(free, _overlap_with(box, anchors), -1.0)
         best = int(np.argmax(overlaps))
         if overlaps[best] <= 0.0:
-            distances = ((anchors - box) ** 2).sum(axis=1)
+            distances = ((anchors - box[:4]) ** 2).sum(axis=1)
             best = int(np.argmin(np.where(free, distances, np.inf)))
         chosen[row] = best
         free[best] = False
@@ -112,17 +115,25 @@ def assign(truth: Floats, anchors: Floats) -> Ints:
 
 
 def encode(truth: Floats, anchors: Floats) -> Floats:
-    """Return the deltas (dx, dy, dw, dh) that take (N, 4) anchors to (N, 4) true boxes, cx, cy, w, h."""
+    """Return the deltas (dx, dy, dw, dh) that take (N, 4) anchors to (N, 4) true boxes, cx, cy, w, h.
+
+    As in the paper, what decoding undoes; the released code divided the shift by the truth's sides instead.
+    """
     shift = (truth[:, :2] - anchors[:, :2]) / anchors[:, 2:]
     return np.concatenate([shift, np.log(truth[:, 2:] / anchors[:, 2:])], axis=1)
 
 
-def iou_cxcywh(box: Floats, boxes: Floats) -> Floats:
-    """Return the overlap of one box with (N, 4) boxes, cx, cy, w, h: (N,)."""
-    low = np.maximum(box[:2] - box[2:] / 2, boxes[:, :2] - boxes[:, 2:] / 2)
-    high = np.minimum(box[:2] + box[2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2)
-    shared = np.clip(high - low, 0.0, None).prod(axis=1)
-    union: Floats = box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - shared
+def _overlap_with(box: Floats, anchors: Floats) -> Floats:
+    """Return the overlap of a box, (4,) or (5,), with (A, 4) anchors that are turned as it is: (A,)."""
+    away = anchors[:, :2] - box[:2]
+    if len(box) == 5:
+        angle = math.radians(box[4])
+        cos, sin = math.cos(angle), math.sin(angle)
+        away = away @ np.array([[cos, -sin], [sin, cos]])
+    half = (box[2:4] + anchors[:, 2:]) / 2
+    sides = np.minimum(half - np.abs(away), np.minimum(box[2:4], anchors[:, 2:]))
+    shared = np.clip(sides, 0.0, None).prod(axis=1)
+    union: Floats = box[2] * box[3] + anchors[:, 2] * anchors[:, 3] - shared
     overlaps: Floats = shared / np.maximum(union, 1e-12)
     return overlaps
 

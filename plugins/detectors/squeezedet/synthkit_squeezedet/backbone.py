@@ -12,16 +12,20 @@ import attrs
 import torch
 
 from synthkit import weights
-from synthkit.checkpoint import Checkpoint
+from synthkit.checkpoint import Checkpoint, sha256_of
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress
 from synthkit.training.checkpoints import load_tensors
-from synthkit_squeezedet.network import SqueezeDet
+from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_squeezedet.network import DEVIATION_RGB, MEAN_RGB, TORCHVISION_FIRES, SqueezeDet
 
 SQUEEZENET: Final = "squeezenet1_1"
 RENDERED: Final = "rendered"
 RENDERED_FILE = "rendered.safetensors"
 """Ships with this package; ``train_backbone.py`` beside the package made it."""
+
+_CAFFE_MEAN_RGB = torch.tensor([123.0, 117.0, 104.0], dtype=torch.float64)
+_CAFFE_PARTS = {"w": "weight", "b": "bias"}
 
 Name = Literal["none", "squeezenet1_1", "rendered"]
 
@@ -64,20 +68,22 @@ def chosen_before(card: Mapping[str, Any]) -> Backbone:
     return Backbone(card["weights"], {}, {key: value for key, value in card.items() if key != "weights"})
 
 
-def choose_backbone(wanted: Literal["auto", "none", "squeezenet1_1", "rendered"], progress: Progress) -> Backbone:
+def choose_backbone(config: SqueezeDetConfig, progress: Progress) -> Backbone:
     """Return the weights to start from; ``auto`` takes SqueezeNet where it can be had, else our own.
 
     Raises:
         WeightsError: when the weights wanted cannot be had.
     """
-    if wanted == "none":
+    if config.backbone == "none" or config.network == "squeezedet-plus":
         return Backbone("none")
-    if wanted == RENDERED:
+    if config.backbone_file is not None:
+        return _squeezenet_of(config.backbone_file)
+    if config.backbone == RENDERED:
         return _rendered({})
     try:
         return _squeezenet(progress)
     except WeightsError as error:
-        if wanted == SQUEEZENET:
+        if config.backbone == SQUEEZENET:
             raise
         progress("backbone", 0, None, "SqueezeNet 1.1 cannot be had; starting from weights learned from renders")
         return _rendered({"instead_of": SQUEEZENET, "because": str(error)})
@@ -88,6 +94,42 @@ def _squeezenet(progress: Progress) -> Backbone:
     entry = found.entry
     description = {"sha256": entry.sha256, "source": entry.source, "licence": entry.licence}
     return Backbone(SQUEEZENET, weights.load(found), description)
+
+
+def _squeezenet_of(path: Path) -> Backbone:
+    """Return SqueezeNet 1.1 from a file of the user's.
+
+    Raises:
+        WeightsError: when it cannot be read or is another network.
+    """
+    tensors = weights.read(path)
+    if "conv1.w" in tensors:
+        tensors = _from_caffe(tensors)
+    try:
+        SqueezeDet(1, 1).load_squeezenet(tensors)
+    except (KeyError, ValueError) as error:
+        reason = f"has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(f"backbone_file {path}: is no SqueezeNet 1.1: {reason}") from None
+    return Backbone(SQUEEZENET, tensors, {"sha256": sha256_of(path), "source": path.name})
+
+
+def _from_caffe(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the published Caffe weights (forresti/SqueezeNet) under torchvision's names, for normalised RGB.
+
+    That network sees BGR from 0 to 255 less a mean: the first layer is linear, so it takes over the difference.
+    """
+    result = {}
+    for name, tensor in tensors.items():
+        layer, _, part = name.rpartition(".")
+        fire, _, kind = layer.partition("__")
+        if fire in TORCHVISION_FIRES and kind:
+            place = f"features.{TORCHVISION_FIRES[fire]}.{kind.replace('squeeze1x1', 'squeeze')}"
+            result[f"{place}.{_CAFFE_PARTS.get(part, part)}"] = tensor.float()
+    kernel, bias = tensors["conv1.w"].double().flip(1), tensors["conv1.b"].double()
+    mean, deviation = (torch.tensor(values, dtype=torch.float64) * 255.0 for values in (MEAN_RGB, DEVIATION_RGB))
+    result["features.0.weight"] = (kernel * deviation[:, None, None]).float()
+    result["features.0.bias"] = (bias + (kernel.sum(dim=(2, 3)) @ (mean - _CAFFE_MEAN_RGB))).float()
+    return result
 
 
 def _rendered(why: Mapping[str, Any]) -> Backbone:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of the detector ``squeezedet``."""
+"""The settings of the detectors ``squeezedet`` and ``squeezedet-plus``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -13,12 +15,16 @@ from synthkit.training.settings import TrainingSettings
 from synthkit_detection.truth import Target
 
 Sizes = tuple[tuple[float, float], ...]
+NetworkName = Literal["squeezedet", "squeezedet-plus"]
+BoxKind = Literal["upright", "rotated"]
+BackboneName = Literal["auto", "none", "squeezenet1_1", "rendered"]
 
 STRIDE = 16
 """Pixels of the input from one cell of the network's output grid to the next."""
 
 MOST_INPUT_PX = 4096
 MOST_ANCHORS = 64
+MOST_CLASSES = 64
 """What a detector may be, as settings and in the cards of checkpoints."""
 
 
@@ -32,6 +38,34 @@ def _positive_sizes(_: Any, __: attrs.Attribute[Any], value: Sizes) -> None:
         raise ValueError(f"must be a list of 1 to {MOST_ANCHORS} [width, height] in pixels, all above 0")
 
 
+def _attributes(_: Any, __: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    for text in value:
+        name, equals, wanted = text.partition("=")
+        if not (name.strip() and equals and wanted.strip()):
+            raise ValueError(f"must be a list of ATTRIBUTE=VALUE, such as posture=sitting, got {text!r}")
+    if len(set(value)) < len(value) or len(value) > MOST_CLASSES:
+        raise ValueError(f"must be at most {MOST_CLASSES} classes, all different, got {list(value)}")
+
+
+@attrs.frozen
+class ObjectClass:
+    """What one label stands for.
+
+    Args:
+        name: of the label. target: whose boxes. attribute, value: the people it is for, by ``Person.attributes``,
+            the value as text; all where there is no attribute.
+    """
+
+    name: str
+    target: Target
+    attribute: str | None = None
+    value: str = ""
+
+    def holds(self, attributes: Mapping[str, Any]) -> bool:
+        """Tell whether a person with these attributes is of this class."""
+        return self.attribute is None or str(attributes.get(self.attribute)) == self.value
+
+
 @attrs.frozen
 class SqueezeDetConfig(TrainingSettings):
     """How SqueezeDet is trained and what it gives; where it differs from the release, ``help`` says so."""
@@ -39,6 +73,20 @@ class SqueezeDetConfig(TrainingSettings):
     target: Literal["head", "person", "both"] = setting(
         "head",
         help="what to find: heads (as thesis 000), people by their visible pixels, or both as two classes",
+    )
+    classes: tuple[str, ...] = setting(
+        (),
+        help="ATTRIBUTE=VALUE of the people to tell apart, such as [posture=sitting, posture=standing]: each is a class"
+        " of its own instead of person, and people of none of them are not looked for; empty: all people are one class",
+        validator=_attributes,
+    )
+    boxes: Literal["upright", "rotated", "radial"] = setting(
+        "upright",
+        help="boxes of people: upright; rotated, the tightest at any angle; or radial, rotated boxes along the radius,"
+        " of which the angle is learned as well",
+    )
+    network: NetworkName = setting(
+        "squeezedet", help="SqueezeDet, or SqueezeDet+ with 3.4 times as many parameters and 8 times the work"
     )
     input_px: tuple[int, int] | None = setting(
         None,
@@ -48,7 +96,8 @@ class SqueezeDetConfig(TrainingSettings):
     )
     anchors: Sizes | None = setting(
         None,
-        help="[[width, height], ...] in pixels of the input; none fits them to the training boxes",
+        help="[[width, height], ...] in pixels of the input, of rotated boxes [short, long]; none fits them to the"
+        " training boxes",
         validator=optional(_positive_sizes),
     )
     anchor_count: int | None = setting(
@@ -62,11 +111,17 @@ class SqueezeDetConfig(TrainingSettings):
         help="where anchors lie: in the middle of their cells, or as released at i*W/(columns+1), up to half a"
         " stride off, which a convolution cannot make up for: small boxes lose overlap",
     )
-    backbone: Literal["auto", "none", "squeezenet1_1", "rendered"] = setting(
+    backbone: BackboneName = setting(
         "auto",
         help="weights to start from: ImageNet's SqueezeNet 1.1 (its first layer stays fixed, as released); rendered:"
         " a small set that ships with this plugin, learned from renders; none; auto: SqueezeNet 1.1 where it can be"
-        " had, else rendered",
+        " had, else rendered; SqueezeDet+ has its own layers, for which no weights are to be had, and takes none",
+    )
+    backbone_file: Path | None = setting(
+        None,
+        help="file with ImageNet's SqueezeNet 1.1 (.pth or .safetensors with torchvision's names, .npz with Caffe's),"
+        " instead of the published one that backbone squeezenet1_1 looks for",
+        decides="content",
     )
     steps: int = setting(3000, help="training steps", validator=at_least(1))
     batch: int = setting(
@@ -83,14 +138,36 @@ class SqueezeDetConfig(TrainingSettings):
     momentum: float = setting(0.9, help="of stochastic gradient descent", validator=between(0, 0.999))
     weight_decay: float = setting(1e-4, help="pull of every kernel to zero", validator=at_least(0))
     clip: float = setting(1.0, help="largest norm of each tensor's gradient", validator=at_least(1e-6))
+    augmentation: Literal["ceiling", "published"] = setting(
+        "ceiling",
+        help="how training images vary: ceiling, by the settings from flip to mosaic; published: drift by KITTI's"
+        " shares of the size, stretched back, half of them mirrored, and no more",
+    )
     flip: bool = setting(True, help="mirror half of the training images")
     rotate_degrees: float = setting(
         180.0,
-        help="turn training images by up to this much about the nadir; a ceiling camera has no up (released: 0)",
+        help="turn training images by up to this much about the nadir; a ceiling camera has no up",
         validator=between(0, 180),
     )
     drift: float = setting(
         0.1, help="move training images by up to this fraction of their size", validator=between(0, 0.5)
+    )
+    zoom: float = setting(
+        1.25, help="enlarge or shrink training images by up to this factor; 1: never", validator=between(1, 4)
+    )
+    colour: float = setting(
+        0.3,
+        help="vary exposure, white balance, saturation and gamma of training images by up to this share, the light's"
+        " colour by half of it",
+        validator=between(0, 0.9),
+    )
+    noise: float = setting(
+        0.03,
+        help="add sensor noise of up to this share of white, grain in half of the images",
+        validator=between(0, 0.5),
+    )
+    mosaic: float = setting(
+        0.0, help="share of training images that are put together from four, each in a corner", validator=between(0, 1)
     )
     precision: Literal["auto", "float32", "tfloat32", "bfloat16"] = setting(
         "auto",
@@ -107,7 +184,24 @@ class SqueezeDetConfig(TrainingSettings):
         0.4, help="of detections that overlap more than this the best remains", validator=between(0, 1)
     )
 
+    def __attrs_post_init__(self) -> None:
+        if self.classes and self.target == "head":
+            raise ValueError("classes: tell people apart by their attributes, but target is head: use person or both")
+        if self.network == "squeezedet-plus" and (self.backbone_file or self.backbone not in ("auto", "none")):
+            raise ValueError("backbone: SqueezeDet+ has other layers than SqueezeNet 1.1: use none")
+        if self.backbone_file and self.backbone not in ("auto", "squeezenet1_1"):
+            raise ValueError(f"backbone_file: is not for backbone {self.backbone}")
+        if self.boxes != "upright" and self.augmentation == "published":
+            raise ValueError(
+                "augmentation: the published one stretches images, which leaves no rotated box: use ceiling"
+            )
+
     @property
-    def targets(self) -> tuple[Target, ...]:
+    def object_classes(self) -> tuple[ObjectClass, ...]:
         """The classes, in the order of their labels."""
-        return ("head", "person") if self.target == "both" else (self.target,)
+        people = [ObjectClass("person", "person")]
+        if self.classes:
+            parts = [text.partition("=") for text in self.classes]
+            people = [ObjectClass(f"{n.strip()}={v.strip()}", "person", n.strip(), v.strip()) for n, _, v in parts]
+        heads = [ObjectClass("head", "head")]
+        return tuple({"head": heads, "person": people, "both": heads + people}[self.target])

@@ -9,6 +9,11 @@ import attrs
 import torch
 from torch import Tensor
 
+from synthkit_squeezedet import rotated
+
+UPRIGHT_NUMBERS = 4
+"""That tell an upright box: dx, dy, dw, dh."""
+
 TOP_COUNT = 64
 """Best predictions that enter the filter (released: TOP_N_DETECTION)."""
 
@@ -22,13 +27,14 @@ class Predictions:
 
     Args:
         classes: (N, A, C) probabilities that sum to 1. confidence: (N, A) in 0..1.
-        deltas: (N, A, 4). boxes_xyxy_px: (N, A, 4), inside the input.
+        deltas: (N, A, 4); of rotated boxes (N, A, 6).
+        boxes_px: (N, A, 4) edges, inside the input; of rotated boxes (N, A, 5), see ``rotated``.
     """
 
     classes: Tensor
     confidence: Tensor
     deltas: Tensor
-    boxes_xyxy_px: Tensor
+    boxes_px: Tensor
 
 
 def safe_exp(x: Tensor) -> Tensor:
@@ -38,21 +44,35 @@ def safe_exp(x: Tensor) -> Tensor:
     return torch.where(x > _EXP_THRESHOLD, slope * (x - _EXP_THRESHOLD + 1.0), torch.exp(bounded))
 
 
-def decode(raw: Tensor, anchors: Tensor, size_px: tuple[int, int]) -> Predictions:
+def decode(raw: Tensor, anchors: Tensor, size_px: tuple[int, int], numbers: int = UPRIGHT_NUMBERS) -> Predictions:
     """Return what raw predictions mean.
 
     Args:
-        raw: (N, A, C + 5). anchors: (A, 4) cx, cy, w, h. size_px: (width, height) of the input.
+        raw: (N, A, C + 1 + numbers). anchors: (A, 4) cx, cy, w, h. size_px: (width, height) of the input.
+        numbers: that tell a box: 4, or ``rotated.NUMBERS``.
     """
-    classes = torch.softmax(raw[..., :-5], dim=-1)
-    confidence = torch.sigmoid(raw[..., -5])
-    deltas = raw[..., -4:]
-    centre = anchors[:, :2] + deltas[..., :2] * anchors[:, 2:]
-    half = anchors[:, 2:] * safe_exp(deltas[..., 2:]) / 2.0
+    classes = torch.softmax(raw[..., : -numbers - 1], dim=-1)
+    confidence = torch.sigmoid(raw[..., -numbers - 1])
+    deltas = raw[..., -numbers:]
+    sides = anchors[:, 2:] * safe_exp(deltas[..., 2:4])
     limit = torch.tensor(size_px, dtype=raw.dtype, device=raw.device)
-    low = torch.minimum(torch.clamp(centre - half, min=0.0), limit)
-    high = torch.minimum(torch.clamp(centre + half, min=0.0), limit)
-    return Predictions(classes, confidence, deltas, torch.cat([low, high], dim=-1))
+    if numbers == rotated.NUMBERS:
+        centre = anchors[:, :2] + deltas[..., :2] * anchors[:, 2:].prod(dim=1, keepdim=True).sqrt()
+        boxes = rotated.decode(_within(centre, limit), sides, deltas[..., 4:])
+    else:
+        centre = anchors[:, :2] + deltas[..., :2] * anchors[:, 2:]
+        half = sides / 2.0
+        boxes = torch.cat([_within(centre - half, limit), _within(centre + half, limit)], dim=-1)
+    return Predictions(classes, confidence, deltas, boxes)
+
+
+def _within(points: Tensor, limit: Tensor) -> Tensor:
+    return torch.minimum(torch.clamp(points, min=0.0), limit)
+
+
+def overlaps(first: Tensor, second: Tensor) -> Tensor:
+    """Return the overlap of boxes that broadcast against each other: edges (..., 4), or rotated boxes (..., 5)."""
+    return iou(first, second) if first.shape[-1] == 4 else rotated.iou(first, second)
 
 
 def iou(first: Tensor, second: Tensor) -> Tensor:
@@ -70,14 +90,14 @@ class Targets:
 
     Args:
         image, anchor: (B,) int64, which image and which anchor stands for it.
-        label: (B,) int64. deltas: (B, 4). boxes_xyxy_px: (B, 4) float32.
+        label: (B,) int64. deltas, boxes_px: (B, ...) float32, as in ``Predictions``.
     """
 
     image: Tensor
     anchor: Tensor
     label: Tensor
     deltas: Tensor
-    boxes_xyxy_px: Tensor
+    boxes_px: Tensor
 
 
 @attrs.frozen(eq=False)
@@ -100,7 +120,8 @@ def loss(predictions: Predictions, targets: Targets, *, objects: int | None = No
     box = 5 * sum((delta - delta*)^2) / B; classes = sum(-log p_label - sum over others of log(1 - p)) / B;
     confidence = mean over images of sum((IoU - c)^2 * (75 / B where an object is, else 100 / (A - B))). B
     counts the objects of the whole batch (at least 1, so that a batch without people is legal), A the
-    anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it.
+    anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it. Rotated
+    boxes have two deltas more and their own IoU, and are else treated alike.
 
     Args:
         objects: where this is one of ``parts`` equal parts of a batch, the objects of all of it; the mean of the
@@ -116,13 +137,13 @@ def loss(predictions: Predictions, targets: Targets, *, objects: int | None = No
     overlap = torch.zeros_like(predictions.confidence)
     weight = torch.full_like(predictions.confidence, 100.0 / max(anchors - count, 1))
     weight[at] = 75.0 / count
-    overlap[at] = iou(predictions.boxes_xyxy_px[at], targets.boxes_xyxy_px).detach()
+    overlap[at] = overlaps(predictions.boxes_px[at].detach(), targets.boxes_px)
     confidence = (weight * (overlap - predictions.confidence) ** 2).sum() / images
     return Losses(box=box, confidence=confidence, classes=-logs.sum() / count * parts)
 
 
 def filter_boxes(predictions: Predictions, *, score: float, overlap: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return each image's detections: boxes (N, K, 4), scores (N, K), labels (N, K) and count (N,), int64.
+    """Return each image's detections: boxes (N, K, 4 or 5), scores (N, K), labels (N, K) and count (N,), int64.
 
     The score is the best class's probability times the confidence. The K = 64 best predictions are kept;
     then, within a class, every prediction that overlaps a better one by more than ``overlap`` is dropped. As
@@ -134,15 +155,16 @@ def filter_boxes(predictions: Predictions, *, score: float, overlap: float) -> t
     best, label = predictions.classes.max(dim=-1)
     count = min(TOP_COUNT, predictions.confidence.shape[1])
     scores, index = torch.topk(best * predictions.confidence, count, dim=1)
-    boxes = torch.gather(predictions.boxes_xyxy_px, 1, index.unsqueeze(-1).expand(-1, -1, 4))
+    columns = predictions.boxes_px.shape[-1]
+    boxes = torch.gather(predictions.boxes_px, 1, index.unsqueeze(-1).expand(-1, -1, columns))
     labels = torch.gather(label, 1, index)
-    clash = iou(boxes.unsqueeze(1), boxes.unsqueeze(2)) > overlap
+    clash = overlaps(boxes.unsqueeze(1), boxes.unsqueeze(2)) > overlap
     clash = clash & (labels.unsqueeze(1) == labels.unsqueeze(2))
     better = torch.tril(torch.ones(count, count, dtype=torch.bool, device=boxes.device), diagonal=-1)
     kept = ~(clash & better).any(dim=2) & (scores >= score)
     # A second sort brings the kept to the front; the first was by score, so their order stays.
     scores, order = torch.topk(torch.where(kept, scores, torch.zeros_like(scores)), count, dim=1)
     kept = torch.gather(kept, 1, order)
-    boxes = torch.gather(boxes, 1, order.unsqueeze(-1).expand(-1, -1, 4)) * kept.unsqueeze(-1)
+    boxes = torch.gather(boxes, 1, order.unsqueeze(-1).expand(-1, -1, columns)) * kept.unsqueeze(-1)
     labels = torch.gather(labels, 1, order) * kept
     return boxes, scores, labels, kept.sum(dim=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The component ``squeezedet``: trains, detects, leaves as ONNX."""
+"""The components ``squeezedet`` and ``squeezedet-plus``: train, detect, leave as ONNX."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SqueezeDetector:
             self._checkpoint.require("detector", NAME)
             design = Design.from_card(self._checkpoint.card, self._checkpoint.path)
             # Channels last is what CPU and GPU kernels are fastest with.
-            network = design.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = design.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             load_into(network, load_tensors(self._checkpoint), self._checkpoint.path)
             whole = WholeDetector(design, network, score=self._config.score_threshold, overlap=self._config.nms_iou)
             self._loaded = design, whole.eval().to(self._device)
@@ -60,7 +60,7 @@ class SqueezeDetector:
     @property
     def class_names(self) -> Sequence[str]:
         """Names of the labels: those of the checkpoint, or those that training would give."""
-        return self._loaded[0].classes if self._loaded else self._config.targets
+        return self._loaded[0].classes if self._loaded else [item.name for item in self._config.object_classes]
 
     def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
         """Train on ``data["train"]``; see ``training.fit``."""

@@ -77,8 +77,10 @@ def _card(design: Design, checkpoint: Checkpoint, count: int) -> dict[str, Any]:
         "outputs": {
             "boxes": {
                 "dtype": "float32",
-                "shape": [1, count, 4],
-                "meaning": "left, top, right, bottom, input pixels",
+                "shape": [1, count, 4 if design.boxes == "upright" else 5],
+                "meaning": "left, top, right, bottom, input pixels"
+                if design.boxes == "upright"
+                else "cx, cy, w, h, input pixels, and degrees clockwise, w at most h",
             },
             "scores": {"dtype": "float32", "shape": [1, count], "meaning": "0..1, falling"},
             "labels": {"dtype": "int64", "shape": [1, count], "meaning": "index into classes"},

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from synthkit.interfaces import Runtime, SampleSet, Scored, State
+from synthkit.sample import RotatedBox
 from synthkit.training import distributed
 from synthkit.training.devices import Precision, autocast, generator, use
 from synthkit.training.feed import Feed
@@ -21,15 +22,16 @@ from synthkit.training.loop import Learner
 from synthkit.training.pictures import Pixels, sheet, spread
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
-from synthkit_squeezedet.anchors import assign, encode
+from synthkit_squeezedet import anchors, rotated
+from synthkit_squeezedet.augmentation import Example, augmentation_of
 from synthkit_squeezedet.backbone import Backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
-from synthkit_squeezedet.decoding import Targets, decode, loss
-from synthkit_squeezedet.examples import Augmentation, ExampleSet, boxes_cxcywh
+from synthkit_squeezedet.decoding import Targets, loss
+from synthkit_squeezedet.examples import ExampleSet, truth_of
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.model import Design, WholeDetector
 from synthkit_squeezedet.network import DROPOUT, SqueezeDet, normalize
-from synthkit_squeezedet.outlines import extent
+from synthkit_squeezedet.objects import of_class
 
 VALIDATION_IOU = 0.5
 """Overlap at which a find counts when the best weights are chosen."""
@@ -91,8 +93,8 @@ class SqueezeDetLearner(Learner):
         self._validation = validation
         self._feed = Feed(len(examples), runtime.seeds.child("feed"))
         self._anchors = design.anchor_boxes()
-        self._augmentation = Augmentation(config.flip, config.rotate_degrees, config.drift)
-        self._network = self._start(design.network())
+        self._augmentation = augmentation_of(config)
+        self._network = self._start(design.build())
         self._whole = WholeDetector(design, self._network, score=config.score_threshold, overlap=config.nms_iou).to(
             device
         )
@@ -105,7 +107,7 @@ class SqueezeDetLearner(Learner):
         self._whole.train()
         with autocast(self._device, self._precision):
             raw = self._network.predictions(self._dropped(self._network.features(normalize(images))))
-        found = decode(raw.float(), self._whole.anchors, self._design.input_px)
+        found = self._whole.decoded(raw)
         objects, parts = distributed.total(len(targets.image)), distributed.size()
         losses = loss(found, targets, objects=objects, parts=parts)
         self._optimizer.zero_grad(set_to_none=True)
@@ -139,7 +141,8 @@ class SqueezeDetLearner(Learner):
             with torch.inference_mode():
                 found = self._whole(torch.from_numpy(np.array(example.image))[None].to(self._device))
             boxes, scores = found[0][0].cpu().numpy(), found[1][0].cpu().numpy()
-            rows[0].append(_outlined(example.image, np.array([extent(points) for points in example.outlines])))
+            truth, _ = truth_of(example, self._examples.boxes)
+            rows[0].append(_outlined(example.image, _as_predicted(truth)))
             rows[1].append(_outlined(example.image, boxes[scores >= _SHOWN_SCORE]))
         return sheet([np.stack(row) for row in rows])
 
@@ -197,21 +200,22 @@ class SqueezeDetLearner(Learner):
     def _scores(self, validation: SampleSet) -> dict[str, float]:
         """Return precision, recall and F1 on a set, and the score threshold with the best F1.
 
-        With two classes each number is their mean, and the threshold that of the first.
+        With several classes each number is their mean, and the threshold that of the first.
         """
         self._whole.eval()
+        classes = self._config.object_classes
         metrics = [
             DetectionMetric(
-                DetectionConfig(target=target, label=label, iou=VALIDATION_IOU, bootstrap=0), None, self._runtime
+                DetectionConfig(target=item.target, label=label, iou=VALIDATION_IOU, bootstrap=0), None, self._runtime
             )
-            for label, target in enumerate(self._config.targets)
+            for label, item in enumerate(classes)
         ]
         states: list[list[State]] = [[] for _ in metrics]
         for number, sample in enumerate(validation, start=1):
             # Judged one by one: the images of a whole set may not fit in memory.
-            scored = Scored(sample, detect_one(self._design, self._whole, sample, self._device))
-            for metric, kept in zip(metrics, states, strict=True):
-                kept.append(metric.observe("scored", [scored]))
+            found = detect_one(self._design, self._whole, sample, self._device)
+            for item, metric, kept in zip(classes, metrics, states, strict=True):
+                kept.append(metric.observe("scored", [Scored(of_class(sample, item), found)]))
             self._runtime.progress("evaluating", number, len(validation))
         rows = []
         for metric, kept in zip(metrics, states, strict=True):
@@ -243,20 +247,25 @@ class SqueezeDetLearner(Learner):
         images, rows = [], []
         numbered = list(enumerate(self._feed.indices(self.step, self._config.batch)))
         for place, (number, index) in enumerate(distributed.share(numbered)):
-            stream = self._runtime.seeds.stream("augment", self.step, number)
-            example = self._augmentation.draw(self._examples[index], stream)
-            boxes, labels = boxes_cxcywh(example)
-            anchors = assign(boxes, self._anchors)
-            deltas = encode(boxes, self._anchors[anchors])
-            corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
-            rows.append((np.full(len(boxes), place), anchors, labels, deltas, corners))
+            example = self._varied(number, index)
+            boxes, labels = truth_of(example, self._examples.boxes)
+            chosen = anchors.assign(boxes, self._anchors)
+            encode = anchors.encode if self._design.boxes == "upright" else rotated.encode
+            deltas = encode(boxes, self._anchors[chosen])
+            rows.append((np.full(len(boxes), place), chosen, labels, deltas, _as_predicted(boxes)))
             images.append(example.image)
-        image, anchor, label, delta, corner = (np.concatenate(column) for column in zip(*rows, strict=True))
+        image, anchor, label, delta, box = (np.concatenate(column) for column in zip(*rows, strict=True))
         targets = Targets(
             *(torch.from_numpy(part.astype(np.int64)).to(self._device) for part in (image, anchor, label)),
-            *(torch.from_numpy(part.astype(np.float32)).to(self._device) for part in (delta, corner)),
+            *(torch.from_numpy(part.astype(np.float32)).to(self._device) for part in (delta, box)),
         )
         return torch.from_numpy(np.stack(images)).to(self._device), targets
+
+    def _varied(self, number: int, index: int) -> Example:
+        """Return an example of the current batch, varied, perhaps with others."""
+        stream = self._runtime.seeds.stream("augment", self.step, number)
+        others = stream.integers(0, len(self._examples), self._augmentation.others(stream))
+        return self._augmentation.draw([self._examples[int(i)] for i in (index, *others)], stream)
 
     def _condition_gradients(self) -> None:
         """Add the kernels' decay, then shorten each tensor's gradient to the largest norm, as released."""
@@ -269,11 +278,19 @@ class SqueezeDetLearner(Learner):
             parameter.grad.mul_(torch.clamp(self._config.clip / (norm + 1e-12), max=1.0))
 
 
-def _outlined(image: Pixels, boxes_xyxy_px: npt.NDArray[Any]) -> Pixels:
-    """Return an image (H, W, 3) with boxes (N, 4) drawn on it."""
+def _as_predicted(boxes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return true boxes (N, 4), cx, cy, w, h, as edges, as the network's are; rotated ones (N, 5) as they are."""
+    if boxes.shape[1] == 5:
+        return boxes
+    return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+
+
+def _outlined(image: Pixels, boxes: npt.NDArray[Any]) -> Pixels:
+    """Return an image (H, W, 3) with boxes drawn on it: edges (N, 4), or rotated (N, 5)."""
     drawn = np.array(image)
-    for left, top, right, bottom in boxes_xyxy_px.round().astype(int).tolist():
-        cv2.rectangle(drawn, (left, top), (right, bottom), _BOX_RGB, 1)
+    for box in boxes:
+        corners = RotatedBox(*box).corners_px() if len(box) == 5 else box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
+        cv2.polylines(drawn, [corners.round().astype(np.int32)], True, _BOX_RGB)
     return drawn
 
 

@@ -15,11 +15,17 @@ from torch import Tensor, nn
 
 from synthkit.errors import WeightsError
 from synthkit_squeezedet.anchors import Centres, Floats, anchor_grid
-from synthkit_squeezedet.config import MOST_ANCHORS, MOST_INPUT_PX, STRIDE
-from synthkit_squeezedet.decoding import decode, filter_boxes
+from synthkit_squeezedet.config import (
+    MOST_ANCHORS,
+    MOST_CLASSES,
+    MOST_INPUT_PX,
+    STRIDE,
+    BoxKind,
+    NetworkName,
+)
+from synthkit_squeezedet.decoding import UPRIGHT_NUMBERS, Predictions, decode, filter_boxes
 from synthkit_squeezedet.network import SqueezeDet, normalize
-
-_MOST_CLASSES = 64
+from synthkit_squeezedet.rotated import NUMBERS as ROTATED_NUMBERS
 
 
 @attrs.frozen
@@ -28,13 +34,15 @@ class Design:
 
     Args:
         classes: names of the labels. input_px: (width, height). anchors: (width, height) of each.
-        centres: where anchors lie in their cells.
+        centres: where anchors lie in their cells. boxes: which boxes it finds. network: which layers it has.
     """
 
     classes: tuple[str, ...]
     input_px: tuple[int, int]
     anchors: tuple[tuple[float, float], ...]
     centres: Centres
+    boxes: BoxKind = "upright"
+    network: NetworkName = "squeezedet"
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any], origin: Path) -> Design:
@@ -51,6 +59,8 @@ class Design:
                 input_px=(width, height),
                 anchors=tuple((w, h) for w, h in plan["anchors"]),
                 centres=plan["centres"],
+                boxes=plan["boxes"],
+                network=plan["network"],
             )
         except (KeyError, TypeError, ValueError):
             raise WeightsError(f"checkpoint {origin}: its card does not describe a SqueezeDet detector") from None
@@ -65,6 +75,8 @@ class Design:
             "input_px": list(self.input_px),
             "anchors": [list(size) for size in self.anchors],
             "centres": self.centres,
+            "boxes": self.boxes,
+            "network": self.network,
             "stride": STRIDE,
         }
 
@@ -72,22 +84,29 @@ class Design:
         """Tell whether this can be built, whatever was in the card."""
         sides = [side for size in self.anchors for side in size]
         return (
-            0 < len(self.classes) <= _MOST_CLASSES
+            0 < len(self.classes) <= MOST_CLASSES
             and all(type(name) is str for name in self.classes)
             and all(type(side) is int and STRIDE <= side <= MOST_INPUT_PX for side in self.input_px)
             and not any(side % STRIDE for side in self.input_px)
             and 0 < len(self.anchors) <= MOST_ANCHORS
             and all(type(side) in (int, float) and math.isfinite(side) and side > 0 for side in sides)
             and self.centres in get_args(Centres)
+            and self.boxes in get_args(BoxKind)
+            and self.network in get_args(NetworkName)
         )
 
     def anchor_boxes(self) -> Floats:
         """Return all anchors, (A, 4): cx, cy, w, h in pixels of the input."""
         return anchor_grid(self.input_px, STRIDE, np.array(self.anchors), self.centres)
 
-    def network(self) -> SqueezeDet:
+    @property
+    def numbers(self) -> int:
+        """How many numbers tell a box."""
+        return UPRIGHT_NUMBERS if self.boxes == "upright" else ROTATED_NUMBERS
+
+    def build(self) -> SqueezeDet:
         """Return the network, its weights not yet set."""
-        return SqueezeDet(len(self.classes), len(self.anchors))
+        return SqueezeDet(len(self.classes), len(self.anchors), numbers=self.numbers, name=self.network)
 
 
 class WholeDetector(nn.Module):
@@ -103,11 +122,15 @@ class WholeDetector(nn.Module):
         super().__init__()
         self.network = network
         self._size_px = design.input_px
+        self._numbers = design.numbers
         self._score = score
         self._overlap = overlap
         self.register_buffer("anchors", torch.tensor(design.anchor_boxes(), dtype=torch.float32))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return boxes (N, K, 4), scores (N, K), labels (N, K) and count (N,)."""
-        predictions = decode(self.network(normalize(images)).float(), self.anchors, self._size_px)
-        return filter_boxes(predictions, score=self._score, overlap=self._overlap)
+        """Return boxes (N, K, 4), or rotated ones (N, K, 5), scores (N, K), labels (N, K) and count (N,)."""
+        return filter_boxes(self.decoded(self.network(normalize(images))), score=self._score, overlap=self._overlap)
+
+    def decoded(self, raw: Tensor) -> Predictions:
+        """Return what the network's raw predictions mean."""
+        return decode(raw.float(), self.anchors, self._size_px, self._numbers)

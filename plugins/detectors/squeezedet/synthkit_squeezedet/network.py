@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of SqueezeDet: SqueezeNet 1.1's fire modules, two more of them, and a convolutional detector.
+"""The networks SqueezeDet and SqueezeDet+: SqueezeNet's fire modules, two more of them, a convolutional detector.
 
-Source: Wu et al., SqueezeDet (arXiv 1612.01051) and the released ``nets/squeezeDet.py``; thesis 000,
-section 2.9. Every convolution pads as TensorFlow's SAME does and is followed by a ReLU, but for the last. Images
+Source: Wu et al., SqueezeDet (arXiv 1612.01051) and the released ``nets/squeezeDet.py`` and ``squeezeDetPlus.py``;
+thesis 000, section 2.9. Every convolution pads as TensorFlow's SAME does (the released SqueezeDet+ pads nothing in
+its first layer and its poolings, which loses cells at the border) and is followed by a ReLU, but for the last. Images
 enter as RGB, scaled to 0..1 and normalised by ImageNet's mean and deviation, where the released network
 subtracted a BGR mean from 0..255: the same functions, as the first layer is linear, in the convention of
 the ImageNet weights to be had today.
@@ -12,34 +13,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthkit_squeezedet.config import NetworkName
+
 MEAN_RGB = (0.485, 0.456, 0.406)
 DEVIATION_RGB = (0.229, 0.224, 0.225)
 
-# (name, squeeze, expand); a pooling stands before those of _POOL_BEFORE.
-_FIRES = (
-    ("fire2", 16, 64),
-    ("fire3", 16, 64),
-    ("fire4", 32, 128),
-    ("fire5", 32, 128),
-    ("fire6", 48, 192),
-    ("fire7", 48, 192),
-    ("fire8", 64, 256),
-    ("fire9", 64, 256),
-    ("fire10", 96, 384),
-    ("fire11", 96, 384),
-)
-_POOL_BEFORE = frozenset({"fire2", "fire4", "fire6"})
+
+@attrs.frozen
+class Architecture:
+    """What tells the two networks apart.
+
+    Args:
+        filters, kernel_px: of the first convolution, which has stride 2.
+        fires: (squeeze, expand) of fire2 to fire11. pools: fire modules before which a pooling stands.
+    """
+
+    filters: int
+    kernel_px: int
+    fires: tuple[tuple[int, int], ...]
+    pools: frozenset[str]
+
+
+ARCHITECTURES: Mapping[NetworkName, Architecture] = {
+    "squeezedet": Architecture(
+        filters=64,
+        kernel_px=3,
+        fires=((16, 64),) * 2 + ((32, 128),) * 2 + ((48, 192),) * 2 + ((64, 256),) * 2 + ((96, 384),) * 2,
+        pools=frozenset({"fire2", "fire4", "fire6"}),
+    ),
+    "squeezedet-plus": Architecture(
+        filters=96,
+        kernel_px=7,
+        fires=((96, 64),) * 2 + ((192, 128),) * 2 + ((288, 192),) * 2 + ((384, 256),) * 4,
+        pools=frozenset({"fire2", "fire5", "fire9"}),
+    ),
+}
+
 DROPOUT = 0.5
 """Share of fire11's activations that are dropped while the network learns, as released."""
 
 _DETECTOR_DEVIATION = 1e-4  # the released initialisation of the last layer: confidence starts at one half
 
-# Where torchvision's SqueezeNet 1.1 keeps each fire module.
-_TORCHVISION = {
+TORCHVISION_FIRES = {
     "fire2": 3,
     "fire3": 4,
     "fire4": 6,
@@ -49,6 +69,7 @@ _TORCHVISION = {
     "fire8": 11,
     "fire9": 12,
 }
+"""Where torchvision's SqueezeNet 1.1 keeps each fire module."""
 
 
 class Fire(nn.Module):
@@ -68,27 +89,30 @@ class Fire(nn.Module):
 
 
 class SqueezeDet(nn.Module):
-    """SqueezeDet's convolutions: (N, 3, H, W) normalised float32 to (N, H / 16 * W / 16 * anchors, C + 5).
+    """Convolutions: (N, 3, H, W) normalised float32 to (N, H / 16 * W / 16 * anchors, C + 1 + numbers).
 
     H and W must be multiples of 16. Rows run over cell rows, cell columns and anchors; columns are C class
-    logits, the confidence logit and (dx, dy, dw, dh), as in the released code.
+    logits, the confidence logit and the numbers of a box, (dx, dy, dw, dh) and for rotated boxes two more, as in the
+    released code.
 
     Args:
-        classes: C >= 1. anchors: boxes predicted in each cell.
+        classes: C >= 1. anchors: boxes predicted in each cell. numbers: that tell a box, see ``decoding``.
+        name: which network.
     """
 
-    def __init__(self, classes: int, anchors: int = 9) -> None:
+    def __init__(self, classes: int, anchors: int = 9, *, numbers: int = 4, name: NetworkName = "squeezedet") -> None:
         super().__init__()
-        self.classes = classes
-        self.anchors = anchors
-        self.conv1 = nn.Conv2d(3, 64, 3, stride=2)
-        channels = 64
+        plan = ARCHITECTURES[name]
+        self.columns = classes + 1 + numbers
+        self._pools = plan.pools
+        self.conv1 = nn.Conv2d(3, plan.filters, plan.kernel_px, stride=2)
+        channels = plan.filters
         fires: dict[str, nn.Module] = {}
-        for name, squeeze, expand in _FIRES:
-            fires[name] = Fire(channels, squeeze, expand)
+        for number, (squeeze, expand) in enumerate(plan.fires, start=2):
+            fires[f"fire{number}"] = Fire(channels, squeeze, expand)
             channels = 2 * expand
         self.fires = nn.ModuleDict(fires)
-        self.conv12 = nn.Conv2d(channels, anchors * (classes + 5), 3, padding=1)
+        self.conv12 = nn.Conv2d(channels, anchors * self.columns, 3, padding=1)
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw all weights.
@@ -110,7 +134,7 @@ class SqueezeDet(nn.Module):
             KeyError, ValueError: when a tensor is missing or of another shape.
         """
         pairs = {"conv1": "features.0"}
-        for name, index in _TORCHVISION.items():
+        for name, index in TORCHVISION_FIRES.items():
             for part in ("squeeze", "expand1x1", "expand3x3"):
                 pairs[f"fires.{name}.{part}"] = f"features.{index}.{part}"
         own = dict(self.named_parameters())
@@ -132,11 +156,13 @@ class SqueezeDet(nn.Module):
         self.load_state_dict({**weights, **own}, strict=True)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return fire11's activations, (N, 768, H / 16, W / 16)."""
-        # SAME with stride 2 on even sizes pads one row and column, at the bottom and at the right.
-        result = functional.relu(self.conv1(functional.pad(images, (0, 1, 0, 1))))
+        """Return fire11's activations, (N, C, H / 16, W / 16)."""
+        # SAME with stride 2 on even sizes pads by two less than the kernel, the odd one at the bottom and at the right.
+        before, odd = divmod(self.conv1.kernel_size[0] - 2, 2)
+        padding = (before, before + odd) * 2
+        result = functional.relu(self.conv1(functional.pad(images, padding)))
         for name, fire in self.fires.items():
-            if name in _POOL_BEFORE:
+            if name in self._pools:
                 result = functional.max_pool2d(result, 3, 2, ceil_mode=True)
             result = fire(result)
         return result
@@ -148,7 +174,7 @@ class SqueezeDet(nn.Module):
     def predictions(self, features: Tensor) -> Tensor:
         """Return the raw predictions of ``features``."""
         raw = self.conv12(features)
-        rows: Tensor = raw.permute(0, 2, 3, 1).reshape(raw.shape[0], -1, self.classes + 5)
+        rows: Tensor = raw.permute(0, 2, 3, 1).reshape(raw.shape[0], -1, self.columns)
         return rows
 
 

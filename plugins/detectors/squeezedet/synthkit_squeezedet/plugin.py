@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this distribution brings: the detector ``squeezedet``."""
+"""What this distribution brings: the detectors ``squeezedet`` and ``squeezedet-plus``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
 from synthkit_squeezedet.config import SqueezeDetConfig
+
+_PLAIN = {"zoom": 1.0, "colour": 0.0, "noise": 0.0}  # variation pays in long trainings
 
 
 @hookimpl
@@ -21,6 +23,15 @@ def synthkit_components() -> Iterable[Component]:
             config=SqueezeDetConfig,
             target="synthkit_squeezedet.detector:SqueezeDetector",
             trainable=True,
-            demo={"settings": {"target": "person", "steps": 240, "batch": 4, "evaluate_every": 40}},
-        )
+            demo={"settings": {"target": "person", "steps": 240, "batch": 4, "evaluate_every": 40, **_PLAIN}},
+        ),
+        Component(
+            kind="detector",
+            name="squeezedet-plus",
+            summary="SqueezeDet+: the larger network of the same paper, with as much to set",
+            config=SqueezeDetConfig,
+            target="synthkit_squeezedet.detector:SqueezeDetector",
+            defaults={"network": "squeezedet-plus"},
+            trainable=True,
+        ),
     ]

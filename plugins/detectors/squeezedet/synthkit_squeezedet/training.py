@@ -24,6 +24,7 @@ from synthkit_squeezedet.examples import ExampleSet
 from synthkit_squeezedet.learner import Best, SqueezeDetLearner
 from synthkit_squeezedet.letterbox import default_input_px
 from synthkit_squeezedet.model import Design
+from synthkit_squeezedet.objects import of_class
 
 NAME = "squeezedet"
 
@@ -55,7 +56,7 @@ def fit(
     if notes is None:
         design, best = _design(config, examples, runtime), None
         with distributed.in_turn():
-            backbone = choose_backbone(config.backbone, runtime.progress)
+            backbone = choose_backbone(config, runtime.progress)
         precision = choose_precision(config.precision, device)
     else:
         design, best = Design.from_card(notes, workdir / loop.STATE), notes["best"] and Best(**notes["best"])
@@ -94,7 +95,7 @@ def _card(config: SqueezeDetConfig, runtime: Runtime, data: Mapping[str, SampleS
 
 def _examples(config: SqueezeDetConfig, train: SampleSet, progress: Progress) -> ExampleSet:
     input_px = config.input_px or default_input_px(train[0].size_px, STRIDE)
-    return ExampleSet(train, config.targets, input_px, progress)
+    return ExampleSet(train, config.object_classes, config.boxes, input_px, progress)
 
 
 def _check_validation(validation: SampleSet, config: SqueezeDetConfig, progress: Progress) -> None:
@@ -105,9 +106,9 @@ def _check_validation(validation: SampleSet, config: SqueezeDetConfig, progress:
         if sample.people is None:
             continue
         labelled = True
-        for target in config.targets:
+        for item in config.object_classes:
             try:
-                truth_boxes(sample, target)
+                truth_boxes(of_class(sample, item), item.target)
             except DatasetError as error:
                 raise DatasetError(f"the validation set cannot judge the detector: {error}") from None
     if len(validation) and not labelled:
@@ -121,4 +122,11 @@ def _design(config: SqueezeDetConfig, examples: ExampleSet, runtime: Runtime) ->
         count = config.anchor_count
         fitted = fit_shapes(examples.sizes, count, stream) if count else fit_fewest(examples.sizes, stream)
         shapes = tuple((round(float(w), 2), round(float(h), 2)) for w, h in fitted)
-    return Design(config.targets, examples.input_px, shapes, config.anchor_centres)
+    return Design(
+        classes=tuple(item.name for item in config.object_classes),
+        input_px=examples.input_px,
+        anchors=shapes,
+        centres=config.anchor_centres,
+        boxes="upright" if config.boxes == "upright" else "rotated",
+        network=config.network,
+    )

@@ -19,7 +19,7 @@ from synthkit import weights
 from synthkit.checkpoint import sha256_of
 from synthkit.errors import ConfigError, DatasetError, WeightsError
 from synthkit.interfaces import Detector, Exportable, Runtime, Scored, Trainable, silent
-from synthkit.sample import Person
+from synthkit.sample import Person, RotatedBox
 from synthkit.seeds import Seeds
 from synthkit.training.checkpoints import save_checkpoint
 from synthkit_detection.config import DetectionConfig
@@ -30,9 +30,12 @@ from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.detector import SqueezeDetector
 from synthkit_squeezedet.learner import rate_factor
 from synthkit_squeezedet.model import Design
-from synthkit_squeezedet.network import SqueezeDet
+from synthkit_squeezedet.network import ARCHITECTURES, SqueezeDet, normalize
 
 BRIEF = {"backbone": "none", "steps": 6, "batch": 2, "checkpoint_every": 2, "evaluate_every": 3, "log_every": 1}
+
+
+PLAIN = {"zoom": 1.0, "colour": 0.0, "noise": 0.0}  # what few steps can do without
 
 
 def make(tmp_path, checkpoint=None, progress=silent, **settings):
@@ -48,7 +51,7 @@ def small(discs, train=4, validation=2):
 def trained(discs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("trained")
     data = {"train": discs(48, 1), "validation": discs(12, 2)}
-    settings = {"backbone": "none", "steps": 260, "batch": 4, "evaluate_every": 65}
+    settings = {"backbone": "none", "steps": 300, "batch": 4, "evaluate_every": 75, **PLAIN}
     with make(workdir, **settings) as detector:
         return detector.fit(data, workdir)
 
@@ -64,17 +67,17 @@ def test_it_learns_from_scratch(trained, discs, tmp_path):
     config = DetectionConfig(score=trained.card["operating_score"], bootstrap=0)
     metric = DetectionMetric(config, None, Runtime(Seeds(0), tmp_path))
     f1 = metric.compute({"scored": metric.observe("scored", scored)})[2]
-    assert f1.value > 0.8, f1
+    assert f1.value > 0.75, f1
 
 
 def test_the_card_tells_how_it_was_made(trained):
     card = trained.card
     assert card["kind"] == "detector"
     assert card["backbone"]["weights"] == "none"
-    assert card["validation"]["f1"] > 0.8
+    assert card["validation"]["f1"] > 0.75
     assert card["design"]["input_px"] == [128, 96]
     assert configs.structure(SqueezeDetConfig, card["config"]) == SqueezeDetConfig(
-        backbone="none", steps=260, batch=4, evaluate_every=65
+        backbone="none", steps=300, batch=4, evaluate_every=75, **PLAIN
     )
 
 
@@ -285,6 +288,42 @@ def test_one_onnx_file_gives_the_same_boxes(trained, discs, tmp_path):
         assert (labels[0, rows] == wanted.labels[sure]).all()
 
 
+def test_rotated_boxes_are_learned_found_and_exported(discs, tmp_path):
+    data = small(discs)
+    for part in data.values():
+        part._samples = [attrs.evolve(s, people=[bodied(p) for p in s.people]) for s in part]
+    settings = {**BRIEF, "steps": 2, "target": "person", "boxes": "rotated", "mosaic": 0.5}
+    with make(tmp_path, **settings) as detector:
+        checkpoint = detector.fit(data, tmp_path / "a")
+    assert checkpoint.card["design"]["boxes"] == "rotated"
+    large = discs(1, 5, (150, 100), (20, 30))[0]
+    with make(tmp_path, checkpoint, **settings) as detector:
+        (found,) = detector.detect([large])
+        card = detector.export_onnx(tmp_path / "rotated.onnx")
+    assert len(found.scores) > 0
+    for box, around in zip(found.rotated_boxes, found.boxes_xyxy_px, strict=True):
+        assert RotatedBox(*box) == RotatedBox.normalized(*box)
+        corners = RotatedBox(*box).corners_px().clip(0, [150, 100])
+        assert [*corners.min(axis=0), *corners.max(axis=0)] == pytest.approx(around, abs=1e-3)
+    assert card["agreement"] == 1.0
+    assert card["outputs"]["boxes"]["shape"][2] == 5
+
+
+def test_the_larger_network_is_the_same_detector(discs, tmp_path):
+    settings = {**BRIEF, "steps": 1, "network": "squeezedet-plus", "backbone": "auto"}
+    with make(tmp_path, **settings) as detector:
+        checkpoint = detector.fit({"train": discs(2, 1, (64, 48))}, tmp_path / "a")
+    assert checkpoint.card["backbone"] == {"weights": "none"}
+    with make(tmp_path, checkpoint) as detector:
+        assert [found.key for found in detector.detect(discs(2, 1))] == ["1_000", "1_001"]
+
+
+def bodied(person):
+    left, top, right, bottom = person.head_box_xyxy_px
+    box = RotatedBox.normalized((left + right) / 2, (top + bottom) / 2, right - left, 1.3 * (bottom - top), 40)
+    return attrs.evolve(person, rotated_box=box, box_xyxy_px=person.head_box_xyxy_px)
+
+
 def test_exporting_leaves_the_detector_as_it_is(trained, discs, tmp_path, monkeypatch):
     def spoil(design, whole, *_):
         whole.network.conv12.weight.data.zero_()
@@ -298,7 +337,14 @@ def test_exporting_leaves_the_detector_as_it_is(trained, discs, tmp_path, monkey
     assert np.array_equal(before.scores, after.scores)
 
 
-DESIGN = {"classes": ["head"], "input_px": [64, 48], "anchors": [[8.0, 8.0]], "centres": "cells"}
+DESIGN = {
+    "classes": ["head"],
+    "input_px": [64, 48],
+    "anchors": [[8.0, 8.0]],
+    "centres": "cells",
+    "boxes": "upright",
+    "network": "squeezedet",
+}
 
 
 @pytest.mark.parametrize(
@@ -315,11 +361,13 @@ DESIGN = {"classes": ["head"], "input_px": [64, 48], "anchors": [[8.0, 8.0]], "c
         {"anchors": [[8.0, -1.0]]},
         {"anchors": 3},
         {"centres": "edges"},
+        {"boxes": "round"},
+        {"network": "yolo"},
     ],
 )
 def test_cards_of_no_detector_are_refused(change, tmp_path):
     card = {"kind": "detector", "name": "squeezedet", "design": {**DESIGN, **change}}
-    network = Design.from_card({"design": DESIGN}, tmp_path).network()
+    network = Design.from_card({"design": DESIGN}, tmp_path).build()
     checkpoint = save_checkpoint(tmp_path / "c.safetensors", network.state_dict(), card)
     with pytest.raises(WeightsError, match=r"c\.safetensors: its card"), make(tmp_path, checkpoint):
         pass
@@ -330,28 +378,99 @@ def test_a_backbone_that_cannot_be_had(monkeypatch):
         raise WeightsError("not to be had: put it there")
 
     monkeypatch.setattr(weights, "find", nowhere)
-    chosen = backbone.choose_backbone("auto", silent)
+    chosen = backbone.choose_backbone(SqueezeDetConfig(), silent)
     assert chosen.card()["weights"] == "rendered"
     assert "not to be had" in chosen.card()["because"]
     assert backbone.chosen_before(chosen.card()).card() == chosen.card()
     with pytest.raises(WeightsError, match="put it there"):
-        backbone.choose_backbone("squeezenet1_1", silent)
+        backbone.choose_backbone(SqueezeDetConfig(backbone="squeezenet1_1"), silent)
 
 
 def test_the_backbone_that_ships_fits():
     network = SqueezeDet(1, 9)
     network.initialize(torch.Generator().manual_seed(0))
     last = network.conv12.weight.clone()
-    chosen = backbone.choose_backbone("rendered", silent)
+    chosen = backbone.choose_backbone(SqueezeDetConfig(backbone="rendered"), silent)
     chosen.start(network)
     assert torch.equal(network.conv12.weight, last)
     assert torch.equal(network.fires["fire11"].squeeze.weight, chosen.tensors["fires.fire11.squeeze.weight"])
+
+
+def caffe_weights(seed=0):
+    """Return drawn weights under the names of the published Caffe model."""
+    generator = np.random.default_rng(seed)
+    shapes = {"conv1": (64, 3, 3), "conv10": (1000, 512, 1)}
+    channels = 64
+    for number, (squeeze, expand) in enumerate(ARCHITECTURES["squeezedet"].fires[:8], start=2):
+        shapes[f"fire{number}__squeeze1x1"] = (squeeze, channels, 1)
+        shapes[f"fire{number}__expand1x1"] = (expand, squeeze, 1)
+        shapes[f"fire{number}__expand3x3"] = (expand, squeeze, 3)
+        channels = 2 * expand
+    arrays = {}
+    for name, (out, into, side) in shapes.items():
+        arrays[f"{name}.w"] = generator.normal(0, 0.01, (out, into, side, side)).astype(np.float16)
+        arrays[f"{name}.b"] = generator.normal(0, 0.1, out).astype(np.float16)
+    return arrays
+
+
+def test_a_backbone_from_a_file_of_caffes_weights(tmp_path):
+    arrays = caffe_weights()
+    np.savez(tmp_path / "weights.npz", **arrays)
+    config = SqueezeDetConfig(backbone_file=tmp_path / "weights.npz")
+    chosen = backbone.choose_backbone(config, silent)
+    network = SqueezeDet(1, 1)
+    network.initialize(torch.Generator().manual_seed(0))
+    chosen.start(network)
+    assert chosen.card() == {
+        "weights": "squeezenet1_1", "source": "weights.npz", "sha256": sha256_of(tmp_path / "weights.npz"),
+    }  # fmt: skip
+    assert not network.conv1.weight.requires_grad
+    assert network.fires["fire9"].expand3x3.bias.detach().numpy() == pytest.approx(arrays["fire9__expand3x3.b"])
+    # The first layer sees normalised RGB as Caffe's saw BGR less its mean.
+    image = torch.randint(0, 256, (1, 9, 9, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    ours = network.conv1(normalize(image))
+    bgr = image.flip(-1).float().permute(0, 3, 1, 2) - torch.tensor([104.0, 117.0, 123.0])[:, None, None]
+    theirs = torch.nn.functional.conv2d(
+        bgr, torch.from_numpy(arrays["conv1.w"]).float(), torch.from_numpy(arrays["conv1.b"]).float(), stride=2
+    )
+    assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+def test_a_backbone_from_a_file_that_is_none(tmp_path):
+    arrays = caffe_weights()
+    del arrays["fire4__expand1x1.b"]
+    np.savez(tmp_path / "part.npz", **arrays)
+    np.savez(tmp_path / "objects.npz", x=np.array([{}], dtype=object))
+    (tmp_path / "text.pth").write_text("weights")
+    for name, message in (
+        ("part.npz", r"is no SqueezeNet 1\.1: has no features\.6\.expand1x1\.bias"),
+        ("objects.npz", "cannot be read as plain tensors"),
+        ("text.pth", "cannot be read as plain tensors"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            backbone.choose_backbone(SqueezeDetConfig(backbone_file=tmp_path / name), silent)
 
 
 def test_settings_are_checked():
     with pytest.raises(ConfigError) as caught:
         configs.structure(SqueezeDetConfig, {"input_px": [100, 96], "anchors": [[0, 5]], "target": "foot"})
     assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": ["sitting"]}, "ATTRIBUTE=VALUE"),
+        ({"classes": ["a=b", "a=b"], "target": "person"}, "all different"),
+        ({"classes": ["a=b"]}, "target is head"),
+        ({"network": "squeezedet-plus", "backbone": "rendered"}, "use none"),
+        ({"backbone": "rendered", "backbone_file": "x.npz"}, "not for backbone rendered"),
+        ({"boxes": "rotated", "augmentation": "published"}, "use ceiling"),
+    ],
+)
+def test_settings_that_do_not_fit_together(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        configs.structure(SqueezeDetConfig, settings, path="detector")
 
 
 def test_learning_rates():

@@ -22,15 +22,37 @@ KITTI_ANCHORS = np.array(
 )
 
 
-def test_parameters_as_published():
-    assert sum(p.numel() for p in SqueezeDet(3, 9).parameters()) == 2_082_120
+@pytest.mark.parametrize(("name", "count"), [("squeezedet", 2_082_120), ("squeezedet-plus", 7_021_640)])
+def test_parameters_as_published(name, count):
+    with torch.device("meta"):
+        assert sum(p.numel() for p in SqueezeDet(3, 9, name=name).parameters()) == count
 
 
-def test_output_of_the_kitti_configuration():
+@pytest.mark.parametrize("name", ["squeezedet", "squeezedet-plus"])
+def test_output_of_the_kitti_configuration(name):
+    network = SqueezeDet(3, 9, name=name).to("meta").eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 384, 1248, device="meta")).shape == (1, 16_848, 8)
+
+
+def test_the_first_prediction():
     network = SqueezeDet(3, 9).eval()
     network.initialize(torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert network(torch.zeros(1, 3, 384, 1248)).shape == (1, 16_848, 8)
+        first = network(torch.zeros(1, 3, 64, 48))
+    assert torch.sigmoid(first[..., 3]).sub(0.5).abs().max() < 0.01
+    assert first[..., 4:].abs().max() < 0.05
+
+
+def test_work_of_squeezedet_plus():
+    """77.1 GFLOP where nothing is padded, at 1242x375 (77.2 in the paper); here whole strides and whole borders."""
+    work = []
+    network = SqueezeDet(3, 9, name="squeezedet-plus").to("meta")
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda own, _, out: work.append(2 * out[0].numel() * own.weight[0].numel()))
+    network(torch.zeros(1, 3, 384, 1248, device="meta"))
+    assert sum(work) == 83_386_368_000
 
 
 def test_published_anchor_centres():
@@ -106,7 +128,7 @@ def test_decoding_by_hand():
     assert found.classes[0, 0].tolist() == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.e)])
     assert found.confidence.item() == 0.5
     # centre (50, 36), width 10, height 16 * 2e = 87, clipped to the image's 60
-    assert found.boxes_xyxy_px[0, 0].tolist() == pytest.approx([45, 0, 55, 60])
+    assert found.boxes_px[0, 0].tolist() == pytest.approx([45, 0, 55, 60])
 
 
 @given(st.lists(st.floats(2, 90), min_size=4, max_size=4))
@@ -116,7 +138,7 @@ def test_decoding_inverts_encoding(values):
     anchor = np.array([[50.0, 50.0, 20.0, 20.0]])
     deltas = torch.tensor(encode(box, anchor))
     raw = torch.cat([torch.zeros(1, 2), deltas], dim=1).unsqueeze(0)
-    corners = decode(raw, torch.tensor(anchor), (1000, 1000)).boxes_xyxy_px[0, 0].numpy()
+    corners = decode(raw, torch.tensor(anchor), (1000, 1000)).boxes_px[0, 0].numpy()
     wanted = np.concatenate([box[0, :2] - box[0, 2:] / 2, box[0, :2] + box[0, 2:] / 2]).clip(0)
     assert corners == pytest.approx(wanted, abs=1e-5)
 
@@ -132,7 +154,7 @@ def test_loss_by_hand():
         anchor=torch.tensor([0, 1, 2]),
         label=torch.tensor([0, 1, 0]),
         deltas=torch.tensor([[0.1, 0, 0, 0], [0, 0.2, 0, 0], [0, 0, 0, 0.3]]),
-        boxes_xyxy_px=torch.tensor([[5.0, 5, 15, 15], [25, 5, 35, 10], [45, 5, 50, 15]]),
+        boxes_px=torch.tensor([[5.0, 5, 15, 15], [25, 5, 35, 10], [45, 5, 50, 15]]),
     )
     parts = loss(predictions, targets)
     assert parts.box.item() == pytest.approx(5 * (0.01 + 0.04 + 0.09) / 3)

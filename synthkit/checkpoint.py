@@ -15,6 +15,9 @@ from synthkit.errors import WeightsError
 from synthkit.sample import frozen_mapping
 
 CARD_KEY = "synthkit.card"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+"""What a training's folder calls the end of it."""
+
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
 
 

@@ -9,24 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from synthkit import claims, config, execution
 from synthkit.cache import scratch_dir
-from synthkit.checkpoint import Checkpoint
+from synthkit.checkpoint import CHECKPOINT_FILE, Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
 from synthkit.dataset.records import MANIFEST
 from synthkit.drift.settings import REVISION as GUARD_REVISION
 from synthkit.errors import ConfigError, PluginError, WeightsError, WorkError
 from synthkit.execution.scenes import fill
-from synthkit.interfaces import Component, ComponentSpec, Exportable, Trainable
+from synthkit.interfaces import Component, ComponentSpec, Deployable, Exportable, Trainable
 from synthkit.jobs import job_arguments, scene_keys, slot_key
 from synthkit.plugins import check_chain
 from synthkit.sample import Skipped
 from synthkit.session import Session
 from synthkit.training import ranks
+
+if TYPE_CHECKING:
+    from synthkit.deployment.exporting import Wishes
 
 BUILD_FILE = "build.json"
 FIT_FILE = "fit.json"
@@ -247,19 +250,30 @@ def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None)
     return attrs.evolve(spec, checkpoint=str(opened.path.resolve()), checkpoint_sha256=opened.sha256)
 
 
-def export(session: Session, checkpoint: Path, out: Path) -> Mapping[str, Any]:
-    """Write the ONNX file of what a checkpoint holds and, beside it, its card as JSON; return the card.
+def export(session: Session, checkpoint: Path, out: Path, wishes: Wishes | None = None) -> Mapping[str, Any]:
+    """Write the ONNX file of what a checkpoint holds and, beside it, its card; return the card.
+
+    Args:
+        checkpoint: or the folder of the training that made it. wishes: of detectors: what the file shall be.
 
     Raises:
-        ConfigError: when ``out`` is not named as an ONNX file. WeightsError: when no installed component applies
-            the checkpoint. PluginError: when its component cannot be exported.
+        ConfigError: when ``out`` is not named as an ONNX file, or the wishes cannot be met. WeightsError: when no
+            installed component applies the checkpoint. PluginError: when its component cannot be exported.
+        WorkError: when the file does not do what the component does.
     """
     if out.suffix.lower() != ".onnx":  # a mistyped name must not cost the file that has it
-        raise ConfigError([f"--out {out}: expected a name that ends in .onnx"])
-    spec = _applying(session, Checkpoint.open(checkpoint))
+        raise ConfigError([f"--onnx {out}: expected a name that ends in .onnx"])
+    opened = Checkpoint.open(checkpoint / CHECKPOINT_FILE if checkpoint.is_dir() else checkpoint)
+    spec = _applying(session, opened)
     with session.entered(spec) as component:
+        if isinstance(component, Deployable):
+            from synthkit.deployment import exporting  # needs an extra, as exporting does
+
+            return exporting.export(session, component, opened, out, wishes or exporting.Wishes())
         if not isinstance(component, Exportable):
             raise PluginError(f"{spec.kind} {spec.name!r} cannot be exported as ONNX")
+        if wishes is not None and attrs.asdict(wishes) != attrs.asdict(type(wishes)()):
+            raise ConfigError([f"{spec.kind} {spec.name!r}: leaves as it is; all options but --onnx are for detectors"])
         with storage.disk_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             card = component.export_onnx(out)

@@ -238,20 +238,6 @@ def evaluate(
 
 
 @app.command()
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A detector's or a refiner's checkpoint.")],
-    out: Annotated[Path, typer.Option(help="The ONNX file to write.")] = Path("model.onnx"),
-) -> None:
-    """Export a detector, or a refiner's generator, as one ONNX file with its card."""
-    from synthkit import pipeline
-
-    with session_of(_plan(None, None, {}, None)) as session:
-        card = pipeline.export(session, checkpoint, out)
-    typer.echo(f"{out} ({out.stat().st_size / 1e6:.2f} MB)")
-    typer.echo(json.dumps(card, indent=2))
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("synthkit-demo"),
     renderer: RendererName = None,
@@ -332,5 +318,6 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
 import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402
+import synthkit.cli.export  # noqa: E402
 import synthkit.cli.plugins  # noqa: E402
 import synthkit.cli.tune  # noqa: E402, F401

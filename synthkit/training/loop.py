@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 
 from synthkit import config as configs
-from synthkit.checkpoint import Checkpoint
+from synthkit.checkpoint import CHECKPOINT_FILE, Checkpoint
 from synthkit.dataset import storage
 from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.interfaces import Runtime
@@ -38,7 +38,7 @@ from synthkit.training.interrupts import Interrupts
 from synthkit.training.meter import Meter
 from synthkit.training.settings import TrainingSettings
 
-CHECKPOINT, LATEST, STATE = "checkpoint.safetensors", "latest.safetensors", "state.safetensors"
+CHECKPOINT, LATEST, STATE = CHECKPOINT_FILE, "latest.safetensors", "state.safetensors"
 CURVES, PICTURES, BOARD = "curves.jsonl", "samples", "tensorboard"
 """Names in the working folder."""
 

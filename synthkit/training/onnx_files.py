@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 import warnings
@@ -17,38 +16,31 @@ import onnx
 import onnxruntime
 import torch
 
+from synthkit.deployment.files import with_card as with_card
 from synthkit.training.checkpoints import write_atomic
 
 OPSET = 20
-CARD_KEY = "synthkit.card"
 
 
 def converted(
     network: torch.nn.Module, example: torch.Tensor, inputs: Sequence[str], outputs: Sequence[str],
-    sizes: Mapping[int, Any] | None = None,
+    sizes: Mapping[int, Any] | None = None, opset: int = OPSET,
 ) -> onnx.ModelProto:  # fmt: skip
     """Return a network as an ONNX model, without what the exporter notes of this machine.
 
     Args:
         example: what it takes. sizes: by axis, ``torch.export.Dim`` of those that may be others.
+        opset: at least 18; ``synthkit.deployment.passes.lower`` states older ones.
     """
     with tempfile.TemporaryDirectory(prefix="synthkit-export-") as folder, _quiet_exporter():
         raw = Path(folder) / "raw.onnx"
         torch.onnx.export(
-            network, (example,), raw, input_names=list(inputs), output_names=list(outputs), opset_version=OPSET,
+            network, (example,), raw, input_names=list(inputs), output_names=list(outputs), opset_version=opset,
             dynamo=True, external_data=False, verbose=False, dynamic_shapes=(dict(sizes),) if sizes else None,
         )  # fmt: skip
         model = onnx.load(raw)
     _strip(model)
     return model
-
-
-def with_card(model: onnx.ModelProto, card: Mapping[str, Any], usage: str) -> bytes:
-    """Return a checked model's bytes, with its card and lines of code that use it in its metadata."""
-    for key, value in ((CARD_KEY, json.dumps(card, sort_keys=True)), ("usage", usage)):
-        model.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
 
 
 def session_of(data: bytes) -> onnxruntime.InferenceSession:

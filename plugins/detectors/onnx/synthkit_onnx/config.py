@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of the detector ``onnx``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+from attrs.validators import optional
+
+from synthkit.config import between, setting
+
+
+@attrs.frozen
+class OnnxConfig:
+    """Which file is run, and how it is read."""
+
+    model: Path = setting(help="the ONNX file", decides="content")
+    card: Path | None = setting(
+        None,
+        help="its card, in TOML or JSON; none takes the one in the file, which files of synthkit export have, or else"
+        " the .toml or .json beside it",
+        decides="content",
+    )
+    score_threshold: float | None = setting(
+        None, help="least score of a detection; none takes the card's", validator=optional(between(0, 1))
+    )
+    nms_iou: float | None = setting(
+        None,
+        help="of detections of a class that overlap more than this the best remains; none takes the card's; files that"
+        " filter by themselves do not ask",
+        validator=optional(between(0, 1)),
+    )

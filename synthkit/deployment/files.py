@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening ONNX files, which are a stranger's until they have been looked at."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import onnx
+
+from synthkit.errors import WeightsError
+from synthkit.files import small_file
+
+CARD_KEY = "synthkit.card"
+MAX_MODEL_BYTES = 512 * 1024 * 1024
+
+_MOST_NODES = 100_000
+_DEEPEST = 8
+_STANDARD = ("", "ai.onnx")
+_DOMAINS = (*_STANDARD, "ai.onnx.ml", "com.microsoft")  # what ONNX Runtime brings itself; none loads a library
+_ENDLESS = frozenset({"Loop", "Scan"})
+
+
+@attrs.frozen(eq=False)
+class OnnxFile:
+    """An ONNX model whose file was found harmless: bytes, and the same parsed."""
+
+    data: bytes
+    model: Any
+
+    @classmethod
+    def read(cls, path: Path) -> OnnxFile:
+        """Read a file.
+
+        Raises:
+            WeightsError: naming the file, when it cannot be read or is refused; see ``parse``.
+        """
+        try:
+            return cls.parse(small_file(path, MAX_MODEL_BYTES, "a detector"))
+        except ValueError as error:
+            raise WeightsError(f"{path}: {error}") from None
+
+    @classmethod
+    def parse(cls, data: bytes) -> OnnxFile:
+        """Look at a model's bytes; nothing is run, and no other file is opened.
+
+        Raises:
+            ValueError: when it is no ONNX model, keeps weights in other files, has operators that are not of ONNX or
+                ONNX Runtime, or such that may run for ever.
+        """
+        try:
+            model = onnx.load_model_from_string(data)
+            nodes = list(all_nodes(model))
+        except ValueError:
+            raise
+        except Exception as error:  # protobuf's decoder has its own
+            raise ValueError(f"is no ONNX model ({type(error).__name__})") from None
+        if not nodes:
+            raise ValueError("is no ONNX model: it has no operators")
+        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model)):
+            raise ValueError(
+                "keeps weights in other files; make it one file: onnx.save(onnx.load(FILE), OUT,"
+                " save_as_external_data=False)"
+            )
+        functions = {(function.domain, function.name) for function in model.functions}
+        for node in nodes:
+            if node.domain not in _DOMAINS and (node.domain, node.op_type) not in functions:
+                raise ValueError(f"has the operator {node.domain}:{node.op_type}, which is not of ONNX")
+            if node.op_type in _ENDLESS:
+                raise ValueError(f"has the operator {node.op_type}, which may run for ever; export it without")
+        return cls(data, model)
+
+    @property
+    def card(self) -> Any:
+        """The card that synthkit put into the file, plain values not yet checked; None when there is none."""
+        for entry in self.model.metadata_props:
+            if entry.key == CARD_KEY:
+                try:
+                    return json.loads(entry.value)
+                except (ValueError, RecursionError):
+                    return None
+        return None
+
+    @property
+    def opset(self) -> int:
+        """Of ONNX's own operators; 0 when it is not told."""
+        return max((entry.version for entry in self.model.opset_import if entry.domain in _STANDARD), default=0)
+
+    @property
+    def operators(self) -> dict[str, int]:
+        """How often each operator is there, those of other domains with it: ``com.microsoft:QLinearAdd``."""
+        return dict(sorted(Counter(operator_name(node) for node in all_nodes(self.model)).items()))
+
+
+def with_card(model: Any, card: Mapping[str, Any], usage: str) -> bytes:
+    """Return a checked model's bytes, with its card and lines of code that use it in its metadata."""
+    for key, value in ((CARD_KEY, json.dumps(card, sort_keys=True)), ("usage", usage)):
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def operator_name(node: Any) -> str:
+    """Return an operator's name, with its domain when that is not ONNX's."""
+    return node.op_type if node.domain in _STANDARD else f"{node.domain}:{node.op_type}"
+
+
+def all_nodes(model: Any) -> Iterator[Any]:
+    """Yield all nodes, those of inner graphs and functions too.
+
+    Raises:
+        ValueError: when there are too many, or graphs are nested too deep.
+    """
+    count = 0
+    waiting = [(model.graph.node, 0), *((function.node, 1) for function in model.functions)]
+    while waiting:
+        nodes, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ValueError(f"has graphs nested deeper than {_DEEPEST}")
+        for node in nodes:
+            count += 1
+            if count > _MOST_NODES:
+                raise ValueError(f"has more than {_MOST_NODES} operators")
+            yield node
+            for attribute in node.attribute:
+                inner = [attribute.g, *attribute.graphs] if attribute.HasField("g") else list(attribute.graphs)
+                waiting += [(graph.node, depth + 1) for graph in inner]
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    """Yield all tensors that could be kept in other files."""
+    yield from _of_graph(model.graph)
+    for node in all_nodes(model):
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _of_graph(graph)
+
+
+def _of_graph(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from synthkit import entrypoints, errors, plugins
+from synthkit.cli.app import app
 from synthkit.interfaces import Component, ComponentSpec, Runtime
 from synthkit.seeds import Seeds
 
@@ -188,6 +192,13 @@ def test_a_chain_lacks_nothing_or_says_what():
     stages.append(("refiner", component("g", needs=["instances", "depth"])))
     with pytest.raises(errors.ConfigError, match="'g' needs instances; before it there is only depth"):
         plugins.check_chain(stages, frozenset())
+
+
+def test_what_is_shown_of_settings_can_be_written_into_a_file():
+    lines = CliRunner().invoke(app, ["plugins", "show", "blender"]).output.splitlines()
+    values = tomllib.loads("\n".join(line for line in lines if re.match(r"  [\w.]+ = ", line)))
+    assert values["camera"]["height_m"] == [2.4, 3.2]
+    assert "  samples (not set)" in lines
 
 
 def test_nothing_heavy_is_imported_by_discovery():

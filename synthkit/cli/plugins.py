@@ -52,7 +52,8 @@ def plugins_show(name: Annotated[str, typer.Argument(help="A component's name.")
                    f" provides {', '.join(sorted(part.provides)) or 'nothing'}")  # fmt: skip
         for setting, kind, default, help_text in settings.describe(part.config):
             shown = settings.plain(_preset(part.defaults, setting, default))
-            typer.echo(f"  {setting} = {json.dumps(shown)}\n      {help_text} ({kind})")
+            value = "(not set)" if shown is None else f"= {json.dumps(shown)}"  # TOML knows no null
+            typer.echo(f"  {setting} {value}\n      {help_text} ({kind})")
 
 
 def _preset(defaults: Mapping[str, Any], setting: str, default: Any) -> Any:

@@ -11,11 +11,19 @@ import attrs
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, PluginError, WeightsError
-from synthkit.interfaces import ComponentSpec, Detector, Metric, MetricResult, Scored
+from synthkit.interfaces import ComponentSpec, Detector, Evidence, Explaining, Metric, MetricResult, Scored
 from synthkit.sample import Sample
 from synthkit.session import Session
 
 REFERENCE = "reference"
+
+
+@attrs.frozen(eq=False)
+class Judgement:
+    """A metric's results, and what stands behind them where the metric tells."""
+
+    results: list[MetricResult]
+    evidence: Evidence | None
 
 
 def evaluate(
@@ -25,13 +33,27 @@ def evaluate(
     reference: Path | str | Dataset | None = None,
     checkpoint: Path | None = None,
 ) -> list[MetricResult]:
-    """Return a metric's results, their definitions completed by what they were measured on.
+    """Return a metric's results; see ``judge``."""
+    return judge(session, metric, data, reference, checkpoint, explained=False).results
+
+
+def judge(
+    session: Session,
+    metric: ComponentSpec,
+    data: Path | str | Dataset,
+    reference: Path | str | Dataset | None = None,
+    checkpoint: Path | None = None,
+    *,
+    explained: bool = True,
+) -> Judgement:
+    """Return a metric's results, their definitions completed by what they were measured on, and their evidence.
 
     Args:
         metric: which one.
         data: what is judged, or what the detector is judged on: a data set, its folder or its URL.
         reference: what ``data`` is compared with, for metrics that have such a role.
         checkpoint: the detector's, for metrics that judge detections.
+        explained: whether evidence is wanted.
 
     Raises:
         ConfigError: when the metric needs a reference or a checkpoint that is not given, or is given one
@@ -57,7 +79,9 @@ def evaluate(
             else:
                 states[role] = instance.observe(role, session.counted(f"measure {role}", source))
         results = instance.compute(states)
-    return [attrs.evolve(result, definition={**result.definition, **measured_on}) for result in results]
+        evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
+    completed = [attrs.evolve(result, definition={**result.definition, **measured_on}) for result in results]
+    return Judgement(completed, evidence)
 
 
 def judges_detections(session: Session, metric: ComponentSpec) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.sample import Detections, Sample, Skipped, frozen_mapping
+from synthkit.sample import Array, Detections, Sample, Skipped, frozen_mapping
 from synthkit.seeds import Seeds
 
 Kind = Literal["renderer", "refiner", "detector", "metric"]
@@ -312,6 +312,7 @@ class MetricResult:
         value, interval: the number, and a confidence interval when one was computed.
         better: which way is good. count: how many samples it rests on.
         definition: plain JSON: extractor, weights' sha256, thresholds, preprocessing.
+        part: which part of the set it is about, such as small people; empty for all of it.
     """
 
     name: str
@@ -320,6 +321,53 @@ class MetricResult:
     count: int
     definition: Mapping[str, Any] = attrs.field(factory=dict)
     interval: tuple[float, float] | None = None
+    part: str = ""
+
+
+@attrs.frozen(eq=False)
+class Chart:
+    """Curves behind a metric's numbers.
+
+    Args:
+        title, x_label, y_label, note: what it shows. series: named curves, (x, y) in the order of x.
+        mark: an x to be marked, such as the threshold of the numbers.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Mapping[str, Sequence[tuple[float, float]]]
+    note: str = ""
+    mark: float | None = None
+
+
+@attrs.frozen(eq=False)
+class Exhibit:
+    """A place in an image that tells why a metric's numbers are what they are.
+
+    Args:
+        key: the sample's key. focus_px: (4, 2) corners of what it is about. note: a few words.
+        truth_px, found_px: (4, 2) corners each of all that is true, and was found, in the image.
+    """
+
+    key: str
+    focus_px: Array
+    note: str
+    truth_px: Sequence[Array]
+    found_px: Sequence[Array]
+
+
+@attrs.frozen(eq=False)
+class Evidence:
+    """What stands behind a metric's numbers.
+
+    Args:
+        counts: by group and kind, such as false alarms of each kind. exhibits: by group, the most telling first.
+    """
+
+    charts: Sequence[Chart]
+    counts: Mapping[str, Mapping[str, int]]
+    exhibits: Mapping[str, Sequence[Exhibit]]
 
 
 @runtime_checkable
@@ -338,6 +386,14 @@ class Metric(_Entered, Protocol):
 
     def compute(self, states: Mapping[str, State]) -> Sequence[MetricResult]:
         """Return the results for one merged state per role."""
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A metric that can show what stands behind its numbers."""
+
+    def explain(self, states: Mapping[str, State]) -> Evidence:
+        """Return the evidence for one merged state per role."""
 
 
 @attrs.frozen

@@ -223,6 +223,9 @@ def evaluate(
         str | None, typer.Option(help="Data set to compare with, for distances: a folder or a URL.", metavar="IN")
     ] = None,
     checkpoint: Checkpoint = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write a page with curves, errors and pictures.", metavar="FILE.html")
+    ] = None,
     config: ConfigFile = None,
     sets: Sets = None,
     seed: Seed = None,
@@ -233,8 +236,14 @@ def evaluate(
 
     plan = _plan(config, sets, {"metric": metric}, seed)
     with session_of(plan) as session:
-        results = evaluation.evaluate(session, plan.components["metric"], data, reference, checkpoint)
-    _print_results(results, as_json)
+        spec = plan.components["metric"]
+        judged = evaluation.judge(session, spec, data, reference, checkpoint, explained=report is not None)
+    _print_results(judged.results, as_json)
+    if report is not None:
+        from synthkit.report import judgement
+
+        judgement.write_report(judged, spec.name, data, report)
+        typer.echo(f"{report}", err=True)
 
 
 @app.command()
@@ -309,9 +318,14 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(plain(results), indent=2))
         return
+    part = ""
     for result in results:
+        if result.part != part:
+            part = result.part
+            typer.echo(f"{part}:")
         interval = "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
-        typer.echo(f"{result.name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
+        name = f"  {result.name}" if part else result.name
+        typer.echo(f"{name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
 
 
 # Their commands are part of the app, which they import.

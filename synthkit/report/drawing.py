@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from synthkit.interfaces import Exhibit
 from synthkit.sample import Array, Detections, Person, RotatedBox, Sample
 
 Colour = tuple[int, int, int]
@@ -21,6 +23,9 @@ BODY: Colour = (86, 180, 233)
 HEAD: Colour = (240, 228, 66)
 FOUND: Colour = (213, 94, 0)
 DEFAULT_SCORE = 0.5
+_AROUND = 2.0  # how much wider a close-up is than what it shows
+_LEAST_WINDOW_PX = 48.0
+_OUTSIDE: Colour = (128, 128, 128)
 _SUPERSAMPLE = 2  # thin lines are drawn larger and shrunk, so that tilted boxes stay smooth
 
 
@@ -72,6 +77,27 @@ def _draw_person(pen: ImageDraw.ImageDraw, person: Person, line: int) -> None:
 
 def _scaled(box: Iterable[float]) -> tuple[float, ...]:
     return tuple(float(value) * _SUPERSAMPLE for value in box)
+
+
+def close_up(sample: Sample, exhibit: Exhibit, side_px: int) -> Picture:
+    """Return the surroundings of what an exhibit is about: the truth blue, finds orange, what it is about thick.
+
+    Returns:
+        (side_px, side_px, 3) uint8; what lies outside the image is grey.
+    """
+    low, high = exhibit.focus_px.min(axis=0), exhibit.focus_px.max(axis=0)
+    window = max(float((high - low).max()) * _AROUND, _LEAST_WINDOW_PX)
+    corner = (low + high - window) / 2
+    pixels = Image.new("RGB", (math.ceil(window), math.ceil(window)), _OUTSIDE)
+    pixels.paste(Image.fromarray(sample.image), (-round(corner[0]), -round(corner[1])))
+    canvas = pixels.resize((side_px * _SUPERSAMPLE,) * 2, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(canvas)
+    scale = side_px / math.ceil(window)
+    for outlines, colour in ((exhibit.truth_px, BODY), (exhibit.found_px, FOUND)):
+        for corners in outlines:
+            same = np.array_equal(corners, exhibit.focus_px)
+            _draw_outline(pen, (corners - np.round(corner)) * scale, colour, 8 if same else 3)
+    return np.asarray(canvas.resize((side_px, side_px), Image.Resampling.LANCZOS))
 
 
 def grid(pictures: Sequence[Picture], columns: int, *, gap_px: int = 4, background: int = 255) -> Picture:

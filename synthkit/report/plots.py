@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from synthkit.interfaces import Chart
+
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _INK = "#808890"  # readable on light and on dark paper
 
@@ -54,6 +56,17 @@ def curves(
         axes.set_yscale("log")
     if any(series.values()):
         axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+    return _svg(figure)
+
+
+def chart(shown: Chart) -> str:
+    """Return an SVG of a metric's curves as they are, the marked x dashed."""
+    figure, axes = _figure(shown.title, shown.x_label, shown.y_label)
+    for (name, points), colour in zip(shown.series.items(), PALETTE * 4, strict=False):
+        axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1.6)
+    if shown.mark is not None:
+        axes.axvline(shown.mark, color=_INK, linewidth=1, linestyle="--")
+    axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
     return _svg(figure)
 
 

@@ -151,11 +151,11 @@ def _loss_plot(path: Path, title: str) -> str:
 
 
 def _scores(story: Story) -> Section:
-    names = [result.name for result in next(iter(story.scores.values()))]
+    names = [result.name for result in next(iter(story.scores.values())) if not result.part]
     if not names:
         return Section("Detectors, judged on the target domain", ["No installed metric judges detectors."])
     rows = [
-        [_NAMES[data], str(len(story.datasets[data])), *(_number(result) for result in results)]
+        [_NAMES[data], str(len(story.datasets[data])), *(_number(result) for result in results if not result.part)]
         for data, results in story.scores.items()
     ]
     count = len(story.datasets["target-test"])

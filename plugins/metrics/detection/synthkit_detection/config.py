@@ -3,44 +3,86 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import itertools
 
 import attrs
 from attrs.validators import optional
 
-from synthkit.config import at_least, between, setting
+from synthkit.config import Validator, all_of, at_least, between, setting
+from synthkit_detection.geometry import Shape
+from synthkit_detection.truth import Target
+
+
+def _rising(_: object, __: object, values: tuple[float, ...]) -> None:
+    if any(second <= first for first, second in itertools.pairwise(values)):
+        raise ValueError(f"must rise, got {list(values)}")
+
+
+_EDGES: Validator = all_of(at_least(0), _rising)
 
 
 @attrs.frozen
 class DetectionConfig:
     """How detections are judged."""
 
-    target: Literal["head", "person"] = setting(
-        "head", help="which boxes are the truth: heads (hidden parts too) or the visible pixels of people"
+    target: Target = setting(
+        "head", help="who is to be found: heads (hidden parts too) or the visible pixels of people"
+    )
+    shape: Shape = setting(
+        "box",
+        help="what is compared: upright boxes; rotated boxes with the tightest rotated box of a person (as CEPDOF) or"
+        " with the one that points at the nadir (radial, as HABBOF); or points, with the middle of the head or person",
     )
     label: int | None = setting(
         None, help="judge only detections with this label; none judges all", validator=optional(at_least(0))
     )
     iou: float = setting(
         0.5,
-        help="overlap at which a detection is right, for precision, recall, F1 and AP",
+        help="agreement at which a detection is right, for precision, recall, F1 and counts: intersection over union;"
+        " for points 1 - distance / diagonal of the head or person",
         validator=between(0.01, 1),
     )
+    ap_ious: tuple[float, ...] = setting(
+        (0.3, 0.5, 0.75), help="agreements at which average precision is given", validator=between(0.01, 1)
+    )
+    coco: bool = setting(True, help="also give AP averaged over agreements of .50, .55 ... .95")
     score: float | None = setting(
         None,
-        help="least score of a detection, for precision, recall and F1; none takes the score with the best F1"
+        help="least score of a detection, for precision, recall, F1 and counts; none takes the score with the best F1"
         " on the judged set itself, which flatters a little",
         validator=optional(between(0, 1)),
     )
-    coco: bool = setting(False, help="also give AP averaged over IoU .50, .55 ... .95")
+    size_edges_px: tuple[float, ...] = setting(
+        (32.0, 96.0),
+        help="also judge by size, parted at these square roots of areas; [] does not part (COCO: [32, 96])",
+        validator=_EDGES,
+    )
+    distance_edges: tuple[float, ...] = setting(
+        (0.35, 0.7),
+        help="also judge by distance from what is straight below the camera (unknown: from the image's centre), parted"
+        " here, in halves of the image's shorter side; [] does not part",
+        validator=_EDGES,
+    )
     max_detections: int = setting(100, help="best detections per image that count", validator=at_least(1))
     min_box_px: float = setting(
         2.0,
-        help="truth whose part inside the image is narrower or lower than this is left out",
+        help="truth that is narrower or lower than this need not be found, and may be (boxes: inside the image)",
         validator=at_least(0),
+    )
+    min_visible: float = setting(
+        0.0,
+        help="truth of which less than this share is seen need not be found, and may be; unknown counts as seen",
+        validator=between(0, 1),
+    )
+    point_px: float | None = setting(
+        None, help="diagonal of a head of which only the middle is known, for points", validator=optional(at_least(1))
     )
     bootstrap: int = setting(
         1000,
         help="resamples of the images for the 95 % confidence intervals; 0 for none",
         validator=at_least(0),
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.target == "head" and self.shape in ("rotated", "radial"):
+            raise ValueError(f"heads have no rotated boxes: shape={self.shape} needs target=person")

@@ -3,30 +3,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
 import numpy as np
 
 from synthkit.checkpoint import Checkpoint
+from synthkit.crops import nadir_px
 from synthkit.errors import DatasetError
-from synthkit.interfaces import MetricResult, Runtime, Scored, State
+from synthkit.interfaces import Evidence, MetricResult, Runtime, Scored, State
 from synthkit.sample import Detections, Sample
 from synthkit_detection.config import DetectionConfig
-from synthkit_detection.matching import Floats, Ints, Ranked, precision_recall_f1
-from synthkit_detection.state import Image, pack, rank, unpack
-from synthkit_detection.truth import truth_boxes
+from synthkit_detection.evidence import explain
+from synthkit_detection.geometry import GEOMETRIES, Floats
+from synthkit_detection.judging import Judged, Part, Set
+from synthkit_detection.ranking import Draws, Ranked, precision_recall_f1
+from synthkit_detection.state import Frame, Image, pack, unpack
+from synthkit_detection.truth import truth_of
+
+_MOST_RESAMPLED, _LEAST_RESAMPLES = 20_000_000, 200
+"""Average precision of large sets, whose intervals are narrow, is resampled less: detections in all, and times."""
 
 COCO_IOUS = tuple(float(value) for value in np.linspace(0.5, 0.95, 10))
 
 
 class DetectionMetric:
-    """Precision, recall, F1 (thesis 000, equations 2.23 to 2.25) and average precision (COCO's, 101 recalls).
+    """Precision, recall, F1 (thesis 000, equations 2.23 to 2.25), average precision (COCO's, 101 recalls), counts.
 
-    Each detection, best score first, takes the truth it overlaps most among those still free; it is right
-    when the overlap is at least ``iou``. Boxes are axis-aligned. Intervals are 95 % percentile bootstrap
-    intervals over images, at the score threshold of the whole set.
+    Each detection, best score first, takes the truth it agrees with most among those still free; it is right
+    when they agree by ``iou`` at least. Intervals are 95 % percentile bootstrap intervals over images, at the score
+    threshold of the whole set.
     """
 
     roles: Mapping[str, Literal["samples", "detections"]] = {"scored": "detections"}
@@ -34,6 +41,7 @@ class DetectionMetric:
     def __init__(self, config: DetectionConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
         self._config = config
         self._runtime = runtime
+        self._columns = GEOMETRIES[config.shape].columns
 
     def __enter__(self) -> Self:
         return self
@@ -44,107 +52,201 @@ class DetectionMetric:
         return None
 
     def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
-        """Return the state of some scored samples; those with unknown people are left out."""
+        """Return the state of some scored samples; those with unknown people are left out.
+
+        Raises:
+            DatasetError: when people lack the outline that is judged, or the detector does not give such.
+        """
+        config = self._config
         images: list[Image] = []
         unlabelled = 0
         for item in cast("Iterable[Scored]", items):
             if item.sample.people is None:
                 unlabelled += 1
                 continue
-            truth = truth_boxes(item.sample, self._config.target, min_box_px=self._config.min_box_px)
-            images.append(Image.of(item.sample.key, truth, self._detected(item.detections)))
-        return pack(images, unlabelled)
+            truth = truth_of(
+                item.sample, config.target, config.shape,
+                min_box_px=config.min_box_px, min_visible=config.min_visible, point_px=config.point_px,
+            )  # fmt: skip
+            detected, scores = self._detected(item.detections)
+            images.append(Image.of(item.sample.key, _frame(item.sample), truth, detected, scores))
+        return pack(images, unlabelled, self._columns)
 
     def merge(self, states: Sequence[State]) -> State:
         """Return the state of all images; their order never matters."""
         images = [image for state in states for image in unpack(state)]
-        return pack(images, sum(int(state["unlabelled"][0]) for state in states))
+        return pack(images, sum(int(state["unlabelled"][0]) for state in states), self._columns)
 
     def compute(self, states: Mapping[str, State]) -> Sequence[MetricResult]:
-        """Return precision, recall, F1 and AP (unless nothing was to be found), each with its definition.
+        """Return precision, recall, F1, the error of counts, and AP unless nothing was to be found.
+
+        The same follows of each part by size and distance in which somebody was to be found, but for counts.
 
         Raises:
             DatasetError: when no image has known people.
         """
-        images = unpack(states["scored"])
-        if not images:
-            raise DatasetError("detection: no sample says who is in it, so there is nothing to judge against")
-        ranked = rank(images, self._config.iou)
-        score = ranked.best_score() if self._config.score is None else self._config.score
-        definition = self._definition(ranked, score, int(states["scored"]["unlabelled"][0]))
-        draws = self._draws(len(images))
-        results = self._threshold_results(ranked, score, definition, draws)
-        if not ranked.truths.any():  # average precision is not defined
-            return results
-        results.append(self._precision_result([ranked], f"{self._config.iou:.2f}", definition, draws))
-        if self._config.coco:
-            rankings = [rank(images, iou) for iou in COCO_IOUS]
-            results.append(self._precision_result(rankings, "0.50:0.95", definition, draws))
+        seen = self._set(states)
+        judged = seen.judge(seen.whole())
+        rankings = seen.rankings(judged)
+        score = self._score(rankings)
+        draws = self._draws(len(seen.state["truths"]))
+        definition = self._definition(seen, judged, score)
+        results = self._results("", rankings, score, definition, draws)
+        results.insert(3, self._count_error(rankings[self._config.iou], score, definition, draws))
+        for part in self._parts(seen):
+            judged = seen.judge(part)
+            if judged.needed.any():
+                results += self._results(part.label, seen.rankings(judged), score, definition, draws)
         return results
 
-    def _detected(self, found: Detections) -> Floats:
-        rows = np.column_stack([found.boxes_xyxy_px, found.scores]).astype(np.float64).reshape(-1, 5)
-        if self._config.label is not None:
-            rows = rows[np.asarray(found.labels) == self._config.label]
-        return rows[np.argsort(-rows[:, 4], kind="stable")][: self._config.max_detections]
+    def explain(self, states: Mapping[str, State]) -> Evidence:
+        """Return the curves behind the numbers, what kinds of errors there are, and the most telling of them.
 
-    def _draws(self, images: int) -> Ints:
+        Raises:
+            DatasetError: when no image has known people.
+        """
+        seen = self._set(states)
+        judged = seen.judge(seen.whole())
+        rankings = seen.rankings(judged)
+        return explain(seen, judged, rankings, self._config, self._score(rankings))
+
+    def _set(self, states: Mapping[str, State]) -> Set:
+        state = states["scored"]
+        if not len(state["truths"]):
+            raise DatasetError("detection: no sample says who is in it, so there is nothing to judge against")
+        ious = (self._config.iou, *self._config.ap_ious, *(COCO_IOUS if self._config.coco else ()))
+        return Set(state, self._config.shape, ious)
+
+    def _parts(self, seen: Set) -> Iterator[Part]:
+        yield from seen.by_size(self._config.size_edges_px)
+        yield from seen.by_distance(self._config.distance_edges)
+
+    def _score(self, rankings: Mapping[float, Ranked]) -> float:
+        given = self._config.score
+        return rankings[self._config.iou].best_score() if given is None else given
+
+    def _detected(self, found: Detections) -> tuple[Floats, Floats]:
+        outlines, scores = self._outlines(found), found.scores.astype(np.float64)
+        kept = np.arange(len(scores))
+        if self._config.label is not None:
+            kept = np.flatnonzero(found.labels == self._config.label)
+        kept = kept[np.argsort(-scores[kept], kind="stable")][: self._config.max_detections]
+        return outlines[kept], scores[kept]
+
+    def _outlines(self, found: Detections) -> Floats:
+        """Return what was found as rows of the judged shape."""
+        boxes = found.boxes_xyxy_px.astype(np.float64)
+        if self._config.shape == "box":
+            return boxes
+        if self._config.shape == "point":
+            middles = (boxes[:, :2] + boxes[:, 2:]) / 2.0 if found.points_px is None else found.points_px
+            return np.column_stack([middles, np.hypot(*(boxes[:, 2:] - boxes[:, :2]).T)]).astype(np.float64)
+        if found.rotated_boxes is not None:
+            return found.rotated_boxes.astype(np.float64)
+        if len(boxes):
+            raise DatasetError(
+                f"sample {found.key}: the detector gives no rotated boxes, so shape={self._config.shape} cannot be"
+                " judged: set shape=box"
+            )
+        return np.zeros((0, 5))
+
+    def _draws(self, images: int) -> Draws:
         """Return (resamples, images): how often each image is drawn in each resample."""
         generator = self._runtime.seeds.stream("bootstrap")
-        return generator.multinomial(images, np.full(images, 1.0 / images), size=self._config.bootstrap)
+        draws = np.zeros((self._config.bootstrap, images), dtype=np.int32)
+        for row in draws:
+            row[:] = np.bincount(generator.integers(0, images, images), minlength=images)
+        return draws
 
-    def _threshold_results(
-        self, ranked: Ranked, score: float, definition: Mapping[str, Any], draws: Ints
+    def _results(
+        self, part: str, rankings: Mapping[float, Ranked], score: float, definition: Mapping[str, Any], draws: Draws
     ) -> list[MetricResult]:
-        counts = ranked.counts(score)
-        values = precision_recall_f1(counts.sum(axis=0))
-        spread = precision_recall_f1(draws @ counts)
-        where = f"[{self._config.target}, iou={self._config.iou:.2f}]"
-        return [
-            MetricResult(
-                name=f"{name}{where}",
-                value=float(values[column]),
-                better="higher",
-                count=len(ranked.truths),
-                definition=definition,
-                interval=_interval(spread[:, column]),
-            )
+        """Return precision, recall and F1, and AP (of parts at ``iou`` and COCO's) unless nothing was to be found."""
+        main = rankings[self._config.iou]
+        counts = main.counts(score)
+        values, spread = precision_recall_f1(counts.sum(axis=0)), precision_recall_f1(draws @ counts)
+        results = [
+            self._result(name, f"iou={self._config.iou:.2f}", part, values[column], spread[:, column], definition)
             for column, name in enumerate(("precision", "recall", "f1"))
         ]
+        if not main.truths.any():  # average precision is not defined
+            return results
+        levels = self._levels(part)
+        # Ten averages of each part would take longer than all the rest, and say little more.
+        told = [where for where, ious in levels.items() if not part or len(ious) == 1]
+        few = draws[: max(_LEAST_RESAMPLES, _MOST_RESAMPLED // max(len(main.scores), 1))]
+        resampled = {iou: rankings[iou].resampled_precision(few) for where in told for iou in levels[where]}
+        for where, ious in levels.items():
+            value = np.concatenate([rankings[iou].precision_at_recalls() for iou in ious]).mean()
+            detail = {**definition, "iou": where.partition("=")[2], "interpolation": "101 recall points (COCO)"}
+            spread = np.mean([resampled[iou] for iou in ious], axis=0) if where in told else np.zeros(0)
+            results.append(self._result("ap", where, part, value, spread, detail))
+        return results
 
-    def _precision_result(
-        self, rankings: Sequence[Ranked], label: str, definition: Mapping[str, Any], draws: Ints
+    def _levels(self, part: str) -> Mapping[str, Sequence[float]]:
+        """Return the agreements over which average precision is averaged, by how that is written."""
+        single = (self._config.iou,) if part else sorted(set(self._config.ap_ious))
+        levels: dict[str, Sequence[float]] = {f"iou={iou:.2f}": (iou,) for iou in single}
+        if self._config.coco:
+            levels["iou=0.50:0.95"] = COCO_IOUS
+        return levels
+
+    def _count_error(self, main: Ranked, score: float, definition: Mapping[str, Any], draws: Draws) -> MetricResult:
+        """Return the mean over images of how far the number of finds is off the number of people."""
+        counts = main.counts(score)
+        errors = np.abs(counts[:, 1] - counts[:, 2])
+        images = len(errors)
+        return self._result("count_mae", "", "", errors.mean(), draws @ errors / images, definition, better="lower")
+
+    def _result(
+        self,
+        name: str,
+        where: str,
+        part: str,
+        value: float,
+        spread: Floats,
+        definition: Mapping[str, Any],
+        better: Literal["higher", "lower"] = "higher",
     ) -> MetricResult:
-        spread = np.array([_mean_precision(rankings, times) for times in draws])
+        shape = "" if self._config.shape == "box" else self._config.shape
+        if shape == "point":
+            where = where.replace("iou", "agreement")
+        about = ", ".join(word for word in (self._config.target, shape, where) if word)
         return MetricResult(
-            name=f"ap[{self._config.target}, iou={label}]",
-            value=_mean_precision(rankings),
-            better="higher",
-            count=len(rankings[0].truths),
-            definition={**definition, "iou": label, "interpolation": "101 recall points (COCO)"},
+            name=f"{name}[{about}]",
+            value=float(value),
+            better=better,
+            count=int(definition["images"]),
+            definition=definition,
             interval=_interval(spread),
+            part=part,
         )
 
-    def _definition(self, ranked: Ranked, score: float, unlabelled: int) -> dict[str, Any]:
-        chosen = "best F1 on the judged set" if self._config.score is None else "given"
+    def _definition(self, seen: Set, judged: Judged, score: float) -> dict[str, Any]:
+        config = self._config
+        chosen = "best F1 on the judged set" if config.score is None else "given"
         return {
-            "target": self._config.target,
-            "label": "all" if self._config.label is None else self._config.label,
-            "boxes": "axis-aligned",
-            "iou": self._config.iou,
+            "target": config.target,
+            "label": "all" if config.label is None else config.label,
+            "shape": config.shape,
+            "iou": config.iou,
             "score_threshold": score,
             "score_threshold_chosen_by": chosen,
-            "max_detections": self._config.max_detections,
-            "min_box_px": self._config.min_box_px,
-            "images": len(ranked.truths),
-            "truths": int(ranked.truths.sum()),
-            "unlabelled_images_left_out": unlabelled,
-            "interval": f"95 % percentile bootstrap over images, {self._config.bootstrap} resamples",
+            "max_detections": config.max_detections,
+            "min_box_px": config.min_box_px,
+            "min_visible": config.min_visible,
+            "images": len(seen.state["truths"]),
+            "truths": int(judged.needed.sum()),
+            "optional_truths": int((~judged.needed).sum()),
+            "unlabelled_images_left_out": int(seen.state["unlabelled"][0]),
+            "interval": f"95 % percentile bootstrap over images, up to {config.bootstrap} resamples",
         }
 
 
-def _mean_precision(rankings: Sequence[Ranked], times: Ints | None = None) -> float:
-    return float(np.mean([ranked.average_precision(times) for ranked in rankings]))
+def _frame(sample: Sample) -> Frame:
+    """Return where straight below the camera is in the image, and half the image's shorter side, in pixels."""
+    x, y = nadir_px(sample).tolist()
+    return x, y, min(sample.size_px) / 2.0
 
 
 def _interval(values: Floats) -> tuple[float, float] | None:

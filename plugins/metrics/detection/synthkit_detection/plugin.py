@@ -17,9 +17,17 @@ def synthkit_components() -> Iterable[Component]:
         Component(
             kind="metric",
             name="detection",
-            summary="precision, recall, F1 and average precision of axis-aligned boxes",
+            summary="precision, recall, F1, average precision and counts, of upright and rotated boxes and of points",
             config=DetectionConfig,
             target="synthkit_detection.metric:DetectionMetric",
-            demo={"settings": {"target": "person"}},
+            demo={
+                "settings": {
+                    "target": "person",
+                    "ap_ious": [0.5],
+                    "coco": False,
+                    "size_edges_px": [],
+                    "distance_edges": [],
+                }
+            },
         )
     ]

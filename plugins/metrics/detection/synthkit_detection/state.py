@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the metric remembers of a set: boxes, scores and truth of each image, as plain arrays.
+"""What the metric remembers of a set: outlines, scores and truth of each image, as plain arrays.
 
-Keys of a state: ``digest`` (I, 2) uint64, one per image, by which images are sorted; ``truth`` (G, 4) and
-``detected`` (D, 5) float64 (box and score), rows of one image together; ``truths`` and ``detections`` (I,)
-int64, how many rows belong to each image; ``unlabelled`` (1,) int64, images left out as their people are
-unknown.
+Keys of a state: ``key`` (I,) str and ``digest`` (I, 2) uint64, one per image, images sorted by digest; ``frame`` (I, 3)
+float64, x and y of what is straight below the camera, and half the image's shorter side, in pixels; ``truths`` and
+``detections`` (I,) int64, how many rows of the following belong to each image; ``truth`` (G, K) float64, ``optional``
+and ``region`` (G,) bool, ``visible`` (G,) float64, see ``Truth``; ``detected`` (D, K) and ``scores`` (D,) float64, each
+image's by falling score; ``unlabelled`` (1,) int64, images left out as their people are unknown.
 """
 
 from __future__ import annotations
@@ -16,61 +17,64 @@ import attrs
 import numpy as np
 
 from synthkit.interfaces import State
-from synthkit_detection.matching import Floats, Ranked, iou_matrix, match
+from synthkit_detection.geometry import Floats
+from synthkit_detection.truth import Truth
+
+Frame = tuple[float, float, float]
 
 
 @attrs.frozen(eq=False)
 class Image:
-    """One judged image: ``truth`` (G, 4) and ``detected`` (D, 5), sorted by falling score."""
+    """One judged image: its truth, and what was found, ``detected`` (D, K) and ``scores`` (D,), best first."""
 
+    key: str
     digest: tuple[int, int]
-    truth: Floats
+    frame: Frame
+    truth: Truth
     detected: Floats
+    scores: Floats
 
     @classmethod
-    def of(cls, key: str, truth: Floats, detected: Floats) -> Image:
+    def of(cls, key: str, frame: Frame, truth: Truth, detected: Floats, scores: Floats) -> Image:
         """Return an image, named by the digest of its key and content, so that order cannot matter."""
         hasher = hashlib.blake2b(key.encode(), digest_size=16)
-        for part in (truth, detected):
+        for part in (np.array(frame), *attrs.astuple(truth, recurse=False), detected, scores):
             hasher.update(len(part).to_bytes(8, "little") + np.ascontiguousarray(part, dtype="<f8").tobytes())
         raw = hasher.digest()
-        return cls((int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")), truth, detected)
+        digest = int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")
+        return cls(key, digest, frame, truth, detected, scores)
 
 
-def pack(images: Sequence[Image], unlabelled: int) -> State:
-    """Return the state of some images."""
+def pack(images: Sequence[Image], unlabelled: int, columns: int) -> State:
+    """Return the state of some images, whose outlines have ``columns`` numbers each."""
     ordered = sorted(images, key=lambda image: image.digest)
+    truths = [image.truth for image in ordered]
     return {
+        "key": np.array([image.key for image in ordered], dtype=np.str_),
         "digest": np.array([image.digest for image in ordered], dtype=np.uint64).reshape(-1, 2),
-        "truth": _stack([image.truth for image in ordered], 4),
-        "truths": np.array([len(image.truth) for image in ordered], dtype=np.int64),
-        "detected": _stack([image.detected for image in ordered], 5),
-        "detections": np.array([len(image.detected) for image in ordered], dtype=np.int64),
+        "frame": np.array([image.frame for image in ordered], dtype=np.float64).reshape(-1, 3),
+        "truths": np.array([len(truth.outlines) for truth in truths], dtype=np.int64),
+        "truth": np.concatenate([np.zeros((0, columns)), *(truth.outlines for truth in truths)]),
+        "optional": np.concatenate([np.zeros(0, bool), *(truth.optional for truth in truths)]),
+        "region": np.concatenate([np.zeros(0, bool), *(truth.region for truth in truths)]),
+        "visible": np.concatenate([np.zeros(0), *(truth.visible for truth in truths)]),
+        "detections": np.array([len(image.scores) for image in ordered], dtype=np.int64),
+        "detected": np.concatenate([np.zeros((0, columns)), *(image.detected for image in ordered)]),
+        "scores": np.concatenate([np.zeros(0), *(image.scores for image in ordered)]),
         "unlabelled": np.array([unlabelled], dtype=np.int64),
     }
 
 
 def unpack(state: State) -> list[Image]:
     """Return the images of a state."""
-    truth = np.split(state["truth"], np.cumsum(state["truths"])[:-1]) if len(state["truths"]) else []
-    detected = np.split(state["detected"], np.cumsum(state["detections"])[:-1]) if len(state["truths"]) else []
-    digests = [(int(high), int(low)) for high, low in state["digest"]]
-    return [Image(*parts) for parts in zip(digests, truth, detected, strict=True)]
-
-
-def rank(images: Sequence[Image], iou: float) -> Ranked:
-    """Return all detections of some images, judged at one overlap, best score first."""
-    right = [match(iou_matrix(image.detected[:, :4], image.truth), iou) for image in images]
-    scores = np.concatenate([np.zeros(0), *(image.detected[:, 4] for image in images)])
-    owner = np.repeat(np.arange(len(images)), [len(image.detected) for image in images])
-    order = np.argsort(-scores, kind="stable")
-    return Ranked(
-        scores=scores[order],
-        right=np.concatenate([np.zeros(0, dtype=bool), *right])[order],
-        image=owner[order].astype(np.int64),
-        truths=np.array([len(image.truth) for image in images], dtype=np.int64),
-    )
-
-
-def _stack(parts: list[Floats], columns: int) -> Floats:
-    return np.concatenate([np.zeros((0, columns)), *parts])
+    truth_ends, found_ends = np.cumsum(state["truths"]), np.cumsum(state["detections"])
+    images = []
+    for number, key in enumerate(state["key"]):
+        rows = slice(truth_ends[number] - state["truths"][number], truth_ends[number])
+        found = slice(found_ends[number] - state["detections"][number], found_ends[number])
+        truth = Truth(*(state[name][rows] for name in ("truth", "optional", "region", "visible")))
+        high, low = state["digest"][number]
+        x, y, half = state["frame"][number].tolist()
+        digest = int(high), int(low)
+        images.append(Image(str(key), digest, (x, y, half), truth, state["detected"][found], state["scores"][found]))
+    return images

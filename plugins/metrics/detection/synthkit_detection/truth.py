@@ -1,18 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which boxes of a sample are the truth for a detector of heads or of people."""
+"""Who of a sample's people is the truth for a detector, as upright boxes, rotated boxes or points."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
 from synthkit.errors import DatasetError
 from synthkit.sample import Box, Person, Sample
+from synthkit_detection.geometry import GEOMETRIES, Bools, Floats, Shape
 
 Target = Literal["head", "person"]
 Boxes = npt.NDArray[np.float64]
+Row = tuple[float, ...]
+
+
+@attrs.frozen(eq=False)
+class Truth:
+    """The truth of one image.
+
+    Args:
+        outlines: (G, K), see ``GEOMETRIES``. optional: (G,) whether it need not be found; a find of it is neither
+            right nor wrong. region: (G,) whether it is optional and stands for any number of finds. visible: (G,)
+            share that is seen, nan where unknown.
+    """
+
+    outlines: Floats
+    optional: Bools
+    region: Bools
+    visible: Floats
 
 
 def person_box(person: Person, target: Target) -> Box | None:
@@ -33,7 +54,7 @@ def person_box(person: Person, target: Target) -> Box | None:
 
 
 def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> Boxes:
-    """Return the truth of one image, clipped to it: (N, 4) float64, left, top, right, bottom in pixels.
+    """Return the boxes of one image without crowds, clipped to it: (N, 4) float64, left, top, right, bottom in pixels.
 
     Args:
         sample: with known people.
@@ -43,22 +64,125 @@ def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> B
     Raises:
         DatasetError: when people are there but none of them has such a box, or nothing is known of them.
     """
+    truth = truth_of(sample, target, "box")
+    boxes = truth.outlines[~truth.region]
+    return np.asarray(boxes[(boxes[:, 2:] - boxes[:, :2] >= min_box_px).all(axis=1)])
+
+
+def truth_of(
+    sample: Sample,
+    target: Target,
+    shape: Shape,
+    *,
+    min_box_px: float = 2.0,
+    min_visible: float = 0.0,
+    point_px: float | None = None,
+) -> Truth:
+    """Return the truth of one image.
+
+    People without the outline that is asked for are left out; where others of a person are known, these are a region
+    in which finds are neither right nor wrong. So are crowds (the attribute ``iscrowd``).
+
+    Args:
+        sample: with known people.
+        target, shape, min_box_px, min_visible, point_px: as in ``DetectionConfig``.
+
+    Raises:
+        DatasetError: when people are there but none of them has such an outline, or nothing is known of them.
+    """
     if sample.people is None:
         raise DatasetError(f"sample {sample.key}: it is not known who is in it, so detections cannot be judged")
-    found = [person_box(person, target) for person in sample.people]
-    known = [box for box in found if box is not None]
-    if found and not known:
-        raise DatasetError(missing_boxes(sample, target))
-    width, height = sample.size_px
-    boxes: Boxes = np.array(known, dtype=np.float64).reshape(-1, 4)
-    boxes = np.clip(boxes, 0.0, [width, height, width, height])
-    large: npt.NDArray[np.bool_] = (boxes[:, 2:] - boxes[:, :2] >= min_box_px).all(axis=1)
-    return np.asarray(boxes[large])
+    rows: list[tuple[Row, bool, float]] = []
+    missing = 0
+    for person in sample.people:
+        row, region = outline(person, target, shape, point_px), bool(person.attributes.get("iscrowd"))
+        missing += row is None and not region and person.visible_fraction != 0.0
+        if row is None and (region or shape in ("rotated", "radial")):
+            row, region = _region(person, shape), True
+        if row is not None:
+            rows.append((row, region, math.nan if person.visible_fraction is None else person.visible_fraction))
+    if missing and all(region for _, region, _ in rows):
+        raise DatasetError(missing_outlines(sample, target, shape, point_px))
+    return _truth(sample, shape, rows, min_box_px, min_visible)
+
+
+def outline(person: Person, target: Target, shape: Shape, point_px: float | None = None) -> Row | None:
+    """Return what stands for a person, a row as in ``GEOMETRIES``, or None when unknown."""
+    if shape == "box":
+        return person_box(person, target)
+    if shape == "point":
+        return _head_point(person, point_px) if target == "head" else _middle(person)
+    if target == "head":
+        return None
+    box = person.rotated_box if shape == "rotated" else person.radial_box
+    return None if box is None else box.as_tuple()
 
 
 def missing_boxes(sample: Sample, target: Target) -> str:
     """Return the sentence that says which boxes a sample lacks and what to set instead."""
+    return missing_outlines(sample, target, "box", None)
+
+
+def missing_outlines(sample: Sample, target: Target, shape: Shape, point_px: float | None) -> str:
+    """Return the sentence that says which outlines a sample lacks and what to set instead."""
+    names = {
+        "box": "box",
+        "rotated": "rotated box",
+        "radial": "box that points at the nadir",
+        "point": "place and size",
+    }
+    start = f"sample {sample.key}: none of its people has a {target} {names[shape]}"
+    people = sample.people or ()
+    if shape == "point" and target == "head" and point_px is None and any(p.head_px is not None for p in people):
+        return f"{start}; it has the middles of heads: set point_px"
     other: Target = "person" if target == "head" else "head"
-    usable = any(person_box(person, other) is not None for person in sample.people or ())
-    advice = f"; it has boxes of {other}s: set target={other}" if usable else ""
-    return f"sample {sample.key}: none of its people has a {target} box{advice}"
+    choices: Sequence[tuple[Target, Shape]] = ((target, "rotated"), (target, "box"), (other, shape), (other, "box"))
+    for kind, form in choices:
+        if (kind, form) != (target, shape) and any(outline(person, kind, form) is not None for person in people):
+            changes = [f"target={kind}"] * (kind != target) + [f"shape={form}"] * (form != shape)
+            return f"{start}; it has a {kind} {names[form]}: set {' and '.join(changes)}"
+    return start
+
+
+def _truth(
+    sample: Sample, shape: Shape, rows: Sequence[tuple[Row, bool, float]], min_box_px: float, min_visible: float
+) -> Truth:
+    columns = GEOMETRIES[shape].columns
+    outlines: Floats = np.array([row for row, _, _ in rows], dtype=np.float64).reshape(-1, columns)
+    region = np.array([crowd for _, crowd, _ in rows], dtype=bool)
+    visible = np.array([share for _, _, share in rows], dtype=np.float64)
+    if shape == "box":
+        width, height = sample.size_px
+        outlines = np.clip(outlines, 0.0, [width, height, width, height])
+        small = (outlines[:, 2:] - outlines[:, :2] < min_box_px).any(axis=1)
+    elif shape == "point":
+        small = np.zeros(len(outlines), dtype=bool)
+    else:
+        small = outlines[:, 2:4].min(axis=1, initial=math.inf) < min_box_px
+    return Truth(outlines, region | small | (visible < min_visible), region, visible)
+
+
+def _head_point(person: Person, point_px: float | None) -> Row | None:
+    box = person.head_box_xyxy_px
+    size = point_px if box is None else math.hypot(box[2] - box[0], box[3] - box[1])
+    middle = person.head_px
+    if middle is None and box is not None:
+        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return None if middle is None or size is None else (*middle, size)
+
+
+def _middle(person: Person) -> Row | None:
+    if person.rotated_box is not None:
+        return person.rotated_box.cx, person.rotated_box.cy, math.hypot(person.rotated_box.w, person.rotated_box.h)
+    if (box := person.box_xyxy_px) is None:
+        return None
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, math.hypot(box[2] - box[0], box[3] - box[1])
+
+
+def _region(person: Person, shape: Shape) -> Row | None:
+    """Return where somebody is whose outline is not known, as an upright box of that shape."""
+    box = person_box(person, "person")
+    if box is None or shape in ("box", "point"):
+        return box if shape == "box" else None
+    left, top, right, bottom = box
+    return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 0.0

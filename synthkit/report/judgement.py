@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of ``synthkit evaluate``: a metric's numbers, and what stands behind them."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import synthkit
+from synthkit.dataset import Dataset
+from synthkit.evaluation import Judgement
+from synthkit.interfaces import Evidence, Exhibit, MetricResult
+from synthkit.report import plots
+from synthkit.report.drawing import close_up
+from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
+
+_CLOSE_UP_PX = 240
+_FACTS = 4
+
+
+def write_report(judged: Judgement, metric: str, data: Path | str | Dataset, path: Path) -> None:
+    """Write a judgement as one HTML file.
+
+    Args:
+        metric: its name. data: the set that was judged, for pictures of it.
+    """
+    whole = [result for result in judged.results if not result.part]
+    page = Page(
+        title=f"{metric}: {_name_of(data)}",
+        lead=_lead(judged.results),
+        facts=[(result.name, f"{result.value:.3g}") for result in whole[:_FACTS]],
+        sections=list(_sections(judged, whole, data)),
+        footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
+    )
+    write_page(page, path)
+
+
+def _sections(judged: Judgement, whole: Sequence[MetricResult], data: Path | str | Dataset) -> Iterator[Section]:
+    yield _numbers(whole)
+    parts = [result for result in judged.results if result.part]
+    if parts:
+        yield _by_part(parts)
+    if judged.evidence is not None:
+        yield from _evidence(judged.evidence, data)
+    yield _definition(judged.results)
+
+
+def _lead(results: Sequence[MetricResult]) -> str:
+    count = max((result.count for result in results), default=0)
+    intervals = any(result.interval for result in results)
+    told = " Brackets are 95 % intervals: where those of two detectors overlap, their order means little."
+    return f"Measured on {count} images.{told if intervals else ''}"
+
+
+def _numbers(results: Sequence[MetricResult]) -> Section:
+    rows = [[result.name, _number(result), f"{result.better} is better"] for result in results]
+    return Section("Numbers", tables=[Table(["", "value", ""], rows)])
+
+
+def _by_part(results: Sequence[MetricResult]) -> Section:
+    names = list(dict.fromkeys(result.name for result in results))
+    parts = list(dict.fromkeys(result.part for result in results))
+    found = {(result.part, result.name): _number(result) for result in results}
+    rows = [[part, *(found.get((part, name), "") for name in names)] for part in parts]
+    return Section("Parts of the set", tables=[Table(["", *names], rows)])
+
+
+def _evidence(evidence: Evidence, data: Path | str | Dataset) -> Iterator[Section]:
+    if evidence.charts:
+        shown = [Plot(plots.chart(chart), f"{chart.title}: {chart.y_label} over {chart.x_label}", chart.note)
+                 for chart in evidence.charts]  # fmt: skip
+        yield Section("Curves", plots=shown)
+    tables = [
+        Table([group, "how many"], [[kind, str(count)] for kind, count in kinds.items()])
+        for group, kinds in evidence.counts.items()
+    ]
+    if tables:
+        yield Section("Kinds of errors", tables=tables)
+    source = data if isinstance(data, Dataset) else Dataset.open(data, layers=())
+    for group, exhibits in evidence.exhibits.items():
+        if exhibits:
+            yield _gallery(group, exhibits, source)
+
+
+def _gallery(group: str, exhibits: Sequence[Exhibit], data: Dataset) -> Section:
+    figures = [
+        Figure(close_up(data.by_key(exhibit.key), exhibit, _CLOSE_UP_PX),
+               f"Close-up of {exhibit.key}: {exhibit.note}", f"{exhibit.key}: {exhibit.note}")
+        for exhibit in exhibits
+    ]  # fmt: skip
+    return Section(
+        f"The most telling: {group}",
+        ["Blue is the truth, orange what was found; the thick outline is what the picture is about."],
+        figures=figures,
+        per_row=4,
+    )
+
+
+def _definition(results: Sequence[MetricResult]) -> Section:
+    """Return what all results say of how they were made, so that the numbers can be made again."""
+    if not results:
+        return Section("How it was measured")
+    first = results[0].definition
+    rows = [
+        [key, value if isinstance(value, str) else json.dumps(value)]
+        for key, value in first.items()
+        if all(result.definition.get(key) == value for result in results)
+    ]
+    return Section("How it was measured", tables=[Table(["", ""], rows)])
+
+
+def _number(result: MetricResult) -> str:
+    if result.interval is None:
+        return f"{result.value:.3g}"
+    return f"{result.value:.3g} [{result.interval[0]:.3g}, {result.interval[1]:.3g}]"
+
+
+def _name_of(data: Path | str | Dataset) -> str:
+    place = str(data.path if isinstance(data, Dataset) else data)
+    return place.rstrip("/").rpartition("/")[2] or place

@@ -10,7 +10,7 @@ import pytest
 
 from synthkit import evaluation
 from synthkit.errors import PluginError
-from synthkit.interfaces import ComponentSpec, MetricResult, empty_detections
+from synthkit.interfaces import ComponentSpec, Evidence, MetricResult, empty_detections
 from synthkit.sample import Sample
 from synthkit.session import Session
 
@@ -66,10 +66,28 @@ class Counting:
         return [MetricResult("count", counts["candidate"], "higher", 1, {"by": "hand", **counts})]
 
 
+class Telling(Counting):
+    """A metric that shows what stands behind its numbers."""
+
+    def explain(self, states):
+        return Evidence([], {"counted": {role: int(state["count"][0]) for role, state in states.items()}}, {})
+
+
 class Images(list):
     def __init__(self, count, fingerprint):
         super().__init__(Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(count))
         self.fingerprint = fingerprint
+
+
+def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(monkeypatch):
+    sets = {"a": Images(2, "sha-a"), "b": Images(3, "sha-b")}
+    monkeypatch.setattr(evaluation.Dataset, "open", lambda name: sets[name])
+    spec = ComponentSpec("metric", "counting")
+    judged = evaluation.judge(Session(Installed(Telling())), spec, "a", "b")
+    assert judged.evidence.counts == {"counted": {"reference": 3, "candidate": 2}}
+    assert judged.results[0].definition["data_fingerprint"] == "sha-a"
+    assert evaluation.judge(Session(Installed(Telling())), spec, "a", "b", explained=False).evidence is None
+    assert evaluation.judge(Session(Installed(Counting())), spec, "a", "b").evidence is None
 
 
 def test_definitions_say_what_was_measured(monkeypatch):

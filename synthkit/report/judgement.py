@@ -55,8 +55,9 @@ def _lead(results: Sequence[MetricResult]) -> str:
 
 
 def _numbers(results: Sequence[MetricResult]) -> Section:
-    rows = [[result.name, _number(result), f"{result.better} is better"] for result in results]
-    return Section("Numbers", tables=[Table(["", "value", ""], rows)])
+    lower = {"lower": " (lower is better)", "higher": ""}
+    rows = [[result.name + lower[result.better], _number(result)] for result in results]
+    return Section("Numbers", tables=[Table(["", "value"], rows)])
 
 
 def _by_part(results: Sequence[MetricResult]) -> Section:

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of an evaluation: numbers, parts, curves, errors, close-ups."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from synthkit.cli.app import app
+from synthkit.config import setting
+from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.evaluation import Judgement
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Chart, Component, Evidence, Exhibit, MetricResult
+from synthkit.plugins import Origin, Registry
+from synthkit.report.drawing import BODY, FOUND, close_up
+from synthkit.report.judgement import write_report
+from synthkit.sample import Sample
+
+SQUARE = np.array([[20.0, 20], [40, 20], [40, 40], [20, 40]])
+RESULTS = [
+    MetricResult("f1", 0.75, "higher", 4, {"score": 0.5, "images": 4}, (0.5, 0.875)),
+    MetricResult("off", 1.5, "lower", 4, {"score": 0.5, "images": 4}),
+    MetricResult("f1", 0.25, "higher", 4, {"score": 0.5, "images": 4}, part="small <people>"),
+]
+EVIDENCE = Evidence(
+    [Chart("Curve", "recall", "precision", {"at 0.5": [(0.0, 1.0), (1.0, 0.0)]}, "a note", mark=0.5)],
+    {"false alarms": {"nobody there": 17}},
+    {"missed": [Exhibit("s2", SQUARE, "not found at all", [SQUARE], [SQUARE + 30])], "false alarms": []},
+)
+
+
+@attrs.frozen
+class Config:
+    level: int = setting(1, help="how much")
+
+
+class Told:
+    """A metric that tells what it was told to."""
+
+    roles: ClassVar = {"candidate": "samples"}
+
+    def __init__(self, config, checkpoint, runtime):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def observe(self, role, items):
+        return {"count": np.array([len(list(items))])}
+
+    def merge(self, states):
+        return states[0]
+
+    def compute(self, states):
+        return RESULTS
+
+    def explain(self, states):
+        return EVIDENCE
+
+
+class Plugin:
+    @hookimpl
+    def synthkit_components(self):
+        return [Component("metric", "told", "s", Config, f"{__name__}:Told")]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("judged") / "rooms"
+    with DatasetWriter(folder, identity={}, scenes=4) as writer:
+        for n in range(4):
+            writer.spool.put(n, [Sample(key=f"s{n}", image=np.full((100, 100, 3), 60 * n, np.uint8), people=())])
+            writer.finished(n)
+        writer.finalise()
+    return folder
+
+
+def words(path):
+    """Return the page without tags, and its pictures."""
+    html = path.read_text()
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', html)
+    return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.DOTALL).split()), [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in pictures
+    ]
+
+
+def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Path):
+    write_report(Judgement(RESULTS, EVIDENCE), "told", data, tmp_path / "page.html")
+    text, pictures = words(tmp_path / "page.html")
+    assert "told: rooms" in text
+    assert "f1 0.75 [0.5, 0.875] off (lower is better) 1.5" in text
+    assert "small &lt;people&gt; 0.25" in text
+    assert "nobody there 17" in text
+    assert "s2: not found at all" in text
+    assert "The most telling: false alarms" not in text, "an empty gallery is none"
+    assert "score 0.5 images 4" in text
+    assert len(pictures) == 1
+    assert (pictures[0] == 120).mean() > 0.5, "the picture is of the sample that is meant"
+    assert (tmp_path / "page.html").read_text().count("<svg") == 1
+
+
+def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
+    write_report(Judgement(RESULTS[:1], None), "told", Dataset.open(data), tmp_path / "page.html")
+    text, pictures = words(tmp_path / "page.html")
+    assert "f1 0.75" in text
+    assert "Curves" not in text
+    assert not pictures
+
+
+def test_evaluate_writes_the_page_where_it_is_asked(data, tmp_path: Path, monkeypatch):
+    registry = Registry()
+    registry.add(Plugin(), Origin("test", "1", "test"))
+    monkeypatch.setattr("synthkit.plugins.discover", lambda: registry)
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["evaluate", str(data), "--metric", "told", "--report", str(page)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert re.search(r"^f1 .*0.75.*\n.*\nsmall <people>:\n  f1 +0.25 ", done.output, re.MULTILINE), done.output
+    assert "nobody there 17" in words(page)[0]
+
+
+def test_close_ups_show_what_they_are_about_in_the_middle():
+    sample = Sample(key="a", image=np.zeros((100, 100, 3), np.uint8))
+    exhibit = Exhibit("a", SQUARE, "", [SQUARE], [np.array([[44.0, 26], [54, 26], [54, 34], [44, 34]])])
+    picture = close_up(sample, exhibit, 240).astype(int)  # 48 px wide, 5 px a pixel, from (6, 6)
+    for x, y, colour in ((70, 120, BODY), (170, 120, BODY), (190, 120, FOUND)):
+        assert np.abs(picture[y, x - 3 : x + 4] - colour).sum(axis=1).min() < 60, (x, y)
+    assert not picture[120, 80:160].any()
+
+
+def test_close_ups_reach_beyond_the_image():
+    sample = Sample(key="a", image=np.zeros((100, 100, 3), np.uint8))
+    picture = close_up(sample, Exhibit("a", SQUARE - 20, "", [], []), 240)
+    assert (picture[:50] == 128).all()
+    assert not picture[150:, 150:].any()

@@ -21,7 +21,7 @@ from synthkit.dataset.records import MANIFEST
 from synthkit.drift.settings import REVISION as GUARD_REVISION
 from synthkit.errors import ConfigError, PluginError, WeightsError, WorkError
 from synthkit.execution.scenes import fill
-from synthkit.interfaces import Component, ComponentSpec, Deployable, Exportable, Trainable
+from synthkit.interfaces import Component, ComponentSpec, Deployable, Exportable, SampleSet, Trainable
 from synthkit.jobs import job_arguments, scene_keys, slot_key
 from synthkit.plugins import check_chain
 from synthkit.sample import Skipped
@@ -137,7 +137,7 @@ def _try_out(session: Session, spec: ComponentSpec) -> None:
         pass
 
 
-def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | Dataset], workdir: Path) -> Checkpoint:
+def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | SampleSet], workdir: Path) -> Checkpoint:
     """Train a component, or go on with an interrupted training, or return what was finished before.
 
     Args:
@@ -152,7 +152,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | D
     component = session.registry.get(spec.kind, spec.name).component
     if not component.trainable:
         raise PluginError(f"{spec.kind} {spec.name!r} learns nothing: use it as it is")
-    opened = {role: item if isinstance(item, Dataset) else Dataset.open(item) for role, item in data.items()}
+    opened = {role: Dataset.open(item) if isinstance(item, str | Path) else item for role, item in data.items()}
     claim = {
         "component": session.registry.identity(spec),
         "seed": session.run.seed,
@@ -403,7 +403,7 @@ def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None
 
 
 def _fitted(
-    session: Session, spec: ComponentSpec, data: Mapping[str, Dataset], workdir: Path, claim: Mapping[str, Any]
+    session: Session, spec: ComponentSpec, data: Mapping[str, SampleSet], workdir: Path, claim: Mapping[str, Any]
 ) -> Checkpoint:
     """Train in a folder that is taken for it; of several processes, the first keeps what comes of it."""
     keeps = ranks.rank() == 0

@@ -38,7 +38,7 @@ from synthkit.cli.options import (
 if TYPE_CHECKING:
     from synthkit.checkpoint import Checkpoint as Fitted
     from synthkit.dataset import Dataset
-    from synthkit.interfaces import MetricResult
+    from synthkit.interfaces import MetricResult, SampleSet
     from synthkit.settings import Plan
 
 
@@ -193,7 +193,14 @@ def refine(
 
 @app.command()
 def train(
-    data: Annotated[str, typer.Option("--train", help="Data set to train on.", metavar="IN")],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--train",
+            help="Data set to train on; may be repeated. IN:3 takes 3 times as many samples as the first has.",
+            metavar="IN[:N]",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, curves and training state.")],
     validation: Annotated[
         str | None, typer.Option("--validation", help="Data set that chooses the best checkpoint.", metavar="IN")
@@ -203,12 +210,15 @@ def train(
     sets: Sets = None,
     seed: Seed = None,
 ) -> None:
-    """Train a detector from a data set."""
+    """Train a detector from a data set, or from several."""
     from synthkit import pipeline
+    from synthkit.dataset.mixture import open_mixture
 
     plan = _plan(config, sets, {"detector": detector}, seed)
-    sources = {"train": data} | ({"validation": validation} if validation else {})
     with session_of(plan) as session:
+        sources: dict[str, str | SampleSet] = {"train": open_mixture(data, session.runtime("mixture").seeds)}
+        if validation:
+            sources["validation"] = validation
         trained = pipeline.fit(session, plan.components["detector"], sources, out)
     _tell_fitted(trained)
 

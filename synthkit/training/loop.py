@@ -10,6 +10,7 @@ the rest, in the component's working folder:
 - ``samples/``: pictures
 - ``tensorboard/``: both again, where the settings want it
 - ``checkpoint.safetensors``: the end
+- ``last.safetensors``: the weights after the last step, where the learner chose those of another for the checkpoint
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from synthkit.training.meter import Meter
 from synthkit.training.settings import TrainingSettings
 
 CHECKPOINT, LATEST, STATE = CHECKPOINT_FILE, "latest.safetensors", "state.safetensors"
+LAST = "last.safetensors"
 CURVES, PICTURES, BOARD = "curves.jsonl", "samples", "tensorboard"
 """Names in the working folder."""
 
@@ -82,6 +84,10 @@ class Learner(ABC):
     @abstractmethod
     def weights(self) -> Mapping[str, torch.Tensor]:
         """Return what the checkpoint would hold now: the live tensors, not copies, or what ``evaluate`` kept."""
+
+    def last(self) -> tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None:
+        """Return the weights after the last step with their ``findings``, where ``weights`` chose among evaluations."""
+        return None
 
     def averages(self) -> Mapping[str, torch.Tensor]:
         """Return the live tensors of which averages are taken where the settings want them.
@@ -264,6 +270,10 @@ class _Kept(_Steps):
         checkpoints.save_state(self._workdir / STATE, tensors, state)
 
     def _finish(self) -> None:
+        with self._as_kept():
+            last = self._learner.last()
+            if last is not None:  # before the checkpoint, which says that all is done
+                checkpoints.save_checkpoint(self._workdir / LAST, last[0], self._card_with(last[1]))
         self._save(CHECKPOINT)
 
     def _due(self, every: int) -> bool:
@@ -289,13 +299,17 @@ class _Kept(_Steps):
             self._board.picture(self._learner.step, picture)
 
     def _save(self, name: str) -> None:
-        card = {**self._card, **self._learner.findings()}
-        if self._average:
-            card["averaged"] = f"exponential moving average of the weights, decay {self._settings.ema:g}"
+        card = self._card_with(self._learner.findings())
         if name != CHECKPOINT:
             card["steps_done"] = self._learner.step
         with self._as_kept():
             checkpoints.save_checkpoint(self._workdir / name, self._learner.weights(), card)
+
+    def _card_with(self, findings: Mapping[str, Any]) -> dict[str, Any]:
+        card = {**self._card, **findings}
+        if self._average:
+            card["averaged"] = f"exponential moving average of the weights, decay {self._settings.ema:g}"
+        return card
 
     def _check_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Losses tell of weights one step late; a state of spoilt ones must not replace a sound one."""

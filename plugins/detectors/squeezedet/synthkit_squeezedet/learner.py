@@ -46,8 +46,8 @@ _BOX_RGB = (255, 220, 0)
 
 
 @attrs.frozen
-class Best:
-    """The evaluation whose weights are kept: after how many steps, and what it found."""
+class Evaluation:
+    """After how many steps, and what was found."""
 
     step: int
     scores: Mapping[str, float]
@@ -61,7 +61,7 @@ class SqueezeDetLearner(Learner):
         precision: of convolutions. examples: what it learns from.
         validation: by it the weights with the best F1 at IoU 0.5 are kept, the earliest of equal ones; without
             it (or with an empty one) the last.
-        best: what a training that goes on had found, from its notes.
+        best, last: evaluations of a training that goes on, from its notes: that with the best F1, and the last.
     """
 
     parallel = True
@@ -76,7 +76,8 @@ class SqueezeDetLearner(Learner):
         precision: Precision,
         examples: ExampleSet,
         validation: SampleSet | None,
-        best: Best | None = None,
+        best: Evaluation | None = None,
+        last: Evaluation | None = None,
     ) -> None:
         use(device, precision)
         self.step, self.steps = 0, config.steps
@@ -84,7 +85,7 @@ class SqueezeDetLearner(Learner):
         self._design = design
         self._backbone = backbone
         self._precision = precision
-        self._best = best
+        self._best, self._last = best, last
         self._kept: dict[str, torch.Tensor] = {}
         self._config = config
         self._runtime = runtime
@@ -127,8 +128,9 @@ class SqueezeDetLearner(Learner):
         """Return precision, recall and F1 on the validation set; the best weights are kept."""
         assert self._validation is not None
         scores = self._scores(self._validation)
+        self._last = Evaluation(self.step, scores)
         if self._best is None or scores["f1"] > self._best.scores["f1"]:
-            self._best = Best(self.step, scores)
+            self._best = self._last
             self._kept = {n: t.detach().cpu().clone() for n, t in self._network.state_dict().items()}
         return {f"val_{name}": scores[name] for name in ("precision", "recall", "f1")}
 
@@ -178,6 +180,7 @@ class SqueezeDetLearner(Learner):
         """Return what was chosen and found, so that a training that goes on need not choose again."""
         return {
             "best": attrs.asdict(self._best) if self._best else None,
+            "last": attrs.asdict(self._last) if self._last else None,
             "backbone": self._backbone.card(),
             "precision": self._precision,
             "design": self._design.plain(),
@@ -185,16 +188,26 @@ class SqueezeDetLearner(Learner):
 
     def findings(self) -> dict[str, Any]:
         """Return what the card says besides settings and data."""
-        best = self._best
-        chosen = f"best F1 on the validation set at IoU {VALIDATION_IOU}" if best else "last step, no validation set"
+        if self._best is None:
+            return self._findings("last step, no validation set", None)
+        chosen = f"best F1 on the validation set at IoU {VALIDATION_IOU}"
+        return {**self._findings(chosen, self._best), "last": attrs.asdict(self._last) if self._last else None}
+
+    def last(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """Return the weights after the last step and what their card says, where the best were chosen."""
+        if self._best is None:
+            return None
+        return dict(self._network.state_dict()), self._findings("last step", self._last)
+
+    def _findings(self, chosen_by: str, evaluation: Evaluation | None) -> dict[str, Any]:
         return {
             "design": self._design.plain(),
             "backbone": self._backbone.card(),
             "precision": self._precision,
-            "steps": best.step if best else self.step,
-            "chosen_by": chosen,
-            "validation": dict(best.scores) if best else None,
-            "operating_score": best.scores["score"] if best else None,
+            "steps": evaluation.step if evaluation else self.step,
+            "chosen_by": chosen_by,
+            "validation": dict(evaluation.scores) if evaluation else None,
+            "operating_score": evaluation.scores["score"] if evaluation else None,
         }
 
     def _scores(self, validation: SampleSet) -> dict[str, float]:

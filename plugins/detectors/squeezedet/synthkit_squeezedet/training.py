@@ -12,6 +12,7 @@ import torch
 from synthkit import __version__
 from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
+from synthkit.dataset.mixture import Mixture
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, Runtime, SampleSet
 from synthkit.training import distributed, loop
@@ -21,7 +22,7 @@ from synthkit_squeezedet.anchors import fit_fewest, fit_shapes
 from synthkit_squeezedet.backbone import choose_backbone, chosen_before
 from synthkit_squeezedet.config import STRIDE, SqueezeDetConfig
 from synthkit_squeezedet.examples import ExampleSet
-from synthkit_squeezedet.learner import Best, SqueezeDetLearner
+from synthkit_squeezedet.learner import Evaluation, SqueezeDetLearner
 from synthkit_squeezedet.letterbox import default_input_px
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.objects import of_class
@@ -54,15 +55,16 @@ def fit(
         _check_validation(validation, config, runtime.progress)
     examples = _examples(config, data["train"], runtime.progress)
     if notes is None:
-        design, best = _design(config, examples, runtime), None
+        design, kept = _design(config, examples, runtime), []
         with distributed.in_turn():
             backbone = choose_backbone(config, runtime.progress)
         precision = choose_precision(config.precision, device)
     else:
-        design, best = Design.from_card(notes, workdir / loop.STATE), notes["best"] and Best(**notes["best"])
+        design = Design.from_card(notes, workdir / loop.STATE)
+        kept = [one and Evaluation(**one) for one in (notes["best"], notes["last"])]
         backbone, precision = chosen_before(notes["backbone"]), notes["precision"]
     learner = SqueezeDetLearner(
-        config, runtime, device, design, backbone, precision, examples, validation, best
+        config, runtime, device, design, backbone, precision, examples, validation, *kept
     )  # fmt: skip
     return loop.train(learner, workdir, card, config, runtime, stage="training squeezedet")
 
@@ -87,10 +89,15 @@ def _card(config: SqueezeDetConfig, runtime: Runtime, data: Mapping[str, SampleS
             "config": configs.identity(config),
             "seed": runtime.seeds.root,
             "seeds": repr(runtime.seeds),
-            "data": {role: {"fingerprint": part.fingerprint, "samples": len(part)} for role, part in data.items()},
+            "data": {role: _told(part) for role, part in data.items()},
             "licence": "the weights were learned from the data sets and the backbone named here; their licences apply",
         }
     )
+
+
+def _told(data: SampleSet) -> dict[str, Any]:
+    told = {"fingerprint": data.fingerprint, "samples": len(data)}
+    return told | ({"parts": data.parts} if isinstance(data, Mixture) else {})
 
 
 def _examples(config: SqueezeDetConfig, train: SampleSet, progress: Progress) -> ExampleSet:

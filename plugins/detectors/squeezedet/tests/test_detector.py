@@ -16,19 +16,20 @@ import torch
 
 from synthkit import config as configs
 from synthkit import weights
-from synthkit.checkpoint import sha256_of
+from synthkit.checkpoint import Checkpoint, sha256_of
+from synthkit.dataset.mixture import Mixture
 from synthkit.errors import ConfigError, DatasetError, WeightsError
 from synthkit.interfaces import Detector, Exportable, Runtime, Scored, Trainable, silent
 from synthkit.sample import Person, RotatedBox
 from synthkit.seeds import Seeds
-from synthkit.training.checkpoints import save_checkpoint
+from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet import backbone
 from synthkit_squeezedet import detector as detector_module
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.detector import SqueezeDetector
-from synthkit_squeezedet.learner import rate_factor
+from synthkit_squeezedet.learner import SqueezeDetLearner, rate_factor
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.network import ARCHITECTURES, SqueezeDet, normalize
 
@@ -76,9 +77,33 @@ def test_the_card_tells_how_it_was_made(trained):
     assert card["backbone"]["weights"] == "none"
     assert card["validation"]["f1"] > 0.75
     assert card["design"]["input_px"] == [128, 96]
+    assert card["steps"] % 75 == 0
+    assert card["last"]["step"] == 300
+    assert card["last"]["scores"]["f1"] <= card["validation"]["f1"]
     assert configs.structure(SqueezeDetConfig, card["config"]) == SqueezeDetConfig(
         backbone="none", steps=300, batch=4, evaluate_every=75, **PLAIN
     )
+
+
+def test_the_last_weights_are_kept_beside_the_best(discs, tmp_path, monkeypatch):
+    """Of three evaluations the second is best, so its weights are the checkpoint's, and the third's are the last."""
+    f1 = iter([0.2, 0.6, 0.4])
+
+    def judged(learner, validation):
+        return {"precision": 0.5, "recall": 0.5, "f1": next(f1), "score": 0.3}
+
+    monkeypatch.setattr(SqueezeDetLearner, "_scores", judged)
+    with make(tmp_path, **{**BRIEF, "evaluate_every": 2}) as detector:
+        best = detector.fit(small(discs), tmp_path / "a")
+    last = Checkpoint.open(tmp_path / "a" / "last.safetensors")
+    assert (best.card["steps"], best.card["validation"]["f1"]) == (4, 0.6)
+    assert best.card["last"] == {"step": 6, "scores": {"precision": 0.5, "recall": 0.5, "f1": 0.4, "score": 0.3}}
+    assert (last.card["steps"], last.card["validation"]["f1"], last.card["chosen_by"]) == (6, 0.4, "last step")
+    ours, theirs = load_tensors(best), load_tensors(last)
+    assert ours.keys() == theirs.keys()
+    assert not torch.equal(ours["conv12.weight"], theirs["conv12.weight"])
+    with make(tmp_path, last) as detector:
+        assert list(detector.detect(discs(1, 1)))
 
 
 def test_detections_lie_in_the_image_and_fall_in_score(trained, discs, tmp_path):
@@ -142,6 +167,8 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(discs, tmp_path, how,
     assert parts.sha256 == whole.sha256 == again.sha256
     curves = [(tmp_path / name / "curves.jsonl").read_text() for name in ("whole", "parts")]
     assert curves[0] == curves[1]
+    last = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert last[0] == last[1]
     lines = [json.loads(line) for line in curves[0].splitlines()]
     assert [line["step"] for line in lines if "val_f1" in line] == [3, 6]
     assert [line["step"] for line in lines if "loss_box" in line] == [1, 2, 3, 4, 5, 6]
@@ -184,6 +211,32 @@ def test_a_training_goes_on_without_the_weights_it_began_with(discs, tmp_path, m
     monkeypatch.setattr(backbone, "RENDERED_FILE", "gone.safetensors")
     with make(tmp_path, **settings) as detector:
         assert detector.fit(data, tmp_path / "parts").sha256 == whole.sha256
+
+
+ROTATED = {**BRIEF, "target": "person", "boxes": "rotated", "mosaic": 0.5, "network": "squeezedet-plus"}
+
+
+def test_rotated_boxes_and_mosaics_of_a_mixture_go_on_to_the_same_bytes(discs, tmp_path):
+    def data():
+        sets = [discs(3, 1, (64, 48)), discs(9, 2, (80, 48))]
+        for part in sets:
+            part._samples = [attrs.evolve(s, people=[bodied(p) for p in s.people]) for s in part]
+        mixed = Mixture([("real", sets[0], None), ("refined", sets[1], 2)], Seeds(3))
+        return {"train": mixed, "validation": sets[0]}
+
+    settings = {**ROTATED, "steps": 4, "evaluate_every": 2}
+    with make(tmp_path, **settings) as detector:
+        whole = detector.fit(data(), tmp_path / "whole")
+    assert [part["samples"] for part in whole.card["data"]["train"]["parts"]] == [3, 6]
+
+    def stop(stage, done, total, note=""):
+        if stage.startswith("training") and done == 3:
+            raise Stop
+
+    with make(tmp_path, progress=stop, **settings) as detector, pytest.raises(Stop):
+        detector.fit(data(), tmp_path / "parts")
+    with make(tmp_path, **settings) as detector:
+        assert detector.fit(data(), tmp_path / "parts").sha256 == whole.sha256
 
 
 class Watched:
@@ -238,6 +291,7 @@ def test_without_validation_the_last_weights_are_kept(discs, tmp_path):
         found = detector.fit({"train": discs(2, 1, (64, 48))}, tmp_path / "b")
     assert found.card["operating_score"] is None
     assert "last" in found.card["chosen_by"]
+    assert not (tmp_path / "b" / "last.safetensors").exists()
     assert found.card["design"]["anchors"] == [[8.0, 8.0]]
 
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CycleGAN beside junyanz's networks and training step: seconds of a step and of a crop, and peak memory.
+"""CycleGAN and CUT beside their authors' networks and training steps: seconds of a step and of a crop, peak memory.
 
-    python benchmarks/refiners.py                 ours alone, some minutes
-    python benchmarks/refiners.py --peer PATH     beside a checkout of junyanz/pytorch-CycleGAN-and-pix2pix
-    python benchmarks/refiners.py --quick         small networks, within a minute
-    python benchmarks/refiners.py --device cuda   on a GPU
+    python benchmarks/refiners.py                   ours alone, some minutes
+    python benchmarks/refiners.py --peer PATH       beside a checkout of junyanz/pytorch-CycleGAN-and-pix2pix
+    python benchmarks/refiners.py --cut-peer PATH   beside one of taesungp/contrastive-unpaired-translation
+    python benchmarks/refiners.py --quick           small networks, within a minute
+    python benchmarks/refiners.py --device cuda     on a GPU
 
-Both have the same networks (64 filters, nine residual blocks, no skip connection), the same losses (least squares,
-pixel cycles of weight 10, no identity loss), the same batch of 1 at 128 pixels and the same optimizers; variants take
+CycleGANs have the same networks (64 filters, nine residual blocks, no skip connection), the same losses (least squares,
+pixel cycles of weight 10, no identity loss), the same batch of 1 at 128 pixels and the same optimizers. So have CUTs,
+whose networks are anti-aliased, with contrast at 256 places of five layers in source and target. Variants take
 turns, so that a busy machine slows all alike, and the first turn is left out. The peer has no mixed precision: bfloat16
 is beside its float32, and needs a processor that has it to gain anything. Applying a generator is measured as refiners
 do it, crop by crop, and the results of both are compared, made with the same weights. Memory is that of a process of
@@ -24,7 +26,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -36,15 +39,17 @@ import torch
 from reporting import Result, report
 
 from synthkit.seeds import Seeds
+from synthkit_cut.config import CUTConfig
+from synthkit_cut.training import CUTLearner
 from synthkit_cyclegan import winograd
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_refiner import one_by_one
 from synthkit_cyclegan.networks import Generator
 from synthkit_cyclegan.training import Training
 
-PEER = "junyanz/pytorch-CycleGAN-and-pix2pix"
-TRAINED, REDUCED, APPLIED = "step, float32", "step, bfloat16", "a crop refined"
-GOALS = {TRAINED: 1.0, REDUCED: 2.0, APPLIED: 2.0}
+PEER, CUT_PEER = "junyanz/pytorch-CycleGAN-and-pix2pix", "taesungp/contrastive-unpaired-translation"
+TRAINED, REDUCED, APPLIED, CUT_TRAINED = "step, float32", "step, bfloat16", "a crop refined", "CUT: step, float32"
+GOALS = {TRAINED: 1.0, REDUCED: 2.0, APPLIED: 2.0, CUT_TRAINED: 1.0}
 """How many times faster than the peer."""
 
 GREY_LEVELS_GOAL = 0.5
@@ -55,13 +60,14 @@ Work = Callable[[], object]
 
 @attrs.frozen
 class Setup:
-    """What is measured on: sizes, rounds, device, and the peer's checkout."""
+    """What is measured on: sizes, rounds, device, and the peers' checkouts."""
 
     filters: int
     crop_px: int
     rounds: int
     device: torch.device
     peer: Path | None
+    cut_peer: Path | None
 
 
 def main() -> None:
@@ -72,22 +78,25 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads on CPUs")
     parser.add_argument("--device", default="cpu", help="where to compute")
     parser.add_argument("--peer", type=Path, metavar="PATH", help=f"a checkout of {PEER}")
+    parser.add_argument("--cut-peer", type=Path, metavar="PATH", help=f"a checkout of {CUT_PEER}")
     parser.add_argument("--only", help=argparse.SUPPRESS)  # one variant in a process of its own, for its memory
     args = parser.parse_args()
-    if args.peer is not None and not (args.peer / "models" / "cycle_gan_model.py").is_file():
-        parser.error(f"{args.peer} is no checkout of {PEER}: there is no models/cycle_gan_model.py")
+    for path, name, model in ((args.peer, PEER, "cycle_gan"), (args.cut_peer, CUT_PEER, "cut")):
+        if path is not None and not (path / "models" / f"{model}_model.py").is_file():
+            parser.error(f"{path} is no checkout of {name}: there is no models/{model}_model.py")
     torch.set_num_threads(args.threads)
     size = (16, 64, 2) if args.quick else (64, 128, args.rounds)
-    setup = Setup(*size, torch.device(args.device), args.peer)
+    setup = Setup(*size, torch.device(args.device), args.peer, args.cut_peer)
     if args.only:
         print(json.dumps({"peak_mb": _peak_mb(_variants(setup)[args.only](), setup.device)}))
         return
     seconds = _seconds(setup)
     memory = {name: _memory_of(name) for name in seconds}
-    if setup.peer is None:
-        print(f"without --peer PATH, a checkout of {PEER}, ours is measured alone")
+    for option, path, name in (("--peer", setup.peer, PEER), ("--cut-peer", setup.cut_peer, CUT_PEER)):
+        if path is None:
+            print(f"without {option} PATH, a checkout of {name}, ours is measured alone")
     print(f"{args.threads} threads, {_processor(setup.device)}")
-    report(f"CycleGAN, {setup.filters} filters, {setup.crop_px} px, batch 1", _results(setup, seconds, memory))
+    report(f"CycleGAN and CUT, {setup.filters} filters, {setup.crop_px} px, batch 1", _results(setup, seconds, memory))
 
 
 def _variants(setup: Setup) -> dict[str, Callable[[], Work]]:
@@ -96,10 +105,13 @@ def _variants(setup: Setup) -> dict[str, Callable[[], Work]]:
         TRAINED: lambda: _our_step(setup, "float32"),
         REDUCED: lambda: _our_step(setup, "bfloat16"),
         APPLIED: lambda: _our_refining(setup),
+        CUT_TRAINED: lambda: _our_cut_step(setup),
     }
-    if setup.peer is None:
-        return ours
-    peers = {TRAINED: lambda: _peer_step(setup), APPLIED: lambda: _peer_refining(setup)}
+    peers: dict[str, Callable[[], Work]] = {}
+    if setup.peer is not None:
+        peers |= {TRAINED: lambda: _peer_step(setup), APPLIED: lambda: _peer_refining(setup)}
+    if setup.cut_peer is not None:
+        peers |= {CUT_TRAINED: lambda: _peer_cut_step(setup)}
     return ours | {f"peer: {name}": make for name, make in peers.items()}
 
 
@@ -129,6 +141,15 @@ def _our_step(setup: Setup, precision: str) -> Work:
     return lambda: _repeatable(setup.device, training.advance)
 
 
+def _our_cut_step(setup: Setup) -> Work:
+    config = CUTConfig(
+        crop_px=setup.crop_px, generator_filters=setup.filters, discriminator_filters=setup.filters, steps=10**6
+    )
+    crops = _crops(setup)
+    learner = CUTLearner(config, crops, crops[::-1], Seeds(0), setup.device)
+    return lambda: _repeatable(setup.device, learner.advance)
+
+
 def _repeatable(device: torch.device, work: Work) -> object:
     """Do something as trainings do it on a device: repeatably on CPUs. The peer asks for no such thing."""
     torch.use_deterministic_algorithms(device.type == "cpu")
@@ -151,10 +172,22 @@ def _generator(setup: Setup) -> Generator:
 
 
 def _peer_step(setup: Setup) -> Work:
-    model = _peer_model(setup)
-    images = [torch.from_numpy(c).permute(2, 0, 1)[None].float() / 127.5 - 1 for c in _crops(setup)[:2]]
-    given = {"A": images[0], "B": images[1], "A_paths": "", "B_paths": ""}
+    return _stepping(_peer_model(setup), _pair(setup))
 
+
+def _peer_cut_step(setup: Setup) -> Work:
+    model, given = _cut_peer_model(setup), _pair(setup)
+    model.data_dependent_initialize(given)
+    return _stepping(model, given)
+
+
+def _pair(setup: Setup) -> dict[str, Any]:
+    """Return a crop of each domain, as the peers take them."""
+    images = [torch.from_numpy(c).permute(2, 0, 1)[None].float() / 127.5 - 1 for c in _crops(setup)[:2]]
+    return {"A": images[0], "B": images[1], "A_paths": "", "B_paths": ""}
+
+
+def _stepping(model: Any, given: dict[str, Any]) -> Work:
     def work() -> None:
         model.set_input(given)
         model.optimize_parameters()
@@ -171,9 +204,7 @@ def _peer_refining(setup: Setup) -> Work:
 def _peer_model(setup: Setup) -> Any:
     """Return the peer's model with its own defaults, but for the identity loss."""
     assert setup.peer is not None
-    if str(setup.peer) not in sys.path:
-        sys.path.insert(0, str(setup.peer))
-    with contextlib.redirect_stdout(io.StringIO()):
+    with _importing_from(setup.peer), contextlib.redirect_stdout(io.StringIO()):
         from models.cycle_gan_model import CycleGANModel  # type: ignore[import-not-found]
 
         model = CycleGANModel(
@@ -188,6 +219,39 @@ def _peer_model(setup: Setup) -> Any:
     for network in (model.netG_A, model.netG_B, model.netD_A, model.netD_B, model.criterionGAN):
         network.to(setup.device)
     return model
+
+
+def _cut_peer_model(setup: Setup) -> Any:
+    """Return the peer's model with its own defaults, for CUT."""
+    assert setup.cut_peer is not None
+    # The peer imports it for a picture that is not drawn here.
+    sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
+    with _importing_from(setup.cut_peer), contextlib.redirect_stdout(io.StringIO()):
+        from models.cut_model import CUTModel  # type: ignore[import-not-found]
+
+        return CUTModel(
+            SimpleNamespace(
+                gpu_ids=[0] if setup.device.type == "cuda" else [], isTrain=True, checkpoints_dir="", name="",
+                preprocess="none", direction="AtoB", input_nc=3, output_nc=3, ngf=setup.filters, ndf=setup.filters,
+                netG="resnet_9blocks", netD="basic", n_layers_D=3, normG="instance", normD="instance", no_dropout=True,
+                init_type="xavier", init_gain=0.02, no_antialias=False, no_antialias_up=False, netF="mlp_sample",
+                netF_nc=256, nce_layers="0,4,8,12,16", nce_T=0.07, num_patches=256, nce_idt=True, batch_size=1,
+                nce_includes_all_negatives_from_minibatch=False, lambda_GAN=1.0, lambda_NCE=1.0,
+                flip_equivariance=False, gan_mode="lsgan", lr=2e-4, beta1=0.5, beta2=0.999,
+            )
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _importing_from(checkout: Path) -> Iterator[None]:
+    """Import from a checkout meanwhile; the peers call their packages alike."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("models", "util", "options")]:
+        del sys.modules[name]
+    sys.path.insert(0, str(checkout))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(checkout))
 
 
 def _crops(setup: Setup) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -216,7 +280,7 @@ def _results(setup: Setup, seconds: dict[str, float], memory: dict[str, float]) 
     for name, faster in GOALS.items():
         beside = f"peer: {TRAINED if name == REDUCED else name}"
         peer_s, peer_mb = seconds.get(beside), memory.get(beside)
-        shown = PEER if peer_s is not None else None
+        shown = None if peer_s is None else CUT_PEER if name == CUT_TRAINED else PEER
         goal_s = None if peer_s is None else peer_s / faster
         results += [
             Result(name, "s", seconds[name], peer_s, shown, goal_s),

@@ -9,7 +9,8 @@ constructor, and are context managers entered once per process. What travels bet
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
@@ -33,6 +34,26 @@ def _names(values: Iterable[str]) -> frozenset[str]:
     return frozenset(values)
 
 
+def _one_of(known: Sequence[str]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return a validator for a name out of several; attrs' own tells plugin authors of its insides."""
+
+    def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if value not in known:
+            raise ValueError(f"{field.name} must be one of {', '.join(known)}, got {value!r}")
+
+    return check
+
+
+def _like(example: str, pattern: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return a validator for a text of a form."""
+
+    def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{field.name} must be like {example}, got {value!r}")
+
+    return check
+
+
 @attrs.frozen
 class Tunable:
     """A setting of a renderer that ``synthkit tune`` may fit to real images.
@@ -48,11 +69,11 @@ class Tunable:
         unless: another setting that, when it is given, leaves this one without effect.
     """
 
-    setting: str = attrs.field(validator=attrs.validators.matches_re(r"\w+(\.\w+)*"))
+    setting: str = attrs.field(validator=_like("sensor.gamma", r"\w+(\.\w+)*"))
     low: float
     high: float
     fits: Literal["value", "centre", "range", "people", "size"] = attrs.field(
-        default="centre", validator=attrs.validators.in_(("value", "centre", "range", "people", "size"))
+        default="centre", validator=_one_of(("value", "centre", "range", "people", "size"))
     )
     log: bool = False
     finishing: bool = False
@@ -91,11 +112,11 @@ class Component:
         finish_keeps: settings with which a renderer's samples keep what its ``finish`` needs; see ``Finishing``.
     """
 
-    kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
+    kind: Kind = attrs.field(validator=_one_of(KINDS))
     name: str
     summary: str
     config: type[Any]
-    target: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
+    target: str = attrs.field(validator=_like("package.module:Class", r"[\w.]+:\w+"))
     revision: int = 1
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
     needs: frozenset[str] = attrs.field(default=frozenset(), converter=_names)

@@ -115,7 +115,11 @@ def test_the_environment_has_the_plugin_and_what_it_asks_for(install, tmp_path):
         (GOOD.replace("return [Comp", "raise ValueError('no') or [Comp"), "ValueError: no"),
         (GOOD.replace("def synthkit_components()", "def synthkit_components(extra)"), "extra"),
         (GOOD.replace("return [", "return ['x', "), "must give Component objects"),
-        (GOOD.replace('kind="refiner"', 'kind="cook"'), "'kind' must be in"),
+        (GOOD.replace('kind="refiner"', 'kind="cook"'), "kind must be one of renderer, refiner, detector, metric, got"),
+        (
+            GOOD.replace("{module}:{target}", "{module}.{target}"),
+            "target must be like package.module:Class, got 'plugin_",
+        ),
         (GOOD.replace("{defaults}", "{'levle': 2}"), "did you mean 'level'"),
     ],
 )
@@ -130,6 +134,7 @@ def test_a_broken_plugin_is_reported_and_the_others_work(install, source, reason
         (line,) = broken(registry, "stranger")
         assert reason in line
         assert "\n" not in line
+        assert "Attribute(" not in line
 
 
 def test_a_component_may_have_a_required_setting(install):

@@ -219,7 +219,15 @@ class SqueezeDetLearner(Learner):
         classes = self._config.object_classes
         metrics = [
             DetectionMetric(
-                DetectionConfig(target=item.target, label=label, iou=VALIDATION_IOU, bootstrap=0), None, self._runtime
+                DetectionConfig(
+                    target=item.target,
+                    label=label,
+                    iou=VALIDATION_IOU,
+                    bootstrap=0,
+                    boxes="upright" if item.target == "head" else self._config.boxes,
+                ),
+                None,
+                self._runtime,
             )
             for label, item in enumerate(classes)
         ]

@@ -9,7 +9,7 @@ import attrs
 from attrs.validators import optional
 
 from synthkit.config import Validator, all_of, at_least, between, setting
-from synthkit_detection.geometry import Shape
+from synthkit_detection.geometry import Boxes
 from synthkit_detection.truth import Target
 
 
@@ -28,8 +28,8 @@ class DetectionConfig:
     target: Target = setting(
         "head", help="who is to be found: heads (hidden parts too) or the visible pixels of people"
     )
-    shape: Shape = setting(
-        "box",
+    boxes: Boxes = setting(
+        "upright",
         help="what is compared: upright boxes; rotated boxes with the tightest rotated box of a person (as CEPDOF) or"
         " with the one that points at the nadir (radial, as HABBOF); or points, with the middle of the head or person",
     )
@@ -84,5 +84,5 @@ class DetectionConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.target == "head" and self.shape in ("rotated", "radial"):
-            raise ValueError(f"heads have no rotated boxes: shape={self.shape} needs target=person")
+        if self.target == "head" and self.boxes in ("rotated", "radial"):
+            raise ValueError(f"heads have no rotated boxes: boxes={self.boxes} needs target=person")

@@ -14,7 +14,7 @@ import numpy as np
 from synthkit.interfaces import Chart, Evidence, Exhibit
 from synthkit.sample import Array, RotatedBox
 from synthkit_detection.config import DetectionConfig
-from synthkit_detection.geometry import GEOMETRIES, Bools, Floats, Ints, Shape
+from synthkit_detection.geometry import GEOMETRIES, Bools, Boxes, Floats, Ints
 from synthkit_detection.judging import Judged, Set
 from synthkit_detection.ranking import RECALL_POINTS, Ranked
 
@@ -55,8 +55,8 @@ def explain(
             "missed": _tally(found.missed_kind, (UNSEEN, BELOW, BADLY, MERGED)),
         },
         exhibits={
-            "missed": _misses(seen, found, config.shape, score),
-            "false alarms": _false_alarms(seen, found, config.shape, score),
+            "missed": _misses(seen, found, config.boxes, score),
+            "false alarms": _false_alarms(seen, found, config.boxes, score),
         },
     )
 
@@ -127,27 +127,27 @@ def _thinned(count: int) -> Ints:
     return np.unique(np.linspace(0, max(count - 1, 0), min(count, _POINTS)).round().astype(np.int64))
 
 
-def _misses(seen: Set, found: Errors, shape: Shape, score: float) -> list[Exhibit]:
+def _misses(seen: Set, found: Errors, boxes: Boxes, score: float) -> list[Exhibit]:
     """Return misses, those of who is largest and best seen first."""
     visible, outlines = seen.state["visible"][found.missed], seen.state["truth"][found.missed]
-    seen_area = np.where(np.isnan(visible), 1.0, visible) * GEOMETRIES[shape].areas(outlines)
+    seen_area = np.where(np.isnan(visible), 1.0, visible) * GEOMETRIES[boxes].areas(outlines)
     exhibits = []
     for place in _chosen(np.argsort(-seen_area, kind="stable"), seen.truth_image[found.missed]):
         share = "" if np.isnan(visible[place]) else f", {visible[place]:.0%} seen"
         note = f"{found.missed_kind[place]}{share}"
         image = int(seen.truth_image[found.missed[place]])
-        exhibits.append(_exhibit(seen, image, outlines[place], note, shape, score))
+        exhibits.append(_exhibit(seen, image, outlines[place], note, boxes, score))
     return exhibits
 
 
-def _false_alarms(seen: Set, found: Errors, shape: Shape, score: float) -> list[Exhibit]:
+def _false_alarms(seen: Set, found: Errors, boxes: Boxes, score: float) -> list[Exhibit]:
     """Return false alarms, the surest first."""
     scores = seen.state["scores"][found.false]
     exhibits = []
     for place in _chosen(np.argsort(-scores, kind="stable"), seen.found_image[found.false]):
         row = found.false[place]
         note = f"{found.false_kind[place]}, score {scores[place]:.2f}"
-        exhibits.append(_exhibit(seen, int(seen.found_image[row]), seen.state["detected"][row], note, shape, score))
+        exhibits.append(_exhibit(seen, int(seen.found_image[row]), seen.state["detected"][row], note, boxes, score))
     return exhibits
 
 
@@ -163,25 +163,25 @@ def _chosen(order: Ints, images: Ints) -> list[int]:
     return chosen
 
 
-def _exhibit(seen: Set, image: int, focus: Floats, note: str, shape: Shape, score: float) -> Exhibit:
+def _exhibit(seen: Set, image: int, focus: Floats, note: str, boxes: Boxes, score: float) -> Exhibit:
     state = seen.state
     truth = state["truth"][seen.truth_image == image]
     kept = (seen.found_image == image) & (state["scores"] >= score)
     return Exhibit(
         key=str(state["key"][image]),
-        focus_px=corners_px(focus, shape),
+        focus_px=corners_px(focus, boxes),
         note=note,
-        truth_px=[corners_px(row, shape) for row in truth],
-        found_px=[corners_px(row, shape) for row in state["detected"][kept]],
+        truth_px=[corners_px(row, boxes) for row in truth],
+        found_px=[corners_px(row, boxes) for row in state["detected"][kept]],
     )
 
 
-def corners_px(row: Floats, shape: Shape) -> Array:
+def corners_px(row: Floats, boxes: Boxes) -> Array:
     """Return the corners of an outline, (4, 2); of a point a square's with its size for a diagonal."""
-    if shape == "box":
+    if boxes == "upright":
         left, top, right, bottom = row.tolist()
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    if shape == "point":
+    if boxes == "points":
         x, y, size = row.tolist()
         return RotatedBox(x, y, size / np.sqrt(2.0), size / np.sqrt(2.0), 0.0).corners_px()
     return RotatedBox(*row.tolist()).corners_px()

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-Shape = Literal["box", "rotated", "radial", "point"]
+Boxes = Literal["upright", "rotated", "radial", "points"]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -115,12 +115,12 @@ def _rotated_areas(boxes: Floats) -> Floats:
 
 _ROTATED = Geometry(5, rotated_agreement, lambda boxes: boxes[:, :2], _rotated_areas)
 
-GEOMETRIES: Mapping[Shape, Geometry] = MappingProxyType(
+GEOMETRIES: Mapping[Boxes, Geometry] = MappingProxyType(
     {
-        "box": Geometry(4, upright_agreement, lambda boxes: (boxes[:, :2] + boxes[:, 2:]) / 2.0, _upright_areas),
+        "upright": Geometry(4, upright_agreement, lambda boxes: (boxes[:, :2] + boxes[:, 2:]) / 2.0, _upright_areas),
         "rotated": _ROTATED,
         "radial": _ROTATED,
-        "point": Geometry(3, point_agreement, lambda points: points[:, :2], lambda points: points[:, 2] ** 2 / 2.0),
+        "points": Geometry(3, point_agreement, lambda points: points[:, :2], lambda points: points[:, 2] ** 2 / 2.0),
     }
 )
 """By name: boxes (left, top, right, bottom), rotated boxes (cx, cy, w, h, degrees), points (x, y, size)."""

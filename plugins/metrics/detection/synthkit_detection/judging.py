@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from synthkit.interfaces import State
-from synthkit_detection.geometry import GEOMETRIES, Bools, Floats, Ints, Shape
+from synthkit_detection.geometry import GEOMETRIES, Bools, Boxes, Floats, Ints
 from synthkit_detection.matching import FLOOR, Candidates, candidates, partners, ranks
 from synthkit_detection.ranking import Ranked
 
@@ -45,13 +45,13 @@ class Set:
     """A state with what all judging of it shares.
 
     Args:
-        state: see ``state``. shape: of its outlines. ious: the agreements at which it will be judged.
+        state: see ``state``. boxes: of its outlines. ious: the agreements at which it will be judged.
     """
 
-    def __init__(self, state: State, shape: Shape, ious: Sequence[float]) -> None:
+    def __init__(self, state: State, boxes: Boxes, ious: Sequence[float]) -> None:
         self.state = state
         self.ious = tuple(sorted(set(ious)))
-        self._geometry = GEOMETRIES[shape]
+        self._geometry = GEOMETRIES[boxes]
         self.candidates: Candidates = candidates(state, self._geometry, min(FLOOR, *self.ious))
         self.rank = ranks(state["detections"])
         images = np.arange(len(state["truths"]))

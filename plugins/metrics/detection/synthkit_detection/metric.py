@@ -41,7 +41,7 @@ class DetectionMetric:
     def __init__(self, config: DetectionConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
         self._config = config
         self._runtime = runtime
-        self._columns = GEOMETRIES[config.shape].columns
+        self._columns = GEOMETRIES[config.boxes].columns
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +65,7 @@ class DetectionMetric:
                 unlabelled += 1
                 continue
             truth = truth_of(
-                item.sample, config.target, config.shape,
+                item.sample, config.target, config.boxes,
                 min_box_px=config.min_box_px, min_visible=config.min_visible, point_px=config.point_px,
             )  # fmt: skip
             detected, scores = self._detected(item.detections)
@@ -115,7 +115,7 @@ class DetectionMetric:
         if not len(state["truths"]):
             raise DatasetError("detection: no sample says who is in it, so there is nothing to judge against")
         ious = (self._config.iou, *self._config.ap_ious, *(COCO_IOUS if self._config.coco else ()))
-        return Set(state, self._config.shape, ious)
+        return Set(state, self._config.boxes, ious)
 
     def _parts(self, seen: Set) -> Iterator[Part]:
         yield from seen.by_size(self._config.size_edges_px)
@@ -134,19 +134,19 @@ class DetectionMetric:
         return outlines[kept], scores[kept]
 
     def _outlines(self, found: Detections) -> Floats:
-        """Return what was found as rows of the judged shape."""
+        """Return what was found as rows of the judged kind."""
         boxes = found.boxes_xyxy_px.astype(np.float64)
-        if self._config.shape == "box":
+        if self._config.boxes == "upright":
             return boxes
-        if self._config.shape == "point":
+        if self._config.boxes == "points":
             middles = (boxes[:, :2] + boxes[:, 2:]) / 2.0 if found.points_px is None else found.points_px
             return np.column_stack([middles, np.hypot(*(boxes[:, 2:] - boxes[:, :2]).T)]).astype(np.float64)
         if found.rotated_boxes is not None:
             return found.rotated_boxes.astype(np.float64)
         if len(boxes):
             raise DatasetError(
-                f"sample {found.key}: the detector gives no rotated boxes, so shape={self._config.shape} cannot be"
-                " judged: set shape=box"
+                f"sample {found.key}: the detector gives no rotated boxes, so boxes={self._config.boxes} cannot be"
+                " judged: set boxes=upright"
             )
         return np.zeros((0, 5))
 
@@ -208,10 +208,10 @@ class DetectionMetric:
         definition: Mapping[str, Any],
         better: Literal["higher", "lower"] = "higher",
     ) -> MetricResult:
-        shape = "" if self._config.shape == "box" else self._config.shape
-        if shape == "point":
+        kind = "" if self._config.boxes == "upright" else self._config.boxes
+        if kind == "points":
             where = where.replace("iou", "agreement")
-        about = ", ".join(word for word in (self._config.target, shape, where) if word)
+        about = ", ".join(word for word in (self._config.target, kind, where) if word)
         return MetricResult(
             name=f"{name}[{about}]",
             value=float(value),
@@ -228,7 +228,7 @@ class DetectionMetric:
         return {
             "target": config.target,
             "label": "all" if config.label is None else config.label,
-            "shape": config.shape,
+            "boxes": config.boxes,
             "iou": config.iou,
             "score_threshold": score,
             "score_threshold_chosen_by": chosen,

@@ -9,14 +9,12 @@ from typing import Literal
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from synthkit.errors import DatasetError
 from synthkit.sample import Box, Person, Sample
-from synthkit_detection.geometry import GEOMETRIES, Bools, Floats, Shape
+from synthkit_detection.geometry import GEOMETRIES, Bools, Boxes, Floats
 
 Target = Literal["head", "person"]
-Boxes = npt.NDArray[np.float64]
 Row = tuple[float, ...]
 
 
@@ -53,7 +51,7 @@ def person_box(person: Person, target: Target) -> Box | None:
     return float(left), float(top), float(right), float(bottom)
 
 
-def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> Boxes:
+def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> Floats:
     """Return the boxes of one image without crowds, clipped to it: (N, 4) float64, left, top, right, bottom in pixels.
 
     Args:
@@ -64,7 +62,7 @@ def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> B
     Raises:
         DatasetError: when people are there but none of them has such a box, or nothing is known of them.
     """
-    truth = truth_of(sample, target, "box")
+    truth = truth_of(sample, target, "upright")
     boxes = truth.outlines[~truth.region]
     return np.asarray(boxes[(boxes[:, 2:] - boxes[:, :2] >= min_box_px).all(axis=1)])
 
@@ -72,7 +70,7 @@ def truth_boxes(sample: Sample, target: Target, *, min_box_px: float = 2.0) -> B
 def truth_of(
     sample: Sample,
     target: Target,
-    shape: Shape,
+    boxes: Boxes,
     *,
     min_box_px: float = 2.0,
     min_visible: float = 0.0,
@@ -85,7 +83,7 @@ def truth_of(
 
     Args:
         sample: with known people.
-        target, shape, min_box_px, min_visible, point_px: as in ``DetectionConfig``.
+        target, boxes, min_box_px, min_visible, point_px: as in ``DetectionConfig``.
 
     Raises:
         DatasetError: when people are there but none of them has such an outline, or nothing is known of them.
@@ -95,67 +93,72 @@ def truth_of(
     rows: list[tuple[Row, bool, float]] = []
     missing = 0
     for person in sample.people:
-        row, region = outline(person, target, shape, point_px), bool(person.attributes.get("iscrowd"))
+        row, region = outline(person, target, boxes, point_px), bool(person.attributes.get("iscrowd"))
         missing += row is None and not region and person.visible_fraction != 0.0
-        if row is None and (region or shape in ("rotated", "radial")):
-            row, region = _region(person, shape), True
+        if row is None and (region or boxes in ("rotated", "radial")):
+            row, region = _region(person, boxes), True
         if row is not None:
             rows.append((row, region, math.nan if person.visible_fraction is None else person.visible_fraction))
     if missing and all(region for _, region, _ in rows):
-        raise DatasetError(missing_outlines(sample, target, shape, point_px))
-    return _truth(sample, shape, rows, min_box_px, min_visible)
+        raise DatasetError(missing_outlines(sample, target, boxes, point_px))
+    return _truth(sample, boxes, rows, min_box_px, min_visible)
 
 
-def outline(person: Person, target: Target, shape: Shape, point_px: float | None = None) -> Row | None:
+def outline(person: Person, target: Target, boxes: Boxes, point_px: float | None = None) -> Row | None:
     """Return what stands for a person, a row as in ``GEOMETRIES``, or None when unknown."""
-    if shape == "box":
+    if boxes == "upright":
         return person_box(person, target)
-    if shape == "point":
+    if boxes == "points":
         return _head_point(person, point_px) if target == "head" else _middle(person)
     if target == "head":
         return None
-    box = person.rotated_box if shape == "rotated" else person.radial_box
+    box = person.rotated_box if boxes == "rotated" else person.radial_box
     return None if box is None else box.as_tuple()
 
 
 def missing_boxes(sample: Sample, target: Target) -> str:
     """Return the sentence that says which boxes a sample lacks and what to set instead."""
-    return missing_outlines(sample, target, "box", None)
+    return missing_outlines(sample, target, "upright", None)
 
 
-def missing_outlines(sample: Sample, target: Target, shape: Shape, point_px: float | None) -> str:
+def missing_outlines(sample: Sample, target: Target, boxes: Boxes, point_px: float | None) -> str:
     """Return the sentence that says which outlines a sample lacks and what to set instead."""
     names = {
-        "box": "box",
+        "upright": "box",
         "rotated": "rotated box",
         "radial": "box that points at the nadir",
-        "point": "place and size",
+        "points": "place and size",
     }
-    start = f"sample {sample.key}: none of its people has a {target} {names[shape]}"
+    start = f"sample {sample.key}: none of its people has a {target} {names[boxes]}"
     people = sample.people or ()
-    if shape == "point" and target == "head" and point_px is None and any(p.head_px is not None for p in people):
+    if boxes == "points" and target == "head" and point_px is None and any(p.head_px is not None for p in people):
         return f"{start}; it has the middles of heads: set point_px"
     other: Target = "person" if target == "head" else "head"
-    choices: Sequence[tuple[Target, Shape]] = ((target, "rotated"), (target, "box"), (other, shape), (other, "box"))
+    choices: Sequence[tuple[Target, Boxes]] = (
+        (target, "rotated"),
+        (target, "upright"),
+        (other, boxes),
+        (other, "upright"),
+    )
     for kind, form in choices:
-        if (kind, form) != (target, shape) and any(outline(person, kind, form) is not None for person in people):
-            changes = [f"target={kind}"] * (kind != target) + [f"shape={form}"] * (form != shape)
+        if (kind, form) != (target, boxes) and any(outline(person, kind, form) is not None for person in people):
+            changes = [f"target={kind}"] * (kind != target) + [f"boxes={form}"] * (form != boxes)
             return f"{start}; it has a {kind} {names[form]}: set {' and '.join(changes)}"
     return start
 
 
 def _truth(
-    sample: Sample, shape: Shape, rows: Sequence[tuple[Row, bool, float]], min_box_px: float, min_visible: float
+    sample: Sample, boxes: Boxes, rows: Sequence[tuple[Row, bool, float]], min_box_px: float, min_visible: float
 ) -> Truth:
-    columns = GEOMETRIES[shape].columns
+    columns = GEOMETRIES[boxes].columns
     outlines: Floats = np.array([row for row, _, _ in rows], dtype=np.float64).reshape(-1, columns)
     region = np.array([crowd for _, crowd, _ in rows], dtype=bool)
     visible = np.array([share for _, _, share in rows], dtype=np.float64)
-    if shape == "box":
+    if boxes == "upright":
         width, height = sample.size_px
         outlines = np.clip(outlines, 0.0, [width, height, width, height])
         small = (outlines[:, 2:] - outlines[:, :2] < min_box_px).any(axis=1)
-    elif shape == "point":
+    elif boxes == "points":
         small = np.zeros(len(outlines), dtype=bool)
     else:
         small = outlines[:, 2:4].min(axis=1, initial=math.inf) < min_box_px
@@ -179,10 +182,10 @@ def _middle(person: Person) -> Row | None:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, math.hypot(box[2] - box[0], box[3] - box[1])
 
 
-def _region(person: Person, shape: Shape) -> Row | None:
-    """Return where somebody is whose outline is not known, as an upright box of that shape."""
+def _region(person: Person, boxes: Boxes) -> Row | None:
+    """Return where somebody is whose outline is not known, as an upright box of that kind."""
     box = person_box(person, "person")
-    if box is None or shape in ("box", "point"):
-        return box if shape == "box" else None
+    if box is None or boxes in ("upright", "points"):
+        return box if boxes == "upright" else None
     left, top, right, bottom = box
     return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 0.0

@@ -114,7 +114,7 @@ def test_rotated_boxes_score_as_the_public_overhead_evaluators_say(case):
     They paint boxes into masks where we cut polygons; the cases keep clear of their thresholds.
     """
     items = [overhead_item(f"{number:02d}", image) for number, image in enumerate(case["images"])]
-    _, found = judged(items, shape="rotated", score=0.5, ap_ious=[0.3, 0.5, 0.75])
+    _, found = judged(items, boxes="rotated", score=0.5, ap_ious=[0.3, 0.5, 0.75])
     expected = case["expected"]
     for name, level in {"ap30": "0.30", "ap50": "0.50", "ap75": "0.75", "ap": "0.50:0.95"}.items():
         assert found[f"ap[person, rotated, iou={level}]"].value == pytest.approx(expected[name], abs=1e-12)
@@ -122,7 +122,7 @@ def test_rotated_boxes_score_as_the_public_overhead_evaluators_say(case):
     assert found["precision[person, rotated, iou=0.50]"].value == pytest.approx(right / (right + wrong))
     assert found["recall[person, rotated, iou=0.50]"].value == pytest.approx(right / (right + missed))
     assert found["count_mae[person, rotated]"].value == pytest.approx(expected["count_mae"])
-    _, best = judged(items, shape="rotated")
+    _, best = judged(items, boxes="rotated")
     threshold = best["f1[person, rotated, iou=0.50]"].definition["score_threshold"]
     assert threshold == pytest.approx(expected["best_score"], abs=5e-4)
 

@@ -59,22 +59,22 @@ AROUND = [(50, 50, 150, 150)]
 
 def test_each_shape_has_its_own_truth():
     right = seen("a", [PERSON], AROUND, [0.9], **turned((100, 100, 30, 110, 45)))
-    assert numbers([right], shape="rotated") == [1, 1]
-    assert numbers([right], shape="radial") == [0, 0]
-    assert numbers([right], shape="box") == [1, 1]
+    assert numbers([right], boxes="rotated") == [1, 1]
+    assert numbers([right], boxes="radial") == [0, 0]
+    assert numbers([right], boxes="upright") == [1, 1]
     crossed = seen("a", [PERSON], AROUND, [0.9], **turned((100, 100, 100, 40, 45)))  # -45 written with w > h
-    assert numbers([crossed], shape="radial") == [1, 1]
+    assert numbers([crossed], boxes="radial") == [1, 1]
 
 
 def test_rotated_finds_are_needed_for_rotated_truth():
-    with pytest.raises(DatasetError, match=r"a: the detector gives no rotated boxes.*set shape=box"):
-        numbers([seen("a", [PERSON], AROUND, [0.9])], shape="rotated")
-    assert numbers([Scored(seen("a", [PERSON]).sample, empty_detections("a"))], shape="rotated") == [0, 0]
+    with pytest.raises(DatasetError, match=r"a: the detector gives no rotated boxes.*set boxes=upright"):
+        numbers([seen("a", [PERSON], AROUND, [0.9])], boxes="rotated")
+    assert numbers([Scored(seen("a", [PERSON]).sample, empty_detections("a"))], boxes="rotated") == [0, 0]
 
 
 def test_heads_have_no_rotated_boxes():
-    with pytest.raises(ConfigError, match="shape=rotated needs target=person"):
-        structure(DetectionConfig, {"shape": "rotated"})
+    with pytest.raises(ConfigError, match="boxes=rotated needs target=person"):
+        structure(DetectionConfig, {"boxes": "rotated"})
     with pytest.raises(ConfigError, match="must rise"):
         structure(DetectionConfig, {"size_edges_px": [96, 32]})
 
@@ -83,16 +83,16 @@ def test_points_are_right_within_half_the_heads_diagonal():
     head = Person(head_box_xyxy_px=(40, 40, 46, 48))  # diagonal 10, middle (43, 44)
     for x, right in ((43, 1), (47.9, 1), (48.1, 0)):
         item = seen("a", [head], [(0, 0, 9, 9)], [0.9], points_px=np.array([[x, 44]], np.float32))
-        assert numbers([item], target="head", shape="point") == [right, right]
+        assert numbers([item], target="head", boxes="points") == [right, right]
     middle = seen("a", [head], [(40, 40, 46, 48)], [0.9])  # without points the middle of the box stands for it
-    assert numbers([middle], target="head", shape="point") == [1, 1]
+    assert numbers([middle], target="head", boxes="points") == [1, 1]
 
 
 def test_heads_known_as_points_need_a_size():
     item = seen("a", [Person(head_px=(43, 44))], [(40, 40, 46, 48)], [0.9])
     with pytest.raises(DatasetError, match="set point_px"):
-        numbers([item], target="head", shape="point")
-    assert numbers([item], target="head", shape="point", point_px=10.0) == [1, 1]
+        numbers([item], target="head", boxes="points")
+    assert numbers([item], target="head", boxes="points", point_px=10.0) == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_heads_known_as_points_need_a_size():
         ([Person(head_box_xyxy_px=(1, 1, 9, 9))], {}, "it has a head box: set target=head"),
         (
             [Person(rotated_box=RotatedBox(9, 9, 4, 8, 0))],
-            {"shape": "radial"},
-            "a person rotated box: set shape=rotated",
+            {"boxes": "radial"},
+            "a person rotated box: set boxes=rotated",
         ),
-        ([Person(box_xyxy_px=(1, 1, 9, 9))], {"shape": "rotated"}, "it has a person box: set shape=box"),
+        ([Person(box_xyxy_px=(1, 1, 9, 9))], {"boxes": "rotated"}, "it has a person box: set boxes=upright"),
         ([Person(identity="x")], {}, "none of its people has a person box$"),
     ],
 )
@@ -136,7 +136,7 @@ def test_crowds_forgive_every_find_within():
     assert numbers([seen("a", [crowd], inside[:2], [0.9, 0.8])]) == [1, 1]
     assert truth_boxes(seen("a", [crowd]).sample, "person").shape == (0, 4)
     flat = turned((10, 10, 20, 20, 0))
-    assert numbers([seen("a", [crowd, PERSON], inside[:1], [0.9], **flat)], shape="rotated") == [0, 0]
+    assert numbers([seen("a", [crowd, PERSON], inside[:1], [0.9], **flat)], boxes="rotated") == [0, 0]
 
 
 def test_parts_by_size_hold_what_belongs_to_them():

@@ -31,7 +31,7 @@ from synthkit_squeezedet.examples import ExampleSet, truth_of
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.model import Design, WholeDetector
 from synthkit_squeezedet.network import DROPOUT, SqueezeDet, normalize
-from synthkit_squeezedet.objects import of_class
+from synthkit_squeezedet.objects import judged_boxes, of_class
 
 VALIDATION_IOU = 0.5
 """Overlap at which a find counts when the best weights are chosen."""
@@ -217,20 +217,7 @@ class SqueezeDetLearner(Learner):
         """
         self._whole.eval()
         classes = self._config.object_classes
-        metrics = [
-            DetectionMetric(
-                DetectionConfig(
-                    target=item.target,
-                    label=label,
-                    iou=VALIDATION_IOU,
-                    bootstrap=0,
-                    boxes="upright" if item.target == "head" else self._config.boxes,
-                ),
-                None,
-                self._runtime,
-            )
-            for label, item in enumerate(classes)
-        ]
+        metrics = [DetectionMetric(self._judged_as(label), None, self._runtime) for label in range(len(classes))]
         states: list[list[State]] = [[] for _ in metrics]
         for number, sample in enumerate(validation, start=1):
             # Judged one by one: the images of a whole set may not fit in memory.
@@ -244,6 +231,13 @@ class SqueezeDetLearner(Learner):
             rows.append([*(r.value for r in results[:3]), results[0].definition["score_threshold"]])
         precision, recall, f1, _ = np.mean(rows, axis=0).tolist()
         return {"precision": precision, "recall": recall, "f1": f1, "score": rows[0][3]}
+
+    def _judged_as(self, label: int) -> DetectionConfig:
+        item = self._config.object_classes[label]
+        return DetectionConfig(
+            target=item.target, boxes=judged_boxes(item, self._config.boxes), label=label, iou=VALIDATION_IOU,
+            ap_ious=(), coco=False, size_edges_px=(), distance_edges=(), bootstrap=0,
+        )  # fmt: skip
 
     def _start(self, network: SqueezeDet) -> SqueezeDet:
         network.initialize(generator(self._runtime.seeds, "weights"))

@@ -99,6 +99,11 @@ def of_class(sample: Sample, item: ObjectClass) -> Sample:
     return attrs.evolve(sample, people=[person for person in sample.people if item.holds(person.attributes)])
 
 
+def judged_boxes(item: ObjectClass, boxes: Boxes) -> Boxes:
+    """Return by which boxes finds of a class are judged: heads by upright ones, as their truth has no other."""
+    return "upright" if item.target == "head" else boxes
+
+
 def box_around(outline: Floats, degrees: float) -> Floats:
     """Return the tightest box (5,) at an angle around (P, 2) points."""
     axes = np.stack([_direction(degrees), _direction(degrees + 90.0)])

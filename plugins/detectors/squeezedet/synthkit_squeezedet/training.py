@@ -17,7 +17,7 @@ from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, Runtime, SampleSet
 from synthkit.training import distributed, loop
 from synthkit.training.devices import Precision
-from synthkit_detection.truth import truth_boxes
+from synthkit_detection.truth import truth_of
 from synthkit_squeezedet.anchors import fit_fewest, fit_shapes
 from synthkit_squeezedet.backbone import choose_backbone, chosen_before
 from synthkit_squeezedet.config import STRIDE, SqueezeDetConfig
@@ -25,7 +25,7 @@ from synthkit_squeezedet.examples import ExampleSet
 from synthkit_squeezedet.learner import Evaluation, SqueezeDetLearner
 from synthkit_squeezedet.letterbox import default_input_px
 from synthkit_squeezedet.model import Design
-from synthkit_squeezedet.objects import of_class
+from synthkit_squeezedet.objects import judged_boxes, of_class
 
 NAME = "squeezedet"
 
@@ -115,7 +115,7 @@ def _check_validation(validation: SampleSet, config: SqueezeDetConfig, progress:
         labelled = True
         for item in config.object_classes:
             try:
-                truth_boxes(of_class(sample, item), item.target)
+                truth_of(of_class(sample, item), item.target, judged_boxes(item, config.boxes))
             except DatasetError as error:
                 raise DatasetError(f"the validation set cannot judge the detector: {error}") from None
     if len(validation) and not labelled:

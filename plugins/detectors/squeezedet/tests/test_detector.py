@@ -286,6 +286,16 @@ def test_a_validation_set_that_cannot_judge_is_told_before_training(people, mess
     assert "training squeezedet" not in told
 
 
+def test_a_validation_set_without_rotated_boxes_is_told(discs, tmp_path):
+    data = small(discs)
+    data["train"]._samples = [attrs.evolve(s, people=[bodied(p) for p in s.people]) for s in data["train"]]
+    upright = (Person(box_xyxy_px=(5, 5, 20, 20)),)
+    data["validation"]._samples = [attrs.evolve(s, people=upright) for s in data["validation"]]
+    message = "cannot judge the detector: sample .*none of its people has a person rotated box; .*boxes=upright"
+    with make(tmp_path, **ROTATED) as detector, pytest.raises(DatasetError, match=message):
+        detector.fit(data, tmp_path / "a")
+
+
 def test_without_validation_the_last_weights_are_kept(discs, tmp_path):
     with make(tmp_path, **{**BRIEF, "steps": 2}, input_px=(48, 32), anchors=((8.0, 8.0),)) as detector:
         found = detector.fit({"train": discs(2, 1, (64, 48))}, tmp_path / "b")

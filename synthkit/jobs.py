@@ -168,18 +168,24 @@ class RefineJob(_Job):
         if isinstance(slot, Skipped):
             return [slot]
         sample = self.source[slot]
-        results: list[Sample | Skipped] = list(self.component.refine([sample]))
+        return [self._refined(sample) if self.guard is None else self._guarded(sample, self.guard)]
+
+    def _refined(self, sample: Sample) -> Sample | Skipped:
+        results = list(self.component.refine([sample]))
         keys = [result.key for result in results]
         if keys != [sample.key]:
             raise PluginError(f"refiner {self.spec.name!r}: sample {sample.key} gave {keys}")
-        return [self._guarded(sample, result) for result in results]
+        return results[0]
 
-    def _guarded(self, sample: Sample, result: Sample | Skipped) -> Sample | Skipped:
-        if self.guard is None or isinstance(result, Skipped):
+    def _guarded(self, sample: Sample, settings: GuardSettings) -> Sample | Skipped:
+        from synthkit import crops  # OpenCV, which only refining needs
+        from synthkit.drift.guard import guarded
+
+        with crops.watched() as reinserted:
+            result = self._refined(sample)
+        if isinstance(result, Skipped):
             return result
-        from synthkit.drift.guard import guarded  # OpenCV, which only refining needs
-
-        return guarded(sample, result, self.guard, self.spec.name)
+        return guarded(sample, result, settings, self.spec.name, reinserted)
 
     def keys(self, scene: int) -> list[str]:
         """Return the key of a slot."""

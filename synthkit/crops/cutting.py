@@ -21,12 +21,16 @@ def extract(image: Pixels, plan: CropPlan) -> Pixels:
     return as_pixels(warp(image, plan.crop_from_image, plan.size_px, plan.scale))
 
 
-def extract_mask(mask: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[np.bool_]:
-    """Cut a crop out of a mask (H, W), by nearest neighbour: (h, w) bool."""
-    cut = cv2.warpAffine(
-        (mask != 0).astype(np.uint8), _for_cv2(plan.crop_from_image), plan.size_px, flags=cv2.INTER_NEAREST
-    )
-    return np.asarray(cut != 0)
+def extract_mask(instances: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[np.bool_]:
+    """Cut the mask of a plan's person out of an instance layer (H, W), by nearest neighbour: (h, w) bool."""
+    cut = cv2.warpAffine(instances, _for_cv2(plan.crop_from_image), plan.size_px, flags=cv2.INTER_NEAREST)
+    return np.asarray(cut == plan.instance)
+
+
+def transfer(crop: npt.NDArray[Any], plan: CropPlan, other: CropPlan) -> Picture:
+    """Return a crop (h, w, 3) of one plan as another plan of the same image shows it; its rim goes on beyond it."""
+    matrix = np.vstack([other.crop_from_image, (0, 0, 1)]) @ np.vstack([plan.image_from_crop, (0, 0, 1)])
+    return warp(crop, matrix[:2], other.size_px, other.scale / plan.scale, border=cv2.BORDER_REPLICATE)
 
 
 def warp(

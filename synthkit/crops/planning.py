@@ -118,10 +118,10 @@ def outline_px(person: Person, instances: npt.NDArray[Any] | None) -> Floats | N
     if person.rotated_box is not None:
         parts.append(person.rotated_box.corners_px())
     if instances is not None and person.instance is not None:
-        rows, columns = np.nonzero(instances == person.instance)
-        if not rows.size:
+        seen = cv2.findNonZero((instances == person.instance).astype(np.uint8))
+        if seen is None:
             return None  # fully hidden: boxes of it would show somebody else
-        hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))[:, 0].astype(np.float64)
+        hull = cv2.convexHull(seen)[:, 0].astype(np.float64)
         parts += [hull + corner for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
     elif person.rotated_box is None and person.box_xyxy_px is not None:
         left, top, right, bottom = person.box_xyxy_px

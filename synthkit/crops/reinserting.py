@@ -28,6 +28,7 @@ import numpy.typing as npt
 from synthkit.crops.coverage import Coverage, Window
 from synthkit.crops.cutting import Picture, Pixels, as_pixels, extract, warp
 from synthkit.crops.planning import CropPlan, Floats, apply
+from synthkit.crops.watching import Reinsertion, told
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 
@@ -42,6 +43,8 @@ def reinsert(
     feather_px: float = 0.5,
 ) -> Pixels:
     """Return the sample's image with refined crops put back; their order does not matter.
+
+    Whoever called ``watched`` sees the crops as they are here, whole.
 
     Args:
         sample: with the ``instances`` layer. With the layer ``alpha``, edges change as people cover them.
@@ -61,7 +64,8 @@ def reinsert(
         )
     coverage = Coverage.of(sample, feather_px)
     result = sample.image.astype(np.float32)
-    for plan, crop in refined:
+    put_back = tuple(refined)
+    for plan, crop in put_back:
         width, height = plan.size_px
         if crop.shape != (height, width, 3):
             raise ValueError(f"sample {sample.key}: a crop must be {(height, width, 3)}, got {crop.shape}")
@@ -72,7 +76,9 @@ def reinsert(
             difference = crop.astype(np.float32) - extract(sample.image, plan)
             mask = coverage.instances[window] == plan.instance
             result[window] += _change(difference, plan, window, covered, mask)
-    return as_pixels(result)
+    image = as_pixels(result)
+    told(Reinsertion(sample, put_back, image))
+    return image
 
 
 def _change(

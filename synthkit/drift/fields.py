@@ -32,6 +32,8 @@ def edge_field(image: npt.NDArray[Any], sigma_px: float) -> Field:
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
     along_x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32, borderType=cv2.BORDER_REPLICATE)
     along_y = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32, borderType=cv2.BORDER_REPLICATE)
-    xx, yy, xy = ((a * b).sum(axis=2) for a, b in ((along_x, along_x), (along_y, along_y), (along_x, along_y)))
+    xx, yy, xy = (
+        np.einsum("ijc,ijc->ij", a, b) for a, b in ((along_x, along_x), (along_y, along_y), (along_x, along_y))
+    )
     noise = max(float(np.sqrt(xx + yy).mean()), _FAINTEST)
     return np.asarray(np.stack([xx - yy, 2 * xy]) / (xx + yy + noise**2), dtype=np.float32)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from synthkit import crops
 from synthkit.crops.coverage import Coverage
-from synthkit.drift.measuring import CROP_PX, measure_newcomers, measure_person
+from synthkit.drift.measuring import CROP_PX, PersonDrift, measure_newcomers, measure_person
 from synthkit.drift.settings import GuardSettings
 from synthkit.errors import PluginError
 from synthkit.sample import Sample, evolve
@@ -20,23 +20,33 @@ META = "drift"
 """Key of ``Sample.meta``: a list with one record for each refinement that was guarded; see ``guarded``."""
 
 Pixels = npt.NDArray[np.uint8]
+Picture = npt.NDArray[Any]
 
 _DIGITS = 3  # decisions are made on what is recorded
 _FEATHER_PX = 0.0  # without the layer alpha a person has all of the mask
 _PEOPLE_ACROSS = 6  # about so many people's boxes fit across an image of an empty room
 
 
-def guarded(before: Sample, after: Sample, settings: GuardSettings, refiner: str) -> Sample:
+def guarded(
+    before: Sample,
+    after: Sample,
+    settings: GuardSettings,
+    refiner: str,
+    reinserted: Sequence[crops.Reinsertion] = (),
+) -> Sample:
     """Return the refined sample with its drift recorded and, in mode ``on``, what drifted taken back.
 
     The record, the last in ``meta["drift"]``, has ``refiner``; ``people``: of each with an instance number who is
     large enough to be cropped the ``instance``, ``moved``, ``lost``, and whether ``drifted``; ``new``; whether the
-    ``image`` drifted; and ``rolled_back``, whether what drifted has its rendered pixels again. Without the layer
-    ``instances`` nobody can be checked, and nothing is recorded.
+    ``image`` drifted; the ``limits`` above which they did; and ``rolled_back``, whether what drifted has its rendered
+    pixels again. Without the layer ``instances`` nobody can be checked, and nothing is recorded.
+
+    Crops that were put back are compared as they were before: masks hide what moved out of them. The image is
+    compared, too, where something else came into it.
 
     Args:
         before, after: the sample before and after refinement. settings: mode and limits.
-        refiner: its name, for the record.
+        refiner: its name, for the record. reinserted: what it was seen to put back.
 
     Raises:
         PluginError: when the refined image has another size.
@@ -48,12 +58,16 @@ def guarded(before: Sample, after: Sample, settings: GuardSettings, refiner: str
             f"refiner {refiner!r}: the image of {before.key} had {before.size_px} pixels and has {after.size_px}, so"
             " that its labels fit no more; a refiner that is meant to change people declares keeps_people=False"
         )
-    people, new = _people(before, after, settings), _new(before, after)
+    plans = [plan for plan in crops.plan_crops(before, (CROP_PX, CROP_PX)) if plan.instance is not None]
+    image = None if _is_put_back(before, after.image, reinserted) else after.image
+    people = _people(before, plans, image, settings, reinserted)
+    new = 0.0 if image is None else _new(before, image, plans)
     record = {
         "refiner": refiner,
         "people": people,
         "new": new,
         "image": new > settings.new,
+        "limits": {"moved": settings.moved, "lost": settings.lost, "new": settings.new},
         "rolled_back": settings.mode == "on",
     }
     image = after.image
@@ -72,27 +86,68 @@ def with_pixels_of(before: Sample, image: Pixels, instances: Iterable[int]) -> P
     return result
 
 
-def _people(before: Sample, after: Sample, settings: GuardSettings) -> list[dict[str, Any]]:
-    """Return what is recorded of each person."""
+def _is_put_back(before: Sample, image: Pixels, reinserted: Sequence[crops.Reinsertion]) -> bool:
+    """Return whether an image differs from that before by nothing but crops that came through everybody's own masks."""
+    for one in reversed(reinserted):
+        masks = one.sample.layers["instances"]
+        if np.array_equal(one.image, image) and np.array_equal(masks, before.layers["instances"]):
+            image = one.sample.image
+    return np.array_equal(image, before.image)
+
+
+def _people(
+    before: Sample,
+    plans: list[crops.CropPlan],
+    after: Pixels | None,
+    settings: GuardSettings,
+    reinserted: Sequence[crops.Reinsertion],
+) -> list[dict[str, Any]]:
+    """Return what is recorded of each person; arguments as in ``person_drift``."""
     found = []
-    for plan in crops.plan_crops(before, (CROP_PX, CROP_PX)):
-        if plan.instance is None:
-            continue
-        mask = crops.extract_mask(before.layers["instances"] == plan.instance, plan)
-        rendered, refined = crops.extract(before.image, plan), crops.extract(after.image, plan)
-        drift = measure_person(rendered, refined, mask, plan.scale)
+    for plan in plans:
+        drift = person_drift(before, plan, after, reinserted)
         moved, lost = round(drift.moved, _DIGITS), round(drift.lost, _DIGITS)
         drifted = moved > settings.moved or lost > settings.lost
         found.append({"instance": plan.instance, "moved": moved, "lost": lost, "drifted": drifted})
     return found
 
 
-def _new(before: Sample, after: Sample) -> float:
+def person_drift(
+    before: Sample, plan: crops.CropPlan, after: Pixels | None, reinserted: Sequence[crops.Reinsertion] = ()
+) -> PersonDrift:
+    """Return the most that a person drifted in any picture that there is of it.
+
+    Args:
+        before: the sample before refinement. plan: of the person, with crops of ``CROP_PX``.
+        after: (H, W, 3) refined, None where nothing came into it but what was put back, so that nobody is new either.
+        reinserted: what was put back.
+    """
+    mask = crops.extract_mask(before.layers["instances"], plan)
+    found = [measure_person(*pair, mask, plan.scale) for pair in _pictures(before, plan, after, reinserted)]
+    return PersonDrift(max((one.moved for one in found), default=0.0), max((one.lost for one in found), default=0.0))
+
+
+def _pictures(
+    before: Sample, plan: crops.CropPlan, after: Pixels | None, reinserted: Sequence[crops.Reinsertion]
+) -> Iterator[tuple[Picture, Picture]]:
+    """Yield a person as rendered and as refined, each time as the plan shows it."""
+    for one in reinserted:
+        for other, crop in one.crops:
+            if other.instance == plan.instance and one.sample.size_px == before.size_px:
+                # Both have the resolution of the refiner's crops, and reach as far.
+                rendered = crops.extract(before.image, other)
+                yield crops.transfer(rendered, other, plan), crops.transfer(crop, other, plan)
+    if after is not None:
+        yield crops.extract(before.image, plan), crops.extract(after, plan)
+
+
+def _new(before: Sample, after: Pixels, plans: list[crops.CropPlan]) -> float:
     people = before.layers["instances"] > 0
-    return round(measure_newcomers(before.image, after.image, people, person_side_px(before)), _DIGITS)
+    side_px = person_side_px(plans, before.size_px)
+    return round(measure_newcomers(before.image, after, people, side_px), _DIGITS)
 
 
-def person_side_px(sample: Sample) -> float:
-    """Return the side in pixels of a box around a person of usual size in an image."""
-    sides = [CROP_PX / plan.scale for plan in crops.plan_crops(sample, (CROP_PX, CROP_PX))]
-    return float(np.median(sides)) if sides else min(sample.size_px) / _PEOPLE_ACROSS
+def person_side_px(plans: list[crops.CropPlan], size_px: tuple[int, int]) -> float:
+    """Return the side in pixels of a box around a person of usual size, by plans for an image of some size."""
+    sides = [plan.size_px[0] / plan.scale for plan in plans]
+    return float(np.median(sides)) if sides else min(size_px) / _PEOPLE_ACROSS

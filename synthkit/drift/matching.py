@@ -42,19 +42,33 @@ def agreement(first: Field, second: Field, weight: Floats) -> Agreement:
     """Compare windows of ``first`` (2, H, W) with ``second``, displaced.
 
     Args:
-        weight: (H, W) how much each pixel of ``first`` counts.
+        weight: (H, W) how much each pixel of ``first`` counts; some do.
     """
-    height, width = weight.shape
-    down, across = _windows(height), _windows(width)
-    padded = np.pad(second, ((0, 0), (_REACH_PX, _REACH_PX), (_REACH_PX, _REACH_PX)))
-    energy = (padded**2).sum(axis=0)
-    places = [(slice(_REACH_PX + y, _REACH_PX + y + height), slice(_REACH_PX + x, _REACH_PX + x + width))
-              for x, y in _DISPLACEMENTS]  # fmt: skip
-    products = np.stack([(first * padded[:, rows, columns]).sum(axis=0) * weight for rows, columns in places])
-    theirs = np.stack([energy[place] * weight for place in places])
-    own = down @ (weight * (first**2).sum(axis=0)) @ across.T
-    correlation = (down @ products @ across.T) / np.sqrt(own * (down @ theirs @ across.T) + _NOTHING)
+    rows, columns = (_span(weight.any(axis=axis)) for axis in (1, 0))
+    down, across = _windows(weight.shape[0])[:, rows], _windows(weight.shape[1])[:, columns]
+    counted = weight[rows, columns]
+    mine = first[:, rows, columns] * counted
+    theirs = np.pad(second, ((0, 0), (_REACH_PX, _REACH_PX), (_REACH_PX, _REACH_PX)))
+    energy = np.square(theirs).sum(axis=0)
+    products, energies = np.empty((2, len(_DISPLACEMENTS), *counted.shape), np.float32)
+    for n, (x, y) in enumerate(_DISPLACEMENTS):
+        place = _displaced(rows, y), _displaced(columns, x)
+        np.einsum("cij,cij->ij", mine, theirs[:, *place], out=products[n])
+        np.multiply(energy[place], counted, out=energies[n])
+    own = down @ (mine * first[:, rows, columns]).sum(axis=0) @ across.T
+    correlation = (down @ products @ across.T) / np.sqrt(own * (down @ energies @ across.T) + _NOTHING)
     return Agreement(correlation, np.hypot(*np.array(_DISPLACEMENTS, np.float32).T), own)
+
+
+def _span(there: npt.NDArray[np.bool_]) -> slice:
+    """Return from the first to the last that is there; something is."""
+    places = np.flatnonzero(there)
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _displaced(span: slice, by_px: int) -> slice:
+    """Return a span, displaced, in an array with a border of the reach's width."""
+    return slice(span.start + by_px + _REACH_PX, span.stop + by_px + _REACH_PX)
 
 
 def windowed(values: Floats) -> Floats:

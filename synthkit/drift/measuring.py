@@ -3,8 +3,9 @@
 
 Both are cut by the same plan, so they would lie upon each other. Where windows of the rendered edges agree better
 with the refined ones when these are displaced, something has moved; where they agree with nothing, it is gone.
-Twice: over all of the picture, where the silhouette tells most, and inside the person alone, as a refiner that
-works through the person's mask leaves the silhouette where it was, whatever it draws within.
+Twice: over the person and the silhouette, which tells most, and inside the person alone, as a mask leaves the
+silhouette where it was, whatever is drawn within. What is farther away counts for nothing, as refiners of crops may
+draw there what they like.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ _STAYED_PX = 1.5  # displacements that labels do not feel
 _MOVED_PX = 3.0
 _WINDOWS = 3  # a drift shows in neighbouring windows; noise in one
 _FAINT = 0.2  # the share of windows with the least edges, of which nothing is concluded
-_NEAR = 0.1  # of a window's weight is the person's
+_NEAR = 0.15  # of a window's weight is the person's
 _NEAR_INSIDE = 0.05
-_INSIDE_FACTOR = 0.5  # inside a person there are fewer edges, and chance displaces them twice as easily
+_EDGELESS = 0.03  # of what is inside a person is edges: less is nothing that could be found again
+_BESIDE_PX = (1.0, 4.0)  # outside the mask: up to here all pixels count, from there none
 _EDGE_OF_MASK_PX = (2.0, 1.0)  # image and crop pixels inside the mask that show the silhouette still
 
 _COARSE_PX = 32  # side that a person has in pictures that are searched for newcomers
@@ -45,9 +47,9 @@ class PersonDrift:
     """What became of one person.
 
     Args:
-        moved: how much better displaced edges agree, as a difference of correlations, where it is most; about 0 or
-            less when everything is in place. lost: 1 - the correlation of the edges in place; about 0 when all
-            are there, 1 when none is.
+        moved: how much more of the edges is found displaced than in place, as a difference of squared correlations,
+            where it is most; about 0 or less when everything is in place. lost: 1 - the correlation of the edges in
+            place; about 0 when all are there, 1 when none is.
     """
 
     moved: float
@@ -68,13 +70,14 @@ def measure_person(
     first, second = edge_field(before, _EDGE_PX), edge_field(after, _EDGE_PX)
     person = mask.astype(np.float32)
     inside = _inside(mask, scale)
-    whole = agreement(first, second, np.ones_like(person))
+    whole = agreement(first, second, _around(mask))
     near, near_inside = windowed(person) > _NEAR, windowed(inside) > _NEAR_INSIDE
     moved, lost = _moved(whole, near), _lost(whole, near)
     if np.count_nonzero(near_inside) >= _WINDOWS:
         within = agreement(first, second, inside)
-        moved = max(moved, _INSIDE_FACTOR * _moved(within, near_inside, graded=True))
-        lost = max(lost, _lost(within, near_inside))
+        if within.structure[near_inside].sum() > _EDGELESS * windowed(inside)[near_inside].sum():
+            moved = max(moved, _moved(within, near_inside, graded=True))
+            lost = max(lost, _lost(within, near_inside))
     return PersonDrift(moved, lost)
 
 
@@ -89,14 +92,13 @@ def measure_newcomers(
     Args:
         before, after: (H, W, 3), 0..255. people: (H, W), their pixels. side_px: side of a box around a person.
     """
-    if np.array_equal(before[~people], after[~people]):
-        return 0.0
     factor = _COARSE_PX / side_px
-    first, second = (edge_field(_resized(image, factor), _COARSE_EDGE_PX) for image in (before, after))
     around = cv2.dilate((_resized(people.astype(np.float32), factor) > 0).astype(np.uint8), _disc(_AROUND_PX))
     beside = around == 0
-    if not beside.any():
+    before, after = (_resized(image, factor) for image in (before, after))
+    if np.array_equal(before[beside], after[beside]):
         return 0.0
+    first, second = (edge_field(image, _COARSE_EDGE_PX) for image in (before, after))
     second = second * beside
     unexplained = _smooth((second**2).sum(axis=0)) - np.maximum(_best_nearby(first, second), 0)
     return float(max(0.0, unexplained[beside].max() - np.quantile(unexplained[beside], _USUAL)))
@@ -104,7 +106,9 @@ def measure_newcomers(
 
 def _moved(found: Agreement, near: npt.NDArray[np.bool_], *, graded: bool = False) -> float:
     """Return the gain by displacement in the windows where it is most; ``graded``, less where edges are faint."""
-    gain = found.best(_MOVED_PX, np.inf) - found.best(0, _STAYED_PX)
+    # By squares: what agrees but faintly agrees by chance, where a refiner drew something else behind the person.
+    displaced, in_place = found.best(_MOVED_PX, np.inf), found.best(0, _STAYED_PX)
+    gain = np.maximum(displaced, 0) ** 2 - np.maximum(in_place, 0) ** 2
     structure = found.structure
     if graded:
         gain = gain * np.sqrt(structure / max(float(structure[near].max()), 1e-6))
@@ -126,6 +130,13 @@ def _inside(mask: npt.NDArray[np.bool_], scale: float) -> Floats:
     distance_px = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     of_image, of_crop = _EDGE_OF_MASK_PX
     return np.asarray(np.clip(distance_px[1:-1, 1:-1] - of_image * scale - of_crop, 0, 1), dtype=np.float32)
+
+
+def _around(mask: npt.NDArray[np.bool_]) -> Floats:
+    """Return 1 in a mask and close to it, falling to 0 farther away."""
+    distance_px = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near, far = _BESIDE_PX
+    return np.asarray(np.clip((far - distance_px) / (far - near), 0, 1), dtype=np.float32)
 
 
 def _best_nearby(first: Field, second: Field) -> Floats:

@@ -181,7 +181,7 @@ def _crops(samples: Iterable[Sample]) -> Iterator[tuple[npt.NDArray[np.uint8], n
             person = (sample.people or ())[plan.person]
             mask = None
             if instances is not None and plan.instance is not None:
-                mask = crops.extract_mask(instances == plan.instance, plan)
+                mask = crops.extract_mask(instances, plan)
                 if not mask.any():
                     continue
             crop = crops.extract(sample.image, plan)

@@ -104,5 +104,5 @@ def _plans(sample: Sample, crop_px: int, chooser: crops.Chooser) -> Iterator[cro
 def _mask(sample: Sample, plan: crops.CropPlan) -> npt.NDArray[np.uint8]:
     if plan.instance is None or "instances" not in sample.layers:
         raise DatasetError(f"sample {sample.key}: person {plan.person} has no mask in a layer 'instances'")
-    mask = crops.extract_mask(sample.layers["instances"] == plan.instance, plan)
+    mask = crops.extract_mask(sample.layers["instances"], plan)
     return np.where(mask, np.uint8(255), np.uint8(0))

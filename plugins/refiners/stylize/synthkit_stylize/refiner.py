@@ -85,7 +85,7 @@ class StylizeRefiner:
         strength = float(seeds.stream("strength").uniform(*self._config.strength))
         span = float(seeds.stream("span").uniform(*self._config.span))
         texture = window(textures.pixels(index), plan.size_px, span, seeds.stream("window"))
-        inside = crops.extract_mask(sample.layers["instances"] == plan.instance, plan)
+        inside = crops.extract_mask(sample.layers["instances"], plan)
         crop = blend(crops.extract(sample.image, plan), texture, inside, strength, self._config.shading)
         return crop, {"texture": textures.items[index].name, "strength": round(strength, _DECIMALS)}
 

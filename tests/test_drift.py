@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit import pipeline
+from synthkit import crops, pipeline
 from synthkit.config import setting
 from synthkit.dataset import DatasetWriter
 from synthkit.drift.counting import DriftCounts, count, total
@@ -159,13 +159,117 @@ def test_another_size_is_the_refiners_mistake():
         guarded(room(), half, LIMITS, "halver")
 
 
+def counts(**found):
+    return DriftCounts(**{field.name: found.get(field.name, 0) for field in attrs.fields(DriftCounts)})
+
+
 def test_counts_are_of_the_last_refinement():
     first = guarded(room(), room(shift=(9, 0)), LIMITS, "one")
     second = guarded(first, first, LIMITS, "two")
-    assert total([first.meta, first.meta]) == DriftCounts(2, 2, 2, 0, True)
-    assert total([second.meta]) == DriftCounts(1, 0, 1, 0, True)
+    assert total([first.meta, first.meta]) == counts(people=2, drifted=2, moved=2, lost=2, rolled_back=2, images=2)
+    assert total([second.meta]) == counts(people=1, images=1)
     assert total([{}]) is None
-    assert str(total([first.meta])) == "1 of 1 people drifted (rolled back to the pixels before)"
+    assert str(total([first.meta])) == "1 of 1 people drifted (1 moved, 1 lost; 1 rolled back)"
+
+
+def test_counts_tell_how_people_drifted_and_who_was_rolled_back():
+    noted = GuardSettings(mode="record")
+    metas = [
+        guarded(room(), room(present=False), LIMITS, "eraser").meta,
+        guarded(room(), room(shift=(9, 0)), noted, "mover").meta,
+        guarded(room(), room(copies=2), LIMITS, "doubler").meta,
+        guarded(room(), room(), LIMITS, "nothing").meta,
+    ]
+    found = total(metas)
+    assert (found.people, found.drifted, found.rolled_back) == (4, 2, 1)
+    assert 1 <= found.lost <= 2
+    assert (found.images, found.images_drifted, found.images_rolled_back) == (4, 1, 1)
+    assert str(found).endswith("; 1 rolled back), and 1 of 4 images got somebody new (1 rolled back)")
+
+
+@pytest.mark.parametrize("foreign", ["wind", [], [3], [{"people": 1}], [{"people": [{}], "limits": {}}], {"a": 1}])
+def test_what_others_call_drift_does_not_count(foreign):
+    assert total([{"drift": foreign}]) is None
+
+
+def by_crop(change, size_px=CROP_PX, after=None):
+    """Return the result of a refiner that puts a changed crop back, guarded.
+
+    Args:
+        change: what it does to the crop (size_px, size_px, 3). after: what it does to the image then.
+    """
+    before = room()
+    with crops.watched() as reinserted:
+        [plan] = crops.plan_crops(before, (size_px, size_px))
+        image = crops.reinsert(before, [(plan, change(crops.extract(before.image, plan)))])
+    if after is not None:
+        image = after(image)
+    return before, guarded(before, evolve(before, image=image), LIMITS, "r", reinserted)
+
+
+def shifted(by_px):
+    return lambda crop: np.roll(crop, by_px, axis=(0, 1))
+
+
+@pytest.mark.parametrize("size_px", [64, 96, CROP_PX, 256])
+def test_crops_that_are_put_back_are_seen_before_masks_hide_what_moved(size_px):
+    step = 5 * size_px // CROP_PX
+    before, result = by_crop(shifted((step, 0)), size_px)
+    assert result.meta["drift"][0]["people"][0]["drifted"]
+    assert np.array_equal(result.image, before.image)
+
+
+def test_what_the_mask_hides_in_the_image_is_seen_in_the_crop():
+    """Of people in one colour only the silhouette tells, and that stays where it is when crops come back."""
+    people = room().layers["instances"] > 0
+    before = evolve(room(), image=np.where(people[..., None], np.uint8(90), np.full(3, 200, np.uint8)))
+    [plan] = crops.plan_crops(before, (CROP_PX, CROP_PX))
+    with crops.watched() as reinserted:
+        image = crops.reinsert(before, [(plan, shifted((0, 5))(crops.extract(before.image, plan)))])
+    after = evolve(before, image=image)
+    by_image, by_crops = (
+        guarded(before, after, LIMITS, "r", seen).meta["drift"][0]["people"][0] for seen in ((), reinserted)
+    )
+    assert by_crops["moved"] > max(LIMITS.moved, by_image["moved"])
+
+
+def test_what_surrounds_people_in_crops_is_not_theirs():
+    def behind(crop):
+        mask = crops.extract_mask(room().layers["instances"], crops.plan_crops(room(), (CROP_PX, CROP_PX))[0])
+        noise = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).astype(np.uint8)
+        return np.where(mask[..., None], crop, cv2.resize(noise, (CROP_PX, CROP_PX)))
+
+    _, result = by_crop(behind)
+    [person] = result.meta["drift"][0]["people"]
+    assert not person["drifted"]
+
+
+def test_what_is_done_to_the_image_besides_is_seen_too():
+    moved = room(shift=(9, 0)).image
+    _, result = by_crop(lambda crop: crop, after=lambda _: moved)
+    assert result.meta["drift"][0]["people"][0]["drifted"]
+
+
+def test_crops_may_be_put_back_in_turn():
+    before = room()
+    [plan] = crops.plan_crops(before, (CROP_PX, CROP_PX))
+    darker = (0.9 * crops.extract(before.image, plan)).astype(np.uint8)
+    with crops.watched() as seen:
+        once = evolve(before, image=crops.reinsert(before, [(plan, darker)]))
+        twice = crops.reinsert(once, [(plan, shifted((5, 0))(darker))])
+    assert [len(one.crops) for one in seen] == [1, 1]
+    assert np.array_equal(seen[1].sample.image, seen[0].image)
+    assert guarded(before, evolve(before, image=twice), LIMITS, "r", seen).meta["drift"][0]["people"][0]["drifted"]
+
+
+def test_crops_that_come_through_masks_of_the_refiners_own_do_not_explain_the_image():
+    """Here a mask that is wide enough lets the refiner draw somebody new beside."""
+    before = room()
+    wide = evolve(before, layers={"instances": np.ones((300, 300), np.uint8)})
+    plan = attrs.evolve(crops.plan_crops(before)[0], size_px=(300, 300), crop_from_image=np.eye(2, 3))
+    with crops.watched() as seen:
+        image = crops.reinsert(wide, [(plan, room(copies=2).image)])
+    assert guarded(before, evolve(before, image=image), LIMITS, "r", seen).meta["drift"][0]["image"]
 
 
 @attrs.frozen
@@ -188,12 +292,21 @@ class Mover:
             yield evolve(sample, image=room(shift=(self._dx, 0)).image)
 
 
+class CropMover(Mover):
+    def refine(self, samples):
+        for sample in samples:
+            [plan] = crops.plan_crops(sample, (CROP_PX, CROP_PX))
+            crop = np.roll(crops.extract(sample.image, plan), self._dx, axis=1)
+            yield evolve(sample, image=crops.reinsert(sample, [(plan, crop)]))
+
+
 class Plugin:
     @hookimpl
     def synthkit_components(self):
         target = f"{__name__}:Mover"
         return [
             Component("refiner", "mover", "s", Config, target),
+            Component("refiner", "crop-mover", "s", Config, f"{__name__}:CropMover"),
             Component("refiner", "changer", "s", Config, target, keeps_people=False),
         ]
 
@@ -217,11 +330,17 @@ def refine(tmp_path, monkeypatch):
 
 def test_the_guard_stands_behind_every_refiner(refine):
     made = refine("mover", "out")
-    assert count(made) == DriftCounts(1, 1, 1, 0, True)
+    assert count(made) == counts(people=1, drifted=1, moved=1, lost=1, rolled_back=1, images=1)
     assert made.manifest.notes["stages"][-1]["guard"]["mode"] == "on"
     moved = refine("mover", "off", mode="off")
     assert count(moved) is None
     assert not np.array_equal(moved[0].image, made[0].image)
+
+
+def test_a_refiner_of_crops_is_guarded_by_its_crops_without_knowing(refine):
+    made = refine("crop-mover", "out")
+    assert count(made).rolled_back == 1
+    assert np.array_equal(made[0].image, room().image)
 
 
 def test_it_is_not_for_those_who_are_meant_to_change_people(refine):

@@ -286,6 +286,20 @@ def test_the_numbers(tmp_path):
     assert dict(rows(found))["people per image"] == "0: 1, 2: 2"
 
 
+def test_drift_is_counted_where_a_guard_looked(tmp_path):
+    limits = {"moved": 0.04, "lost": 0.45, "new": 0.3}
+    people = [{"instance": 1, "moved": 0.2, "lost": 0.1, "drifted": True}, {"instance": 2, "moved": 0, "lost": 0}]
+    record = {"people": people, "image": False, "rolled_back": True, "limits": limits}
+    checked = evolve(full("a"), meta={"drift": [record]})
+    odd = evolve(full("b"), meta={"drift": "of snow"})
+    found = stats(write(tmp_path / "set", [checked, odd, empty()]))
+    assert dict(rows(found))["drift in refinement"] == "1 of 2 people drifted (1 moved, 0 lost; 1 rolled back)"
+    assert found.to_plain()["drift"]["rolled_back"] == 1
+    unchecked = stats(write(tmp_path / "other", [odd, full("c")]))
+    assert unchecked.drift is None
+    assert "drift in refinement" not in dict(rows(unchecked))
+
+
 def test_no_pixel_is_decoded_for_the_numbers(tmp_path, monkeypatch):
     folder = write(tmp_path / "set", [full()])
 

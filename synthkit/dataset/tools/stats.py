@@ -17,6 +17,7 @@ import numpy.typing as npt
 from synthkit.crops import camera_nadir_px
 from synthkit.dataset.reader import Dataset
 from synthkit.dataset.tools.survey import Glance, glances
+from synthkit.drift.counting import DriftCounts, DriftTally
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Person
 
@@ -79,6 +80,7 @@ class Stats:
         identities: different ones; images_per_identity; unnamed: people without one.
         image_sizes_px: images by size. layers: samples by layer. sequences, backgrounds: different ones.
         cameras: different lenses; camera_height_m; unknown_camera: samples without.
+        drift: what the drift guard found in the samples' last refinement; None where it did not look.
     """
 
     samples: int
@@ -109,6 +111,7 @@ class Stats:
     cameras: int
     camera_height_m: Spread | None
     unknown_camera: int
+    drift: DriftCounts | None
     places: Places
 
     def to_plain(self) -> dict[str, Any]:
@@ -138,6 +141,7 @@ class _Tally:
         self._layers: collections.Counter[str] = collections.Counter()
         self._identities: collections.Counter[str] = collections.Counter()
         self._different: dict[str, set[Any]] = collections.defaultdict(set)
+        self._drift = DriftTally()
 
     def add(self, seen: Glance) -> None:
         """Count one sample."""
@@ -150,6 +154,7 @@ class _Tally:
         if seen.background is not None:
             self._different["background"].add(seen.background)
         self._add_camera(seen)
+        self._drift.add(seen.meta)
         if seen.people is None:
             self._counts["unknown people"] += 1
             return
@@ -235,6 +240,7 @@ class _Tally:
             cameras=len(self._different["camera"]),
             camera_height_m=Spread.of(numbers["camera height"]),
             unknown_camera=counts["unknown camera"],
+            drift=self._drift.result(),
             places=Places(np.asarray(numbers["x"]), np.asarray(numbers["y"]), width, height),
         )
 
@@ -261,6 +267,7 @@ def rows(found: Stats) -> list[tuple[str, str]]:
         ("sequences, backgrounds", f"{found.sequences}, {found.backgrounds}"),
         ("lenses", _and(found.cameras, {"samples without": found.unknown_camera})),
         ("camera height m", _spread(found.camera_height_m)),
+        *((("drift in refinement", str(found.drift)),) if found.drift else ()),
     ]  # fmt: skip
 
 

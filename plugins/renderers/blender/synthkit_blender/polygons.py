@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,20 +71,32 @@ def widest(outline: ArrayLike) -> float:
 def triangles(outline: ArrayLike) -> NDArray[np.int32]:
     """Return (N - 2, 3) corners of counter-clockwise triangles that fill a simple outline (N, 2) given in that order.
 
-    Source: Meisters, Polygons have ears, Amer. Math. Monthly 82 (1975): a corner whose triangle holds no other
-    corner is cut off, until three are left. Of all ears the one with the widest least angle is cut, so that slivers
-    are rare.
+    They are read-only. Source: Meisters, Polygons have ears, Amer. Math. Monthly 82 (1975): a corner whose triangle
+    holds no other corner is cut off, until three are left. Of all ears the one with the widest least angle is cut, so
+    that slivers are rare.
     """
-    points = np.asarray(outline, np.float64)
+    return _without_ears(np.ascontiguousarray(outline, np.float64).tobytes())
+
+
+@functools.lru_cache(maxsize=64)  # a plate's floor and furniture come again with every scene
+def _without_ears(outline: bytes) -> NDArray[np.int32]:
+    points = np.frombuffer(outline).reshape(-1, 2)
     left = list(range(len(points)))
     found = []
+    widths: dict[int, float] = {}  # of the ears by their corners: an ear stays one until a neighbour is cut off
     while len(left) > 3:
-        ears = [n for n in range(len(left)) if _is_ear(points, left, n)]
+        for n, corner in enumerate(left):
+            if corner not in widths and _is_ear(points, left, n):
+                widths[corner] = _least_angle(points[_around(left, n)])
         # Straight corners alone are left of what is no simple outline, or nearly none: any may go.
-        n = max(ears, key=lambda n: _least_angle(points[_around(left, n)])) if ears else 0
+        n = max(range(len(left)), key=lambda n: widths.get(left[n], -1.0))
         found.append(_around(left, n))
+        for corner in found[-1]:
+            widths.pop(corner, None)
         del left[n]
-    return np.array([*found, left], np.int32)
+    corners = np.array([*found, left], np.int32)
+    corners.flags.writeable = False
+    return corners
 
 
 def convex_pieces(outline: ArrayLike) -> list[Floats]:

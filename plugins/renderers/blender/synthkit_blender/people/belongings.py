@@ -77,6 +77,8 @@ class Outfitter:
 
     def in_hands(self, figure: PosedBody, spec: PersonSpec, goals: PoseGoals) -> tuple[MeshPart, ...]:
         """Return what the pose's hands hold."""
+        if not any(hand.holds for hand in goals.hands):
+            return ()
         joints = joint_cube_centres(self._sculptor.mesh, figure.shape_m)
         hands = {side: RestHand.of(joints, side) for side in SIDES}
         grips = {side: held.Grip.of(hands[side], figure.posed, side) for side in SIDES}

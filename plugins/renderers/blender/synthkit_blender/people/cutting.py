@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 
 @attrs.frozen(eq=False)
@@ -110,40 +111,79 @@ class Refinement:
 
     def sample(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Interpolate per-vertex values (V, ...) at the refined vertices."""
-        between = values[self.edges].mean(axis=1)
-        return np.asarray(np.concatenate([values, between, values[self.coarse].mean(axis=1)]), np.float32)
+        flat = values.reshape(len(values), -1)
+        # Corner by corner: NumPy's mean over so short an axis takes several times as long.
+        middles = [sum(flat[corner] for corner in ends.T) / len(ends.T) for ends in (self.edges, self.coarse)]
+        return np.concatenate([flat, *middles], dtype=np.float32).reshape(-1, *values.shape[1:])
 
     def spread(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """Give what per-vertex labels (V,) say to the refined vertices: middles take that of their first corner."""
         return np.concatenate([labels, labels[self.edges[:, 0]], labels[self.coarse[:, 0]]])
 
 
+@attrs.frozen(eq=False)
+class Facets:
+    """The faces around some vertices of a mesh, which tell its normals there; made once, for it serves every shape.
+
+    `corners` (4, F) are the faces' vertices, `meeting` (N, F) is how often each face meets each of the vertices.
+    """
+
+    corners: NDArray[np.intp]
+    meeting: csr_array
+
+    @classmethod
+    def of(cls, faces: NDArray[np.int32], vertices: NDArray[np.integer[Any]]) -> Facets:
+        """Collect the faces, of (F, 4), that meet vertices (N,)."""
+        place = np.full(max(faces.max(initial=-1), vertices.max(initial=-1)) + 1, -1)
+        place[vertices] = np.arange(len(vertices))
+        near = faces[(place[faces] >= 0).any(axis=1)]
+        at = place[near].reshape(-1)
+        order = np.argsort(at, kind="stable")[np.count_nonzero(at < 0) :]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(at[order], minlength=len(vertices)))])
+        meeting = csr_array((np.ones(len(order)), order // 4, starts), shape=(len(vertices), len(near)))
+        return cls(np.ascontiguousarray(near.T, np.intp), meeting)
+
+    def normals(self, vertices_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return unit normals (N, 3), the area-weighted mean of the faces around; zero where there is none."""
+        # Axis by axis: NumPy's functions for short axes take several times as long.
+        columns = np.ascontiguousarray(vertices_m.T)
+        a, b = ([c[self.corners[n + 2]] - c[self.corners[n]] for c in columns] for n in (0, 1))
+        across = np.stack([a[u] * b[v] - a[v] * b[u] for u, v in ((1, 2), (2, 0), (0, 1))], axis=1)
+        x, y, z = np.ascontiguousarray((self.meeting @ across).T)
+        length = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)
+        return np.asarray(np.stack([x / length, y / length, z / length], axis=1), np.float32)
+
+
+@attrs.frozen(eq=False)
+class Ground:
+    """What of a mesh a piece is cut from: the vertices (N,), the faces around them, and the piece upon them alone."""
+
+    vertices: NDArray[np.intp]
+    facets: Facets
+    piece: Piece
+
+    @classmethod
+    def of(cls, piece: Piece, faces: NDArray[np.int32]) -> Ground:
+        """Find it among the mesh's faces (F, 4)."""
+        used = np.unique(np.concatenate([piece.a, piece.b])).astype(np.intp)
+        a, b = (np.searchsorted(used, ends).astype(np.int32) for ends in (piece.a, piece.b))
+        return cls(used, Facets.of(faces, used), attrs.evolve(piece, a=a, b=b))
+
+
 def vertex_normals(vertices_m: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return unit normals (V, 3), the area-weighted mean of the faces around; zero where there is none."""
-    # Axis by axis: NumPy's functions for short axes take several times as long.
-    columns = np.ascontiguousarray(vertices_m.T)
-    corners = np.ascontiguousarray(faces.T)
-    a, b = ([c[corners[n + 2]] - c[corners[n]] for c in columns] for n in (0, 1))
-    flat = faces.reshape(-1)
-    total = np.empty((3, len(vertices_m)))
-    for axis in range(3):
-        u, v = (axis + 1) % 3, (axis + 2) % 3
-        total[axis] = np.bincount(flat, np.repeat(a[u] * b[v] - a[v] * b[u], 4), len(vertices_m))
-    length = np.sqrt(total[0] * total[0] + total[1] * total[1] + total[2] * total[2])
-    return np.ascontiguousarray((total / np.maximum(length, 1e-12)).T, np.float32)
+    """Return unit normals (V, 3) of a mesh that is looked at once, as ``Facets`` does."""
+    return Facets.of(faces, np.arange(len(vertices_m))).normals(vertices_m)
 
 
 @attrs.frozen(eq=False)
 class Neighbours:
     """Which vertices of a mesh meet at an edge: ``used`` (U,) are those of any face, the rest number these.
 
-    `start` and `end` (E,) are the ends of each edge, both ways, `times` (E,) how many faces have it.
+    `meeting` (U, U) is how many faces have the edge between two of them, `degree` (U,) the sum over the others.
     """
 
     used: NDArray[np.intp]
-    start: NDArray[np.intp]
-    end: NDArray[np.intp]
-    times: NDArray[np.float64]
+    meeting: csr_array
     degree: NDArray[np.float64]
 
     @classmethod
@@ -153,22 +193,19 @@ class Neighbours:
         quads = compact.reshape(-1, 4)
         edges = np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2)
         ends = np.concatenate([edges, edges[:, ::-1]])
-        keys, times = np.unique(ends[:, 0] * len(used) + ends[:, 1], return_counts=True)
-        start, end = keys // len(used), keys % len(used)
-        degree = np.maximum(np.bincount(start, times, len(used)), 1)
-        return cls(used, start, end, times.astype(np.float64), degree)
+        meeting = csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(used), len(used)))
+        return cls(used, meeting, np.maximum(meeting.sum(axis=1), 1))
 
 
 def smoothed(
-    vertices_m: NDArray[np.float32], around: Neighbours, rounds: int, strength: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Draw each vertex of a mesh (V, 3) towards the mean of its neighbours, `rounds` times, by `strength` (V,)."""
+    vertices_m: NDArray[np.float32], around: Neighbours, strength: NDArray[np.float32]
+) -> NDArray[np.float32]:  # fmt: skip
+    """Draw each vertex of a mesh (V, 3) towards the mean of its neighbours by `strength` (V,)."""
     share = strength[around.used]
     columns = np.ascontiguousarray(vertices_m[around.used].T)
-    for _ in range(rounds):
-        for column in columns:
-            mean = np.bincount(around.start, around.times * column[around.end], len(column)) / around.degree
-            column += share * (mean - column)
+    for column in columns:
+        way = around.meeting @ column / around.degree - column
+        column += share * way
     result = vertices_m.copy()
     result[around.used] = columns.T
     return result

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthkit_blender.people.cutting import cut, vertex_normals
+from synthkit_blender.people.cutting import Ground, cut, vertex_normals
 from synthkit_blender.people.fields import Field
 from synthkit_blender.people.mpfb import BODY, EYES, BaseMesh
 from synthkit_blender.people.tailoring import ClothMesh
@@ -40,17 +40,18 @@ class FacePainter:
         self._brow_skin = front[normals[front, 1] < -0.3]
         self._brow_grids = [self._lay_brow(mesh.vertices_m[self._brow_skin], side, eye_z) for side in (1, -1)]
         self._pieces = {name: cut(self._faces, field) for name, field in self._fields().items()}
+        self._grounds = {name: Ground.of(piece, self._faces) for name, piece in self._pieces.items()}
 
     def _fields(self) -> dict[str, Field]:
         return {"lips": self._lips, "beard": self._beard}
 
     def patch(self, name: str, lift_m: float, shape_m: NDArray[np.float32]) -> ClothMesh:
         """Return a patch ("lips" or "beard") on a shape (V, 3), rising by up to `lift_m` over the skin."""
-        inside = np.clip(self._fields()[name] / 0.012, 0, 1)
+        piece, ground = self._pieces[name], self._grounds[name]
+        inside = np.clip(self._fields()[name][ground.vertices] / 0.012, 0, 1)
         rise = 0.0004 + lift_m * np.sqrt(inside)
-        piece = self._pieces[name]
-        lifted = shape_m + vertex_normals(shape_m, self._faces) * rise[:, None]
-        return ClothMesh(piece.sample(lifted), piece.faces, piece)
+        lifted = shape_m[ground.vertices] + ground.facets.normals(shape_m) * rise[:, None]
+        return ClothMesh(ground.piece.sample(lifted), piece.faces, piece)
 
     def _lay_brow(
         self, skin_m: NDArray[np.float32], side: int, eye_z: float

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthkit_blender.people import fields
-from synthkit_blender.people.cutting import Neighbours, Piece, cut, smoothed, vertex_normals
+from synthkit_blender.people.cutting import Facets, Neighbours, Piece, cut, smoothed
 from synthkit_blender.people.fields import BodyCoordinates, Field
 from synthkit_blender.people.mpfb import SKIRT, TIGHTS, BaseMesh
 from synthkit_blender.people.tailoring import ClothMesh, Tailor
@@ -78,8 +78,10 @@ CUTS: dict[str, Cut] = {
 class Undersuit:
     """The shells on one shape (V, 3) at rest, smoothed by as many rounds as garments ask for, each round done once."""
 
-    def __init__(self, shape_m: NDArray[np.float32], mesh: BaseMesh, around: dict[str, Neighbours], strength: Field):
-        self._mesh, self._around, self._strength = mesh, around, strength
+    def __init__(
+        self, shape_m: NDArray[np.float32], facets: dict[str, Facets], around: dict[str, Neighbours], strength: Field
+    ) -> None:  # fmt: skip
+        self._facets, self._around, self._strength = facets, around, strength
         self._rounds = {shell: [shape_m] for shell in around}
         self._normals: dict[tuple[str, int], NDArray[np.float32]] = {}
 
@@ -87,9 +89,9 @@ class Undersuit:
         """Return vertices and normals (V, 3) of a shell."""
         done = self._rounds[shell]
         while len(done) <= rounds:
-            done.append(smoothed(done[-1], self._around[shell], 1, self._strength))
+            done.append(smoothed(done[-1], self._around[shell], self._strength))
         if (shell, rounds) not in self._normals:
-            self._normals[shell, rounds] = vertex_normals(done[rounds], self._mesh.faces[shell])
+            self._normals[shell, rounds] = self._facets[shell].normals(done[rounds])
         return done[rounds], self._normals[shell, rounds]
 
 
@@ -101,6 +103,8 @@ class Wardrobe:
         self._at = coordinates
         self._pieces: dict[str, Piece] = {}
         self._tailors: dict[tuple[str, float], Tailor] = {}
+        everywhere = np.arange(len(mesh.vertices_m))
+        self._facets = {shell: Facets.of(mesh.faces[shell], everywhere) for shell in (TIGHTS, SKIRT)}
         self._around = {shell: Neighbours.of(mesh.faces[shell]) for shell in (TIGHTS, SKIRT)}
         self._strength = np.where(coordinates.on_arm > 0.5, 0.15, 0.5).astype(np.float32)
 
@@ -117,7 +121,7 @@ class Wardrobe:
 
     def undersuit(self, shape_m: NDArray[np.float32]) -> Undersuit:
         """Return what the garments of one shape (V, 3) at rest are fitted over."""
-        return Undersuit(shape_m, self._mesh, self._around, self._strength)
+        return Undersuit(shape_m, self._facets, self._around, self._strength)
 
     def fit(self, garment: GarmentSpec, under: Undersuit, outermost: bool = True) -> ClothMesh:
         """Fit a garment; under another garment a collar is left out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthkit_blender.people.rotations import Mat, Vec, about, cross, partial, shortest
+from synthkit_blender.people.rotations import Mat, Vec, about, angle_rad, cross, partial, shortest, within
 
 MOST_ELBOW_DEG = 146.0
 MOST_KNEE_DEG = 142.0
@@ -29,16 +29,16 @@ def within_wrist(turn: Mat, axis: Vec, hand: Mat) -> tuple[Mat, Mat]:
     """
     swing = shortest(axis, turn @ axis)
     twist = swing.T @ turn
-    angle = float(np.degrees(np.arccos(np.clip((np.trace(twist) - 1) / 2, -1.0, 1.0))))
+    angle = float(np.degrees(angle_rad(twist)))
     if angle > MOST_FOREARM_TWIST_DEG:
         twist = partial(twist, MOST_FOREARM_TWIST_DEG / angle)
     # The forearm hardly leaves the hand's length at rest, so a swing is read off the hand's own directions.
     along, radial, palmar = (twist @ hand).T
     where = swing @ axis
     bend = np.degrees(np.arctan2(where @ palmar, where @ along) - np.arctan2(axis @ palmar, axis @ along))
-    aside = np.degrees(np.arcsin(np.clip(where @ radial, -1.0, 1.0)) - np.arcsin(axis @ radial))
+    aside = np.degrees(np.arcsin(within(where @ radial, -1.0, 1.0)) - np.arcsin(axis @ radial))
     bend = (bend + 180) % 360 - 180
-    bound, bound_aside = np.clip(bend, *WRIST_BEND_DEG), np.clip(aside, *WRIST_ASIDE_DEG)
+    bound, bound_aside = within(bend, *WRIST_BEND_DEG), within(aside, *WRIST_ASIDE_DEG)
     if bound != bend or bound_aside != aside:
         bending, leaning = cross(along, palmar), cross(along, radial)
         swing = about(bending, float(bound)) @ about(leaning, float(bound_aside))

@@ -23,11 +23,13 @@ from synthkit_blender.people.rotations import (
     cross,
     frame,
     lean,
+    length,
     partial,
     shortest,
     turn_between,
     two_bone_reach,
     unit,
+    within,
 )
 from synthkit_blender.people.skeleton import FINGERS, NECK, SIDES, SPINE, PosedSkeleton
 
@@ -69,7 +71,7 @@ class RestBody:
     def length(self, *joints: str) -> float:
         """Return the length of a chain of joints in metres."""
         points = [self.joints[name] for name in joints]
-        return float(sum(np.linalg.norm(b - a) for a, b in itertools.pairwise(points)))
+        return sum(length(b - a) for a, b in itertools.pairwise(points))
 
 
 class Poser:
@@ -81,6 +83,9 @@ class Poser:
         self._turn: dict[str, Mat] = {}
         self._at: dict[str, Vec] = {}
         self._led_m = np.zeros(3)
+        self._arm_m = {
+            s: (body.length(f"{s}-shoulder", f"{s}-elbow"), body.length(f"{s}-elbow", f"{s}-hand")) for s in SIDES
+        }
         self._fingers = {
             side: body.hands[side].finger_turns(goal.shape) for side, goal in zip(SIDES, goals.hands, strict=True)
         }
@@ -113,7 +118,7 @@ class Poser:
         index = SIDES.index(side)
         goal, shrug = self._goals.hands[index], self._goals.shrug[index]
         self._clavicle(side, shrug, 0.0, 0.0)
-        target = self._hand_target(side, goal, sum(self._arm_lengths(side)))
+        target = self._hand_target(side, goal, sum(self._arm_m[side]))
         if self._goals.together:
             target = target + self._led_m * [0, 1, 1]
         wanted = target
@@ -125,7 +130,7 @@ class Poser:
                 break
             # From where the hand came to lie: a target out of reach would take several rounds to come near.
             target = self._at[f"wrist.{side}"] + moved_by
-            pole = unit(pole) + poled_by / sum(self._arm_lengths(side)) * 4
+            pole = unit(pole) + poled_by / sum(self._arm_m[side]) * 4
             self._bend_arm(side, goal, shrug, target, pole)
         self._led_m = self._at[f"wrist.{side}"] - wanted
         return self._skeleton()
@@ -229,10 +234,6 @@ class Poser:
         anchor, turn = places[goal.anchor]
         return np.asarray(anchor + turn @ offset * arm_m)
 
-    def _arm_lengths(self, side: str) -> tuple[float, float]:
-        body = self._body
-        return body.length(f"{side}-shoulder", f"{side}-elbow"), body.length(f"{side}-elbow", f"{side}-hand")
-
     def _clavicle(self, side: str, shrug: float, raised: float, drawn: float) -> None:
         """Turn the collar bone up by `shrug` and `raised`, and its outer end forwards by `drawn` degrees."""
         turn = about(Z, -SIGN[side] * drawn) @ about(Y, -SIGN[side] * (shrug + raised))
@@ -243,12 +244,12 @@ class Poser:
     def _follow_arm(self, side: str, shrug: float, elbow: Vec) -> None:
         """Let the collar bone follow a raised arm: a third of what is over 30 degrees (Inman et al. 1944)."""
         upper = self._turn["spine01"].T @ unit(elbow - self._at[f"upperarm01.{side}"])
-        raised = float(np.degrees(np.arccos(np.clip(-upper[2], -1.0, 1.0))))
+        raised = float(np.degrees(np.arccos(within(-float(upper[2]), -1.0, 1.0))))
         forward, inward = -float(upper[1]), -float(upper[0]) * SIGN[side]
-        self._clavicle(side, shrug, float(np.clip((raised - 30) * 0.22, 0, 24)), 14 * max(forward + inward, 0.0) / 1.4)
+        self._clavicle(side, shrug, within((raised - 30) * 0.22, 0.0, 24.0), 14 * max(forward + inward, 0.0) / 1.4)
 
     def _bend_arm(self, side: str, goal: HandGoal, shrug: float, target: Vec, pole: Vec) -> None:
-        lengths = self._arm_lengths(side)
+        lengths = self._arm_m[side]
         elbow, _ = two_bone_reach(self._at[f"upperarm01.{side}"], target, lengths, pole, MOST_ELBOW_DEG)
         self._follow_arm(side, shrug, elbow)
         shoulder = self._at[f"upperarm01.{side}"]

@@ -15,9 +15,25 @@ X, Y, Z = np.eye(3)
 FORWARD = -Y
 
 
+def length(vector: Vec) -> float:
+    """Return the length of a vector (3,)."""
+    return math.sqrt(vector @ vector)
+
+
 def unit(vector: Vec) -> Vec:
     """Return the vector at length one."""
     return np.asarray(vector / math.sqrt(vector @ vector))
+
+
+def within(value: float, low: float, high: float) -> float:
+    """Return a number within bounds; NumPy's own takes many times as long for one."""
+    return min(max(value, low), high)
+
+
+def angle_rad(rotation: Mat) -> float:
+    """Return how far a rotation turns."""
+    x, y, z = rotation.diagonal().tolist()
+    return float(np.arccos(within((x + y + z - 1) / 2, -1.0, 1.0)))
 
 
 def cross(a: Vec, b: Vec) -> Vec:
@@ -50,7 +66,9 @@ def frame(axis: Vec, towards: Vec) -> Mat:
     """Return the orthonormal frame whose first column is `axis` and whose second is nearest `towards`."""
     first = unit(axis)
     second = unit(towards - first * (towards @ first))
-    return np.stack([first, second, cross(first, second)], axis=1)
+    axes = np.empty((3, 3))
+    axes[:, 0], axes[:, 1], axes[:, 2] = first, second, cross(first, second)
+    return axes
 
 
 def upright_axes(up: Vec, left: Vec) -> Mat | None:
@@ -76,20 +94,21 @@ def turn_between(rest: Mat, posed: Mat) -> Mat:
 
 def partial(rotation: Mat, share: float) -> Mat:
     """Return the rotation about the same axis by `share` of the angle."""
-    angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0))
+    angle = angle_rad(rotation)
     axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
-    if angle < 1e-6 or np.linalg.norm(axis) < 1e-9:
+    if angle < 1e-6 or length(axis) < 1e-9:
         return np.eye(3)
     return about(axis, float(np.degrees(angle)) * share)
 
 
 def shortest(start: Vec, end: Vec) -> Mat:
     """Return the smallest rotation that carries direction `start` onto `end`."""
-    axis = cross(unit(start), unit(end))
-    length = np.linalg.norm(axis)
-    if length < 1e-9:
+    first, last = unit(start), unit(end)
+    axis = cross(first, last)
+    sine = length(axis)
+    if sine < 1e-9:
         return np.eye(3)
-    return about(axis, float(np.degrees(np.arctan2(length, unit(start) @ unit(end)))))
+    return about(axis, float(np.degrees(np.arctan2(sine, first @ last))))
 
 
 def two_bone_reach(
@@ -103,7 +122,7 @@ def two_bone_reach(
     upper, lower = lengths
     line = target - root
     nearest = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(np.radians(most_bend_deg)))
-    distance = float(np.clip(np.linalg.norm(line), nearest, (upper + lower) * 0.995))
+    distance = within(length(line), float(nearest), (upper + lower) * 0.995)
     direction = unit(line)
     side = unit(pole - direction * (pole @ direction))
     along = (upper**2 - lower**2 + distance**2) / (2 * distance)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthkit_blender.people.cutting import Piece, cut, vertex_normals
+from synthkit_blender.people.cutting import Ground, Piece, cut
 from synthkit_blender.people.fields import BodyCoordinates, Field
 from synthkit_blender.people.mpfb import TIGHTS, BaseMesh
 from synthkit_blender.people.tailoring import ClothMesh, folded_rim
@@ -27,6 +27,8 @@ class Cobbler:
         self._faces = mesh.faces[TIGHTS]
         self._at = coordinates
         self._pieces = {kind: cut(self._faces, self.covers(kind)) for kind in COLLARS}
+        self._grounds = {kind: Ground.of(piece, self._faces) for kind, piece in self._pieces.items()}
+        self._folded = {kind: folded_rim(piece) for kind, piece in self._pieces.items()}
         self._low = {kind: self._sole_faces(piece) for kind, piece in self._pieces.items()}
 
     def covers(self, kind: str) -> Field:
@@ -42,16 +44,15 @@ class Cobbler:
 
     def make(self, kind: str, shape_m: NDArray[np.float32]) -> tuple[ClothMesh, ClothMesh]:
         """Return the upper and the sole of a pair of shoes on a shape (V, 3) standing on z = 0."""
-        normals = vertex_normals(shape_m, self._faces)
-        outer = shape_m + normals * LEATHER_M
-        under = np.clip((WELT_M - shape_m[:, 2]) / (WELT_M * 0.6), 0, 1)[:, None]
+        ground, (whole, rim) = self._grounds[kind], self._folded[kind]
+        foot, normals = shape_m[ground.vertices], ground.facets.normals(shape_m)
+        outer = foot + normals * LEATHER_M
+        under = np.clip((WELT_M - foot[:, 2]) / (WELT_M * 0.6), 0, 1)[:, None]
         flat = outer + normals * [0.003, 0.003, 0.0]
-        flat[:, 2] = np.where(shape_m[:, 2] < WELT_M * 0.6, -SOLE_M, outer[:, 2])
+        flat[:, 2] = np.where(foot[:, 2] < WELT_M * 0.6, -SOLE_M, outer[:, 2])
         outer = np.asarray(outer + (flat - outer) * under, np.float32)
         outer[:, 2] = np.maximum(outer[:, 2], -SOLE_M)
-        piece = self._pieces[kind]
-        whole, rim = folded_rim(piece)
-        vertices = np.concatenate([piece.sample(outer), piece.sample(shape_m)[rim]])
+        vertices = np.concatenate([ground.piece.sample(outer), ground.piece.sample(foot)[rim]])
         low = np.zeros(len(whole.faces), bool)
         low[: len(self._low[kind])] = self._low[kind]
         return (

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from synthkit_blender.people.mpfb import BaseMesh
 from synthkit_blender.people.rotations import Mat, Vec
@@ -35,7 +38,8 @@ def driven_bone(rig_bone: str) -> str:
 
 def joint_cube_centres(mesh: BaseMesh, vertices_m: NDArray[np.float32]) -> dict[str, Vec]:
     """Return the centre of every joint cube of a shape, by the joint's name."""
-    return {name: vertices_m[cube].mean(axis=0, dtype=np.float64) for name, cube in mesh.joint_cubes.items()}
+    cubes = np.stack(list(mesh.joint_cubes.values()))
+    return dict(zip(mesh.joint_cubes, vertices_m[cubes].mean(axis=1, dtype=np.float64), strict=True))
 
 
 def rest_pivots(joints: dict[str, Vec]) -> dict[str, Vec]:
@@ -72,6 +76,13 @@ class Skin:
     weights: dict[str, tuple[NDArray[np.int32], NDArray[np.float32]]]
     vertex_count: int
 
+    @cached_property
+    def _blend(self) -> csr_array:
+        """The weights (V, B) of all bones at each vertex."""
+        bone = np.repeat(np.arange(len(self.weights)), [len(index) for index, _ in self.weights.values()])
+        index, weight = (np.concatenate(column) for column in zip(*self.weights.values(), strict=True))
+        return csr_array((weight, (index, bone)), shape=(self.vertex_count, len(self.weights)))
+
     @classmethod
     def from_rig(cls, rig: dict[str, tuple[NDArray[np.int32], NDArray[np.float32]]], vertex_count: int) -> Skin:
         """Merge the default rig's weights into the bones of ours."""
@@ -106,13 +117,11 @@ class Skin:
 
     def motions(self, rest: dict[str, Vec], posed: PosedSkeleton) -> NDArray[np.float32]:
         """Return per vertex the weighted mean (V, 3, 4) of the bones' rigid motions: linear blend skinning."""
-        blended = np.zeros((self.vertex_count, 12), np.float32)
-        for bone, (index, weight) in self.weights.items():
+        moves = np.empty((len(self.weights), 3, 4), np.float32)
+        for move, bone in zip(moves, self.weights, strict=True):
             rotation = posed.rotations[bone]
-            shift = posed.pivots[bone] - rotation @ rest[bone]
-            motion = np.concatenate([rotation, shift[:, None]], axis=1).astype(np.float32)
-            blended[index] += weight[:, None] * motion.reshape(12)
-        return blended.reshape(-1, 3, 4)
+            move[:, :3], move[:, 3] = rotation, posed.pivots[bone] - rotation @ rest[bone]
+        return np.asarray((self._blend @ moves.reshape(-1, 12)).reshape(-1, 3, 4), np.float32)
 
 
 def moved(motions: NDArray[np.float32], points_m: NDArray[np.float32]) -> NDArray[np.float32]:

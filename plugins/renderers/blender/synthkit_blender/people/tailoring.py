@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from synthkit_blender.people.cutting import Neighbours, Piece, Refinement, smoothed, vertex_normals
+from synthkit_blender.people.cutting import Facets, Neighbours, Piece, Refinement, smoothed
 from synthkit_blender.people.fields import BodyCoordinates, Field
 
 COLLAR_FROM_M = 0.33
@@ -71,6 +71,7 @@ class Tailor:
         self._refinement = Refinement.of(self._piece.faces, len(self._piece.a))
         self._around = Neighbours.of(self._refinement.faces)
         self._bends = self._refinement.sample(self._piece.sample(bend_share(coordinates)))
+        self._facets = Facets.of(self._refinement.faces, np.arange(len(self._bends)))
         place = np.stack([coordinates.x_m, coordinates.y_m, coordinates.z_m], axis=1)
         self._folds = fold_noise(self._refinement.sample(self._piece.sample(place)))
         self._free = self._loose_share()
@@ -92,16 +93,17 @@ class Tailor:
 
     def _even_rim(self, vertices_m: NDArray[np.float32]) -> NDArray[np.float32]:
         """Straighten a hem's small kinks, which the shell's coarse faces leave, along the hem."""
-        rim = self._cut.rim
-        ends = np.concatenate([rim, rim[:, ::-1]])
-        degree = np.bincount(ends[:, 0], minlength=len(vertices_m))[:, None]
-        result = vertices_m.copy()
+        at, compact = np.unique(self._cut.rim, return_inverse=True)
+        rim = compact.reshape(-1, 2)
+        start, end = np.concatenate([rim, rim[:, ::-1]]).T
+        between = (np.bincount(start) == 2)[:, None]
+        hem = vertices_m[at]
         for _ in range(RIM_ROUNDS):
-            beside = np.stack(
-                [np.bincount(ends[:, 0], result[ends[:, 1], axis], len(result)) for axis in range(3)], axis=1
-            )
-            result = np.where(degree == 2, 0.5 * result + 0.25 * beside, result)
-        return result.astype(np.float32)
+            beside = np.stack([np.bincount(start, column[end]) for column in hem.T], axis=1)
+            hem = np.where(between, 0.5 * hem + 0.25 * beside, hem)
+        result = vertices_m.copy()
+        result[at] = hem
+        return result
 
     def _add_collar(self, at: BodyCoordinates, collar_m: float) -> None:
         """Append two strips over the rim round the neck: up, and turned down outside."""
@@ -127,11 +129,10 @@ class Tailor:
         if len(self._collar):
             rows += self._collar_rows(cloth[self._collar])
         refined = self._refinement.sample(np.concatenate(rows).astype(np.float32))
-        refined = smoothed(refined, self._around, 1, 0.5 * self._free)
+        refined = smoothed(refined, self._around, 0.5 * self._free)
         depth = folds_m * self._bends * self._free * self._folds
-        faces = self._refinement.faces
-        refined = refined + vertex_normals(refined, faces) * depth[:, None]
-        return ClothMesh(refined.astype(np.float32), faces, self._piece, self._refinement)
+        refined = refined + self._facets.normals(refined) * depth[:, None]
+        return ClothMesh(refined.astype(np.float32), self._refinement.faces, self._piece, self._refinement)
 
     def _collar_rows(self, rim_m: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         outward = rim_m - rim_m.mean(axis=0)

@@ -124,7 +124,7 @@ def data_digest(folder: Path) -> str:
     return hashlib.sha256(f"{CACHE_VERSION};{sizes}".encode()).hexdigest()[:16]
 
 
-DENSE_SHARE = 0.5  # of the vertices: a target that moves more of them is added to all, which is quicker
+DENSE_SHARE = 0.1  # of the vertices: a target that moves more of them is added to all, which is quicker
 
 
 class TargetStore:

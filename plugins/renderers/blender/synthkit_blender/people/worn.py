@@ -161,7 +161,10 @@ def cap(head_m: Points, centre: Vec, pelvis: Vec) -> Made:
     offset = head_m - centre
     far = np.linalg.norm(offset, axis=1)
     cosine = rays.reshape(-1, 3) @ (offset / far[:, None]).T
-    radius = np.where(cosine > np.cos(np.radians(9)), far * cosine, 0.0).max(axis=1).reshape(rays.shape[:2])
+    ray, point = np.nonzero(cosine > np.cos(np.radians(9)))
+    radius = np.zeros(len(cosine))
+    np.maximum.at(radius, ray, far[point] * cosine[ray, point])
+    radius = radius.reshape(rays.shape[:2])
     for _ in range(3):
         radius = np.maximum(radius, (np.roll(radius, 1, axis=1) + np.roll(radius, -1, axis=1)) / 2)
     grid = centre + rays * (radius + 0.006)[..., None]

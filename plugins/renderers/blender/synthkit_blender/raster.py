@@ -33,47 +33,58 @@ class Hits:
 
 def hits(triangles_px: Floats, width_px: int, height_px: int) -> Hits:
     """Return the pixels of an image whose centres lie in triangles (T, 3, 2), all of a size at once."""
-    # Corner by corner: reductions over so short an axis are slow.
-    corners = triangles_px[:, 0], triangles_px[:, 1], triangles_px[:, 2]
-    low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
-    # The first and last pixel, by column and row, whose centre is within the triangle's extent and the image.
-    first = np.maximum(np.ceil(low - 0.5), 0).astype(np.int64)
-    last = np.minimum(np.floor(high - 0.5), np.array((width_px, height_px)) - 1).astype(np.int64)
+    first, last = _centres(np.ascontiguousarray(triangles_px.transpose(1, 2, 0)), width_px, height_px)
     span = last - first + 1
-    # Most triangles of a mesh lie between pixel centres.
-    holds = np.flatnonzero((span[:, 0] > 0) & (span[:, 1] > 0))
-    triangles_px, first, last, span = triangles_px[holds], first[holds], last[holds], span[holds]
-    side = 1 << np.ceil(np.log2(np.maximum(span[:, 0], span[:, 1]))).astype(np.int64)
+    holds = np.flatnonzero((span > 0).all(axis=0))
+    triangles_px, first, last, span = triangles_px[holds], first[:, holds], last[:, holds], span[:, holds]
+    side = 1 << np.ceil(np.log2(span.max(axis=0))).astype(np.int64)
     found = []
     for size in np.unique(side).tolist():
         alike = np.flatnonzero(side == size)
         at_once = max(1, (1 << 21) // (size * size))
         for start in range(0, len(alike), at_once):
             some = alike[start : start + at_once]
-            found.append(_hits_alike(triangles_px[some], first[some], last[some], size, holds[some]))
+            found.append(_hits_alike(triangles_px[some], first[:, some], last[:, some], size, holds[some]))
     if not found:
         nothing = np.zeros(0, np.int64)
         return Hits(nothing, nothing, nothing, np.zeros((0, 3)))
     return Hits(*(np.concatenate([getattr(one, f.name) for one in found]) for f in attrs.fields(Hits)))
 
 
+def _centres(corners_px: Floats, width_px: int, height_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and the last pixel (2, N), column and row, whose centre lies within the extent of corners.
+
+    Args:
+        corners_px: (K, 2, N) of what has K corners. Where the last comes before the first there is none.
+    """
+    # Corner by corner: reductions over so short an axis are slow.
+    low, high = corners_px[0], corners_px[0]
+    for corner in corners_px[1:]:
+        low, high = np.minimum(low, corner), np.maximum(high, corner)
+    first = np.maximum(np.ceil(low - 0.5), 0)
+    last = np.minimum(np.floor(high - 0.5), np.array([[width_px - 1], [height_px - 1]]))
+    return first.astype(np.int64), last.astype(np.int64)
+
+
 def _hits_alike(
     triangles: Floats, first: NDArray[np.int64], last: NDArray[np.int64], size: int, numbers: NDArray[np.int64]
 ) -> Hits:
     column, row = (grid.reshape(-1) for grid in np.meshgrid(np.arange(size), np.arange(size), indexing="xy"))
-    x, y = first[:, :1] + column, first[:, 1:] + row
+    x, y = (first[0] + 0.5)[:, None] + column, (first[1] + 0.5)[:, None] + row
     sides = []
     for n in range(3):
         # The side opposite to corner n, whose weight it gives.
         p, q = triangles[:, (n + 1) % 3], triangles[:, (n + 2) % 3]
-        sides.append((q[:, :1] - p[:, :1]) * (y + 0.5 - p[:, 1:]) - (q[:, 1:] - p[:, 1:]) * (x + 0.5 - p[:, :1]))
-    covered = (np.minimum.reduce(sides) >= 0) | (np.maximum.reduce(sides) <= 0)
-    covered &= (x <= last[:, :1]) & (y <= last[:, 1:])
+        along = q - p
+        sides.append(along[:, :1] * (y - p[:, 1:]) - along[:, 1:] * (x - p[:, :1]))
+    one, two, three = sides
+    covered = (np.minimum(np.minimum(one, two), three) >= 0) | (np.maximum(np.maximum(one, two), three) <= 0)
+    covered &= (x < (last[0] + 1)[:, None]) & (y < (last[1] + 1)[:, None])
     chosen, place = np.nonzero(covered)
     areas = np.stack([side[chosen, place] for side in sides], axis=1)
     total = areas.sum(axis=1, keepdims=True)
     weights = np.where(total != 0, areas / np.where(total != 0, total, 1), 1 / 3)
-    return Hits(x[chosen, place], y[chosen, place], numbers[chosen], weights)
+    return Hits(first[0][chosen] + column[place], first[1][chosen] + row[place], numbers[chosen], weights)
 
 
 @attrs.frozen(eq=False)
@@ -97,16 +108,18 @@ class Footprint:
         """Draw all of a figure's faces with a depth buffer."""
         points = figure.world(figure.body.surface_vertices_m)
         pixels, valid = project_beyond(camera, points)
-        triangles = _triangles(figure)
-        if not valid.all():
-            triangles = triangles[np.logical_and.reduce([valid[corner] for corner in triangles.T])]
         left, top, right, bottom = _window(pixels[valid], camera)
         width, height = right - left, bottom - top
         vertex, depth = np.full((height, width), -1, np.int32), np.full((height, width), np.inf, np.float32)
-        found = hits(pixels[triangles] - (left, top), width, height)
+        pixels -= left, top
+        triangles = _triangles(figure, pixels)
+        if not valid.all():
+            triangles = triangles[np.logical_and.reduce([valid[corner] for corner in triangles.T])]
+        found = hits(pixels[triangles], width, height)
         corners = triangles[found.triangle]
-        used = points[corners] - camera.world_from_camera[:3, 3]
-        hit_m = (np.sqrt((used * used).sum(axis=-1)) * found.weights).sum(axis=1)
+        x, y, z = (points - camera.world_from_camera[:3, 3]).T
+        a, b, c = (np.sqrt(x * x + y * y + z * z)[corners] * found.weights).T
+        hit_m = a + b + c
         order = np.argsort(-hit_m, kind="stable")  # of each pixel's the nearest is written last
         y, x = found.y[order], found.x[order]
         vertex[y, x] = corners[order, found.weights[order].argmax(axis=1)]
@@ -162,11 +175,21 @@ def project_beyond(camera: FisheyeCamera, points_world_m: Floats) -> tuple[Float
     return pixels, theta <= max(edge, min(edge + BEYOND_RAD, MAX_THETA_RAD))
 
 
-def _triangles(figure: Figure) -> NDArray[np.int64]:
-    """Return the faces of all parts as triangles (T, 3) of ``surface_vertices_m``."""
+def _triangles(figure: Figure, points_px: Floats) -> NDArray[np.int64]:
+    """Return the faces of all parts that may hold the centre of a pixel, as triangles (T, 3) of ``surface_vertices_m``.
+
+    Most faces of a mesh lie between pixels' centres: seen in a row or in a column, they are all of one pixel's.
+    """
+    first, last = np.ceil(points_px - 0.5).astype(np.int32).T, np.floor(points_px - 0.5).astype(np.int32).T
     found, offset = [], 0
     for part in figure.body.parts:
-        a, b, c, d = part.faces.T.astype(np.int64) + offset
+        faces = np.ascontiguousarray(part.faces.T, np.int64) + offset
+        for low, high in zip(first, last, strict=True):
+            a, b, c, d = faces
+            lowest = np.minimum(np.minimum(low[a], low[b]), np.minimum(low[c], low[d]))
+            highest = np.maximum(np.maximum(high[a], high[b]), np.maximum(high[c], high[d]))
+            faces = faces[:, lowest <= highest]
+        a, b, c, d = faces
         found += [np.column_stack([a, b, c]), np.column_stack([a, c, d])[c != d]]
         offset += len(part.vertices_m)
     return np.concatenate(found)
@@ -176,8 +199,8 @@ def _window(points_px: Floats, camera: FisheyeCamera) -> Window:
     """Return the pixels (left, top, right, bottom) around points, near the image at least."""
     if not len(points_px):
         return 0, 0, 0, 0
-    size = np.array((camera.width_px, camera.height_px))
-    low = np.maximum(np.floor(points_px.min(axis=0)), -REACH * size).astype(int)
-    high = np.minimum(np.ceil(points_px.max(axis=0)), (1 + REACH) * size).astype(int)
+    size, (x, y) = np.array((camera.width_px, camera.height_px)), points_px.T
+    low = np.maximum(np.floor((x.min(), y.min())), -REACH * size).astype(int)
+    high = np.minimum(np.ceil((x.max(), y.max())), (1 + REACH) * size).astype(int)
     right, bottom = np.maximum(high, low).tolist()
     return int(low[0]), int(low[1]), int(right), int(bottom)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,8 +63,13 @@ class WorkerClient:
         """The worker's process id, while one runs."""
         return self._process.pid if self._process else None
 
-    def render(self, header: Mapping[str, Any], arrays: Sequence[Array]) -> Reply:
+    def render(
+        self, header: Mapping[str, Any], arrays: Sequence[Array], meanwhile: Callable[[], object] | None = None
+    ) -> Reply:  # fmt: skip
         """Render one request.
+
+        Args:
+            meanwhile: work to do while the worker builds the scene, which it does on one core.
 
         Raises:
             FrameFailed: after two tries that ended in a crash, a time-out, too much memory or an error of Blender's.
@@ -75,10 +80,13 @@ class WorkerClient:
         failures: list[FrameFailed] = []
         for _ in range(ATTEMPTS):
             try:
-                return self._ask(self._running(), pieces)
+                return self._ask(self._running(), pieces, meanwhile)
             except FrameFailed as error:
                 failures.append(error)
                 self.stop()
+            except BaseException:
+                self.stop()  # its answer would be taken for that to the next request
+                raise
         reasons = "; then ".join(dict.fromkeys(map(str, failures)))
         if all(isinstance(failure, StartFailed) for failure in failures):
             remedy = launch.start_remedy(self._config)
@@ -130,9 +138,13 @@ class WorkerClient:
             raise WorkError(f"blender worker: {reason}; {launch.install_remedy()}")
         _check_version(program, str(hello.get("blender")))
 
-    def _ask(self, process: WorkerProcess, pieces: list[bytes]) -> Reply:
+    def _ask(
+        self, process: WorkerProcess, pieces: list[memoryview], meanwhile: Callable[[], object] | None
+    ) -> Reply:  # fmt: skip
         deadline = time.monotonic() + self._config.timeout_s
         process.send(pieces, deadline)
+        if meanwhile is not None:
+            meanwhile()
         header = process.receive(deadline)
         if header.get("type") != "frames":
             if header.get("kind") == "device":

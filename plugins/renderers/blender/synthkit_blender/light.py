@@ -18,7 +18,6 @@ METERED_MEAN = 0.28  # where the meter puts the mean luminance, linear
 METERED_BRIGHT = 0.85  # where it keeps the brightest pixels below
 BRIGHT_PERCENTILE = 97.0
 SATURATED = 0.95  # linear value from which on a sensor cannot tell colours
-CAST_NORM = 6  # Minkowski norm of shades of grey
 SHOULDER = 0.75  # linear value above which highlights roll off
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
@@ -70,8 +69,10 @@ def shades_of_grey(light: Linear) -> tuple[float, float, float]:
     It is each channel's Minkowski norm, of order 6 (Finlayson and Trezzi, "Shades of gray and colour constancy", 2004,
     equation 4): between the mean, which a large coloured floor leads astray, and the brightest pixel.
     """
-    told = np.clip(light[light.max(axis=-1) < SATURATED], 0, None).astype(np.float64)
-    norm = np.mean(told**CAST_NORM, axis=0) ** (1 / CAST_NORM) if len(told) else np.zeros(3)
+    # Channel by channel: reductions over so short an axis are slow, and so are powers.
+    told = np.maximum.reduce(list(light.T)) < SATURATED
+    channels = [np.clip(channel[told], 0, None).astype(np.float64) for channel in light.T]
+    norm = np.array([np.mean((c * c * c) ** 2) for c in channels]) ** (1 / 6) if told.any() else np.zeros(3)
     if norm.min() <= 1e-6:
         return 1.0, 1.0, 1.0
     red, green, blue = (round(float(c), 6) for c in norm / (norm @ LUMINANCE))
@@ -81,20 +82,29 @@ def shades_of_grey(light: Linear) -> tuple[float, float, float]:
 def shouldered(light: Linear) -> Linear:
     """Roll highlights off towards 1 as sensors' tone curves do."""
     room = 1 - SHOULDER
-    over = SHOULDER + room * (1 - np.exp(-(np.maximum(light, SHOULDER) - SHOULDER) / room))
-    return np.where(light > SHOULDER, over, np.maximum(light, 0)).astype(np.float32)
+    rolled = np.maximum(light, np.float32(0))
+    bright = rolled > SHOULDER  # few pixels are, and exponentials are slow
+    rolled[bright] = SHOULDER + room * (1 - np.exp(-(rolled[bright] - np.float32(SHOULDER)) / room))
+    return rolled
 
 
 def to_srgb(light: Linear) -> Linear:
     """Return sRGB's nonlinear values in 0..1 (IEC 61966-2-1) of linear light."""
-    light = np.clip(light, 0, 1)
-    curve = 1.055 * np.power(np.maximum(light, 0.0031308), 1 / 2.4) - 0.055
-    return np.where(light <= 0.0031308, 12.92 * light, curve).astype(np.float32)
+    light = np.clip(light, 0, 1, dtype=np.float32)
+    curve = np.maximum(light, np.float32(0.0031308))
+    np.power(curve, np.float32(1 / 2.4), out=curve)
+    curve *= np.float32(1.055)
+    curve -= np.float32(0.055)
+    dark = light <= 0.0031308
+    curve[dark] = np.float32(12.92) * light[dark]
+    return curve
 
 
 def to_bytes(srgb: Linear, circle: NDArray[np.bool_]) -> Image:
     """Return values in 0..1 as bytes, black outside the image circle."""
-    image: Image = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    levels = np.clip(srgb, 0, 1)
+    levels *= 255
+    image: Image = np.rint(levels, out=levels).astype(np.uint8)
     image[~circle] = 0
     return image
 

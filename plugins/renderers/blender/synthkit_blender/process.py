@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import fcntl
 import os
 import selectors
 import subprocess
@@ -17,6 +19,7 @@ from synthkit_blender import wire
 from synthkit_blender.scratch import ScratchFolder
 
 LOG_LINES = 60
+PIPE_BYTES = 1 << 20  # of requests of some 8 MB: fewer turns between sender and worker
 LOOK_EVERY_S = 0.2  # at the memory of a worker that computes
 
 
@@ -61,6 +64,8 @@ class WorkerProcess:
             os.close(its_out)
         assert self._popen.stdout is not None
         os.set_blocking(self._in, False)
+        with contextlib.suppress(AttributeError, OSError):  # Linux has larger pipes for whom it allows them
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         os.set_blocking(self._out, False)
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
         self._drain = threading.Thread(target=_keep_tail, args=(self._popen.stdout, self._log), daemon=True)
@@ -72,14 +77,13 @@ class WorkerProcess:
         """Where its temporary files are."""
         return self._scratch.path
 
-    def send(self, pieces: Sequence[bytes], deadline: float) -> None:
+    def send(self, pieces: Sequence[memoryview], deadline: float) -> None:
         """Write a message.
 
         Raises:
             FrameFailed: when it is not taken before ``deadline`` (``time.monotonic``), or the worker ends.
         """
-        for piece in pieces:
-            view = memoryview(piece)
+        for view in pieces:
             while view:
                 self._wait(self._in, selectors.EVENT_WRITE, deadline)
                 try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +20,7 @@ from synthkit.seeds import Seeds
 from synthkit_blender import request
 from synthkit_blender.casting import Casting
 from synthkit_blender.client import Reply, WorkerClient
-from synthkit_blender.composite import composite
+from synthkit_blender.composite import Backdrop, composite
 from synthkit_blender.config import BlenderConfig
 from synthkit_blender.crowd import PeopleSource
 from synthkit_blender.develop import Sensor, develop
@@ -27,9 +28,9 @@ from synthkit_blender.inputs import Inputs, warn_of_assets
 from synthkit_blender.light import Metered, image_circle, metered
 from synthkit_blender.people import BodyLibrary
 from synthkit_blender.people.keypoints import BODY_POINTS
-from synthkit_blender.plate_sensor import PlateSensor
 from synthkit_blender.plates import Plate
 from synthkit_blender.process import FrameFailed
+from synthkit_blender.raster import Footprint
 from synthkit_blender.scene import Scene, at_time, sample_scene
 from synthkit_blender.timing import Clock, Timed
 from synthkit_blender.truth import Truth, annotate, plain_depth, plain_normals
@@ -42,8 +43,8 @@ class BlenderRenderer:
 
     ``timings`` holds the stages of the last frame in seconds: ``people`` and ``scene`` (drawing and placing),
     ``worker`` (all of the worker, pipe included) with its parts ``worker.build``, ``worker.render_PASS`` and
-    ``worker.read``, and its processor time ``worker.cpu``; ``truth``, ``develop``; and ``resident_mb``, the
-    worker's memory.
+    ``worker.read``, and its processor time ``worker.cpu``; ``truth`` but for the footprints, which are drawn while the
+    worker builds; ``develop``; and ``resident_mb``, the worker's memory.
 
     Args:
         people: where people come from; None for the body library.
@@ -58,7 +59,7 @@ class BlenderRenderer:
         self._client = WorkerClient(config.worker)
         self._people = people
         self._inputs = Inputs()
-        self._measured: tuple[Path, PlateSensor] | None = None
+        self._backdrop: tuple[Path, Backdrop] | None = None
         self._metered: Metered | None = None
         self.timings: dict[str, float] = {}
 
@@ -112,7 +113,8 @@ class BlenderRenderer:
             shot.seeds.integer("noise", *shot.index) % 2**31, self._config.device,
         )  # fmt: skip
         try:
-            reply = self._client.render(*request.render_request(shot.drawn, self._passes(), quality))
+            asked = request.render_request(shot.drawn, self._passes(), quality)
+            reply = self._client.render(*asked, meanwhile=lambda: shot.footprints)
         except FrameFailed as error:
             return Skipped(shot.key, f"blender: {error}")
         clock.stamp("worker")
@@ -154,8 +156,9 @@ class BlenderRenderer:
         main = reply.passes["people" if self._inputs.plates is not None else "room"]
         points = BODY_POINTS if self._config.keypoints == "body" else None
         truth = annotate(
-            drawn.figures, drawn.camera, main["ids"], main["coverage"], self._config.min_visible_px, points
-        )
+            drawn.figures, drawn.camera, main["ids"], main["coverage"], self._config.min_visible_px, points,
+            shot.footprints,
+        )  # fmt: skip
         clock.stamp("truth")
         image, background, meta = self._picture(shot, reply)
         clock.stamp("develop")
@@ -179,11 +182,10 @@ class BlenderRenderer:
         config, drawn, rng = self._config, shot.drawn, shot.seeds.stream("sensor noise", *shot.index)
         sensor = Sensor.sample(config.sensor, shot.seeds.child("sensor"), shot.time_s)
         if (plate := self._plate(shot.scene)) is not None:
-            below = plate.read()
+            below = self._measured(plate, drawn)
             people, shaded, unshaded = (reply.passes[one]["color"] for one in ("people", "shaded", "unshaded"))
-            sight = self._plate_sensor(plate, below, drawn)
-            image = composite(people, shaded, unshaded, below, sight, sensor, drawn.camera, rng)
-            return image, below if "background" in config.layers else None, {"background": plate.path.name}
+            image = composite(people, shaded, unshaded, below, sensor, drawn.camera, rng)
+            return image, below.image if "background" in config.layers else None, {"background": plate.path.name}
         color = reply.passes["room"]["color"][..., :3]
         if self._metered is None:  # one exposure and one white for all of a clip
             self._metered = metered(color, image_circle(drawn.camera)[0])
@@ -195,11 +197,11 @@ class BlenderRenderer:
         kept = {"meter_gain": seen.gain, "meter_cast": list(seen.cast)} if "light" in config.layers else {}
         return image, background, {"sensor": sensor.plain, **kept}
 
-    def _plate_sensor(self, plate: Plate, below: NDArray[np.uint8], drawn: Scene) -> PlateSensor:
-        """Return what a plate tells of its sensor, measured once for the scenes in a row that share it."""
-        if self._measured is None or self._measured[0] != plate.path:
-            self._measured = plate.path, PlateSensor.of(below, image_circle(drawn.camera)[0])
-        return self._measured[1]
+    def _measured(self, plate: Plate, drawn: Scene) -> Backdrop:
+        """Return a plate, read and measured once for the scenes in a row that share it."""
+        if self._backdrop is None or self._backdrop[0] != plate.path:
+            self._backdrop = plate.path, Backdrop.of(plate.read(), drawn.camera)
+        return self._backdrop[1]
 
     def _layers(
         self, truth: Truth, passes: Mapping[str, Mapping[str, NDArray[Any]]], background: NDArray[np.uint8] | None,
@@ -244,6 +246,10 @@ class _Shot:
     @property
     def key(self) -> str:
         return sample_key(self.scene, self.frame)
+
+    @cached_property
+    def footprints(self) -> tuple[Footprint, ...]:
+        return tuple(Footprint.of(figure, self.drawn.camera) for figure in self.drawn.figures)
 
     @property
     def index(self) -> tuple[int, ...]:

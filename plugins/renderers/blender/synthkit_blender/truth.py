@@ -87,7 +87,7 @@ class Truth:
 
 def annotate(
     figures: Sequence[Figure], camera: FisheyeCamera, ids: NDArray[np.float32], ranks: NDArray[np.float32],
-    min_visible_px: int, points: Collection[str] | None = None,
+    min_visible_px: int, points: Collection[str] | None = None, footprints: Sequence[Footprint] | None = None,
 ) -> Truth:  # fmt: skip
     """Return the truth of a rendered frame.
 
@@ -96,6 +96,7 @@ def annotate(
         min_visible_px: people with fewer visible pixels stay in the list without box or instance and with
             ``visible_fraction`` 0.
         points: names of the key points that are wanted; None for all.
+        footprints: of the figures, where they are known already.
     """
     shape = ranks.shape[1:]
     instances, total = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
@@ -114,12 +115,12 @@ def annotate(
             instances[mask] = numbers[-1]
     np.clip(shares.sum(axis=0), 0, 1, out=total)
     owners = np.where(circle, instances.astype(np.int16), np.int16(_OUTSIDE))
-    footprints = tuple(Footprint.of(figure, camera) for figure in figures)
+    footprints = footprints or [Footprint.of(figure, camera) for figure in figures]
     people = tuple(
         _person(figure, camera, number, footprint, owners, points)
         for figure, number, footprint in zip(figures, numbers, footprints, strict=True)
     )
-    return Truth(people, instances, total, circle, tuple(figures), footprints)
+    return Truth(people, instances, total, circle, tuple(figures), tuple(footprints))
 
 
 def _person(

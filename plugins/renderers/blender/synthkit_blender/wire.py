@@ -27,8 +27,8 @@ class ProtocolError(Exception):
     """Bytes that are no message; the process at the other end is not to be trusted any more."""
 
 
-def encode(header: Mapping[str, Any], arrays: Sequence[Array]) -> list[bytes]:
-    """Return a message as pieces of bytes to be written one after the other.
+def encode(header: Mapping[str, Any], arrays: Sequence[Array]) -> list[memoryview]:
+    """Return a message as pieces of bytes to be written one after the other; arrays are not copied.
 
     Raises:
         ValueError: for an array of another dtype than ``DTYPES``.
@@ -38,8 +38,9 @@ def encode(header: Mapping[str, Any], arrays: Sequence[Array]) -> list[bytes]:
             raise ValueError(f"arrays must be {', '.join(DTYPES)}, got {array.dtype}")
     table = [[array.dtype.name, list(array.shape)] for array in arrays]
     text = json.dumps({**header, "arrays": table}, allow_nan=False).encode()
-    bodies = [np.ascontiguousarray(array).tobytes() for array in arrays]
-    return [PREFIX.pack(MAGIC, len(text), sum(map(len, bodies))), text, *bodies]
+    bodies = [memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)) for array in arrays]
+    prefix = PREFIX.pack(MAGIC, len(text), sum(map(len, bodies)))
+    return [memoryview(prefix), memoryview(text), *bodies]
 
 
 def header_length(prefix: bytes) -> int:

@@ -12,6 +12,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synthkit.errors import WorkError
@@ -167,6 +168,36 @@ def test_what_blender_prints_is_no_message(worker):
     body = "print('Blender 4.5.1', flush=True); say(HELLO); print('Fra:1 Mem:12.00M (Peak 13M)', flush=True); "
     with WorkerClient(config(worker(body + "os.read(REQUESTS, 1 << 20); frames(resident_mb=3)"))) as client:
         assert client.render({"type": "render"}, []).resident_mb == 3
+
+
+ANSWERS = """
+say(HELLO)
+def exactly(count):
+    taken = b""
+    while len(taken) < count:
+        taken += os.read(REQUESTS, count - len(taken))
+    return taken
+while True:
+    _, text, body = struct.unpack("<4sIQ", exactly(16))
+    header = json.loads(exactly(text))
+    exactly(body)
+    frames(resident_mb=header["number"])
+"""
+
+
+def test_work_is_done_while_the_worker_has_a_request(worker):
+    done = []
+    filled = [np.full(1 << 20, 7, np.int32)]
+    with WorkerClient(config(worker(ANSWERS))) as client:
+        reply = client.render({"type": "render", "number": 3}, filled, lambda: done.append(client.pid))
+        assert (reply.resident_mb, done) == (3, [client.pid])
+
+
+def test_no_request_gets_the_answer_to_one_that_was_given_up(worker):
+    with WorkerClient(config(worker(ANSWERS))) as client:
+        with pytest.raises(ZeroDivisionError):
+            client.render({"type": "render", "number": 3}, [], lambda: 1 / 0)
+        assert client.render({"type": "render", "number": 4}, []).resident_mb == 4
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

@@ -88,6 +88,18 @@ def test_truth_sits_on_people(tiny_renderer):
     assert not sample.image[0, 0].any()
 
 
+def test_surfaces_of_one_make_have_values_of_their_own(client):
+    camera = ceiling_camera(96, 72, 180, 0.3, 2.7, 0.0)
+    shades = {-1.0: (0.8, 0.1, 0.1), 0.0: (0.1, 0.7, 0.2), 1.0: (0.1, 0.2, 0.9)}
+    squares = {x: polygon([(x - 0.4, -0.4), (x + 0.4, -0.4), (x + 0.4, 0.4), (x - 0.4, 0.4)]) for x in shades}
+    things = [Thing(((squares[x], Surface(shade, emission=1.0)),), np.eye(4), "room") for x, shade in shades.items()]
+    scene = Scene(camera, tuple(things), (), Sky((1.0, 1.0, 1.0), 0.0), (), {})
+    color = client.render(*render_request(scene, (ROOM,), Quality(4, False, 1, 3))).passes["room"]["color"]
+    for x, shade in shades.items():
+        column, row = np.floor(camera.project((x, 0.0, 0.0))[0]).astype(int)
+        assert color[row, column, :3] == pytest.approx(shade, abs=0.02)
+
+
 def truth_of(client, figure: Figure, *things: Thing) -> Truth:
     camera = ceiling_camera(240, 180, 180, 0.3, 2.7, 0.0)
     scene = Scene(camera, (*things, *people_things((figure,))), (), Sky((1.0, 1.0, 1.0), 1.0), (figure,), {})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from synthkit.config import structure
 from synthkit.seeds import Seeds
-from synthkit_blender.composite import composite
+from synthkit_blender.composite import Backdrop, composite
 from synthkit_blender.config import SensorConfig
 from synthkit_blender.develop import Sensor, compressed, develop, grain
 from synthkit_blender.light import LUMINANCE, Metered, decode, image_circle, metered, metered_gain, to_bytes, to_srgb
@@ -236,9 +236,13 @@ def test_a_plate_without_people_and_shadows_stays_as_it_is(camera):
     plate = rng.integers(0, 255, (48, 64, 3), np.uint8)
     lit = np.ones((24, 32, 4), np.float32)
     noisy = PlateSensor(1.0, np.full((3, 8), 0.1, np.float32), 0.5)
-    image = composite(np.zeros((48, 64, 4), np.float32), lit, lit, plate, noisy, neutral(), camera, rng)
+    image = composite(
+        np.zeros((48, 64, 4), np.float32), lit, lit, Backdrop.of(plate, camera, noisy), neutral(), camera, rng
+    )
     assert np.array_equal(image[circle], plate[circle])
-    darker = composite(np.zeros((48, 64, 4), np.float32), lit * 0.5, lit, plate, noisy, neutral(), camera, rng)
+    darker = composite(
+        np.zeros((48, 64, 4), np.float32), lit * 0.5, lit, Backdrop.of(plate, camera, noisy), neutral(), camera, rng
+    )
     assert (darker[circle] <= plate[circle]).all()
 
 
@@ -294,7 +298,7 @@ def test_noisy_coverage_at_peoples_edges_is_smoothed_and_the_rest_stays_sharp(la
     people[100:140, 140:180:2, :3] = 0.3  # stripes within
     people[60:180, 99, :3], people[60:180, 99, 3] = 0.01, rng.choice([0.2, 0.5, 0.8], 120)  # as few paths leave it
     lit, plate = np.full((120, 160, 4), 0.5, np.float32), np.full((240, 320, 3), 180, np.uint8)
-    image = composite(people, lit, lit, plate, clean, neutral(), large, rng)
+    image = composite(people, lit, lit, Backdrop.of(plate, large, clean), neutral(), large, rng)
     column = image[62:178, 99, 1].astype(float)
     rough = decode(plate)[0, 0, 1] * (1 - people[62:178, 99, 3])
     assert column.std() < 0.7 * (to_srgb(rough) * 255).std()
@@ -313,7 +317,7 @@ def test_rendered_lamps_leave_no_colour_on_people_in_a_grey_plate(large):
     skin = {}
     for name, plate, share in (("off", grey, 0.0), ("on", grey, 1.0), ("red", reddish, 1.0)):
         sensor = neutral(auto_white_balance=share)
-        image = composite(people, lit, lit, plate, clean, sensor, large, np.random.default_rng(0))
+        image = composite(people, lit, lit, Backdrop.of(plate, large, clean), sensor, large, np.random.default_rng(0))
         skin[name] = decode(image)[120, 160]
     assert skin["off"][0] / skin["off"][2] == pytest.approx(2, rel=0.03)
     assert skin["on"][0] / skin["on"][2] == pytest.approx(1, rel=0.03)
@@ -334,7 +338,7 @@ def test_people_look_as_the_plates_sensor_sees(large):
     people[60:180, 90:230] = (0.9, 0.9, 0.9, 1.0)
     lit = np.full((120, 160, 4), 0.5, np.float32)
     sensor = PlateSensor.of(plate, image_circle(large)[0])
-    image = composite(people, lit, lit, plate, sensor, neutral(), large, np.random.default_rng(0))
+    image = composite(people, lit, lit, Backdrop.of(plate, large, sensor), neutral(), large, np.random.default_rng(0))
     card = image[75:165, 105:215].astype(np.float32) / 255
     assert card.mean(axis=-1).std() == pytest.approx(0.015, rel=0.25)
     alike = np.corrcoef(card[:, :-1, 1].ravel(), card[:, 1:, 1].ravel())[0, 1]

@@ -23,6 +23,15 @@ def render(request: dict[str, Any], arrays: list[Array]) -> dict[str, Any]:
         whole image's size (height, width), and the region (top, bottom, left, right) of it that the file holds.
     """
     busy = _cpu_s()
+    try:
+        reply = _rendered(request, arrays)
+    finally:
+        scenes.clear()  # Blender keeps its own copies of what it rendered
+    reply["timings"]["cpu"] = _cpu_s() - busy
+    return reply
+
+
+def _rendered(request: dict[str, Any], arrays: list[Array]) -> dict[str, Any]:
     started = time.perf_counter()
     groups = scenes.build(request, arrays)
     timings = {"build": time.perf_counter() - started}
@@ -36,8 +45,6 @@ def render(request: dict[str, Any], arrays: list[Array]) -> dict[str, Any]:
         region = (rows.start, rows.stop, columns.start, columns.stop)
         listing.append({"name": settings["name"], "file": file, "size": size, "region": region})
         timings[f"render_{settings['name']}"] = time.perf_counter() - started
-    scenes.clear()  # Blender keeps its own copies of what it rendered
-    timings["cpu"] = _cpu_s() - busy
     return {"folder": folder.name, "passes": listing, "timings": timings}
 
 

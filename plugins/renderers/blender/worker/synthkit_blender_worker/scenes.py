@@ -24,12 +24,8 @@ Groups = dict[str, list[Any]]
 
 
 def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
-    """Build the whole scene anew; return its objects by group.
-
-    Blender gets a new, empty file first: what objects leave behind when removed adds up.
-    """
+    """Build the whole scene in an empty file (see ``clear``); return its objects by group."""
     _factory_settings()
-    clear()
     scene = bpy.context.scene
     scene.frame_set(FRAME)
     _render_settings(scene, request["settings"])
@@ -50,7 +46,7 @@ def build(request: dict[str, Any], arrays: list[Array]) -> Groups:
 
 
 def clear() -> None:
-    """Drop the scene and all that was rendered of it."""
+    """Drop the scene and all that was rendered of it: what objects leave behind when removed adds up."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
 
 

@@ -74,12 +74,30 @@ def _variants(sizes: list[tuple[int, int]], folder: Path) -> Variants:
         plates = folder / f"{width}x{height}"
         plates.mkdir()
         Image.fromarray(np.full((height, width, 3), 150, np.uint8)).save(plates / "plate.png")
+        (plates / "plates.toml").write_text(_notes(width, height))
         size = {"width_px": width, "height_px": height, "people": PEOPLE}
         found[f"{width}x{height} plate"] = {**size, "backgrounds": str(plates)}
         found[f"{width}x{height} room"] = size
     everything = discover().get("renderer", "blender").component.preview
     found["448x336 room, all layers"] = {**found["448x336 room"], **everything}
     return found
+
+
+def _notes(width: int, height: int) -> str:
+    """Return the notes of a plate whose room is a round floor of 2.7 m without walls, under an equidistant lens."""
+    radius = min(width, height) / 2
+    angles = np.arange(32) * (2 * np.pi / 32)
+    floor = np.column_stack([width / 2 + radius / 2 * np.cos(angles), height / 2 + radius / 2 * np.sin(angles)])
+    return f"""size_px = [{width}, {height}]
+walls = false
+floor_px = {floor.round(2).tolist()}
+
+[camera]
+circle_px = [{width / 2}, {height / 2}, {radius}]
+fov_degrees = 180.0
+equisolid = 0.0
+height_m = 2.7
+"""
 
 
 def _measure(variants: Variants, frames: int, threads: int) -> Timings:

@@ -6,6 +6,7 @@ Metres, z up. Faces are (F, 4) int32; a triangle repeats its last vertex (as in 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ IntArray = NDArray[np.int32]
 Matrix = NDArray[np.float64]
 
 
+CORNERS = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])  # of a rectangle, in halves of its size
 QUARTER_TURNS = tuple(np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]]), k) for k in range(4))
 
 
@@ -44,14 +46,7 @@ class Mesh:
 
     def at(self, x: float, y: float, z: float = 0.0) -> Mesh:
         """Return the mesh shifted."""
-        return self.moved(translation(x, y, z))
-
-
-def translation(x: float, y: float, z: float = 0.0) -> Matrix:
-    """Return a (4, 4) shift in metres."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = x, y, z
-    return matrix
+        return Mesh((self.vertices_m + np.array((x, y, z))).astype(np.float32), self.faces, self.smooth, self.uv)
 
 
 def turned_z(radians: float, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
@@ -152,29 +147,42 @@ def ellipsoid(radii_m: Sequence[float], sides: int = 10, rings: int = 6) -> Mesh
 
 def _round_rectangle(size_x_m: float, size_y_m: float, corner_m: float, steps: int) -> Matrix:
     corner = min(corner_m, size_x_m / 2, size_y_m / 2)
+    half = size_x_m / 2 - corner, size_y_m / 2 - corner
+    return _quarters(steps) * corner + np.repeat(CORNERS * half, steps + 1, axis=0)
+
+
+@functools.cache
+def _quarters(steps: int) -> Matrix:
+    """Return a circle (4 * (steps + 1), 2) in quarters, whose ends come twice."""
     arc = np.linspace(0, math.pi / 2, steps + 1)
-    quarter = np.column_stack([np.cos(arc), np.sin(arc)]) * corner
-    half_x, half_y = size_x_m / 2 - corner, size_y_m / 2 - corner
-    centres = ((half_x, half_y), (-half_x, half_y), (-half_x, -half_y), (half_x, -half_y))
-    return np.concatenate([quarter @ turn + centre for turn, centre in zip(QUARTER_TURNS, centres, strict=True)])
+    quarter = np.column_stack([np.cos(arc), np.sin(arc)])
+    return np.concatenate([quarter @ turn for turn in QUARTER_TURNS])
 
 
 def _stacked(outlines: Sequence[Matrix], heights_m: Sequence[float], smooth: bool) -> Mesh:
     """Join outlines of equal length, lowest first, into a closed body."""
-    count = len(outlines[0])
-    rings = [np.column_stack([o, np.full(count, z)]) for o, z in zip(outlines, heights_m, strict=True)]
-    caps = np.array([[*outlines[0].mean(axis=0), heights_m[0]], [*outlines[-1].mean(axis=0), heights_m[-1]]])
+    count, levels = len(outlines[0]), len(outlines)
+    vertices = np.empty((levels * count + 2, 3), np.float32)
+    rings, caps = vertices[:-2].reshape(levels, count, 3), vertices[-2:]
+    for ring, outline, height_m in zip(rings, outlines, heights_m, strict=True):
+        ring[:, :2], ring[:, 2] = outline, height_m
+    for cap, end in zip(caps, (0, -1), strict=True):
+        cap[:2], cap[2] = outlines[end].sum(axis=0) / count, heights_m[end]
+    return Mesh(vertices, _stacked_faces(count, levels), smooth)
+
+
+@functools.lru_cache(maxsize=64)
+def _stacked_faces(count: int, levels: int) -> IntArray:
+    """Return the faces of ``_stacked``, read-only: most bodies have the same."""
     around = np.arange(count)
     following = (around + 1) % count
-    sides = [
-        np.column_stack([around, following, following + count, around + count]) + level * count
-        for level in range(len(rings) - 1)
-    ]
-    last = (len(rings) - 1) * count
-    bottom = _fan(0, count, len(rings) * count, up=False)
-    top = _fan(last, count, len(rings) * count + 1, up=True)
-    faces = np.concatenate([*sides, bottom, top]).astype(np.int32)
-    return Mesh(np.concatenate([*rings, caps]).astype(np.float32), faces, smooth)
+    side = np.column_stack([around, following, following + count, around + count])
+    sides = [side + level * count for level in range(levels - 1)]
+    last = (levels - 1) * count
+    bottom, top = _fan(0, count, levels * count, up=False), _fan(last, count, levels * count + 1, up=True)
+    faces: IntArray = np.concatenate([*sides, bottom, top]).astype(np.int32)
+    faces.flags.writeable = False
+    return faces
 
 
 def _fan(first: int, count: int, centre: int, *, up: bool) -> IntArray:

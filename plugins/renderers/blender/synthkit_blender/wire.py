@@ -38,7 +38,7 @@ def encode(header: Mapping[str, Any], arrays: Sequence[Array]) -> list[memoryvie
             raise ValueError(f"arrays must be {', '.join(DTYPES)}, got {array.dtype}")
     table = [[array.dtype.name, list(array.shape)] for array in arrays]
     text = json.dumps({**header, "arrays": table}, allow_nan=False).encode()
-    bodies = [memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)) for array in arrays]
+    bodies = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]
     prefix = PREFIX.pack(MAGIC, len(text), sum(map(len, bodies)))
     return [memoryview(prefix), memoryview(text), *bodies]
 

@@ -104,9 +104,11 @@ def _with_legs_apart(points_m: NDArray[Any], fit: ChairFit) -> ChairFit:
 
 def _apart_m(points_m: Floats, start_m: Floats, end_m: Floats) -> float:
     """Return how near points (N, 3) come to a straight line between two."""
-    along = end_m - start_m
-    share = np.clip((points_m - start_m) @ along / (along @ along), 0, 1)
-    return float(np.linalg.norm(points_m - start_m - share[:, None] * along, axis=1).min(initial=math.inf))
+    along, offset = end_m - start_m, points_m - start_m
+    share = np.clip(offset @ along / (along @ along), 0, 1)
+    # Axis by axis: NumPy's functions for short axes take several times as long.
+    x, y, z = (column - share * way for column, way in zip(offset.T, along, strict=True))
+    return math.sqrt((x * x + y * y + z * z).min(initial=math.inf))
 
 
 def _rearmost(points_m: NDArray[Any], z_m: float) -> float:

@@ -6,6 +6,8 @@ Written as goals, so a pose fits every body; `goals.py` says in which units.
 
 from __future__ import annotations
 
+import functools
+
 import attrs
 
 from synthkit_blender.people import leaning, sitting, standing, walking
@@ -31,6 +33,7 @@ def pose_weights(posture: str) -> dict[str, float]:
     return {name: OFTEN[name] for name in POSES[posture]}
 
 
+@functools.lru_cache(maxsize=64)  # whoever builds a person asks several times
 def pose_goals(spec: PoseSpec) -> PoseGoals:
     """Return the goals of a specified pose."""
     goals = spec.captured

@@ -43,8 +43,8 @@ class BlenderRenderer:
 
     ``timings`` holds the stages of the last frame in seconds: ``people`` and ``scene`` (drawing and placing),
     ``worker`` (all of the worker, pipe included) with its parts ``worker.build``, ``worker.render_PASS`` and
-    ``worker.read``, and its processor time ``worker.cpu``; ``truth`` but for the footprints, which are drawn while the
-    worker builds; ``develop``; and ``resident_mb``, the worker's memory.
+    ``worker.read``, and its processor time ``worker.cpu``; ``truth`` and ``develop``, but for footprints and plates,
+    which are looked at while the worker builds; and ``resident_mb``, the worker's memory.
 
     Args:
         people: where people come from; None for the body library.
@@ -114,7 +114,7 @@ class BlenderRenderer:
         )  # fmt: skip
         try:
             asked = request.render_request(shot.drawn, self._passes(), quality)
-            reply = self._client.render(*asked, meanwhile=lambda: shot.footprints)
+            reply = self._client.render(*asked, meanwhile=lambda: self._look_ahead(shot))
         except FrameFailed as error:
             return Skipped(shot.key, f"blender: {error}")
         clock.stamp("worker")
@@ -125,6 +125,12 @@ class BlenderRenderer:
             "resident_mb": reply.resident_mb,
         }
         return sample
+
+    def _look_ahead(self, shot: _Shot) -> None:
+        """Work out what needs no pixels; it is kept."""
+        _ = shot.footprints
+        if (plate := self._plate(shot.scene)) is not None:
+            self._measured(plate, shot.drawn)
 
     def finish(self, sample: Sample, seeds: Seeds) -> Sample:
         """Return a sample that has the layer ``light`` as this renderer's sensor would have seen it.

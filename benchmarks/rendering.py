@@ -41,7 +41,7 @@ GOALS_S = {(448, 336): 3.5, (640, 480): 5.0, (1024, 1024): 13.0}  # over a plate
 MEMORY_GOAL_MB = 800.0
 OVERHEAD_GOAL_PERCENT = 15.0
 PEOPLE = {"sitting": [3, 3], "standing": [2, 2]}
-STAGES = ("cpu", "people", "scene", "worker", "worker.build", "worker.read", "truth", "develop")
+STAGES = ("cpu", "people", "scene", "worker", "worker.build", "worker.read", "worker.other", "truth", "develop")
 FEW = 50  # frames at the start and at the end whose medians tell whether a long run slows down
 
 Variants = dict[str, dict[str, Any]]
@@ -120,8 +120,14 @@ def _measure(variants: Variants, frames: int, threads: int) -> Timings:
                     raise SystemExit(f"scene {scene} of {name} was skipped: {result.reason}")
                 if scene > 0:
                     cpu = time.process_time() - busy + renderer.timings["worker.cpu"]
-                    measured[name].append({**renderer.timings, "frame": seconds, "cpu": cpu})
+                    measured[name].append({**_stages(renderer.timings), "frame": seconds, "cpu": cpu})
     return measured
+
+
+def _stages(timings: dict[str, float]) -> dict[str, float]:
+    """Return a frame's stages with what the worker takes beside its own: packing, the pipe, an empty file."""
+    own = sum(seconds for name, seconds in timings.items() if name.startswith("worker.") and name != "worker.cpu")
+    return {**timings, "worker.other": timings["worker"] - own}
 
 
 def _results(measured: Timings) -> list[Result]:

@@ -61,6 +61,8 @@ def judge(
     """
     judged = _opened(data)
     against = None if reference is None else _opened(reference)
+    if checkpoint is not None:
+        metric = attrs.evolve(metric, checkpoint=str(checkpoint))
     with session.entered(metric) as instance:
         assert isinstance(instance, Metric)
         _check(metric.name, instance, against is not None, checkpoint is not None)

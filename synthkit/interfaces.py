@@ -393,7 +393,11 @@ class Evidence:
 
 @runtime_checkable
 class Metric(_Entered, Protocol):
-    """Judges one set, two sets, or detections, from states that can be kept and merged."""
+    """Judges one set, two sets, or detections, from states that can be kept and merged.
+
+    One that judges detections is built with the checkpoint of the detector where there is one: its card may tell the
+    ``operating_score``.
+    """
 
     @property
     def roles(self) -> Mapping[str, Literal["samples", "detections"]]:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from synthkit import evaluation
+from synthkit.checkpoint import Checkpoint
 from synthkit.errors import PluginError
 from synthkit.interfaces import ComponentSpec, Evidence, MetricResult, empty_detections
 from synthkit.sample import Sample
@@ -73,10 +75,33 @@ class Telling(Counting):
         return Evidence([], {"counted": {role: int(state["count"][0]) for role, state in states.items()}}, {})
 
 
+class Judging(Counting):
+    """A metric that counts detections."""
+
+    roles: ClassVar = {"candidate": "detections"}
+
+
 class Images(list):
     def __init__(self, count, fingerprint):
         super().__init__(Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(count))
         self.fingerprint = fingerprint
+
+
+def test_a_metric_of_detections_is_built_with_the_detectors_checkpoint(monkeypatch):
+    monkeypatch.setattr(evaluation.Dataset, "open", lambda name: Images(1, "sha"))
+    monkeypatch.setattr(evaluation, "detector_spec", lambda path: ComponentSpec("detector", "odd"))
+    monkeypatch.setattr(evaluation.Checkpoint, "open", lambda path: Checkpoint(path, "sha-c", {}))
+    built = {}
+
+    class Registry:
+        def build(self, spec, runtime):
+            built[spec.kind] = spec.checkpoint
+            return Odd([0]) if spec.kind == "detector" else Judging()
+
+    spec = ComponentSpec("metric", "judging")
+    (result,) = evaluation.evaluate(Session(Registry()), spec, "a", checkpoint=Path("x.safetensors"))
+    assert built == {"metric": "x.safetensors", "detector": None}
+    assert (result.value, result.definition["checkpoint_sha256"]) == (1, "sha-c")
 
 
 def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(monkeypatch):

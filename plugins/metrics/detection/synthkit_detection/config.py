@@ -48,8 +48,9 @@ class DetectionConfig:
     coco: bool = setting(True, help="also give AP averaged over agreements of .50, .55 ... .95")
     score: float | None = setting(
         None,
-        help="least score of a detection, for precision, recall, F1 and counts; none takes the score with the best F1"
-        " on the judged set itself, which flatters a little",
+        help="least score of a detection, for precision, recall, F1 and counts; none takes the one that training chose"
+        " (operating_score in the checkpoint's card) or, where there is none, the score with the best F1 on the judged"
+        " set itself, which flatters a little",
         validator=optional(between(0, 1)),
     )
     size_edges_px: tuple[float, ...] = setting(

@@ -41,6 +41,7 @@ class DetectionMetric:
     def __init__(self, config: DetectionConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
         self._config = config
         self._runtime = runtime
+        self._given, self._chosen_by = _given_score(config, checkpoint)
         self._columns = GEOMETRIES[config.boxes].columns
 
     def __enter__(self) -> Self:
@@ -122,8 +123,7 @@ class DetectionMetric:
         yield from seen.by_distance(self._config.distance_edges)
 
     def _score(self, rankings: Mapping[float, Ranked]) -> float:
-        given = self._config.score
-        return rankings[self._config.iou].best_score() if given is None else given
+        return rankings[self._config.iou].best_score() if self._given is None else self._given
 
     def _detected(self, found: Detections) -> tuple[Floats, Floats]:
         outlines, scores = self._outlines(found), found.scores.astype(np.float64)
@@ -165,6 +165,8 @@ class DetectionMetric:
         main = rankings[self._config.iou]
         counts = main.counts(score)
         values, spread = precision_recall_f1(counts.sum(axis=0)), precision_recall_f1(draws @ counts)
+        if main.truths.any():  # resamples without anybody say nothing about finding people
+            spread[draws @ main.truths == 0] = np.nan
         results = [
             self._result(name, f"iou={self._config.iou:.2f}", part, values[column], spread[:, column], definition)
             for column, name in enumerate(("precision", "recall", "f1"))
@@ -224,14 +226,13 @@ class DetectionMetric:
 
     def _definition(self, seen: Set, judged: Judged, score: float) -> dict[str, Any]:
         config = self._config
-        chosen = "best F1 on the judged set" if config.score is None else "given"
         return {
             "target": config.target,
             "label": "all" if config.label is None else config.label,
             "boxes": config.boxes,
             "iou": config.iou,
             "score_threshold": score,
-            "score_threshold_chosen_by": chosen,
+            "score_threshold_chosen_by": self._chosen_by,
             "max_detections": config.max_detections,
             "min_box_px": config.min_box_px,
             "min_visible": config.min_visible,
@@ -247,6 +248,16 @@ def _frame(sample: Sample) -> Frame:
     """Return where straight below the camera is in the image, and half the image's shorter side, in pixels."""
     x, y = nadir_px(sample).tolist()
     return x, y, min(sample.size_px) / 2.0
+
+
+def _given_score(config: DetectionConfig, checkpoint: Checkpoint | None) -> tuple[float | None, str]:
+    """Return the score threshold, None where the judged set is to tell it, and who chose it."""
+    if config.score is not None:
+        return config.score, "given"
+    trained = None if checkpoint is None else checkpoint.card.get("operating_score")
+    if isinstance(trained, int | float) and 0 <= trained <= 1:
+        return float(trained), "training: operating_score of the checkpoint"
+    return None, "best F1 on the judged set"
 
 
 def _interval(values: Floats) -> tuple[float, float] | None:

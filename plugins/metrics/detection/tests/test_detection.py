@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Metric, Runtime, Scored, empty_detections
 from synthkit.sample import Detections, Person, RotatedBox, Sample
@@ -92,6 +93,25 @@ def test_without_a_given_score_the_best_f1_is_taken():
     assert result.value == 1.0
     assert result.definition["score_threshold"] == pytest.approx(0.9)
     assert "best F1" in result.definition["score_threshold_chosen_by"]
+
+
+@pytest.mark.parametrize(
+    ("told", "value", "who"),
+    [(0.2, 2 / 3, "training"), (None, 1.0, "best F1"), (float("nan"), 1.0, "best F1"), ("0.2", 1.0, "best F1")],
+)
+def test_the_score_that_training_chose_is_taken_where_there_is_one(told, value, who):
+    checkpoint = Checkpoint(Path("unused"), "0" * 64, {"operating_score": told})
+    items = [scored("a", [BOX], [BOX, FAR], [0.9, 0.3])]
+    for config, expected, chosen in ((DetectionConfig(), value, who), (DetectionConfig(score=0.5), 1.0, "given")):
+        metric = DetectionMetric(config, checkpoint, Runtime(Seeds(3), Path("unused")))
+        result = values(metric, items)["f10.50"]
+        assert result.value == pytest.approx(expected)
+        assert result.definition["score_threshold_chosen_by"].startswith(chosen)
+
+
+def test_resamples_without_anybody_have_no_part_in_intervals():
+    items = [scored("a", [BOX], [], []), scored("b", [], [], [])]
+    assert values(make_metric(score=0.5), items)["recall0.50"].interval == (0, 0)
 
 
 def test_equal_scores_cannot_be_parted_by_a_threshold():

@@ -4,6 +4,7 @@
     python benchmarks/refinement.py --work FOLDER            circles of sets 1 and 3, and rooms; three seeds
     python benchmarks/refinement.py --quick                  whether it runs: a few steps
     python benchmarks/refinement.py --domains rendered --refiners cyclegan-dfm cut --steps 2000 --work FOLDER
+    python benchmarks/refinement.py --domains circles-3 --set antialias=true
 
 Two kinds of domains, by name: ``circles-1`` to ``circles-3`` (thesis 000, figure 5.7: coloured circles become white)
 and ``rendered``: people in rooms by the renderer ``blender`` become those of ``blender-dusk``, other people in other
@@ -38,7 +39,7 @@ import circles
 import numpy as np
 from reporting import Result, report
 
-from synthkit import crops, pipeline
+from synthkit import config, crops, pipeline
 from synthkit.dataset import Dataset
 from synthkit.drift.guard import META
 from synthkit.drift.settings import GuardSettings
@@ -171,7 +172,8 @@ class Benchmark:
     ) -> dict[str, float]:
         """Return what is measured of one refiner trained with one seed."""
         args = self.args
-        work = self.folder / domains.name / f"{refiner}-{args.count}-{args.steps}-{args.filters}-{seed}"
+        name = "-".join([f"{refiner}-{args.count}-{args.steps}-{args.filters}-{seed}", *args.set])
+        work = self.folder / domains.name / name
         refined = self._refined(domains, refiner, seed, work)
         left = _distances(metric, domains, refined)
         found = {key: left[key] / before[key] for key in left} | {KEPT: kept(refined)}
@@ -187,7 +189,7 @@ class Benchmark:
         session = self.session.reseeded(seed)
         known = {field.name for field in attrs.fields(session.registry.get("refiner", refiner).component.config)}
         filters = dict.fromkeys(("generator_filters", "discriminator_filters", "attention_filters"), self.args.filters)
-        asked = {**SMALL, **filters, "steps": self.args.steps}
+        asked = {**SMALL, **filters, "steps": self.args.steps, **config.parse_sets(self.args.set)}
         spec = ComponentSpec("refiner", refiner, {key: value for key, value in asked.items() if key in known})
         checkpoint = pipeline.fit(session, spec, {"source": domains.source, "target": domains.target}, work / "fitted")
         applied = pipeline.with_weights(session, spec, checkpoint.path)
@@ -252,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--refiners", nargs="+", default=["aggan-cyclic10", "cyclegan-cp"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting of refiners")
     parser.add_argument("--filters", type=int, default=16, help="of the networks' first layers")
     parser.add_argument("--count", type=int, default=150, help="scenes of each domain to learn from")
     parser.add_argument("--tests", type=int, default=60, help="scenes of each domain for the test")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from synthkit import weights
+from synthkit.checkpoint import Checkpoint
 from synthkit.drift.guard import META
 from synthkit.sample import Sample
 
@@ -64,11 +65,15 @@ def finished(refinement, capsys, *arguments):
 @pytest.mark.usefixtures("_extractor")
 def test_circles_are_measured_and_a_second_run_makes_nothing_anew(refinement, capsys, tmp_path, monkeypatch):
     arguments = ("--domains", "circles-1", "--work", str(tmp_path / "work"), "--pictures", str(tmp_path / "pictures"))
+    arguments += ("--set", "antialias=true")
     first = finished(refinement, capsys, *arguments)
     left = first["circles-1, cyclegan-cp: feature distance left"]
     assert left["low"] == left["ours"] == left["high"] > 0
     assert first["circles-1, cyclegan-cp: circle"]["ours"] > 20, "three steps make no circle white"
     assert (tmp_path / "pictures" / "circles-1-cyclegan-cp-0.png").is_file()
+    (checkpoint,) = (tmp_path / "work").rglob("checkpoint.safetensors")
+    assert checkpoint.parts[-3] == "cyclegan-cp-2-3-4-0-antialias=true"
+    assert Checkpoint.open(checkpoint).card["architecture"]["generator"]["antialias"]
     for work in ("pipeline._fitted", "jobs.RenderJob.results", "jobs.RefineJob.results"):
         monkeypatch.setattr(f"synthkit.{work}", None)
     assert finished(refinement, capsys, *arguments) == first

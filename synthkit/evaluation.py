@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+import numpy as np
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.interfaces import ComponentSpec, Detector, Evidence, Explaining, Metric, MetricResult, Scored
-from synthkit.sample import Sample
+from synthkit.sample import Detections, Sample
 from synthkit.session import Session
 
 REFERENCE = "reference"
@@ -109,7 +110,7 @@ def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | D
     """Yield each sample with what the detector finds in it.
 
     Raises:
-        PluginError: when the detector does not give one answer per sample, in order.
+        PluginError: when the detector does not give one answer per sample, in order, or not in finite numbers.
     """
     with session.entered(detector) as instance:
         assert isinstance(instance, Detector)
@@ -126,9 +127,16 @@ def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | D
             sample = kept.pop(0) if kept else None
             if sample is None or sample.key != detections.key:
                 raise PluginError(f"detector {detector.name!r} answered for {detections.key} out of turn")
+            if not _finite(detections):
+                raise PluginError(f"detector {detector.name!r} answered for {detections.key} with numbers not finite")
             yield Scored(sample, detections)
         if kept:
             raise PluginError(f"detector {detector.name!r} gave no answer for {kept[0].key}")
+
+
+def _finite(found: Detections) -> bool:
+    numbers = (found.scores, found.boxes_xyxy_px, found.rotated_boxes, found.points_px)
+    return all(part is None or bool(np.isfinite(part).all()) for part in numbers)
 
 
 def _opened(data: Path | str | Dataset) -> Dataset:

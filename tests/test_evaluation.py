@@ -13,7 +13,7 @@ from synthkit import evaluation
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import PluginError
 from synthkit.interfaces import ComponentSpec, Evidence, MetricResult, empty_detections
-from synthkit.sample import Sample
+from synthkit.sample import Detections, Sample
 from synthkit.session import Session
 
 
@@ -144,3 +144,17 @@ def test_samples_meet_their_own_detections():
 def test_answers_that_are_missing_or_out_of_turn_are_an_error(places, key):
     with pytest.raises(PluginError, match=f"'odd' .*{key}"):
         scored_keys(places)
+
+
+@pytest.mark.parametrize("name", ["scores", "boxes_xyxy_px", "rotated_boxes", "points_px"])
+def test_numbers_that_are_not_finite_are_named(name):
+    numbers = {"scores": np.ones(2), "boxes_xyxy_px": np.ones((2, 4)), "rotated_boxes": np.ones((2, 5))}
+    numbers |= {"points_px": np.ones((2, 2)), "labels": np.zeros(2, int)}
+    numbers[name][-1] = np.nan
+
+    class Broken(Odd):
+        def detect(self, samples):
+            return (Detections(key=sample.key, **numbers) for sample in samples)
+
+    with pytest.raises(PluginError, match=r"'odd' answered for s0 with numbers not finite"):
+        list(evaluation.scored(Session(Installed(Broken([]))), ComponentSpec("detector", "odd"), Images(1, "sha")))

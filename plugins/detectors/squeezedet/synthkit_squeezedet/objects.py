@@ -73,12 +73,17 @@ class Object:
         """
         low, high = self.outline.min(axis=0), self.outline.max(axis=0)
         if (low >= 0).all() and (high <= size_px).all():
-            return self if _is_large(high - low) else None
+            return self if self._is_large() else None
         left = _cut(self.outline, size_px)
         if len(left) < 3 or _area(left) < _LEAST_SHARE * _area(self.outline):
             return None
         found = Object(self.label, left, None if self.turned is None else box_around(left, self.turned[4]))
-        return found if _is_large(found.box_cxcywh[2:]) else None
+        return found if found._is_large() else None
+
+    def _is_large(self) -> bool:
+        """Tell whether the box can be learned: the log of no side is no number."""
+        sides = self.box_cxcywh[2:] if self.turned is None else self.turned[2:4]
+        return bool((sides >= LEAST_PX).all())
 
 
 def objects_of(sample: Sample, classes: Sequence[ObjectClass], boxes: Boxes) -> list[Object]:
@@ -187,7 +192,3 @@ def _area(polygon: Floats) -> float:
 def _direction(degrees: float) -> Floats:
     angle = math.radians(degrees)
     return np.array([math.cos(angle), math.sin(angle)])
-
-
-def _is_large(sides: Floats) -> bool:
-    return bool((sides >= LEAST_PX).all())

@@ -174,6 +174,14 @@ def test_what_is_cut_has_the_box_of_what_is_left():
     assert Object(0, diamond - [25, 0]).inside((100, 100)) is None  # less than a quarter
 
 
+@pytest.mark.parametrize("width", [0.0, 1.5])
+def test_boxes_without_width_are_not_learned(width):
+    person = Person(rotated_box=RotatedBox(80, 60, width, 40, 45))
+    sample = Sample(key="a", image=np.zeros((120, 160, 3), np.uint8), people=(person,))
+    with pytest.raises(DatasetError, match=r"every person box .* narrower than 2 pixels"):
+        examples([sample], "person", boxes="rotated")
+
+
 def test_the_tightest_box_at_an_angle():
     square = np.array([[0.0, 0], [2, 0], [2, 4], [0, 4]])
     assert box_around(square, 0) == pytest.approx([1, 2, 2, 4, 0])

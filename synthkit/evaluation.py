@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -45,6 +46,7 @@ def judge(
     reference: Path | str | Dataset | None = None,
     checkpoint: Path | None = None,
     *,
+    detector: ComponentSpec | None = None,
     explained: bool = True,
 ) -> Judgement:
     """Return a metric's results, their definitions completed by what they were measured on, and their evidence.
@@ -53,31 +55,35 @@ def judge(
         metric: which one.
         data: what is judged, or what the detector is judged on: a data set, its folder or its URL.
         reference: what ``data`` is compared with, for metrics that have such a role.
-        checkpoint: the detector's, for metrics that judge detections.
+        checkpoint: the detector's, for metrics that judge detections. detector: one that needs no checkpoint, instead.
         explained: whether evidence is wanted.
 
     Raises:
-        ConfigError: when the metric needs a reference or a checkpoint that is not given, or is given one
+        ConfigError: when the metric needs a reference or a detector that is not given, or is given one
             that it has no use for.
     """
+    if checkpoint is not None and detector is not None:
+        raise ConfigError(["--detector: is for those that need no checkpoint; give --checkpoint or --detector"])
     judged = _opened(data)
     against = None if reference is None else _opened(reference)
     if checkpoint is not None:
         metric = attrs.evolve(metric, checkpoint=str(checkpoint))
     with session.entered(metric) as instance:
         assert isinstance(instance, Metric)
-        _check(metric.name, instance, against is not None, checkpoint is not None)
+        _check(metric.name, instance, against is not None, checkpoint is not None or detector is not None)
         states = {}
-        measured_on = {"data_fingerprint": judged.fingerprint}
+        measured_on: dict[str, Any] = {"data_fingerprint": judged.fingerprint}
         if against is not None:
             measured_on["reference_fingerprint"] = against.fingerprint
         if checkpoint is not None:
             measured_on["checkpoint_sha256"] = Checkpoint.open(checkpoint).sha256
+            detector = detector_spec(checkpoint)
+        elif detector is not None:
+            measured_on["detector"] = session.registry.identity(detector)
         for role, kind in instance.roles.items():
             source = against if role == REFERENCE and against is not None else judged
             if kind == "detections":
-                assert checkpoint is not None
-                detector = detector_spec(checkpoint)
+                assert detector is not None
                 states[role] = instance.observe(role, scored(session, detector, source))
             else:
                 states[role] = instance.observe(role, session.counted(f"measure {role}", source))
@@ -143,21 +149,21 @@ def _opened(data: Path | str | Dataset) -> Dataset:
     return data if isinstance(data, Dataset) else Dataset.open(data)
 
 
-def _check(name: str, metric: Metric, has_reference: bool, has_checkpoint: bool) -> None:
+def _check(name: str, metric: Metric, has_reference: bool, has_detector: bool) -> None:
     problems = []
     wants_reference = REFERENCE in metric.roles
-    wants_checkpoint = "detections" in metric.roles.values()
+    wants_detector = "detections" in metric.roles.values()
     if wants_reference != has_reference:
         problems.append(
             f"metric {name!r} compares with a reference: give --reference DATASET"
             if wants_reference
             else f"metric {name!r} compares with nothing: leave --reference away"
         )
-    if wants_checkpoint != has_checkpoint:
+    if wants_detector != has_detector:
         problems.append(
-            f"metric {name!r} judges a detector: give --checkpoint FILE"
-            if wants_checkpoint
-            else f"metric {name!r} judges images, not a detector: leave --checkpoint away"
+            f"metric {name!r} judges a detector: give --checkpoint FILE, or --detector NAME for one that needs none"
+            if wants_detector
+            else f"metric {name!r} judges images, not a detector: leave --checkpoint and --detector away"
         )
     if problems:
         raise ConfigError(problems)

@@ -233,6 +233,9 @@ def evaluate(
         str | None, typer.Option(help="Data set to compare with, for distances: a folder or a URL.", metavar="IN")
     ] = None,
     checkpoint: Checkpoint = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Which detector, of those that need no checkpoint.", metavar="NAME")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Also write a page with curves, errors and pictures.", metavar="FILE.html")
     ] = None,
@@ -244,10 +247,12 @@ def evaluate(
     """Judge a detector, or a data set against another."""
     from synthkit import evaluation
 
-    plan = _plan(config, sets, {"metric": metric}, seed)
+    plan = _plan(config, sets, {"metric": metric} | ({"detector": detector} if detector else {}), seed)
     with session_of(plan) as session:
-        spec = plan.components["metric"]
-        judged = evaluation.judge(session, spec, data, reference, checkpoint, explained=report is not None)
+        spec, runs = plan.components["metric"], plan.components.get("detector")
+        judged = evaluation.judge(
+            session, spec, data, reference, checkpoint, detector=runs, explained=report is not None
+        )
     _print_results(judged.results, as_json)
     if report is not None:
         from synthkit.report import judgement

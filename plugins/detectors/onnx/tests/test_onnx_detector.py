@@ -11,11 +11,14 @@ import pytest
 from made_onnx import constant_outputs, model, save
 from onnx import helper
 
+from synthkit.dataset import DatasetWriter
 from synthkit.errors import ConfigError, SynthkitError, WeightsError
+from synthkit.evaluation import judge
 from synthkit.interfaces import ComponentSpec, Detector, Runtime
 from synthkit.plugins import discover
-from synthkit.sample import Sample
+from synthkit.sample import Person, Sample
 from synthkit.seeds import Seeds
+from synthkit.session import Session
 
 CARD = 'classes = ["person"]\ninput = { name = "image", size_px = [32, 32] }\n[output.yolo]\nrows = "o"\n'
 ROWS = np.array([[[10, 10, 8, 8, 0.9, 0.8], [24, 24, 4, 4, 0.5, 0.6]]], np.float32)
@@ -126,4 +129,20 @@ def test_yolox_as_released_finds_people(build, tmp_path):
         (found,) = detector.detect([Sample(key="a", image=np.ascontiguousarray(frame[..., ::-1]))])
     assert len(found.scores) >= 3  # pedestrians in the first frame of OpenCV's own test video
     heights = found.boxes_xyxy_px[:, 3] - found.boxes_xyxy_px[:, 1]
-    assert ((heights > 40) & (heights < 250)).all()
+    assert ((heights > 20) & (heights < 250)).all()
+
+
+def test_it_is_judged_like_every_detector(made, tmp_path):
+    (tmp_path / "net.toml").write_text(CARD)
+    people = [Person(box_xyxy_px=(6, 6, 14, 14)), Person(box_xyxy_px=(1, 20, 5, 30))]
+    with DatasetWriter(tmp_path / "set", identity={}, scenes=1) as writer:
+        writer.spool.put(0, [Sample(key="a", image=np.zeros((32, 32, 3), np.uint8), people=people)])
+        writer.finished(0)
+        writer.finalise()
+    metric = ComponentSpec("metric", "detection", {"target": "person", "score": 0.1, "bootstrap": 0})
+    detector = ComponentSpec("detector", "onnx", {"model": str(made)})
+    judged = judge(Session(discover()), metric, tmp_path / "set", detector=detector)
+    assert [result.value for result in judged.results[:3]] == [0.5, 0.5, 0.5]
+    assert judged.results[0].definition["detector"]["name"] == "onnx"
+    with pytest.raises(ConfigError, match="--checkpoint or --detector"):
+        judge(Session(discover()), metric, tmp_path / "set", checkpoint=made, detector=detector)

@@ -126,7 +126,7 @@ def export(session: Session, detector: Deployable, checkpoint: Checkpoint, out: 
     written = OnnxFile.parse(whole)
     full = {
         **inner, "file": out.name, "bytes": len(whole), "sha256": hashlib.sha256(whole).hexdigest(),
-        "ir_version": written.model.ir_version, "profile": profile.name,
+        "ir_version": written.model.ir_version, "profile": profile.name, "next": profile.after,
         "findings": [str(finding) for finding in findings], "budget": attrs.asdict(budget(written, card.input)),
     }  # fmt: skip
     for finding in findings:

@@ -44,6 +44,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from _table("", {
         "form": f"{card['variant']}, {card['quantisation']}, opset {card['opset']}, IR version {card['ir_version']}",
         "made for": card["profile"],
+        "then": card["next"],
         "checkpoint": f"sha256 {card.get('checkpoint_sha256')}",
         "licence": card.get("licence"),
     })  # fmt: skip

@@ -95,14 +95,14 @@ _ALL = (
     ),
     Profile(
         name="litert",
-        summary="LiteRT (TensorFlow Lite): a float network, which the converter quantises by sample images",
+        summary="converters to LiteRT (TensorFlow Lite): a float network, which they quantise by sample images",
         document="https://github.com/PINTO0309/onnx2tf",
         opset=17,
         ir=8,
         operators=NETWORK_OPERATORS,
         quantisations=("float",),
         static=True,
-        after="the .tflite file beside it is what the device runs",
+        after="convert it with onnx2tf (pip install onnx2tf), and quantise it there with sample images as they are",
     ),
 )
 PROFILES = {profile.name: profile for profile in _ALL}

@@ -7,20 +7,20 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import WeightsError
-from synthkit.interfaces import Runtime, SampleSet
+from synthkit.interfaces import OnnxForm, OnnxGraph, Runtime, SampleSet, Scored
 from synthkit.sample import Detections, Sample
 from synthkit.training.checkpoints import load_into, load_tensors
 from synthkit.training.devices import set_up
 from synthkit_squeezedet import training
 from synthkit_squeezedet.config import SqueezeDetConfig
-from synthkit_squeezedet.export import export_onnx
 from synthkit_squeezedet.inference import detect_one
+from synthkit_squeezedet.judging import judge
 from synthkit_squeezedet.model import Design, WholeDetector
 from synthkit_squeezedet.training import NAME
 
@@ -72,12 +72,19 @@ class SqueezeDetector:
         for sample in samples:
             yield detect_one(design, whole, sample, self._device)
 
-    def export_onnx(self, path: Path) -> Mapping[str, Any]:
-        """Write one ONNX file and return its card; see ``export.export_onnx``."""
+    def onnx_graph(self, form: OnnxForm) -> OnnxGraph:
+        """Return the detector as an ONNX model; see ``export.onnx_graph``."""
+        from synthkit_squeezedet.export import onnx_graph  # what it imports takes a second
+
         design, whole = self._ready()
         assert self._checkpoint is not None
         # A copy, because this detector goes on where it is: its device may be another.
-        return export_onnx(design, copy.deepcopy(whole).cpu(), path, self._checkpoint, self._runtime.seeds)
+        return onnx_graph(design, copy.deepcopy(whole).cpu(), self._checkpoint, form,
+                          score=self._config.score_threshold, overlap=self._config.nms_iou)  # fmt: skip
+
+    def judged(self, scored: Iterable[Scored], score: float | None = None) -> Mapping[str, float]:
+        """Return precision, recall and F1 at IoU 0.5, and the score they are at; see ``judging.judge``."""
+        return judge(self._config.object_classes, self._config.boxes, scored, self._runtime, score)
 
     def _ready(self) -> tuple[Design, WholeDetector]:
         if self._loaded is None:

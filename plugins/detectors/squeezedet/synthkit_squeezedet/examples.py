@@ -11,11 +11,11 @@ import numpy.typing as npt
 from synthkit.crops import nadir_px
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, SampleSet
+from synthkit.letterbox import Letterbox
 from synthkit.sample import Sample
 from synthkit_detection.truth import missing_boxes
 from synthkit_squeezedet.augmentation import Example
 from synthkit_squeezedet.config import ObjectClass
-from synthkit_squeezedet.letterbox import Letterbox
 from synthkit_squeezedet.objects import LEAST_PX, Boxes, objects_of
 
 Floats = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ class ExampleSet:
     def _example(self, sample: Sample) -> tuple[Example, Ints]:
         """Return a sample as an example, and the labels of all that is known in it, be it too small or not."""
         fit = Letterbox(sample.size_px, self.input_px)
-        scale, offset = np.eye(2) * fit.scale, np.array(fit.offset_px, dtype=np.float64)
+        scale, offset = np.diag(fit.scale_xy), np.array(fit.offset_px, dtype=np.float64)
         known = objects_of(sample, self._classes, self.boxes)
         moved = (item.moved(scale, offset).inside(self.input_px) for item in known)
         x, y = fit.to_input(nadir_px(sample))

@@ -1,149 +1,191 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One ONNX file that holds everything from pixels to boxes, checked against torch."""
+"""SqueezeDet as an ONNX graph: the network alone as devices take it, or everything from pixels to boxes."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor, nn
+from torch.export import Dim
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import WorkError
-from synthkit.seeds import Seeds
+from synthkit.deployment import passes
+from synthkit.interfaces import OnnxForm, OnnxGraph
 from synthkit.training import onnx_files
-from synthkit.training.onnx_files import OPSET
+from synthkit_squeezedet.config import STRIDE
 from synthkit_squeezedet.model import Design, WholeDetector
+from synthkit_squeezedet.network import DEVIATION_RGB, MEAN_RGB, SqueezeDet
 
 INPUT = "image"
 OUTPUTS = ("boxes", "scores", "labels", "count")
 
-_TOLERANCE_PX = 0.05
-_TOLERANCE_SCORE = 1e-3
-_LEAST_AGREEMENT = 0.98
-_CHECKS = 4
-
-_USAGE = """\
-import numpy as np, onnxruntime
-session = onnxruntime.InferenceSession("detector.onnx")
-boxes, scores, labels, count = session.run(None, {"image": image[np.newaxis]})  # image: uint8 (H, W, 3) sRGB
-boxes = boxes[0, : count[0]]  # left, top, right, bottom in pixels of the input, best score first
-"""
-
-Arrays = tuple[npt.NDArray[Any], ...]
+_EXPORTED_OPSET = 18  # the oldest torch writes; older ones say the same graph
+_LEAST_SCORE = 1e-3  # that 8 bits should tell from nothing
+_MANY = 2  # images in the example of a graph that takes any number: 1 would be taken for fixed
 
 
-def export_onnx(
-    design: Design, whole: WholeDetector, path: Path, checkpoint: Checkpoint, seeds: Seeds
-) -> dict[str, Any]:
-    """Write a detector as one ONNX file and return its card, which the file's metadata hold too.
+def onnx_graph(
+    design: Design, whole: WholeDetector, checkpoint: Checkpoint, form: OnnxForm, *, score: float, overlap: float
+) -> OnnxGraph:
+    """Return a detector in a form.
 
-    The graph takes uint8 (1, H, W, 3) sRGB and holds normalisation, network, decoding and the filter (which
-    needs no NonMaxSuppression operator, see ``decoding.filter_boxes``); all its shapes are fixed. ONNX Runtime
-    runs it on drawn and random images, and its boxes are compared with torch's.
+    The network alone takes float32 (1, 3, H, W) pixels 0 to 255, and its first layer is the normalisation, so a device
+    gives it what the camera gave. The complete graph takes uint8 (1, H, W, 3) and holds decoding and the filter, which
+    needs no NonMaxSuppression operator (``decoding.filter_boxes``).
 
-    Raises:
-        WorkError: when the two disagree.
+    Args:
+        whole: what detects, on the CPU. score, overlap: of its filter, for the card.
     """
-    data, card = _convert(design, whole.eval(), checkpoint)
-    checks = _compare(data, design, whole, seeds)
-    if checks["agreement"] < _LEAST_AGREEMENT:
-        raise WorkError(f"export to {path}: ONNX Runtime's boxes differ from torch's: {checks}")
-    return {**card, **checks, **onnx_files.write(path, data)}
-
-
-def _convert(design: Design, whole: WholeDetector, checkpoint: Checkpoint) -> tuple[bytes, dict[str, Any]]:
     width, height = design.input_px
-    example = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-    model = onnx_files.converted(whole, example, [INPUT], OUTPUTS)
-    count = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
-    card = _card(design, checkpoint, count)
-    return onnx_files.with_card(model, card, _USAGE), card
-
-
-def _card(design: Design, checkpoint: Checkpoint, count: int) -> dict[str, Any]:
-    width, height = design.input_px
-    return {
-        "format": "ONNX",
-        "opset": OPSET,
-        "input": {
-            "name": INPUT,
-            "dtype": "uint8",
-            "shape": [1, height, width, 3],
-            "meaning": "sRGB pixels; scale other sizes to fit (averaging pixels when shrinking), centred on black",
-        },
-        "outputs": {
-            "boxes": {
-                "dtype": "float32",
-                "shape": [1, count, 4 if design.boxes == "upright" else 5],
-                "meaning": "left, top, right, bottom, input pixels"
-                if design.boxes == "upright"
-                else "cx, cy, w, h, input pixels, and degrees clockwise, w at most h",
-            },
-            "scores": {"dtype": "float32", "shape": [1, count], "meaning": "0..1, falling"},
-            "labels": {"dtype": "int64", "shape": [1, count], "meaning": "index into classes"},
-            "count": {
-                "dtype": "int64",
-                "shape": [1],
-                "meaning": "rows that are detections; the rest are zero",
-            },
-        },
-        "classes": list(design.classes),
-        "operating_score": checkpoint.card.get("operating_score"),
-        "checkpoint_sha256": checkpoint.sha256,
-        "backbone": checkpoint.card.get("backbone"),
-        "validation": checkpoint.card.get("validation"),
-        "usage": _USAGE,
-    }
-
-
-def _compare(data: bytes, design: Design, whole: WholeDetector, seeds: Seeds) -> dict[str, Any]:
-    """Run both on a few images; return how many detections agree and by how much the rest differ at most."""
-    session = onnx_files.session_of(data)
-    paired, total, off_px, off_score = 0, 0, 0.0, 0.0
-    for number in range(_CHECKS):
-        image = _test_image(design.input_px, seeds, number)
-        with torch.inference_mode():
-            ours = tuple(part.numpy() for part in whole(torch.from_numpy(image)))
-        pairs, most, px, score = _pair(ours, tuple(session.run(list(OUTPUTS), {INPUT: image})))
-        paired, total = paired + pairs, total + most
-        off_px, off_score = max(off_px, px), max(off_score, score)
-    return {
-        "checked_images": _CHECKS,
-        "checked_detections": total,
-        "agreement": paired / total if total else 1.0,
-        "max_difference_px": off_px,
-        "max_difference_score": off_score,
-    }
-
-
-def _pair(ours: Arrays, theirs: Arrays) -> tuple[int, int, float, float]:
-    """Return how many detections are equal within tolerance, of how many, and the largest differences."""
-    (boxes, scores, labels), (boxes2, scores2, labels2) = (
-        tuple(part[0, : int(found[3][0])] for part in found[:3]) for found in (ours, theirs)
+    images = _MANY if form.dynamic else 1
+    maps = Maps(design, whole.network, confidence=form.variant == "network")
+    if form.variant == "network":
+        module: nn.Module = maps
+        example, outputs = torch.zeros((images, 3, height, width)), maps.outputs
+        free = {0: Dim("images"), 2: STRIDE * Dim("rows"), 3: STRIDE * Dim("columns")}
+    else:
+        module = Complete(design, maps, whole)
+        example, outputs = torch.zeros((images, height, width, 3), dtype=torch.uint8), OUTPUTS
+        free = {0: Dim("images")}
+    model = onnx_files.converted(
+        module.eval(), example, [INPUT], outputs, free if form.dynamic else None, max(form.opset, _EXPORTED_OPSET)
     )
-    if not len(scores) or not len(scores2):
-        return 0, max(len(scores), len(scores2)), 0.0, 0.0
-    # Detections of nearly the same score may change places, so each looks for its like.
-    px = np.abs(boxes[:, None] - boxes2[None]).max(axis=2)
-    score = np.abs(scores[:, None] - scores2[None])
-    equal = (px <= _TOLERANCE_PX) & (score <= _TOLERANCE_SCORE) & (labels[:, None] == labels2[None])
-    found = equal.any(axis=1)
-    like = np.argmin(np.where(equal, px, np.inf), axis=1)
-    rows = np.flatnonzero(found)
-    largest = [float(table[rows, like[rows]].max(initial=0.0)) for table in (px, score)]
-    return int(found.sum()), max(len(scores), len(scores2)), largest[0], largest[1]
+    for rewrite in (passes.fold_pads, passes.explicit_pools, passes.relu_before_concat, passes.name_by_weights):
+        rewrite(model)
+    passes.lower(model, form.opset)
+    layers = {node.name: node for node in model.graph.node}
+    return OnnxGraph(
+        model=model.SerializeToString(deterministic=True),
+        card=_card(design, form, maps, checkpoint, score, overlap),
+        about=_about(checkpoint),
+        ranges={
+            _layer(layers, "normalize").input[0]: (0.0, 255.0),
+            _layer(layers, "confidence").output[0]: (-_logit(score), _logit(score)),
+        },
+    )
 
 
-def _test_image(size_px: tuple[int, int], seeds: Seeds, number: int) -> npt.NDArray[np.uint8]:
-    """Return (1, H, W, 3): noise, smooth or fine, with some bright discs."""
-    stream = seeds.stream("export", number)
-    width, height = size_px
-    image = stream.integers(0, 256, (height, width, 3)).astype(np.float64) / (1 + number)
-    y, x = np.mgrid[:height, :width]
-    for _ in range(8):
-        at, radius = stream.uniform(0, 1, 2) * size_px, stream.uniform(4, 24)
-        image[np.hypot(x - at[0], y - at[1]) < radius] = stream.uniform(0, 255, 3)
-    return np.asarray(image.astype(np.uint8)[None])
+class Maps(nn.Module):
+    """The network from pixels 0 to 255 (N, 3, H, W) to one map per kind of number, by what devices compute fast.
+
+    The last layer is cut into one per kind, which gives each its own range in 8 bits, and needs no slicing.
+
+    Args:
+        confidence: whether confidences come out as such, or as logits.
+    """
+
+    def __init__(self, design: Design, network: SqueezeDet, *, confidence: bool) -> None:
+        super().__init__()
+        classes, anchors = len(design.classes), len(design.anchors)
+        columns = network.conv12.out_channels // anchors
+        self.normalize = _normalisation()
+        self.network = network
+        self.confidence = _part(network.conv12, anchors, [classes])
+        self.deltas = _part(network.conv12, anchors, range(classes + 1, columns))
+        self.classes = _part(network.conv12, anchors, range(classes)) if classes > 1 else None
+        self._sigmoid = confidence
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the maps, in their order."""
+        return ("confidence", "deltas", "classes") if self.classes is not None else ("confidence", "deltas")
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Return confidences (N, A, h, w), deltas (N, 4 A or 6 A, h, w) and logits where there are several classes."""
+        features = self.network.features(self.normalize(pixels))
+        confidence = self.confidence(features)
+        maps = (torch.sigmoid(confidence) if self._sigmoid else confidence, self.deltas(features))
+        return maps if self.classes is None else (*maps, self.classes(features))
+
+
+class Complete(nn.Module):
+    """Everything: (N, H, W, 3) uint8 sRGB to what ``decoding.filter_boxes`` gives, by the layers of ``Maps``."""
+
+    def __init__(self, design: Design, maps: Maps, whole: WholeDetector) -> None:
+        super().__init__()
+        self.maps = maps
+        self.whole = whole
+        self._anchors = len(design.anchors)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return boxes (N, K, 4), or rotated ones (N, K, 5), scores (N, K), labels (N, K) and count (N,)."""
+        confidence, deltas, *classes = self.maps(images.float().permute(0, 3, 1, 2))
+        logits = [_rows(part, self._anchors) for part in (*classes, confidence, deltas)]
+        if not classes:  # one class, which is always certain
+            logits.insert(0, torch.zeros_like(logits[0]))
+        return self.whole.filtered(self.whole.decoded(torch.cat(logits, dim=-1)))
+
+
+def _normalisation() -> nn.Conv2d:
+    """Return a convolution that takes pixels 0 to 255 to the network's values (``network.normalize``).
+
+    Folded into the next layer it would be wrong along the border, where that pads with the value of the mean.
+    """
+    layer = nn.Conv2d(3, 3, 1)
+    mean, deviation = torch.tensor(MEAN_RGB, dtype=torch.float64), torch.tensor(DEVIATION_RGB, dtype=torch.float64)
+    layer.weight.data = torch.diag(1.0 / (deviation * 255.0)).float()[:, :, None, None]
+    assert layer.bias is not None
+    layer.bias.data = (-mean / deviation).float()
+    return layer
+
+
+def _part(layer: nn.Conv2d, anchors: int, columns: Iterable[int]) -> nn.Conv2d:
+    """Return the last layer with some numbers of each anchor alone, one anchor after the other."""
+    per_anchor = layer.out_channels // anchors
+    channels = [anchor * per_anchor + column for anchor in range(anchors) for column in columns]
+    assert layer.bias is not None
+    part = nn.Conv2d(layer.in_channels, len(channels), layer.kernel_size, padding=layer.padding)  # type: ignore[arg-type]
+    part.weight.data = layer.weight.detach()[channels].contiguous()
+    assert part.bias is not None
+    part.bias.data = layer.bias.detach()[channels]
+    return part
+
+
+def _rows(maps: Tensor, anchors: int) -> Tensor:
+    """Return (N, A * n, h, w) maps as rows (N, h * w * A, n)."""
+    numbers = maps.shape[1] // anchors
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, numbers)
+
+
+def _layer(layers: Mapping[str, Any], name: str) -> Any:
+    return next(node for key, node in layers.items() if key.split(".")[-1] == name)
+
+
+def _logit(score: float) -> float:
+    """Return how far from 0 a logit is whose score is as little, or as far from 1."""
+    return math.log(1.0 / max(score, _LEAST_SCORE) - 1.0) if score < 0.5 else 1.0
+
+
+def _card(
+    design: Design, form: OnnxForm, maps: Maps, checkpoint: Checkpoint, score: float, overlap: float
+) -> dict[str, Any]:
+    network = form.variant == "network"
+    source = {"name": INPUT, "size_px": list(design.input_px), "layout": "NCHW" if network else "NHWC",
+              "dtype": "float32" if network else "uint8"}  # fmt: skip
+    output: dict[str, Any] = {"boxes": dict(zip(OUTPUTS, OUTPUTS, strict=True))}
+    if network:
+        output = {
+            "anchors": {
+                **{name: name for name in maps.outputs},
+                "anchors": [list(size) for size in design.anchors],
+                "boxes": design.boxes,
+                "stride": STRIDE,
+                "centres": design.centres,
+            }
+        }
+    return {
+        "classes": list(design.classes),
+        "input": source,
+        "output": output,
+        "score_threshold": score,
+        "operating_score": checkpoint.card.get("operating_score"),
+        "nms_iou": overlap,
+    }
+
+
+def _about(checkpoint: Checkpoint) -> dict[str, Any]:
+    told = ("data", "licence", "backbone", "validation", "chosen_by", "steps", "seed")
+    return {"checkpoint_sha256": checkpoint.sha256, **{name: checkpoint.card.get(name) for name in told}}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -13,15 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synthkit.interfaces import Runtime, SampleSet, Scored, State
+from synthkit.interfaces import Runtime, SampleSet, Scored
 from synthkit.sample import RotatedBox
 from synthkit.training import distributed
 from synthkit.training.devices import Precision, autocast, generator, use
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pictures import Pixels, sheet, spread
-from synthkit_detection.config import DetectionConfig
-from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet import anchors, rotated
 from synthkit_squeezedet.augmentation import Example, augmentation_of
 from synthkit_squeezedet.backbone import Backbone
@@ -29,12 +27,9 @@ from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.decoding import Targets, loss
 from synthkit_squeezedet.examples import ExampleSet, truth_of
 from synthkit_squeezedet.inference import detect_one
+from synthkit_squeezedet.judging import VALIDATION_IOU, judge
 from synthkit_squeezedet.model import Design, WholeDetector
 from synthkit_squeezedet.network import DROPOUT, SqueezeDet, normalize
-from synthkit_squeezedet.objects import judged_boxes, of_class
-
-VALIDATION_IOU = 0.5
-"""Overlap at which a find counts when the best weights are chosen."""
 
 _WARM_UP = 0.05  # of all steps, at most _WARM_UP_STEPS
 _WARM_UP_STEPS = 200
@@ -211,33 +206,14 @@ class SqueezeDetLearner(Learner):
         }
 
     def _scores(self, validation: SampleSet) -> dict[str, float]:
-        """Return precision, recall and F1 on a set, and the score threshold with the best F1.
-
-        With several classes each number is their mean, and the threshold that of the first.
-        """
+        """Return precision, recall and F1 on a set, and the score threshold with the best F1."""
         self._whole.eval()
-        classes = self._config.object_classes
-        metrics = [DetectionMetric(self._judged_as(label), None, self._runtime) for label in range(len(classes))]
-        states: list[list[State]] = [[] for _ in metrics]
-        for number, sample in enumerate(validation, start=1):
-            # Judged one by one: the images of a whole set may not fit in memory.
-            found = detect_one(self._design, self._whole, sample, self._device)
-            for item, metric, kept in zip(classes, metrics, states, strict=True):
-                kept.append(metric.observe("scored", [Scored(of_class(sample, item), found)]))
-            self._runtime.progress("evaluating", number, len(validation))
-        rows = []
-        for metric, kept in zip(metrics, states, strict=True):
-            results = metric.compute({"scored": metric.merge(kept)})
-            rows.append([*(r.value for r in results[:3]), results[0].definition["score_threshold"]])
-        precision, recall, f1, _ = np.mean(rows, axis=0).tolist()
-        return {"precision": precision, "recall": recall, "f1": f1, "score": rows[0][3]}
+        return judge(self._config.object_classes, self._config.boxes, self._answers(validation), self._runtime)
 
-    def _judged_as(self, label: int) -> DetectionConfig:
-        item = self._config.object_classes[label]
-        return DetectionConfig(
-            target=item.target, boxes=judged_boxes(item, self._config.boxes), label=label, iou=VALIDATION_IOU,
-            ap_ious=(), coco=False, size_edges_px=(), distance_edges=(), bootstrap=0,
-        )  # fmt: skip
+    def _answers(self, validation: SampleSet) -> Iterator[Scored]:
+        for number, sample in enumerate(validation, start=1):
+            yield Scored(sample, detect_one(self._design, self._whole, sample, self._device))
+            self._runtime.progress("evaluating", number, len(validation))
 
     def _start(self, network: SqueezeDet) -> SqueezeDet:
         network.initialize(generator(self._runtime.seeds, "weights"))

@@ -129,8 +129,12 @@ class WholeDetector(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return boxes (N, K, 4), or rotated ones (N, K, 5), scores (N, K), labels (N, K) and count (N,)."""
-        return filter_boxes(self.decoded(self.network(normalize(images))), score=self._score, overlap=self._overlap)
+        return self.filtered(self.decoded(self.network(normalize(images))))
 
     def decoded(self, raw: Tensor) -> Predictions:
         """Return what the network's raw predictions mean."""
         return decode(raw.float(), self.anchors, self._size_px, self._numbers)
+
+    def filtered(self, predictions: Predictions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what ``forward`` does, of predictions."""
+        return filter_boxes(predictions, score=self._score, overlap=self._overlap)

@@ -22,8 +22,8 @@ from synthkit_squeezedet.anchors import fit_fewest, fit_shapes
 from synthkit_squeezedet.backbone import choose_backbone, chosen_before
 from synthkit_squeezedet.config import STRIDE, SqueezeDetConfig
 from synthkit_squeezedet.examples import ExampleSet
+from synthkit_squeezedet.input_size import default_input_px
 from synthkit_squeezedet.learner import Evaluation, SqueezeDetLearner
-from synthkit_squeezedet.letterbox import default_input_px
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.objects import judged_boxes, of_class
 

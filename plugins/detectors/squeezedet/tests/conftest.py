@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small drawn images: dark discs, the "heads", on uneven ground."""
+"""Small drawn images: dark discs, the "heads", on uneven ground; and a detector that has learned to find them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from synthkit.interfaces import Runtime
 from synthkit.sample import Person, Sample
+from synthkit.seeds import Seeds
+from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_squeezedet.detector import SqueezeDetector
 
 
 class Discs:
@@ -49,3 +53,13 @@ def _draw(key, seed, size_px, radius_px, per_image):
 def discs():
     """Return the class of drawn sets."""
     return Discs
+
+
+@pytest.fixture(scope="session")
+def trained(discs, tmp_path_factory):
+    """Return the checkpoint of a short training."""
+    workdir = tmp_path_factory.mktemp("trained")
+    data = {"train": discs(48, 1), "validation": discs(12, 2)}
+    config = SqueezeDetConfig(backbone="none", steps=300, batch=4, evaluate_every=75, zoom=1.0, colour=0.0, noise=0.0)
+    with SqueezeDetector(config, None, Runtime(seeds=Seeds(1), cache_dir=workdir, threads=1)) as detector:
+        return detector.fit(data, workdir)

@@ -10,7 +10,6 @@ import weakref
 
 import attrs
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -18,15 +17,17 @@ from synthkit import config as configs
 from synthkit import weights
 from synthkit.checkpoint import Checkpoint, sha256_of
 from synthkit.dataset.mixture import Mixture
+from synthkit.deployment.cards import parse_card
+from synthkit.deployment.parity import compare
+from synthkit.deployment.runner import Runner
 from synthkit.errors import ConfigError, DatasetError, WeightsError
-from synthkit.interfaces import Detector, Exportable, Runtime, Scored, Trainable, silent
+from synthkit.interfaces import Deployable, Detector, OnnxForm, Runtime, Scored, Trainable, silent
 from synthkit.sample import Person, RotatedBox
 from synthkit.seeds import Seeds
 from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
 from synthkit_squeezedet import backbone
-from synthkit_squeezedet import detector as detector_module
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.detector import SqueezeDetector
 from synthkit_squeezedet.learner import SqueezeDetLearner, rate_factor
@@ -48,22 +49,13 @@ def small(discs, train=4, validation=2):
     return {"train": discs(train, 1, (64, 48)), "validation": discs(validation, 2, (64, 48))}
 
 
-@pytest.fixture(scope="session")
-def trained(discs, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("trained")
-    data = {"train": discs(48, 1), "validation": discs(12, 2)}
-    settings = {"backbone": "none", "steps": 300, "batch": 4, "evaluate_every": 75, **PLAIN}
-    with make(workdir, **settings) as detector:
-        return detector.fit(data, workdir)
-
-
 def test_it_learns_from_scratch(trained, discs, tmp_path):
     held_out = discs(20, 3)
     with make(tmp_path, trained) as detector:
         scored = [Scored(s, d) for s, d in zip(held_out, detector.detect(held_out), strict=True)]
         assert isinstance(detector, Detector)
         assert isinstance(detector, Trainable)
-        assert isinstance(detector, Exportable)
+        assert isinstance(detector, Deployable)
         assert list(detector.class_names) == ["head"]
     config = DetectionConfig(score=trained.card["operating_score"], bootstrap=0)
     metric = DetectionMetric(config, None, Runtime(Seeds(0), tmp_path))
@@ -328,30 +320,6 @@ def test_without_weights_it_says_what_to_do(tmp_path, discs):
         list(detector.detect(discs(1, 1)))
 
 
-def test_one_onnx_file_gives_the_same_boxes(trained, discs, tmp_path):
-    path = tmp_path / "detector.onnx"
-    with make(tmp_path, trained) as detector:
-        card = detector.export_onnx(path)
-        samples = list(discs(5, 7))
-        ours = list(detector.detect(samples))
-    assert [file.name for file in tmp_path.iterdir()] == ["detector.onnx"]
-    assert card["sha256"] == sha256_of(path)
-    assert card["bytes"] == path.stat().st_size
-    assert card["input"]["shape"] == [1, 96, 128, 3]
-    assert card["agreement"] >= 0.98
-    assert str(tmp_path.parent).encode() not in path.read_bytes()
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    assert json.loads(session.get_modelmeta().custom_metadata_map["synthkit.card"])["classes"] == ["head"]
-    for sample, wanted in zip(samples, ours, strict=True):
-        boxes, scores, labels, count = session.run(None, {"image": sample.image[np.newaxis]})
-        sure = wanted.scores > 0.05
-        rows = slice(0, int(sure.sum()))
-        assert count[0] >= sure.sum()
-        assert boxes[0, rows] == pytest.approx(wanted.boxes_xyxy_px[sure], abs=1e-2)
-        assert scores[0, rows] == pytest.approx(wanted.scores[sure], abs=1e-4)
-        assert (labels[0, rows] == wanted.labels[sure]).all()
-
-
 def test_rotated_boxes_are_learned_found_and_exported(discs, tmp_path):
     data = small(discs)
     for part in data.values():
@@ -363,14 +331,18 @@ def test_rotated_boxes_are_learned_found_and_exported(discs, tmp_path):
     large = discs(1, 5, (150, 100), (20, 30))[0]
     with make(tmp_path, checkpoint, **settings) as detector:
         (found,) = detector.detect([large])
-        card = detector.export_onnx(tmp_path / "rotated.onnx")
+        network = detector.onnx_graph(OnnxForm("network"))
+        whole = detector.onnx_graph(OnnxForm("complete"))
     assert len(found.scores) > 0
     for box, around in zip(found.rotated_boxes, found.boxes_xyxy_px, strict=True):
         assert RotatedBox(*box) == RotatedBox.normalized(*box)
         corners = RotatedBox(*box).corners_px().clip(0, [150, 100])
         assert [*corners.min(axis=0), *corners.max(axis=0)] == pytest.approx(around, abs=1e-3)
-    assert card["agreement"] == 1.0
-    assert card["outputs"]["boxes"]["shape"][2] == 5
+    for graph in (network, whole):
+        runner = Runner.of(parse_card(graph.card, "card"), graph.model, "file")
+        again = runner.detect(large.key, np.asarray(large.image))
+        assert compare([found], [again], 0.005).matched == 1.0
+        assert again.rotated_boxes[0, :4] == pytest.approx(found.rotated_boxes[0, :4], abs=0.01)
 
 
 def test_the_larger_network_is_the_same_detector(discs, tmp_path):
@@ -386,19 +358,6 @@ def bodied(person):
     left, top, right, bottom = person.head_box_xyxy_px
     box = RotatedBox.normalized((left + right) / 2, (top + bottom) / 2, right - left, 1.3 * (bottom - top), 40)
     return attrs.evolve(person, rotated_box=box, box_xyxy_px=person.head_box_xyxy_px)
-
-
-def test_exporting_leaves_the_detector_as_it_is(trained, discs, tmp_path, monkeypatch):
-    def spoil(design, whole, *_):
-        whole.network.conv12.weight.data.zero_()
-        return {}
-
-    monkeypatch.setattr(detector_module, "export_onnx", spoil)
-    with make(tmp_path, trained) as detector:
-        (before,) = detector.detect([discs(1, 7)[0]])
-        detector.export_onnx(tmp_path / "x.onnx")
-        (after,) = detector.detect([discs(1, 7)[0]])
-    assert np.array_equal(before.scores, after.scores)
 
 
 DESIGN = {

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from synthkit.errors import DatasetError
 from synthkit.interfaces import silent
+from synthkit.letterbox import Letterbox
 from synthkit.sample import Person, RotatedBox, Sample, evolve
 from synthkit_squeezedet.augmentation import Ceiling, Example, Looks, Published, augmentation_of
 from synthkit_squeezedet.config import ObjectClass, SqueezeDetConfig
 from synthkit_squeezedet.examples import ExampleSet, truth_of
-from synthkit_squeezedet.letterbox import Letterbox, default_input_px
+from synthkit_squeezedet.input_size import default_input_px
 from synthkit_squeezedet.objects import Object, box_around
 
 CLASSES = {"head": ObjectClass("head", "head"), "person": ObjectClass("person", "person")}
@@ -314,6 +315,6 @@ def test_default_inputs():
 
 def test_an_image_that_fits_is_not_scaled():
     fit = Letterbox((150, 120), (160, 128))
-    assert fit.scale == 1.0
+    assert fit.scale_xy == (1.0, 1.0)
     assert fit.offset_px == (5, 4)
     assert Letterbox((160, 128), (160, 128)).apply(np.full((128, 160, 3), 7, np.uint8)).min() == 7

@@ -32,6 +32,7 @@ _WINDOWS = 3  # a drift shows in neighbouring windows; noise in one
 _FAINT = 0.2  # the share of windows with the least edges, of which nothing is concluded
 _NEAR = 0.15  # of a window's weight is the person's
 _NEAR_INSIDE = 0.05
+_INSIDE_FACTOR = 0.6  # inside a person there are fewer edges, and chance displaces them more easily
 _EDGELESS = 0.03  # of what is inside a person is edges: less is nothing that could be found again
 _BESIDE_PX = (1.0, 4.0)  # outside the mask: up to here all pixels count, from there none
 _EDGE_OF_MASK_PX = (2.0, 1.0)  # image and crop pixels inside the mask that show the silhouette still
@@ -76,7 +77,7 @@ def measure_person(
     if np.count_nonzero(near_inside) >= _WINDOWS:
         within = agreement(first, second, inside)
         if within.structure[near_inside].sum() > _EDGELESS * windowed(inside)[near_inside].sum():
-            moved = max(moved, _moved(within, near_inside, graded=True))
+            moved = max(moved, _INSIDE_FACTOR * _moved(within, near_inside, graded=True))
             lost = max(lost, _lost(within, near_inside))
     return PersonDrift(moved, lost)
 

@@ -9,7 +9,7 @@ import attrs
 
 from synthkit.config import between, setting
 
-REVISION = 2
+REVISION = 3
 """Raised when the same pictures measure otherwise; part of the fingerprint of everything that was guarded."""
 
 
@@ -21,7 +21,7 @@ class GuardSettings:
         "on", help="drift guard: on gives people who drifted their rendered pixels back, record only notes drift"
     )
     moved: float = setting(
-        0.1, help="drift guard: a person has moved when displaced edges agree so much better", validator=between(0, 1)
+        0.06, help="drift guard: a person has moved when displaced edges agree so much better", validator=between(0, 1)
     )
     lost: float = setting(
         0.5, help="drift guard: a person is lost when so much of the edges is gone", validator=between(0, 1)

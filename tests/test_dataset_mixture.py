@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from synthkit.cli.app import app
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.mixture import Mixture, open_mixture
 from synthkit.errors import DatasetError
@@ -78,6 +80,17 @@ def test_more_than_there_is_or_nothing_is_told(sets, amount, count):
     message = f"{refined}:{amount}: that is {count} samples, {amount} times the 4 of the first set, and it holds 13"
     with pytest.raises(DatasetError, match=re.escape(message)):
         open_mixture([real, f"{refined}:{amount}"], Seeds(0))
+
+
+def test_the_command_tells_it_in_a_line(sets, tmp_path):
+    real, refined = sets
+    out = ["--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(
+        app, ["train", "--train", real, "--train", f"{refined}:9", *out, "--detector", "squeezedet"]
+    )
+    assert isinstance(done.exception, DatasetError)
+    assert "9 times the 4 of the first set" in str(done.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_may_be_called_so(sets, tmp_path):

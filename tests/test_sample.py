@@ -122,3 +122,11 @@ def test_detections_have_one_row_a_find():
     for wrong in ({"rotated_boxes": np.zeros((2, 5))}, {"points_px": np.zeros((1, 3))}, {"labels": np.zeros(2, int)}):
         with pytest.raises(ValueError, match=f"a: {next(iter(wrong))} must be .*one row a find"):
             Detections(**{**one, **wrong})
+
+
+@pytest.mark.parametrize(
+    "image", [np.full((4, 4, 3), np.nan), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)]
+)
+def test_an_image_is_of_whole_numbers_and_of_some_size(image):
+    with pytest.raises(ValueError, match=r"a: image must be uint8 \(H, W, 3\), got "):
+        Sample(key="a", image=image)

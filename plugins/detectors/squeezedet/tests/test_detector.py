@@ -231,6 +231,23 @@ def test_rotated_boxes_and_mosaics_of_a_mixture_go_on_to_the_same_bytes(discs, t
         assert detector.fit(data(), tmp_path / "parts").sha256 == whole.sha256
 
 
+@pytest.mark.slow
+def test_it_learns_the_angle(bars, tmp_path):
+    settings = {"target": "person", "boxes": "rotated", "backbone": "rendered", "steps": 400, "batch": 4, **PLAIN}
+    with make(tmp_path, **settings, evaluate_every=100) as detector:
+        checkpoint = detector.fit({"train": bars(48, 1), "validation": bars(12, 2)}, tmp_path)
+    assert checkpoint.card["validation"]["f1"] > 0.8  # at an overlap of 0.5, which bars 40 degrees apart have not
+    held_out, off = bars(20, 3), []
+    with make(tmp_path, checkpoint, **settings) as detector:
+        for sample, found in zip(held_out, detector.detect(held_out), strict=True):
+            for box in (person.rotated_box for person in sample.people):
+                near = np.hypot(*(found.rotated_boxes[:, :2] - [box.cx, box.cy]).T) < 8
+                best = found.rotated_boxes[np.argmax(near)]  # the first has the best score
+                off.append(abs((best[4] - box.degrees + 90) % 180 - 90) if near.any() else 90.0)
+    assert np.median(off) < 12
+    assert np.mean(np.array(off) < 30) > 0.9
+
+
 class Watched:
     """A set whose images are made anew each time, and that knows how many of them were alive at once."""
 

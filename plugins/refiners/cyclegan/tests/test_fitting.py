@@ -220,8 +220,8 @@ def test_bfloat16_trains_too(tiny, data, runtime, tmp_path):
 def test_nan_in_the_data_leaves_the_last_sound_weights_ready_to_refine(tiny, data, runtime, tmp_path, monkeypatch):
     batch = Training.batch
 
-    def planted(self, domain):
-        images = batch(self, domain)
+    def planted(self, domain, draw):
+        images = batch(self, domain, draw)
         if self.step == 4 and domain == "Y":
             images[0, 0, 5, 5] = float("nan")
         return images

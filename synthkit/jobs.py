@@ -168,7 +168,7 @@ class RefineJob(_Job):
         if isinstance(slot, Skipped):
             return [slot]
         sample = self.source[slot]
-        return [self._refined(sample) if self.guard is None else self._guarded(sample, self.guard)]
+        return [self._guarded(sample)]
 
     def _refined(self, sample: Sample) -> Sample | Skipped:
         results = list(self.component.refine([sample]))
@@ -177,15 +177,17 @@ class RefineJob(_Job):
             raise PluginError(f"refiner {self.spec.name!r}: sample {sample.key} gave {keys}")
         return results[0]
 
-    def _guarded(self, sample: Sample, settings: GuardSettings) -> Sample | Skipped:
+    def _guarded(self, sample: Sample) -> Sample | Skipped:
         from synthkit import crops  # OpenCV, which only refining needs
-        from synthkit.drift.guard import guarded
+        from synthkit.drift.guard import guarded, unguarded
 
         with crops.watched() as reinserted:
             result = self._refined(sample)
         if isinstance(result, Skipped):
             return result
-        return guarded(sample, result, settings, self.spec.name, reinserted)
+        if self.guard is None:
+            return unguarded(sample, result)
+        return guarded(sample, result, self.guard, self.spec.name, reinserted)
 
     def keys(self, scene: int) -> list[str]:
         """Return the key of a slot."""

@@ -190,6 +190,9 @@ def test_counts_tell_how_people_drifted_and_who_was_rolled_back():
 @pytest.mark.parametrize("foreign", ["wind", [], [3], [{"people": 1}], [{"people": [{}], "limits": {}}], {"a": 1}])
 def test_what_others_call_drift_does_not_count(foreign):
     assert total([{"drift": foreign}]) is None
+    marked = evolve(room(), meta={"drift": foreign})
+    earlier = foreign if isinstance(foreign, list) else []
+    assert guarded(marked, marked, LIMITS, "one").meta["drift"][:-1] == earlier
 
 
 def by_crop(change, size_px=CROP_PX, after=None):
@@ -321,9 +324,9 @@ def refine(tmp_path, monkeypatch):
         writer.finished(0)
         writer.finalise()
 
-    def run(name, out, **guard):
+    def run(name, out, source="in", **guard):
         session = Session(registry, RunSettings(guard=GuardSettings(**guard)), Local(0))
-        return pipeline.refine(session, ComponentSpec("refiner", name), tmp_path / "in", tmp_path / out).dataset
+        return pipeline.refine(session, ComponentSpec("refiner", name), tmp_path / source, tmp_path / out).dataset
 
     return run
 
@@ -345,6 +348,15 @@ def test_a_refiner_of_crops_is_guarded_by_its_crops_without_knowing(refine):
 
 def test_it_is_not_for_those_who_are_meant_to_change_people(refine):
     assert count(refine("changer", "out")) is None
+
+
+def test_what_an_earlier_refinement_did_is_not_told_of_one_that_nobody_looked_at(refine):
+    once = refine("mover", "once")
+    for name, mode in (("changer", "on"), ("mover", "off")):
+        twice = refine(name, f"twice-{name}", source="once", mode=mode)
+        assert count(twice) is None
+        assert twice[0].meta["drift"] == [*once[0].meta["drift"], None]
+    assert count(refine("mover", "thrice", source="twice-changer")).people == 1
 
 
 def test_other_limits_are_another_set(refine):

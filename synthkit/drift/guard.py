@@ -17,7 +17,7 @@ from synthkit.errors import PluginError
 from synthkit.sample import Sample, evolve
 
 META = "drift"
-"""Key of ``Sample.meta``: a list with one record for each refinement that was guarded; see ``guarded``."""
+"""Key of ``Sample.meta``: a list with one record for each refinement; see ``guarded`` and ``unguarded``."""
 
 Pixels = npt.NDArray[np.uint8]
 Picture = npt.NDArray[Any]
@@ -39,7 +39,7 @@ def guarded(
     The record, the last in ``meta["drift"]``, has ``refiner``; ``people``: of each with an instance number who is
     large enough to be cropped the ``instance``, ``moved``, ``lost``, and whether ``drifted``; ``new``; whether the
     ``image`` drifted; the ``limits`` above which they did; and ``rolled_back``, whether what drifted has its rendered
-    pixels again. Without the layer ``instances`` nobody can be checked, and nothing is recorded.
+    pixels again. Without the layer ``instances`` nobody can be checked, and nothing is recorded; see ``unguarded``.
 
     Crops that were put back are compared as they were before: masks hide what moved out of them. The image is
     compared, too, where something else came into it.
@@ -52,7 +52,7 @@ def guarded(
         PluginError: when the refined image has another size.
     """
     if settings.mode == "off" or "instances" not in before.layers:
-        return after
+        return unguarded(before, after)
     if before.image.shape != after.image.shape:
         raise PluginError(
             f"refiner {refiner!r}: the image of {before.key} had {before.size_px} pixels and has {after.size_px}, so"
@@ -74,7 +74,22 @@ def guarded(
     if settings.mode == "on":
         drifted = [person["instance"] for person in people if person["drifted"]]
         image = before.image if record["image"] else with_pixels_of(before, image, drifted)
-    return evolve(after, image=image, meta={**after.meta, META: [*before.meta.get(META, ()), record]})
+    return evolve(after, image=image, meta={**after.meta, META: [*_records(before), record]})
+
+
+def unguarded(before: Sample, after: Sample) -> Sample:
+    """Return a refined sample at which nobody looked: where earlier refinements have records, None stands for its own.
+
+    So the last record is always that of the last refinement.
+    """
+    earlier = _records(before)
+    return evolve(after, meta={**after.meta, META: [*earlier, None]}) if earlier else after
+
+
+def _records(sample: Sample) -> list[Any]:
+    """Return the records of earlier refinements; what others wrote under the name is none."""
+    found = sample.meta.get(META)
+    return list(found) if isinstance(found, list | tuple) else []
 
 
 def with_pixels_of(before: Sample, image: Pixels, instances: Iterable[int]) -> Pixels:

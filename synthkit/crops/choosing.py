@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import attrs
@@ -81,6 +82,7 @@ class Chooser:
     def __init__(self, choice: CropChoice) -> None:
         self._choice = choice
         self._list = _List(choice.list)
+        self._whole: set[str] = set()  # images that were asked for as such
 
     def reason_against(self, sample: Sample, plan: CropPlan, measures: Measures | None = None) -> str | None:
         """Return why a crop is left out, or None when it is taken.
@@ -97,15 +99,16 @@ class Chooser:
 
     def drops_image(self, sample: Sample) -> bool:
         """Return whether the list drops all of an image; rules are of people and say nothing."""
+        self._whole.add(sample.key)
         return self._list.verdict(sample.key, sample.key) is False
 
     def check_all_met(self) -> None:
         """Check, after the last crop, that everything the list names by its full name was there.
 
         Raises:
-            ConfigError: when it names others, as a list of another set does.
+            ConfigError: when it names others, as a list of another set does, or people where images are chosen.
         """
-        self._list.check_all_met()
+        self._list.check_all_met(self._whole)
 
 
 def broken_rule(choice: CropChoice, measures: Measures) -> str | None:
@@ -159,7 +162,13 @@ class _List:
         ]
         return max(found)[1] if found else None
 
-    def check_all_met(self) -> None:
+    def check_all_met(self, whole: Collection[str]) -> None:
+        people = sorted(name for name in self._unmet if name.rpartition("/")[0] in whole)
+        if people:
+            raise ConfigError(
+                [f"{self._path}: names {len(people)} crops of people ({', '.join(people[:3])}), and whole images are"
+                 f" learned from: name images, such as 'drop {people[0].rpartition('/')[0]}'"]
+            )  # fmt: skip
         if self._unmet:
             shown = ", ".join(sorted(self._unmet)[:3])
             raise ConfigError(

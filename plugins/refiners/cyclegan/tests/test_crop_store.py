@@ -59,6 +59,9 @@ def test_whole_images_are_learned_from_in_windows_of_their_own_scale(data, tmp_p
     target = data["target"]
     chosen = crop_store.load(target, "target", 32, tmp_path / "c", silent, CropChoice(list=listing), windows=True)
     assert len(chosen) == 2 * 9
+    listing.write_text("keep s100/0\ndrop s101\n")  # as 'synthkit crops' writes it
+    with pytest.raises(ConfigError, match=r"names 1 crops of people \(s100/0\), and whole images .*'drop s100'"):
+        crop_store.load(target, "target", 32, tmp_path / "c", silent, CropChoice(list=listing), windows=True)
     with pytest.raises(ConfigError, match="rules are about people"):
         crop_store.load(target, "target", 32, tmp_path / "c", silent, CropChoice(min_px=9), windows=True)
     with pytest.raises(DatasetError, match="none of at least 128 pixels each way"):

@@ -78,6 +78,20 @@ def test_a_pixel_is_no_drift(shift):
     assert not caught(before, figure(shift)[0], mask)
 
 
+def test_of_people_who_are_warped_by_5_pixels_at_most_95_of_100_are_caught():
+    before, mask = figure()
+    y, x = np.mgrid[:CROP_PX, :CROP_PX].astype(np.float32)
+    found = []
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(size=(2, CROP_PX, CROP_PX))
+        across, down = smooth = np.stack([cv2.GaussianBlur(part, (0, 0), 16) for part in noise]).astype(np.float32)
+        longest = np.hypot(*smooth)[mask].max()
+        after = cv2.remap(before, x - 5 * across / longest, y - 5 * down / longest, cv2.INTER_CUBIC,
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        found.append(caught(before, after, mask))
+    assert np.mean(found) >= 0.95
+
+
 def test_a_person_who_is_erased_is_caught():
     before, mask = figure()
     found = measure_person(before, figure(present=False)[0], mask, 1.0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,17 @@ def export_onnx(
 
 def _card(cut: Cut, checkpoint: Checkpoint) -> dict[str, Any]:
     pixels = {"dtype": "uint8", "shape": ["count", f"{STEP_PX}*rows", f"{STEP_PX}*columns", 3]}
+    config, px = checkpoint.card.get("config"), cut.crop_px
+    if isinstance(config, Mapping) and config.get("region") == "image":
+        given, made = f"sRGB images; learned from windows of {px} pixels", "the same images translated"
+    else:
+        given = f"sRGB crops of people; learned at {px} pixels, the head at {list(cut.head_at)} of it"
+        made = "the same crops translated"
     return {
         "format": "ONNX",
         "opset": onnx_files.OPSET,
-        "input": {
-            "name": INPUT, **pixels,
-            "meaning": f"sRGB crops of people; learned at {cut.crop_px} pixels, the head at {list(cut.head_at)} of it",
-        },
-        "outputs": {OUTPUT: {**pixels, "meaning": "the same crops translated"}},
+        "input": {"name": INPUT, **pixels, "meaning": given},
+        "outputs": {OUTPUT: {**pixels, "meaning": made}},
         "checkpoint_sha256": checkpoint.sha256,
         "checkpoint": {key: checkpoint.card.get(key) for key in ("name", "architecture", "steps", "data", "licence")},
         "usage": _USAGE,

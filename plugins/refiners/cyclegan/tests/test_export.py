@@ -21,6 +21,7 @@ from synthkit.training.checkpoints import save_checkpoint
 from synthkit_cyclegan import export
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_learner import as_crops, as_images
+from synthkit_cyclegan.crop_refiner import cut_of
 from synthkit_cyclegan.networks import Generator
 from synthkit_cyclegan.refiner import CycleGANRefiner
 
@@ -74,6 +75,17 @@ def test_what_differs_is_not_written(checkpoint, runtime, tmp_path, monkeypatch)
         with pytest.raises(WorkError, match="pixels differ from torch's"):
             refiner.export_onnx(tmp_path / "g.onnx")
     assert not (tmp_path / "g.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "given"),
+    [({"region": "image"}, "images; learned from windows of 32 pixels"), ({"region": "people"}, "crops of people")],
+)
+def test_the_card_tells_what_was_learned_from(config, given, generator, tmp_path):
+    learned = save_checkpoint(tmp_path / "c", generator.state_dict(), {**CARD, "config": config})
+    card = export._card(cut_of(learned), learned)
+    assert card["input"]["meaning"].startswith(f"sRGB {given}")
+    assert card["outputs"]["translated"]["meaning"] == f"the same {given.split()[0].rstrip(';')} translated"
 
 
 def test_a_checkpoint_that_nothing_applies_is_told(generator, tmp_path, monkeypatch):

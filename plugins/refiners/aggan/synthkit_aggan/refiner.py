@@ -75,10 +75,11 @@ class AGGANRefiner(ResnetRefiner[AGGANConfig]):
         """
         if not self.config.attention_layer:
             return {}
-        if not isinstance(self.network, AttentiveGenerator):
-            attended = np.isin(sample.layers["instances"], np.array([plan.instance for plan in plans]))
-            return {"attention": np.where(attended, np.uint8(255), np.uint8(0))}
         layer = np.zeros(sample.image.shape[:2], np.uint8)
+        if not isinstance(self.network, AttentiveGenerator):
+            for plan in plans:
+                layer[sample.layers["instances"] == plan.instance] = 255
+            return {"attention": layer}
         for plan, crop in zip(plans, cut, strict=True):
             with torch.inference_mode():
                 attention = self.network.attention(as_images(crop[None]).to(self.device))

@@ -85,6 +85,16 @@ def test_attention_is_a_layer_on_request_and_survives_storing(checkpoint, data, 
     assert np.array_equal(again.layers["attention"], layer)
 
 
+@pytest.mark.parametrize("attention", [0.75, None])
+def test_where_nobody_is_the_layer_says_that_nothing_was_attended(attention, checkpoint, data, runtime):
+    made = checkpoint(0.75) if attention else checkpoint(None, {**ARCHITECTURE, "attention": None})
+    before = attrs.evolve(data["source"][0], people=(), layers={})
+    (after,) = _refine(AGGANConfig(attention_layer=True), made, runtime, [before])
+    assert np.array_equal(after.image, before.image)
+    assert np.array_equal(after.layers["attention"], np.zeros(before.image.shape[:2], np.uint8))
+    assert after.layers["attention"].dtype == np.uint8
+
+
 def test_attention_goes_back_to_where_it_was_looked_at():
     layer = np.zeros((20, 30), np.uint8)
     turned = np.array([[0.0, 1.0, -2.0], [-1.0, 0.0, 12.0]])  # crop (x, y) is image (12 - y, x + 2)

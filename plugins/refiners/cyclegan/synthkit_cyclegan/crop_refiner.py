@@ -76,7 +76,11 @@ class CropRefiner(ABC, Generic[C]):
         """
 
     def layers(self, sample: Sample, plans: list[crops.CropPlan], cut: Crops) -> Mapping[str, npt.NDArray[Any]]:
-        """Return layers to be added to a refined sample, each (H, W, ...): none, unless a subclass has some."""
+        """Return layers to be added to a refined sample, each (H, W, ...): none, unless a subclass has some.
+
+        Args:
+            sample, plans, cut: whose people were refined, their plans and crops (N, h, w, 3); where nobody is, N = 0.
+        """
         return {}
 
     def __enter__(self) -> Self:
@@ -127,7 +131,8 @@ class CropRefiner(ABC, Generic[C]):
         ]
         meta = self.noted(sample, {"people": len(plans)})
         if not plans:
-            return evolve(sample, meta=meta)
+            nothing = np.zeros((0, how.crop_px, how.crop_px, 3), np.uint8)
+            return evolve(sample, layers={**sample.layers, **self.layers(sample, plans, nothing)}, meta=meta)
         cut = np.stack([crops.extract(sample.image, plan) for plan in plans])
         pairs = zip(plans, self.translate(cut), strict=True)
         image = crops.reinsert(sample, pairs, feather_px=self.config.feather_px)

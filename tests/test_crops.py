@@ -244,7 +244,7 @@ def test_shrinking_does_not_alias():
     assert np.abs(crop - 127).max() < 12
 
 
-def test_masks_are_needed_to_put_crops_back():
+def test_masks_and_sound_crops_are_needed_to_put_crops_back():
     sample = sample_of(person_at(40, 2.0))
     (plan,) = crops.plan_crops(sample)
     bare = Sample("bare", sample.image, sample.people)
@@ -252,3 +252,5 @@ def test_masks_are_needed_to_put_crops_back():
         crops.reinsert(bare, [(plan, crops.extract(sample.image, plan))])
     with pytest.raises(ValueError, match="a crop must be"):
         crops.reinsert(sample, [(plan, np.zeros((5, 5, 3), np.uint8))])
+    with pytest.raises(ValueError, match="person 0 holds values that are not finite"):
+        crops.reinsert(sample, [(plan, np.full((128, 128, 3), np.nan, np.float32))])

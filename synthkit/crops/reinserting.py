@@ -55,7 +55,7 @@ def reinsert(
 
     Raises:
         DatasetError: when the sample has no instance layer, or a plan's person has no instance number.
-        ValueError: when a crop is not of its plan's size.
+        ValueError: when a crop is not of its plan's size, or holds what is no number.
     """
     if "instances" not in sample.layers:
         raise DatasetError(
@@ -69,6 +69,8 @@ def reinsert(
         width, height = plan.size_px
         if crop.shape != (height, width, 3):
             raise ValueError(f"sample {sample.key}: a crop must be {(height, width, 3)}, got {crop.shape}")
+        if not np.isfinite(crop).all():  # it would become black, and no comparison would find that
+            raise ValueError(f"sample {sample.key}: the crop of person {plan.person} holds values that are not finite")
         if plan.instance is None:
             raise DatasetError(f"sample {sample.key}: person {plan.person} has no instance number: no mask")
         window, covered = coverage.of_person(plan.instance)

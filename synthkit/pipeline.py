@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from importlib import resources
@@ -159,10 +160,11 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
         "threads": session.run.threads,
         "data": {role: item.fingerprint for role, item in opened.items()},
     }
+    new = not (workdir / FIT_FILE).exists()
     with _together():
         with _in_turn():
             finished = _claim_workdir(workdir, claim)
-        return finished or _fitted(session, spec, opened, workdir, claim)
+        return finished or _fitted(session, spec, opened, workdir, claim, new)
 
 
 def build(
@@ -403,20 +405,40 @@ def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None
 
 
 def _fitted(
-    session: Session, spec: ComponentSpec, data: Mapping[str, SampleSet], workdir: Path, claim: Mapping[str, Any]
-) -> Checkpoint:
-    """Train in a folder that is taken for it; of several processes, the first keeps what comes of it."""
+    session: Session, spec: ComponentSpec, data: Mapping[str, SampleSet], workdir: Path, claim: Mapping[str, Any],
+    new: bool,
+) -> Checkpoint:  # fmt: skip
+    """Train in a folder that is taken for it; of several processes, the first keeps what comes of it.
+
+    Where data show that settings are wrong, a folder that is ``new`` is given back empty, for the right ones.
+    """
     keeps = ranks.rank() == 0
     with closing(locked(workdir)) if keeps else nullcontext(), session.entered(spec) as instance:
         if not isinstance(instance, Trainable):
             raise PluginError(f"{spec.kind} {spec.name!r} is declared trainable but has no fit()")
         if keeps:
             storage.clear_temporaries(workdir)
-        checkpoint = instance.fit(data, workdir)
+        try:
+            checkpoint = instance.fit(data, workdir)
+        except ConfigError:
+            if keeps and new:
+                _give_back(workdir)
+            raise
         if keeps:
             result = {"file": str(checkpoint.path.relative_to(workdir)), "sha256": checkpoint.sha256}
             claims.write_json(workdir / FIT_FILE, {**claim, "checkpoint": result})
     return checkpoint
+
+
+def _give_back(workdir: Path) -> None:
+    """Empty a folder that was taken for a training in vain; what was learned, if anything, is never removed."""
+    if any(workdir.rglob("*.safetensors")):
+        return
+    for item in workdir.iterdir():
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item, ignore_errors=True)
+        else:
+            item.unlink(missing_ok=True)
 
 
 def _together() -> AbstractContextManager[None]:

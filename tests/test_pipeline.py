@@ -17,7 +17,7 @@ from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.config import setting
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.storage import FolderLock
-from synthkit.errors import DatasetError, WorkError
+from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.execution import Local
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component, ComponentSpec, sample_key
@@ -38,7 +38,7 @@ class Learner:
     """Notes what it found in its folder, and saves nothing but a card."""
 
     def __init__(self, config, checkpoint, runtime):
-        pass
+        self.level = config.level
 
     def __enter__(self):
         return self
@@ -48,6 +48,12 @@ class Learner:
 
     def fit(self, data, workdir):
         TRAININGS.append(sorted(path.name for path in workdir.iterdir()))
+        if self.level > 12:
+            (workdir / "crops").mkdir()
+            (workdir / "crops" / "source.u8").write_bytes(b"x")
+            if self.level == 14:
+                (workdir / "state.safetensors").write_bytes(b"learned")
+            raise ConfigError(["level: does not go with these data"])
         card = json.dumps({"kind": "refiner", "name": "learner"})
         save_file({"w": np.zeros(1)}, workdir / "model.safetensors", {CARD_KEY: card})
         return Checkpoint.open(workdir / "model.safetensors")
@@ -123,6 +129,18 @@ def test_what_killed_trainings_left_half_written_is_cleared(session, data, tmp_p
     (tmp_path / "fit" / ".state.safetensors.77.tmp").write_bytes(b"x")
     pipeline.fit(session, SPEC, data, tmp_path / "fit")
     assert TRAININGS == [["fit.json"], ["fit.json", "model.safetensors"]]
+
+
+def test_settings_that_data_show_to_be_wrong_take_no_folder(session, data, tmp_path):
+    wrong = ComponentSpec("refiner", "learner", {"level": 13})
+    with pytest.raises(ConfigError, match="does not go with these data"):
+        pipeline.fit(session, wrong, data, tmp_path / "fit")
+    assert list((tmp_path / "fit").iterdir()) == []
+    pipeline.fit(session, SPEC, data, tmp_path / "fit")
+    learned = ComponentSpec("refiner", "learner", {"level": 14})
+    with pytest.raises(ConfigError):
+        pipeline.fit(session, learned, data, tmp_path / "learned")
+    assert (tmp_path / "learned" / "state.safetensors").exists()
 
 
 def test_another_training_is_refused(session, data, tmp_path):

@@ -59,7 +59,7 @@ class BlenderRenderer:
         self._client = WorkerClient(config.worker)
         self._people = people
         self._inputs = Inputs()
-        self._backdrop: tuple[Path, Backdrop] | None = None
+        self._backdrop: tuple[Path, NDArray[np.bool_], Backdrop] | None = None
         self._metered: Metered | None = None
         self.timings: dict[str, float] = {}
 
@@ -204,10 +204,14 @@ class BlenderRenderer:
         return image, background, {"sensor": sensor.plain, **kept}
 
     def _measured(self, plate: Plate, drawn: Scene) -> Backdrop:
-        """Return a plate, read and measured once for the scenes in a row that share it."""
-        if self._backdrop is None or self._backdrop[0] != plate.path:
-            self._backdrop = plate.path, Backdrop.of(plate.read(), drawn.camera)
-        return self._backdrop[1]
+        """Return a plate, read and measured once for the scenes in a row that share it and what they see of it.
+
+        A calibrated lens of several fields of view has an image circle for each.
+        """
+        circle, known = image_circle(drawn.camera)[0], self._backdrop
+        if known is None or known[0] != plate.path or not np.array_equal(known[1], circle):
+            known = self._backdrop = plate.path, circle, Backdrop.of(plate.read(), drawn.camera)
+        return known[2]
 
     def _layers(
         self, truth: Truth, passes: Mapping[str, Mapping[str, NDArray[Any]]], background: NDArray[np.uint8] | None,

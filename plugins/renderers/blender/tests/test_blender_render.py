@@ -316,6 +316,25 @@ def test_people_stand_on_a_plate(tiny_renderer, tmp_path):
     assert not depth_m[near_rim].any(), "how far off the plate is is not known"
 
 
+def test_a_plate_is_measured_within_each_scenes_own_circle(tiny_renderer, tmp_path):
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    y, x = np.mgrid[0:90, 0:120] + 0.5
+    bright_at_the_rim = np.where(np.hypot(x - 60, y - 45) < 30, 60, 220).astype(np.uint8)
+    Image.fromarray(np.repeat(bright_at_the_rim[..., None], 3, axis=-1)).save(plates / "room.png")
+    lens = tmp_path / "lens.json"
+    lens.write_text('{"K": [[29, 0, 59.5], [0, 29, 44.5], [0, 0, 1]], "D": [0, 0, 0, 0], "image_size": [120, 90]}')
+    settings = {"backgrounds": str(plates), "camera": {"calibration": str(lens), "fov_degrees": [100, 170]}}
+    with tiny_renderer(width_px=120, height_px=90, **settings) as renderer:
+        narrow = render(renderer, 5)
+        after_another = render(renderer, 6)
+    with tiny_renderer(width_px=120, height_px=90, **settings) as renderer:
+        alone = render(renderer, 6)
+    assert narrow.camera.max_radius_px < 30 < 40 < alone.camera.max_radius_px
+    assert seen(alone)
+    assert np.array_equal(alone.image, after_another.image)
+
+
 def box_in_sight(camera, low, high) -> np.ndarray:
     """Return (H, W) which pixels' rays meet an upright box from below the camera: ray against slabs, no mesh."""
     y, x = np.mgrid[0 : camera.height_px, 0 : camera.width_px] + 0.5

@@ -35,7 +35,8 @@ def read_layers(path: Path, size: tuple[int, int], region: tuple[int, int, int, 
     """
     top, bottom, left, right = region
     with OpenEXR.File(str(path), separate_channels=True) as file:
-        stored = {name.split(".", 1)[1]: channel.pixels for name, channel in file.channels().items()}
+        parts = [file.channels(number) for number in range(len(file.parts))]  # Blender 5.0 writes one for each layer
+        stored = {name.split(".", 1)[1]: channel.pixels for part in parts for name, channel in part.items()}
     layers: dict[str, NDArray[Any]] = {}
     for layer, names in CHANNELS.items():
         if not all(name in stored for name in names):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages: both ends speak alike, and nonsense is refused."""
+"""Messages: both ends speak alike, nonsense is refused, and passes are read as every Blender writes them."""
 
 from __future__ import annotations
 
 import io
 
 import numpy as np
+import OpenEXR
 import pytest
 
 from synthkit_blender import wire
+from synthkit_blender.exr import read_layers
 
 worker_wire = pytest.importorskip("synthkit_blender_worker.wire")
 
@@ -46,3 +48,20 @@ def test_prints_of_native_code_are_no_message():
 def test_objects_are_never_sent():
     with pytest.raises(ValueError, match="float32"):
         wire.encode({}, [np.array([{}], dtype=object)])
+
+
+@pytest.mark.parametrize("a_part_each", [False, True])  # as Blender 4.5 writes files, and as 5.0 does
+def test_layers_are_read_from_one_part_and_from_several(tmp_path, a_part_each):
+    color, depth = np.arange(24, dtype=np.float32).reshape(4, 2, 3), np.full((2, 3), 2.5, np.float32)
+    layers = {
+        "ViewLayer.Combined": {f"ViewLayer.Combined.{c}": plane for c, plane in zip("RGBA", color, strict=True)},
+        "ViewLayer.Depth": {"ViewLayer.Depth.Z": depth},
+    }
+    if not a_part_each:
+        layers = {"ViewLayer": {name: plane for layer in layers.values() for name, plane in layer.items()}}
+    parts = [OpenEXR.Part({"type": OpenEXR.scanlineimage}, planes, name) for name, planes in layers.items()]
+    OpenEXR.File(parts).write(str(tmp_path / "pass.exr"))
+    found = read_layers(tmp_path / "pass.exr", (4, 5), (1, 3, 2, 5))
+    assert set(found) == {"color", "depth"}
+    assert np.array_equal(found["color"][1:3, 2:5], color.transpose(1, 2, 0))
+    assert np.array_equal(found["depth"], np.pad(depth, ((1, 1), (2, 0))))

@@ -119,6 +119,8 @@ def _render_settings(scene: Any, settings: dict[str, Any]) -> None:
     render.resolution_percentage = 100
     render.threads_mode, render.threads = "FIXED", int(settings["threads"])
     render.motion_blur_shutter = float(settings["shutter_frames"])
+    if hasattr(render.image_settings, "media_type"):  # from Blender 5.0 on it decides about the formats there are
+        render.image_settings.media_type = "MULTI_LAYER_IMAGE"
     render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     render.image_settings.color_depth = "32"
     render.image_settings.exr_codec = "NONE"
@@ -210,7 +212,8 @@ def _owner(scene: Any, spec: dict[str, Any]) -> Any:
         for frame, share in ((FRAME - 1, -1.0), (FRAME + 1, 1.0)):
             empty.location = motion * share
             empty.keyframe_insert("location", frame=frame)
-        for curve in empty.animation_data.action.fcurves:
+        motions = empty.animation_data  # read by slot, for Blender 5.0 has no other way
+        for curve in motions.action.layers[0].strips[0].channelbag(motions.action_slot).fcurves:
             for key in curve.keyframe_points:
                 key.interpolation = "LINEAR"
     return empty

@@ -154,10 +154,9 @@ def _scores(story: Story) -> Section:
     names = [result.name for result in next(iter(story.scores.values())) if not result.part]
     if not names:
         return Section("Detectors, judged on the target domain", ["No installed metric judges detectors."])
-    rows = [
-        [_NAMES[data], str(len(story.datasets[data])), *(_number(result) for result in results if not result.part)]
-        for data, results in story.scores.items()
-    ]
+    whole = [[result for result in results if not result.part] for results in story.scores.values()]
+    rows = [[number[0].name, *map(_number, number)] for number in zip(*whole, strict=True)]
+    trained_on = [f"{_NAMES[data]}, {len(story.datasets[data])} images" for data in story.scores]
     count = len(story.datasets["target-test"])
     f1 = next((name for name in names if "f1" in name.lower()), names[0])
     bars = {
@@ -167,10 +166,10 @@ def _scores(story: Story) -> Section:
     return Section(
         "Detectors, judged on the target domain",
         [
-            f"The same detector, trained three times, judged on {count} images of the target domain that no training"
+            f"The same detector, trained on three sets, judged on {count} images of the target domain that no training"
             " saw. Brackets are 95 % bootstrap intervals over images; where they overlap, the order means nothing."
         ],
-        tables=[Table(["trained on", "images", *names], rows)],
+        tables=[Table(["trained on", *trained_on], rows)],
         plots=[Plot(plots.bars(bars, title=f1, x_label="score on the target domain"), f"Bars of {f1}")],
     )
 

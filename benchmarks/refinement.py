@@ -189,8 +189,9 @@ class Benchmark:
         session = self.session.reseeded(seed)
         known = {field.name for field in attrs.fields(session.registry.get("refiner", refiner).component.config)}
         filters = dict.fromkeys(("generator_filters", "discriminator_filters", "attention_filters"), self.args.filters)
-        asked = {**SMALL, **filters, "steps": self.args.steps, **config.parse_sets(self.args.set)}
-        spec = ComponentSpec("refiner", refiner, {key: value for key, value in asked.items() if key in known})
+        small = {**SMALL, **filters, "steps": self.args.steps}
+        asked = {key: value for key, value in small.items() if key in known} | config.parse_sets(self.args.set)
+        spec = ComponentSpec("refiner", refiner, asked)
         checkpoint = pipeline.fit(session, spec, {"source": domains.source, "target": domains.target}, work / "fitted")
         applied = pipeline.with_weights(session, spec, checkpoint.path)
         refined = work / f"refined-{len(domains.test)}"

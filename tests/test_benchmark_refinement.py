@@ -13,6 +13,7 @@ import pytest
 from synthkit import weights
 from synthkit.checkpoint import Checkpoint
 from synthkit.drift.guard import META
+from synthkit.errors import ConfigError
 from synthkit.sample import Sample
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -77,6 +78,12 @@ def test_circles_are_measured_and_a_second_run_makes_nothing_anew(refinement, ca
     for work in ("pipeline._fitted", "jobs.RenderJob.results", "jobs.RefineJob.results"):
         monkeypatch.setattr(f"synthkit.{work}", None)
     assert finished(refinement, capsys, *arguments) == first
+
+
+@pytest.mark.usefixtures("_extractor")
+def test_a_setting_that_no_refiner_has_is_refused(refinement, tmp_path):
+    with pytest.raises(ConfigError, match="anti_alias"):
+        refinement.main(["--quick", "--domains", "circles-1", "--work", str(tmp_path), "--set", "anti_alias=true"])
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def _preset(name: str, summary: str, defaults: Mapping[str, Any]) -> Component:
         summary=summary,
         config=AGGANConfig,
         target="synthkit_aggan.refiner:AGGANRefiner",
-        revision=2,
+        revision=3,
         defaults=defaults,
         needs={"instances"},
         trainable=True,

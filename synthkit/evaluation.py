@@ -5,19 +5,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
-from synthkit.errors import ConfigError, PluginError, WeightsError
-from synthkit.interfaces import ComponentSpec, Detector, Evidence, Explaining, Metric, MetricResult, Scored
+from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
+from synthkit.interfaces import (
+    ComponentSpec,
+    Detector,
+    Evidence,
+    Explaining,
+    Keeping,
+    Metric,
+    MetricResult,
+    Pair,
+    Scored,
+    State,
+)
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
+from synthkit.states import StateCache
 
 REFERENCE = "reference"
+
+_SHOWN = 3
 
 
 @attrs.frozen(eq=False)
@@ -64,33 +77,91 @@ def judge(
     """
     if checkpoint is not None and detector is not None:
         raise ConfigError(["--detector: is for those that need no checkpoint; give --checkpoint or --detector"])
-    judged = _opened(data)
-    against = None if reference is None else _opened(reference)
     if checkpoint is not None:
         metric = attrs.evolve(metric, checkpoint=str(checkpoint))
+    subject = Subject(_opened(data), None if reference is None else _opened(reference), detector)
     with session.entered(metric) as instance:
         assert isinstance(instance, Metric)
-        _check(metric.name, instance, against is not None, checkpoint is not None or detector is not None)
-        states = {}
-        measured_on: dict[str, Any] = {"data_fingerprint": judged.fingerprint}
-        if against is not None:
-            measured_on["reference_fingerprint"] = against.fingerprint
+        _check(metric.name, instance, reference is not None, checkpoint is not None or detector is not None)
         if checkpoint is not None:
-            measured_on["checkpoint_sha256"] = Checkpoint.open(checkpoint).sha256
-            detector = detector_spec(checkpoint)
-        elif detector is not None:
-            measured_on["detector"] = session.registry.identity(detector)
-        for role, kind in instance.roles.items():
-            source = against if role == REFERENCE and against is not None else judged
-            if kind == "detections":
-                assert detector is not None
-                states[role] = instance.observe(role, scored(session, detector, source))
-            else:
-                states[role] = instance.observe(role, session.counted(f"measure {role}", source))
+            subject = attrs.evolve(subject, detector=detector_spec(checkpoint))
+        states = {role: _state(session, metric, instance, role, subject) for role in instance.roles}
         results = instance.compute(states)
         evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
-    completed = [attrs.evolve(result, definition={**result.definition, **measured_on}) for result in results]
-    return Judgement(completed, evidence)
+    return Judgement([_completed(session, metric, subject, result) for result in results], evidence)
+
+
+@attrs.frozen(eq=False)
+class Subject:
+    """What is judged: a data set, what it is compared with, and the detector that is run on it."""
+
+    data: Dataset
+    reference: Dataset | None = None
+    detector: ComponentSpec | None = None
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The data sets' fingerprints, as results tell them."""
+        found = {"candidate": self.data.fingerprint}
+        return found if self.reference is None else {**found, REFERENCE: self.reference.fingerprint}
+
+
+def _state(session: Session, metric: ComponentSpec, instance: Metric, role: str, subject: Subject) -> State:
+    """Return what a metric observes in a role: what the cache holds of it, where the metric keeps its states."""
+    kind = instance.roles[role]
+    source = subject.reference if role == REFERENCE and subject.reference is not None else subject.data
+
+    def observe() -> State:
+        if kind == "detections":
+            assert subject.detector is not None
+            return instance.observe(role, scored(session, subject.detector, source))
+        if kind == "pairs":
+            assert subject.reference is not None
+            return instance.observe(role, paired(session, subject.data, subject.reference))
+        return instance.observe(role, session.counted(f"measure {role}", source))
+
+    if not isinstance(instance, Keeping):
+        return observe()
+    runs = subject.detector if kind == "detections" else None
+    identity = {
+        "observed": instance.observed(role),
+        "kind": kind,
+        "items": subject.fingerprints if kind == "pairs" else source.fingerprint,
+        "environment": session.registry.environment(metric),
+        "device": session.run.device,
+        "detector": None if runs is None else [session.registry.identity(runs), session.registry.environment(runs)],
+    }
+    return StateCache(session.runtime("metric").cache_dir / "states").get(identity, observe)
+
+
+def _completed(session: Session, metric: ComponentSpec, subject: Subject, result: MetricResult) -> MetricResult:
+    """Return a result that tells what it was measured on, and which version of the metric did."""
+    found = session.registry.get("metric", metric.name)
+    definition = dict(result.definition)
+    if metric.checkpoint is not None:
+        assert subject.detector is not None
+        definition["checkpoint_sha256"] = subject.detector.checkpoint_sha256
+    elif subject.detector is not None:
+        definition["detector"] = session.registry.identity(subject.detector)
+    version = f"{found.origin.distribution} {found.origin.version}, revision {found.component.revision}"
+    return attrs.evolve(result, definition=definition, data=subject.fingerprints, version=version)
+
+
+def paired(session: Session, data: Dataset, reference: Dataset) -> Iterator[Pair]:
+    """Yield each sample of a set with the one of the same key in another, which may hold more.
+
+    Raises:
+        DatasetError: before the first, when some have none, or when two share a key.
+    """
+    keys = data.keys()
+    alone = [key for key in keys if key not in reference]
+    if alone:
+        raise DatasetError(
+            f"{data.location}: {len(alone)} of its {len(data)} samples are not in {reference.location}, such as"
+            f" {', '.join(alone[:_SHOWN])}: this metric compares samples of the same key"
+        )
+    for sample in session.counted("compare pairs", data):
+        yield Pair(sample, reference.by_key(sample.key))
 
 
 def judges_detections(session: Session, metric: ComponentSpec) -> bool:
@@ -151,7 +222,7 @@ def _opened(data: Path | str | Dataset) -> Dataset:
 
 def _check(name: str, metric: Metric, has_reference: bool, has_detector: bool) -> None:
     problems = []
-    wants_reference = REFERENCE in metric.roles
+    wants_reference = REFERENCE in metric.roles or "pairs" in metric.roles.values()
     wants_detector = "detections" in metric.roles.values()
     if wants_reference != has_reference:
         problems.append(

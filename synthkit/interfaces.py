@@ -324,16 +324,51 @@ class Scored:
     detections: Detections
 
 
+@attrs.frozen(eq=False)
+class Pair:
+    """A sample, and the one of the same key in the set that it is compared with, such as what it was refined from."""
+
+    candidate: Sample
+    reference: Sample
+
+
+RoleKind = Literal["samples", "detections", "pairs"]
+Items = Iterable[Sample] | Iterable[Scored] | Iterable[Pair]
+"""What a metric looks at in a role, by the role's kind."""
+
+
+@attrs.frozen
+class Extractor:
+    """What turned images into the numbers that a metric compares.
+
+    Args:
+        name: which network, and where it is tapped. sha256: of its weights' file; None where nothing was learned.
+        preprocessing: how images became its input: sizes, interpolation, ranges.
+        stand_in_for: the published network whose place it takes; empty where it is the one that the metric's name
+            promises.
+    """
+
+    name: str
+    sha256: str | None
+    preprocessing: str
+    stand_in_for: str = ""
+
+
 @attrs.frozen
 class MetricResult:
-    """A number with its definition.
+    """A number with its definition. What is measured on, and by which version, is added by who runs the metric.
 
     Args:
         name: the metric's id; it names the extractor and preprocessing where they matter.
         value, interval: the number, and a confidence interval when one was computed.
-        better: which way is good. count: how many samples it rests on.
-        definition: plain JSON: extractor, weights' sha256, thresholds, preprocessing.
+        better: which way is good. count: how many items it rests on.
+        definition: all else that decides about it, as plain JSON: formula, thresholds, region.
         part: which part of the set it is about, such as small people; empty for all of it.
+        extractor: what it compares in, for metrics that have such.
+        counts: how many items each role has, where these differ or are no images.
+        cautions: why it may not mean what it seems to, a sentence each.
+        data: fingerprints of the data sets, by role: ``candidate``, ``reference``.
+        version: distribution, version and revision of the metric.
     """
 
     name: str
@@ -343,6 +378,11 @@ class MetricResult:
     definition: Mapping[str, Any] = attrs.field(factory=dict)
     interval: tuple[float, float] | None = None
     part: str = ""
+    extractor: Extractor | None = None
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    cautions: tuple[str, ...] = ()
+    data: Mapping[str, str] = attrs.field(factory=dict)
+    version: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -393,17 +433,18 @@ class Evidence:
 
 @runtime_checkable
 class Metric(_Entered, Protocol):
-    """Judges one set, two sets, or detections, from states that can be kept and merged.
+    """Judges one set, two sets, pairs of samples or detections, from states that can be kept and merged.
 
-    One that judges detections is built with the checkpoint of the detector where there is one: its card may tell the
-    ``operating_score``.
+    A role called ``reference`` gets the set that is compared with; others get the judged one, and pairs both, joined by
+    key. One that judges detections is built with the checkpoint of the detector where there is one: its card may tell
+    the ``operating_score``.
     """
 
     @property
-    def roles(self) -> Mapping[str, Literal["samples", "detections"]]:
-        """What it looks at: ``{"reference": "samples", "candidate": "samples"}`` or such."""
+    def roles(self) -> Mapping[str, RoleKind]:
+        """What it looks at: ``{"reference": "samples", "candidate": "samples"}``, ``{"both": "pairs"}`` or such."""
 
-    def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
+    def observe(self, role: str, items: Items) -> State:
         """Return the state of some items in a role."""
 
     def merge(self, states: Sequence[State]) -> State:
@@ -411,6 +452,18 @@ class Metric(_Entered, Protocol):
 
     def compute(self, states: Mapping[str, State]) -> Sequence[MetricResult]:
         """Return the results for one merged state per role."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A metric whose states are kept in the cache, and shared by all that observe the same, whatever they compute."""
+
+    def observed(self, role: str) -> Mapping[str, Any]:
+        """Return all that the role's state depends on besides the items and installed versions, as plain JSON.
+
+        Such as the extractor and its weights' sha256, preprocessing, region, and a revision to be raised when the code
+        observes otherwise; not what matters to ``compute`` alone, nor to speed alone. Called when entered.
+        """
 
 
 @runtime_checkable

@@ -3,57 +3,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import attrs
 import fsspec
 import numpy as np
 import pytest
+from doubles import Counting, registry_of
 from typer.testing import CliRunner
 
 from synthkit.cli.app import app
-from synthkit.config import setting
 from synthkit.dataset import Dataset, DatasetWriter
-from synthkit.hookspecs import hookimpl
-from synthkit.interfaces import Component, MetricResult
-from synthkit.plugins import Origin, Registry
 from synthkit.sample import Person, Sample
-
-
-@attrs.frozen
-class Config:
-    level: int = setting(1, help="how much")
-
-
-class Counting:
-    """A metric that counts samples."""
-
-    roles: ClassVar = {"reference": "samples", "candidate": "samples"}
-
-    def __init__(self, config, checkpoint, runtime):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def observe(self, role, items):
-        return {"count": np.array([len(list(items))])}
-
-    def merge(self, states):
-        return states[0]
-
-    def compute(self, states):
-        counts = {role: int(state["count"][0]) for role, state in states.items()}
-        return [MetricResult("count", counts["candidate"], "higher", 1, counts)]
-
-
-class Plugin:
-    @hookimpl
-    def synthkit_components(self):
-        return [Component("metric", "counting", "s", Config, f"{__name__}:Counting")]
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +54,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_data_set_may_be_at_a_url(command, url, folder, tmp_path, monkeypatch):
-    registry = Registry()
-    registry.add(Plugin(), Origin("test", "1", "test"))
+    registry = registry_of(metric={"counting": Counting})
     monkeypatch.setattr("synthkit.plugins.discover", lambda: registry)
     places = {"URL": url, "LOCAL": str(folder), "OUT": str(tmp_path / "out"), "OUT.html": str(tmp_path / "out.html")}
     words = [places.get(word, word) for word in command]

@@ -1,71 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detectors that do not keep their promise are named, not believed."""
+"""What metrics get, what is added to their results, what is kept of them; detectors that do not keep their promise."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from doubles import Counting, Double, registry_of
+from safetensors.numpy import save_file
 
 from synthkit import evaluation
-from synthkit.checkpoint import Checkpoint
-from synthkit.errors import PluginError
+from synthkit.checkpoint import CARD_KEY, Checkpoint
+from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.errors import ConfigError, DatasetError, PluginError
 from synthkit.interfaces import ComponentSpec, Evidence, MetricResult, empty_detections
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
 
 
-class Odd:
+class Odd(Double):
     """A detector that answers for the samples at some places, in that order."""
 
     class_names = ("person",)
-
-    def __init__(self, places):
-        self.places = places
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
+    places: ClassVar = [0, 1]
 
     def detect(self, samples):
         keys = [sample.key for sample in samples]
         return (empty_detections(keys[place]) for place in self.places)
-
-
-class Installed:
-    """A registry in which there is one component alone."""
-
-    def __init__(self, component):
-        self.component = component
-
-    def build(self, spec, runtime):
-        return self.component
-
-
-class Counting:
-    """A metric that counts, and knows nothing of where samples come from."""
-
-    roles: ClassVar = {"reference": "samples", "candidate": "samples"}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def observe(self, role, items):
-        return {"count": np.array([len(list(items))])}
-
-    def merge(self, states):
-        raise NotImplementedError
-
-    def compute(self, states):
-        counts = {role: int(state["count"][0]) for role, state in states.items()}
-        return [MetricResult("count", counts["candidate"], "higher", 1, {"by": "hand", **counts})]
 
 
 class Telling(Counting):
@@ -76,63 +39,145 @@ class Telling(Counting):
 
 
 class Judging(Counting):
-    """A metric that counts detections."""
+    """A metric that counts detections, and tells the checkpoint it was built with."""
 
     roles: ClassVar = {"candidate": "detections"}
 
-
-class Images(list):
-    def __init__(self, count, fingerprint):
-        super().__init__(Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(count))
-        self.fingerprint = fingerprint
-
-
-def test_a_metric_of_detections_is_built_with_the_detectors_checkpoint(monkeypatch):
-    monkeypatch.setattr(evaluation.Dataset, "open", lambda name: Images(1, "sha"))
-    monkeypatch.setattr(evaluation, "detector_spec", lambda path: ComponentSpec("detector", "odd"))
-    monkeypatch.setattr(evaluation.Checkpoint, "open", lambda path: Checkpoint(path, "sha-c", {}))
-    built = {}
-
-    class Registry:
-        def build(self, spec, runtime):
-            built[spec.kind] = spec.checkpoint
-            return Odd([0]) if spec.kind == "detector" else Judging()
-
-    spec = ComponentSpec("metric", "judging")
-    (result,) = evaluation.evaluate(Session(Registry()), spec, "a", checkpoint=Path("x.safetensors"))
-    assert built == {"metric": "x.safetensors", "detector": None}
-    assert (result.value, result.definition["checkpoint_sha256"]) == (1, "sha-c")
+    def compute(self, states):
+        return [
+            MetricResult("count", int(states["candidate"]["count"][0]), "higher", 1, {"of": self.checkpoint.sha256})
+        ]
 
 
-def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(monkeypatch):
-    sets = {"a": Images(2, "sha-a"), "b": Images(3, "sha-b")}
-    monkeypatch.setattr(evaluation.Dataset, "open", lambda name: sets[name])
-    spec = ComponentSpec("metric", "counting")
-    judged = evaluation.judge(Session(Installed(Telling())), spec, "a", "b")
+class Comparing(Counting):
+    """A metric that looks at pairs: at how much brighter the candidates are."""
+
+    roles: ClassVar = {"both": "pairs"}
+
+    def observe(self, role, items):
+        brighter = [int(pair.candidate.image[0, 0, 0]) - int(pair.reference.image[0, 0, 0]) for pair in items]
+        return {"brighter": np.array(brighter)}
+
+    def compute(self, states):
+        return [MetricResult("brighter", float(states["both"]["brighter"].mean()), "higher", 1)]
+
+
+OBSERVED: list[str] = []
+
+
+class Remembering(Counting):
+    """A metric whose states are kept."""
+
+    def observe(self, role, items):
+        OBSERVED.append(role)
+        return super().observe(role, items)
+
+    def observed(self, role):
+        return {"extractor": f"counts {self.config.level}"}
+
+
+class Doubling(Remembering):
+    """A metric that observes the same, and tells something else of it."""
+
+    def compute(self, states):
+        return [MetricResult("double", 2 * int(states["candidate"]["count"][0]), "higher", 1)]
+
+
+METRICS = {
+    "counting": Counting, "telling": Telling, "judging": Judging, "comparing": Comparing, "remembering": Remembering,
+    "doubling": Doubling,
+}  # fmt: skip
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_CACHE", str(tmp_path / "cache"))
+    OBSERVED.clear()
+    return Session(registry_of(metric=METRICS, detector={"odd": Odd}))
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Sets of two and of three samples with the same keys, of which the second's are darker by 10."""
+    for name, count, light in (("a", 2, 40), ("b", 3, 30)):
+        with DatasetWriter(tmp_path / name, identity={}, scenes=1) as writer:
+            images = [np.full((4, 4, 3), light + n, np.uint8) for n in range(count)]
+            writer.spool.put(0, [Sample(key=f"s{n}", image=image) for n, image in enumerate(images)])
+            writer.finished(0)
+            writer.finalise()
+    return tmp_path / "a", tmp_path / "b"
+
+
+def metric(name, **options):
+    return ComponentSpec("metric", name, options)
+
+
+def test_a_metric_of_detections_is_built_with_the_detectors_checkpoint(session, sets, tmp_path):
+    path = tmp_path / "x.safetensors"
+    card = {"kind": "detector", "name": "odd", "config": {}}
+    save_file({"w": np.zeros(1)}, path, {CARD_KEY: json.dumps(card)})
+    (result,) = evaluation.evaluate(session, metric("judging"), sets[0], checkpoint=path)
+    sha256 = Checkpoint.open(path).sha256
+    assert (result.value, result.definition) == (2, {"of": sha256, "checkpoint_sha256": sha256})
+
+
+def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(session, sets):
+    judged = evaluation.judge(session, metric("telling"), *sets)
     assert judged.evidence.counts == {"counted": {"reference": 3, "candidate": 2}}
-    assert judged.results[0].definition["data_fingerprint"] == "sha-a"
-    assert evaluation.judge(Session(Installed(Telling())), spec, "a", "b", explained=False).evidence is None
-    assert evaluation.judge(Session(Installed(Counting())), spec, "a", "b").evidence is None
+    assert evaluation.judge(session, metric("telling"), *sets, explained=False).evidence is None
+    assert evaluation.judge(session, metric("counting"), *sets).evidence is None
 
 
-def test_definitions_say_what_was_measured(monkeypatch):
-    sets = {"a": Images(2, "sha-a"), "b": Images(3, "sha-b")}
-    monkeypatch.setattr(evaluation.Dataset, "open", lambda name: sets[name])
-    session = Session(Installed(Counting()))
-    (result,) = evaluation.evaluate(session, ComponentSpec("metric", "counting"), "a", "b")
-    assert result.definition == {
-        "by": "hand",
-        "candidate": 2,
-        "reference": 3,
-        "data_fingerprint": "sha-a",
-        "reference_fingerprint": "sha-b",
-    }
+def test_results_say_what_was_measured_and_by_which_version(session, sets):
+    (result,) = evaluation.evaluate(session, metric("counting"), *sets)
+    assert result.definition == {"by": "hand", "candidate": 2, "reference": 3}
+    candidate, reference = (Dataset.open(at).fingerprint for at in sets)
+    assert result.data == {"candidate": candidate, "reference": reference}
+    assert result.version == "test 1, revision 1"
+
+
+def test_pairs_are_joined_by_key(session, sets):
+    (result,) = evaluation.evaluate(session, metric("comparing"), *sets)
+    assert result.value == 10
+    with pytest.raises(DatasetError, match=r"1 of its 3 samples are not in .*a, such as s2: this metric compares"):
+        evaluation.evaluate(session, metric("comparing"), *reversed(sets))
+    with pytest.raises(ConfigError, match="'comparing' compares with a reference"):
+        evaluation.evaluate(session, metric("comparing"), sets[0])
+
+
+def test_states_that_are_kept_are_read_again_by_all_that_observe_the_same(session, sets):
+    a, b = sets
+    first = evaluation.evaluate(session, metric("remembering"), a, b)
+    assert OBSERVED == ["reference", "candidate"]
+    assert evaluation.evaluate(session, metric("remembering"), a, b) == first
+    (doubled,) = evaluation.evaluate(session, metric("doubling"), b, a)  # the roles are of no matter here
+    assert (len(OBSERVED), doubled.value) == (2, 6)
+    evaluation.evaluate(session, metric("remembering", level=2), a, b)
+    assert len(OBSERVED) == 4
+
+
+def test_states_that_were_damaged_are_made_again(session, sets, tmp_path):
+    first = evaluation.evaluate(session, metric("remembering"), *sets)
+    kept = sorted((tmp_path / "cache" / "states").iterdir())
+    kept[0].write_bytes(kept[0].read_bytes()[:100])
+    kept[1].write_bytes(b"")
+    assert evaluation.evaluate(session, metric("remembering"), *sets) == first
+    assert len(OBSERVED) == 4
+
+
+def images(count):
+    return [Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(count)]
+
+
+def session_with(detector):
+    registry = registry_of(detector={"odd": Odd})
+    registry.build = lambda spec, runtime: detector(None, None, runtime)
+    return Session(registry)
 
 
 def scored_keys(places):
-    samples = [Sample(key=f"s{n}", image=np.zeros((4, 4, 3), np.uint8)) for n in range(3)]
-    session = Session(Installed(Odd(places)))
-    found = evaluation.scored(session, ComponentSpec("detector", "odd"), samples)
+    detector = type("Placed", (Odd,), {"places": places})
+    found = evaluation.scored(session_with(detector), ComponentSpec("detector", "odd"), images(3))
     return [(item.sample.key, item.detections.key) for item in found]
 
 
@@ -157,4 +202,4 @@ def test_numbers_that_are_not_finite_are_named(name):
             return (Detections(key=sample.key, **numbers) for sample in samples)
 
     with pytest.raises(PluginError, match=r"'odd' answered for s0 with numbers not finite"):
-        list(evaluation.scored(Session(Installed(Broken([]))), ComponentSpec("detector", "odd"), Images(1, "sha")))
+        list(evaluation.scored(session_with(Broken), ComponentSpec("detector", "odd"), images(1)))

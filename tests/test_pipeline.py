@@ -9,19 +9,18 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+from doubles import Double, plugin_of, registry_of
 from PIL import Image
 from safetensors.numpy import save_file
 
 from synthkit import pipeline
 from synthkit.checkpoint import CARD_KEY, Checkpoint
-from synthkit.config import setting
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.storage import FolderLock
 from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.execution import Local
-from synthkit.hookspecs import hookimpl
-from synthkit.interfaces import Component, ComponentSpec, sample_key
-from synthkit.plugins import Origin, Registry, discover
+from synthkit.interfaces import ComponentSpec, sample_key
+from synthkit.plugins import Origin, discover
 from synthkit.sample import Person, Sample, Skipped
 from synthkit.session import Session
 from synthkit.settings import RunSettings
@@ -29,29 +28,15 @@ from synthkit.settings import RunSettings
 TRAININGS = []
 
 
-@attrs.frozen
-class Config:
-    level: int = setting(1, help="how much")
-
-
-class Learner:
+class Learner(Double):
     """Notes what it found in its folder, and saves nothing but a card."""
-
-    def __init__(self, config, checkpoint, runtime):
-        self.level = config.level
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
 
     def fit(self, data, workdir):
         TRAININGS.append(sorted(path.name for path in workdir.iterdir()))
-        if self.level > 12:
+        if self.config.level > 12:
             (workdir / "crops").mkdir()
             (workdir / "crops" / "source.u8").write_bytes(b"x")
-            if self.level == 14:
+            if self.config.level == 14:
                 (workdir / "state.safetensors").write_bytes(b"learned")
             raise ConfigError(["level: does not go with these data"])
         card = json.dumps({"kind": "refiner", "name": "learner"})
@@ -59,40 +44,22 @@ class Learner:
         return Checkpoint.open(workdir / "model.safetensors")
 
 
-class Blind:
+class Blind(Double):
     """A renderer that never gets an image."""
 
     samples_per_scene = 1
-
-    def __init__(self, config, checkpoint, runtime):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
 
     def render(self, scene, seeds):
         yield Skipped(sample_key(scene, 0), "too dark")
 
 
-class Plugin:
-    @hookimpl
-    def synthkit_components(self):
-        target = f"{__name__}:Learner"
-        return [
-            Component("refiner", "learner", "s", Config, target, trainable=True),
-            Component("renderer", "blind", "s", Config, f"{__name__}:Blind"),
-        ]
+DOUBLES = {"refiner": {"learner": Learner}, "renderer": {"blind": Blind}}
 
 
 @pytest.fixture
 def session():
     TRAININGS.clear()
-    registry = Registry()
-    registry.add(Plugin(), Origin("test", "1", "test"))
-    return Session(registry)
+    return Session(registry_of(**DOUBLES))
 
 
 def write(out, *people):
@@ -166,15 +133,9 @@ class Refining(Learner):
         yield from samples
 
 
-class RefiningPlugin:
-    @hookimpl
-    def synthkit_components(self):
-        return [Component("refiner", "learner", "s", Config, f"{__name__}:Refining", trainable=True)]
-
-
 def test_photos_that_a_build_left_out_are_told(tmp_path, monkeypatch):
     registry, told = discover(), []
-    registry.add(RefiningPlugin(), Origin("test", "1", "test"))
+    registry.add(plugin_of(refiner={"learner": Refining}), Origin("test", "1", "test"))
     monkeypatch.setattr("synthkit.jobs.discover", lambda: registry)
     session = Session(registry, RunSettings(), Local(0), tell=told.append)
     photos = tmp_path / "photos"
@@ -222,26 +183,16 @@ def chained(tmp_path):
     return [part.dataset for part in made]
 
 
-class Unusable:
+class Unusable(Double):
     """A refiner whose files cannot be used."""
 
-    def __init__(self, config, checkpoint, runtime):
-        assert runtime.device == "cpu"
-
     def __enter__(self):
+        assert self.runtime.device == "cpu"
         raise DatasetError("textures: are no pictures")
-
-    def __exit__(self, *_):
-        return None
 
 
 def test_a_refiner_that_cannot_begin_claims_no_folder(session, data, tmp_path):
-    class Plugin:
-        @hookimpl
-        def synthkit_components(self):
-            return [Component("refiner", "unusable", "s", Config, f"{__name__}:Unusable")]
-
-    session.registry.add(Plugin(), Origin("mine", "0", "mine"))
+    session.registry.add(plugin_of(refiner={"unusable": Unusable}), Origin("mine", "0", "mine"))
     cuda = attrs.evolve(session, run=attrs.evolve(session.run, device="cuda"))
     with pytest.raises(DatasetError, match="are no pictures"):
         pipeline.refine(cuda, ComponentSpec("refiner", "unusable"), data["source"], tmp_path / "out")
@@ -267,7 +218,7 @@ def test_refiners_chain_and_the_record_tells_them_in_order(tmp_path):
 def test_a_build_trains_once_and_then_uses_what_it_trained(tmp_path, monkeypatch):
     TRAININGS.clear()
     registry = discover()
-    registry.add(RefiningPlugin(), Origin("test", "1", "test"))
+    registry.add(plugin_of(refiner={"learner": Refining}), Origin("test", "1", "test"))
     monkeypatch.setattr("synthkit.jobs.discover", lambda: registry)
     session = Session(registry, RunSettings(), Local(0))
     discs = ComponentSpec("renderer", "discs", {"size_px": 32, "samples_per_scene": 1})

@@ -9,19 +9,16 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-import attrs
 import numpy as np
 import pytest
+from doubles import Counting, registry_of
 from PIL import Image
 from typer.testing import CliRunner
 
 from synthkit.cli.app import app
-from synthkit.config import setting
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.evaluation import Judgement
-from synthkit.hookspecs import hookimpl
-from synthkit.interfaces import Chart, Component, Evidence, Exhibit, MetricResult
-from synthkit.plugins import Origin, Registry
+from synthkit.interfaces import Chart, Evidence, Exhibit, MetricResult
 from synthkit.report.drawing import BODY, FOUND, close_up
 from synthkit.report.judgement import write_report
 from synthkit.sample import Sample
@@ -39,42 +36,16 @@ EVIDENCE = Evidence(
 )
 
 
-@attrs.frozen
-class Config:
-    level: int = setting(1, help="how much")
-
-
-class Told:
+class Told(Counting):
     """A metric that tells what it was told to."""
 
     roles: ClassVar = {"candidate": "samples"}
-
-    def __init__(self, config, checkpoint, runtime):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def observe(self, role, items):
-        return {"count": np.array([len(list(items))])}
-
-    def merge(self, states):
-        return states[0]
 
     def compute(self, states):
         return RESULTS
 
     def explain(self, states):
         return EVIDENCE
-
-
-class Plugin:
-    @hookimpl
-    def synthkit_components(self):
-        return [Component("metric", "told", "s", Config, f"{__name__}:Told")]
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +92,7 @@ def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
 
 
 def test_evaluate_writes_the_page_where_it_is_asked(data, tmp_path: Path, monkeypatch):
-    registry = Registry()
-    registry.add(Plugin(), Origin("test", "1", "test"))
+    registry = registry_of(metric={"told": Told})
     monkeypatch.setattr("synthkit.plugins.discover", lambda: registry)
     page = tmp_path / "page.html"
     done = CliRunner().invoke(app, ["evaluate", str(data), "--metric", "told", "--report", str(page)])

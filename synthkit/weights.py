@@ -108,6 +108,12 @@ _ENTRIES = (
         ),
     ),
     _torchvision(
+        "alexnet",
+        "alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        "AlexNet with one tower",
+    ),
+    _torchvision(
         "squeezenet1_1",
         "squeezenet1_1-b8a52dc0.pth",
         "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",

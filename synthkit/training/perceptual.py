@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Feature spaces of classification networks, in plain torch: VGG16's pools and MobileNetV2's stages.
+"""Feature spaces of classification networks, in plain torch: VGG16, MobileNetV2, AlexNet and SqueezeNet 1.1.
 
-The networks are those of Simonyan and Zisserman (2014, configuration D) and Sandler et al. (2018), with
-torchvision's parameter names, so that its published weights fit; torchvision itself is not needed.
+The networks are those of Simonyan and Zisserman (2014, configuration D), Sandler et al. (2018), Krizhevsky (One weird
+trick for parallelizing convolutional neural networks, 2014) and Iandola et al. (2016, release 1.1), with torchvision's
+parameter names, so that its published weights fit; torchvision itself is not needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,10 +17,9 @@ from torch import nn
 from synthkit import weights
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress, silent
-from synthkit.training.taps import tap
+from synthkit.training import caffe
+from synthkit.training.taps import DEVIATION_RGB, MEAN_RGB, tap
 
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 # Convolutions per width, a max pooling after each group.
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 # Expansion, width, blocks, stride of the first block (Sandler et al., table 2).
@@ -45,10 +45,10 @@ class FeatureNet(nn.Module):
         super().__init__()
         self.name = name
         self.taps = {layer: tap(name, layer) for layer in layers}
-        modules = _vgg16() if name == "vgg16" else _mobilenet_v2()
+        modules = _MODULES[name]()
         self.features = nn.Sequential(*modules[: max(t.last for t in self.taps.values()) + 1])
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(DEVIATION_RGB).view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -77,12 +77,39 @@ def load_features(
     """
     network = FeatureNet(name, layers)
     found = weights.find(name, path, progress)
-    tensors = weights.load(found)
-    missing = sorted(set(network.state_dict()) - set(tensors))
-    if missing:
-        raise WeightsError(f"weights {found.path}: are not of {name}: {missing[0]} is missing")
-    network.load_state_dict({key: tensors[key] for key in network.state_dict()})
+    _fill(network, weights.load(found), found.path)
     return network, found
+
+
+def stand_in_features(name: str, layers: Sequence[str], path: Path) -> FeatureNet:
+    """Return a network with weights of a file that nobody vouches for: what is computed with it is to say so.
+
+    Args:
+        path: tensors with torchvision's names, or Caffe's of SqueezeNet 1.1 (see ``caffe.py``).
+
+    Raises:
+        ConfigError: for an unknown network or tap. WeightsError: when the file cannot be read, or is another network's.
+    """
+    network = FeatureNet(name, layers)
+    tensors = weights.read(path)
+    if name == "squeezenet1_1" and caffe.is_squeezenet(tensors):
+        try:
+            tensors = caffe.squeezenet(tensors)
+        except KeyError as error:
+            raise WeightsError(f"weights {path}: are not of {name}: {error.args[0]} is missing") from None
+    _fill(network, tensors, path)
+    return network
+
+
+def _fill(network: FeatureNet, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    wanted = network.state_dict()
+    for key, tensor in wanted.items():
+        if key not in tensors:
+            raise WeightsError(f"weights {path}: are not of {network.name}: {key} is missing")
+        if tensors[key].shape != tensor.shape:
+            found, right = tuple(tensors[key].shape), tuple(tensor.shape)
+            raise WeightsError(f"weights {path}: are not of {network.name}: {key} is {found}, expected {right}")
+    network.load_state_dict({key: tensors[key] for key in wanted})
 
 
 def _vgg16() -> list[nn.Module]:
@@ -105,6 +132,47 @@ def _mobilenet_v2() -> list[nn.Module]:
             channels = width
     modules.append(_conv_norm(channels, 1280, 1))
     return modules
+
+
+def _alexnet() -> list[nn.Module]:
+    return [
+        nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
+    ]  # fmt: skip
+
+
+def _squeezenet1_1() -> list[nn.Module]:
+    return [
+        nn.Conv2d(3, 64, 3, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True),
+        _Fire(64, 16, 64), _Fire(128, 16, 64), nn.MaxPool2d(3, 2, ceil_mode=True),
+        _Fire(128, 32, 128), _Fire(256, 32, 128), nn.MaxPool2d(3, 2, ceil_mode=True),
+        _Fire(256, 48, 192), _Fire(384, 48, 192), _Fire(384, 64, 256), _Fire(512, 64, 256),
+    ]  # fmt: skip
+
+
+_MODULES: Mapping[str, Callable[[], list[nn.Module]]] = {
+    "vgg16": _vgg16,
+    "mobilenet_v2": _mobilenet_v2,
+    "alexnet": _alexnet,
+    "squeezenet1_1": _squeezenet1_1,
+}
+
+
+class _Fire(nn.Module):
+    """A 1x1 squeeze, then 1x1 and 3x3 expansions side by side, each with a ReLU."""
+
+    def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, flow: torch.Tensor) -> torch.Tensor:
+        squeezed = torch.relu(self.squeeze(flow))
+        return torch.relu(torch.cat([self.expand1x1(squeezed), self.expand3x3(squeezed)], dim=1))
 
 
 def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:

@@ -15,7 +15,7 @@ from synthkit.dataset.tools.outputs import check_file
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import ComponentSpec
 from synthkit.session import Session
-from synthkit.training.taps import TAPS
+from synthkit.tuning.features import NETWORK_LAYERS
 from synthkit.tuning.plan import Dials, check_renders
 from synthkit.tuning.writing import MARK
 
@@ -77,7 +77,7 @@ def check_options(out: Path, renders: int, extractor: str, samples_per_scene: in
             check_file(path, "--out", lambda found: MARK.encode() in found)
     with config.collected(problems):
         check_renders(renders, samples_per_scene)
-    known = ("auto", "none", *TAPS)
+    known = ("auto", "none", *NETWORK_LAYERS)
     if extractor not in known:
         problems.append(f"--extractor {extractor}: unknown{config.nearest(extractor, known)}")
     if missing := [name for name in _PACKAGES if not importlib.util.find_spec(name)]:
@@ -100,5 +100,5 @@ def _network(extractor: str) -> str:
     """Return the network that an extractor's name means here, or nothing."""
     if extractor != "auto":
         return "" if extractor == "none" else extractor
-    there = [name for name in weights.available() if name in TAPS]
+    there = [name for name in weights.available() if name in NETWORK_LAYERS]
     return there[0] if there and importlib.util.find_spec("torch") else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -34,7 +34,8 @@ _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _NOISE_GAIN, _MEDIAN_TO_DEVIATION = 6.0, 1.4826
 _BATCH = 32
 NETWORK_PX = 160
-_NETWORK_LAYERS = ("stride8", "stride16")
+NETWORK_LAYERS: Mapping[str, tuple[str, ...]] = {"mobilenet_v2": ("stride8", "stride16"), "vgg16": ("pool2", "pool3")}
+"""Networks whose features may be compared, and those layers of each that see texture more than things."""
 
 
 def circle_of(sample: Sample) -> tuple[float, float, float]:
@@ -167,7 +168,7 @@ def network_features(name: str, runtime: Runtime) -> Callable[[Sequence[Picture]
     from synthkit.training.perceptual import load_features
 
     device = set_up(runtime)
-    network, _ = load_features(name, network_layers(name), progress=runtime.progress)
+    network, _ = load_features(name, NETWORK_LAYERS[name], progress=runtime.progress)
     network.to(device)
 
     def features(pictures: Sequence[Picture]) -> Vectors:
@@ -175,15 +176,10 @@ def network_features(name: str, runtime: Runtime) -> Callable[[Sequence[Picture]
         images = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures])
         with torch.inference_mode():
             taps = network(torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255)
-            rows = torch.cat([taps[layer].mean(dim=(2, 3)) for layer in network_layers(name)], dim=1)
+            rows = torch.cat([taps[layer].mean(dim=(2, 3)) for layer in NETWORK_LAYERS[name]], dim=1)
         return np.asarray(rows.cpu().numpy(), np.float64)
 
     return features
-
-
-def network_layers(name: str) -> Sequence[str]:
-    """Return the layers of a network whose features are compared: those that see texture more than things."""
-    return _NETWORK_LAYERS if name == "mobilenet_v2" else ("pool2", "pool3")
 
 
 def _detail(lightness: Plane, inside: Mask) -> list[float]:

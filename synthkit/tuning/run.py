@@ -23,11 +23,11 @@ from synthkit.tuning.checks import check_count, checked
 from synthkit.tuning.distance import Vectors, compared, energy_distance
 from synthkit.tuning.features import (
     NAMES,
+    NETWORK_LAYERS,
     NETWORK_PX,
     Eye,
     circle_of,
     network_features,
-    network_layers,
     plain_statistics,
 )
 from synthkit.tuning.plan import Budget, Dials
@@ -218,7 +218,7 @@ def _kinds(network: str) -> dict[str, str]:
         " 8 of Lab's, or a factor of 1.5 in noise and detail, and the three groups count alike"
     }
     if network:
-        known, layers = weights.entry(network), " and ".join(network_layers(network))
+        known, layers = weights.entry(network), " and ".join(NETWORK_LAYERS[network])
         found[network] = (
             f"{energy} features of a network that the search did not ask: {known.architecture} (weights"
             f" {known.sha256[:12]}), {layers}, averaged over the image at {NETWORK_PX} px"

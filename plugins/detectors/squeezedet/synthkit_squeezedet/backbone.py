@@ -15,17 +15,15 @@ from synthkit import weights
 from synthkit.checkpoint import Checkpoint, sha256_of
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress
+from synthkit.training import caffe
 from synthkit.training.checkpoints import load_tensors
 from synthkit_squeezedet.config import SqueezeDetConfig
-from synthkit_squeezedet.network import DEVIATION_RGB, MEAN_RGB, TORCHVISION_FIRES, SqueezeDet
+from synthkit_squeezedet.network import SqueezeDet
 
 SQUEEZENET: Final = "squeezenet1_1"
 RENDERED: Final = "rendered"
 RENDERED_FILE = "rendered.safetensors"
 """Ships with this package; ``train_backbone.py`` beside the package made it."""
-
-_CAFFE_MEAN_RGB = torch.tensor([123.0, 117.0, 104.0], dtype=torch.float64)
-_CAFFE_PARTS = {"w": "weight", "b": "bias"}
 
 Name = Literal["none", "squeezenet1_1", "rendered"]
 
@@ -103,33 +101,14 @@ def _squeezenet_of(path: Path) -> Backbone:
         WeightsError: when it cannot be read or is another network.
     """
     tensors = weights.read(path)
-    if "conv1.w" in tensors:
-        tensors = _from_caffe(tensors)
     try:
+        if caffe.is_squeezenet(tensors):
+            tensors = caffe.squeezenet(tensors)
         SqueezeDet(1, 1).load_squeezenet(tensors)
     except (KeyError, ValueError) as error:
         reason = f"has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise WeightsError(f"backbone_file {path}: is no SqueezeNet 1.1: {reason}") from None
     return Backbone(SQUEEZENET, tensors, {"sha256": sha256_of(path), "source": path.name})
-
-
-def _from_caffe(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the published Caffe weights (forresti/SqueezeNet) under torchvision's names, for normalised RGB.
-
-    That network sees BGR from 0 to 255 less a mean: the first layer is linear, so it takes over the difference.
-    """
-    result = {}
-    for name, tensor in tensors.items():
-        layer, _, part = name.rpartition(".")
-        fire, _, kind = layer.partition("__")
-        if fire in TORCHVISION_FIRES and kind:
-            place = f"features.{TORCHVISION_FIRES[fire]}.{kind.replace('squeeze1x1', 'squeeze')}"
-            result[f"{place}.{_CAFFE_PARTS.get(part, part)}"] = tensor.float()
-    kernel, bias = tensors["conv1.w"].double().flip(1), tensors["conv1.b"].double()
-    mean, deviation = (torch.tensor(values, dtype=torch.float64) * 255.0 for values in (MEAN_RGB, DEVIATION_RGB))
-    result["features.0.weight"] = (kernel * deviation[:, None, None]).float()
-    result["features.0.bias"] = (bias + (kernel.sum(dim=(2, 3)) @ (mean - _CAFFE_MEAN_RGB))).float()
-    return result
 
 
 def _rendered(why: Mapping[str, Any]) -> Backbone:

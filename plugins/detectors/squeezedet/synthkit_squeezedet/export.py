@@ -15,9 +15,10 @@ from synthkit.checkpoint import Checkpoint
 from synthkit.deployment import passes
 from synthkit.interfaces import OnnxForm, OnnxGraph
 from synthkit.training import onnx_files
+from synthkit.training.taps import DEVIATION_RGB, MEAN_RGB
 from synthkit_squeezedet.config import STRIDE
 from synthkit_squeezedet.model import Design, WholeDetector
-from synthkit_squeezedet.network import DEVIATION_RGB, MEAN_RGB, SqueezeDet
+from synthkit_squeezedet.network import SqueezeDet
 
 INPUT = "image"
 OUTPUTS = ("boxes", "scores", "labels", "count")

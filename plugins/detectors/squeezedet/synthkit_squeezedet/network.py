@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthkit.training.caffe import TORCHVISION_FIRES
+from synthkit.training.taps import DEVIATION_RGB, MEAN_RGB
 from synthkit_squeezedet.config import NetworkName
-
-MEAN_RGB = (0.485, 0.456, 0.406)
-DEVIATION_RGB = (0.229, 0.224, 0.225)
 
 
 @attrs.frozen
@@ -58,18 +57,6 @@ DROPOUT = 0.5
 """Share of fire11's activations that are dropped while the network learns, as released."""
 
 _DETECTOR_DEVIATION = 1e-4  # the released initialisation of the last layer: confidence starts at one half
-
-TORCHVISION_FIRES = {
-    "fire2": 3,
-    "fire3": 4,
-    "fire4": 6,
-    "fire5": 7,
-    "fire6": 9,
-    "fire7": 10,
-    "fire8": 11,
-    "fire9": 12,
-}
-"""Where torchvision's SqueezeNet 1.1 keeps each fire module."""
 
 
 class Fire(nn.Module):

@@ -20,6 +20,7 @@ Centres = Literal["cells", "published"]
 
 _KMEANS_STEPS = 300
 _MOST_SHAPES = 9
+_REGION_SHARE = 0.5
 _GOOD_OVERLAP = 0.65
 _SIZE_DECIMALS = 2  # sizes nearer than this are one: rounding alone tells them apart
 
@@ -114,6 +115,22 @@ def assign(truth: Floats, anchors: Floats) -> Ints:
     return chosen
 
 
+def within_regions(regions: Floats, anchors: Floats) -> Ints:
+    """Return the indices (I,) of the anchors that lie in regions, where nobody is looked for, nor nobody expected.
+
+    An anchor does with half of its area inside, as COCO judges finds in crowds: what both share, over the area of the
+    one that is no crowd. So it does when it holds half of the region: of somebody cut off only an edge may be left.
+
+    Args:
+        regions: (R, 4), anchors: (A, 4), cx, cy, w, h; areas above 0.
+    """
+    inside = np.zeros(len(anchors), dtype=bool)
+    for region in regions:
+        least = np.minimum(region[2:].prod(), anchors[:, 2:].prod(axis=1))
+        inside |= _shared(region[2:], anchors, anchors[:, :2] - region[:2]) >= _REGION_SHARE * least
+    return np.flatnonzero(inside)
+
+
 def encode(truth: Floats, anchors: Floats) -> Floats:
     """Return the deltas (dx, dy, dw, dh) that take (N, 4) anchors to (N, 4) true boxes, cx, cy, w, h.
 
@@ -130,12 +147,17 @@ def _overlap_with(box: Floats, anchors: Floats) -> Floats:
         angle = math.radians(box[4])
         cos, sin = math.cos(angle), math.sin(angle)
         away = away @ np.array([[cos, -sin], [sin, cos]])
-    half = (box[2:4] + anchors[:, 2:]) / 2
-    sides = np.minimum(half - np.abs(away), np.minimum(box[2:4], anchors[:, 2:]))
-    shared = np.clip(sides, 0.0, None).prod(axis=1)
+    shared = _shared(box[2:4], anchors, away)
     union: Floats = box[2] * box[3] + anchors[:, 2] * anchors[:, 3] - shared
     overlaps: Floats = shared / np.maximum(union, 1e-12)
     return overlaps
+
+
+def _shared(size: Floats, anchors: Floats, away: Floats) -> Floats:
+    """Return the area (A,) that a box of a size (2,) shares with anchors whose centres are ``away`` from its own."""
+    sides = np.minimum((size + anchors[:, 2:]) / 2 - np.abs(away), np.minimum(size, anchors[:, 2:]))
+    shared: Floats = np.clip(sides, 0.0, None).prod(axis=1)
+    return shared
 
 
 def _spread_start(sizes: Floats, count: int, generator: np.random.Generator) -> Floats:

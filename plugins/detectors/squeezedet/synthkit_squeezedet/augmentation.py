@@ -32,7 +32,7 @@ class Example:
     """One image of the network's input size.
 
     Args:
-        image: (H, W, 3) uint8. objects: what is to be found in it, in pixels of the input.
+        image: (H, W, 3) uint8. objects: what is to be found in it, or may be, in pixels of the input.
         nadir_px: (x, y) of the place straight below the camera.
     """
 
@@ -71,8 +71,8 @@ class Published(Augmentation):
         (example,) = examples
         size = np.array(example.size_px, dtype=np.float64)
         most = np.array(_PUBLISHED_DRIFT) * size
-        corners = np.array([item.outline.min(axis=0) for item in example.objects]).reshape(-1, 2)
-        free = corners.min(axis=0, initial=np.inf)
+        corners = [item.outline.min(axis=0) for item in example.objects if item.label is not None]
+        free = np.array(corners).reshape(-1, 2).min(axis=0, initial=np.inf)
         cut = generator.uniform(-most, np.clip(free, 0.0, most))
         linear = np.diag(size / (size - cut))
         offset = -linear @ cut

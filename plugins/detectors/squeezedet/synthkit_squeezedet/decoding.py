@@ -86,11 +86,12 @@ def iou(first: Tensor, second: Tensor) -> Tensor:
 
 @attrs.frozen(eq=False)
 class Targets:
-    """The truth of a batch, one row per true box, B of them.
+    """The truth of a batch, one row per true box, B of them; and I anchors that nothing is known of.
 
     Args:
         image, anchor: (B,) int64, which image and which anchor stands for it.
         label: (B,) int64. deltas, boxes_px: (B, ...) float32, as in ``Predictions``.
+        ignored_image, ignored_anchor: (I,) int64, anchors that are not background, such as those in crowds.
     """
 
     image: Tensor
@@ -98,6 +99,8 @@ class Targets:
     label: Tensor
     deltas: Tensor
     boxes_px: Tensor
+    ignored_image: Tensor
+    ignored_anchor: Tensor
 
 
 @attrs.frozen(eq=False)
@@ -120,8 +123,9 @@ def loss(predictions: Predictions, targets: Targets, *, objects: int | None = No
     box = 5 * sum((delta - delta*)^2) / B; classes = sum(-log p_label - sum over others of log(1 - p)) / B;
     confidence = mean over images of sum((IoU - c)^2 * (75 / B where an object is, else 100 / (A - B))). B
     counts the objects of the whole batch (at least 1, so that a batch without people is legal), A the
-    anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it. Rotated
-    boxes have two deltas more and their own IoU, and are else treated alike.
+    anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it. Ignored
+    anchors, which the release has not, weigh nothing unless an object is there. Rotated boxes have two deltas more and
+    their own IoU, and are else treated alike.
 
     Args:
         objects: where this is one of ``parts`` equal parts of a batch, the objects of all of it; the mean of the
@@ -136,6 +140,7 @@ def loss(predictions: Predictions, targets: Targets, *, objects: int | None = No
     logs = wanted * torch.log(probabilities + _EPSILON) + (1 - wanted) * torch.log(1 - probabilities + _EPSILON)
     overlap = torch.zeros_like(predictions.confidence)
     weight = torch.full_like(predictions.confidence, 100.0 / max(anchors - count, 1))
+    weight[targets.ignored_image, targets.ignored_anchor] = 0.0
     weight[at] = 75.0 / count
     overlap[at] = overlaps(predictions.boxes_px[at].detach(), targets.boxes_px)
     confidence = (weight * (overlap - predictions.confidence) ** 2).sum() / images

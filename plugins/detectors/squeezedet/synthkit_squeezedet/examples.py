@@ -28,8 +28,14 @@ _VALUES_SHOWN = 8
 def truth_of(example: Example, boxes: Boxes) -> tuple[Floats, Ints]:
     """Return the boxes of what is to be found in an example, (N, 4) cx, cy, w, h or (N, 5), and their labels (N,)."""
     columns = 4 if boxes == "upright" else 5
-    rows = [item.box_cxcywh if item.turned is None else item.turned for item in example.objects]
-    return np.array(rows).reshape(-1, columns), np.array([item.label for item in example.objects], np.int64)
+    found = [item for item in example.objects if item.label is not None]
+    rows = [item.box_cxcywh if item.turned is None else item.turned for item in found]
+    return np.array(rows).reshape(-1, columns), np.array([item.label for item in found], np.int64)
+
+
+def regions_of(example: Example) -> Floats:
+    """Return the boxes of what may be found in an example and need not be: (N, 4) cx, cy, w, h."""
+    return np.array([item.box_cxcywh for item in example.objects if item.label is None]).reshape(-1, 4)
 
 
 class ExampleSet:
@@ -96,7 +102,7 @@ class ExampleSet:
         x, y = fit.to_input(nadir_px(sample))
         image = fit.apply(np.asarray(sample.image))
         example = Example(image, tuple(item for item in moved if item is not None), (float(x), float(y)))
-        return example, np.array([item.label for item in known], np.int64)
+        return example, np.array([item.label for item in known if item.label is not None], np.int64)
 
 
 class _Survey:

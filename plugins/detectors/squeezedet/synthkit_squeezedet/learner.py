@@ -25,7 +25,7 @@ from synthkit_squeezedet.augmentation import Example, augmentation_of
 from synthkit_squeezedet.backbone import Backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.decoding import Targets, loss
-from synthkit_squeezedet.examples import ExampleSet, truth_of
+from synthkit_squeezedet.examples import ExampleSet, regions_of, truth_of
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.judging import VALIDATION_IOU, judge
 from synthkit_squeezedet.model import Design, WholeDetector
@@ -235,7 +235,7 @@ class SqueezeDetLearner(Learner):
 
     def _batch(self) -> tuple[torch.Tensor, Targets]:
         """Return this process's part of the current batch."""
-        images, rows = [], []
+        images, rows, ignored = [], [], []
         numbered = list(enumerate(self._feed.indices(self.step, self._config.batch)))
         for place, (number, index) in enumerate(distributed.share(numbered)):
             example = self._varied(number, index)
@@ -244,11 +244,15 @@ class SqueezeDetLearner(Learner):
             encode = anchors.encode if self._design.boxes == "upright" else rotated.encode
             deltas = encode(boxes, self._anchors[chosen])
             rows.append((np.full(len(boxes), place), chosen, labels, deltas, _as_predicted(boxes)))
+            inside = anchors.within_regions(regions_of(example), self._anchors)
+            ignored.append((np.full(len(inside), place), inside))
             images.append(example.image)
         image, anchor, label, delta, box = (np.concatenate(column) for column in zip(*rows, strict=True))
+        places = [np.concatenate(column) for column in zip(*ignored, strict=True)]
         targets = Targets(
             *(torch.from_numpy(part.astype(np.int64)).to(self._device) for part in (image, anchor, label)),
             *(torch.from_numpy(part.astype(np.float32)).to(self._device) for part in (delta, box)),
+            *(torch.from_numpy(part.astype(np.int64)).to(self._device) for part in places),
         )
         return torch.from_numpy(np.stack(images)).to(self._device), targets
 

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Boxes = Literal["upright", "rotated", "radial"]
 
 LEAST_PX = 2.0
-"""Sides of the smallest box that can be learned, in the input."""
+"""Sides of the smallest box that can be learned, in the input; of what is smaller nothing is seen."""
 
 _LEAST_SHARE = 0.25  # of an object's area, that must be left in an image for it to be looked for
 _ELLIPSE = np.stack([trig(np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)) for trig in (np.cos, np.sin)], axis=1)
@@ -34,15 +34,16 @@ _ELLIPSE = np.stack([trig(np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)) for
 
 @attrs.frozen(eq=False)
 class Object:
-    """A person or a head.
+    """A person or a head, or where some are that need not be found, and may be.
 
     Args:
-        label: its class. outline: (P, 2) corners of a convex polygon, in order.
+        label: its class; None where it teaches neither that somebody is there nor that nobody is: crowds, and what is
+            cut off or too small. outline: (P, 2) corners of a convex polygon, in order.
         turned: its rotated box (5,): cx, cy, w, h, degrees as in ``synthkit.sample``; None where upright boxes are
             learned.
     """
 
-    label: int
+    label: int | None
     outline: Floats
     turned: Floats | None = None
 
@@ -67,32 +68,35 @@ class Object:
         return Object(self.label, outline, np.array(RotatedBox.normalized(cx, cy, w, h, degrees).as_tuple()))
 
     def inside(self, size_px: tuple[int, int]) -> Object | None:
-        """Return what is left of the object in an image, (width, height); None if too little to be looked for.
+        """Return what is left of the object in an image, (width, height); None if nothing is seen of it.
 
-        A rotated box that is cut keeps its angle.
+        A rotated box that is cut keeps its angle. What is too little to be looked for has no label.
         """
         low, high = self.outline.min(axis=0), self.outline.max(axis=0)
         if (low >= 0).all() and (high <= size_px).all():
-            return self if self._is_large() else None
+            return self._if_large()
         left = _cut(self.outline, size_px)
-        if len(left) < 3 or _area(left) < _LEAST_SHARE * _area(self.outline):
+        if len(left) < 3:
             return None
-        found = Object(self.label, left, None if self.turned is None else box_around(left, self.turned[4]))
-        return found if found._is_large() else None
+        enough = _area(left) >= _LEAST_SHARE * _area(self.outline)
+        turned = None if self.turned is None else box_around(left, self.turned[4])
+        return Object(self.label if enough else None, left, turned)._if_large()
 
-    def _is_large(self) -> bool:
-        """Tell whether the box can be learned: the log of no side is no number."""
-        sides = self.box_cxcywh[2:] if self.turned is None else self.turned[2:4]
-        return bool((sides >= LEAST_PX).all())
+    def _if_large(self) -> Object | None:
+        """Return the object, without a label if its box cannot be learned: the log of no side is no number."""
+        if (self.box_cxcywh[2:] < LEAST_PX).any():
+            return None
+        thin = self.turned is not None and (self.turned[2:4] < LEAST_PX).any()
+        return Object(None, self.outline) if thin or self.label is None else self
 
 
 def objects_of(sample: Sample, classes: Sequence[ObjectClass], boxes: Boxes) -> list[Object]:
-    """Return what of some classes is in a sample whose people are known, in its own pixels; crowds are left out."""
+    """Return what of some classes is in a sample whose people are known, in its own pixels."""
     instances = sample.layers.get("instances")
     found: list[Object] = []
     for person in sample.people or ():
         for label, wanted in enumerate(classes):
-            if wanted.holds(person.attributes) and not person.attributes.get("iscrowd"):
+            if wanted.holds(person.attributes):
                 found += _object(person, label, wanted.target, boxes, instances)
     return found
 
@@ -121,6 +125,9 @@ def box_around(outline: Floats, degrees: float) -> Floats:
 def _object(
     person: Person, label: int, target: Target, boxes: Boxes, instances: npt.NDArray[Any] | None
 ) -> Iterator[Object]:
+    if person.attributes.get("iscrowd"):
+        yield from _unlabelled(person, target)
+        return
     box = person_box(person, target)
     if box is None:
         return
@@ -129,6 +136,7 @@ def _object(
         hull = _mask_hull(instances == person.instance)
     turned = None if boxes == "upright" else _turned(person, target, boxes, hull)
     if boxes != "upright" and turned is None:
+        yield from _unlabelled(person, target)
         return
     stated = turned or (None if person.box_xyxy_px else person.rotated_box)
     if hull is None and target == "person" and stated is not None:
@@ -136,6 +144,14 @@ def _object(
     if hull is None:
         hull = _ellipse(box)
     yield Object(label, hull, None if turned is None else np.array(turned.as_tuple()))
+
+
+def _unlabelled(person: Person, target: Target) -> Iterator[Object]:
+    """Yield where a crowd is, or somebody who need not be found: what the metric's ``truth_of`` takes for a region."""
+    box = person_box(person, target) or person_box(person, "person")
+    if box is not None:
+        left, top, right, bottom = box
+        yield Object(None, np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64))
 
 
 def _turned(person: Person, target: Target, boxes: Boxes, hull: Floats | None) -> RotatedBox | None:

@@ -12,9 +12,9 @@ from synthkit.errors import DatasetError
 from synthkit.interfaces import silent
 from synthkit.letterbox import Letterbox
 from synthkit.sample import Person, RotatedBox, Sample, evolve
-from synthkit_squeezedet.augmentation import Ceiling, Example, Looks, Published, augmentation_of
+from synthkit_squeezedet.augmentation import Ceiling, Example, Looks, Published, augmentation_of, warped
 from synthkit_squeezedet.config import ObjectClass, SqueezeDetConfig
-from synthkit_squeezedet.examples import ExampleSet, truth_of
+from synthkit_squeezedet.examples import ExampleSet, regions_of, truth_of
 from synthkit_squeezedet.input_size import default_input_px
 from synthkit_squeezedet.objects import Object, box_around
 
@@ -172,7 +172,11 @@ def test_what_is_cut_has_the_box_of_what_is_left():
     assert found.turned == pytest.approx([0, 20, *[np.sqrt(800)] * 2, 45])  # what is left still touches all its sides
     bar = Object(0, np.array([[-10.0, 5], [30, 5], [30, 15], [-10, 15]]), np.array([10.0, 10, 10, 40, 90]))
     assert bar.inside((100, 100)).turned[:4] == pytest.approx([15, 10, 10, 30])
-    assert Object(0, diamond - [25, 0]).inside((100, 100)) is None  # less than a quarter
+    little = Object(0, diamond - [25, 0]).inside((100, 100))  # less than a quarter
+    assert little.label is None
+    assert little.box_cxcywh == pytest.approx([2.5, 20, 5, 10])
+    assert Object(0, diamond - [29, 0]).inside((100, 100)) is None  # one pixel, of which nothing is seen
+    assert Object(0, diamond - [30, 0]).inside((100, 100)) is None
 
 
 @pytest.mark.parametrize("width", [0.0, 1.5])
@@ -283,6 +287,27 @@ def test_classes_by_an_attribute():
     (tall,) = SqueezeDetConfig(target="person", classes=("size=tall",)).object_classes
     with pytest.raises(DatasetError, match="nobody's size is known"):
         examples([sample], tall)
+
+
+def test_who_need_not_be_found():
+    """A crowd, and somebody of whom only an upright box is known where rotated ones are learned."""
+    known = Person(rotated_box=RotatedBox(100, 60, 20, 40, 0))
+    upright = Person(box_xyxy_px=(10, 20, 30, 60))
+    crowd = Person(box_xyxy_px=(60, 10, 80, 30), attributes={"iscrowd": True})
+    sample = Sample(key="a", image=np.zeros((120, 160, 3), np.uint8), people=(crowd, known, upright))
+    example = examples([sample], "person", boxes="rotated")[0]
+    assert truth_of(example, "rotated")[0] == pytest.approx(np.array([[100, 64, 20, 40, 0]]))
+    assert regions_of(example) == pytest.approx(np.array([[70, 24, 20, 20], [20, 44, 20, 40]]))  # padded by 4 on top
+    assert len(truth_of(examples([sample], "person")[0], "upright")[0]) == 2
+    # They follow every change of the image, and what is cut to little joins them.
+    shifted = warped(example, np.eye(2), np.array([-95.0, 0]), example.size_px)
+    assert regions_of(shifted) == pytest.approx(np.zeros((0, 4)))
+    shifted = warped(example, np.diag([-1.0, 1]), np.array([94.0, 0]), example.size_px)
+    assert truth_of(shifted, "rotated")[0].shape == (0, 5)
+    assert regions_of(shifted) == pytest.approx(np.array([[24, 24, 20, 20], [2, 64, 4, 40], [74, 44, 20, 40]]))
+    heads = Person(head_box_xyxy_px=(40, 40, 60, 60))
+    example = examples([evolve(sample, people=(crowd, heads))], "head")[0]
+    assert regions_of(example) == pytest.approx(np.array([[70, 24, 20, 20]]))  # its heads are somewhere in it
 
 
 def test_samples_nobody_knows_about_are_left_out():

@@ -13,13 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit_squeezedet.anchors import anchor_grid, assign, encode, fit_shapes, shape_iou
+from synthkit_squeezedet.anchors import anchor_grid, assign, encode, fit_shapes, shape_iou, within_regions
 from synthkit_squeezedet.decoding import Predictions, Targets, decode, filter_boxes, loss, safe_exp
 from synthkit_squeezedet.network import SqueezeDet, normalize
 
 KITTI_ANCHORS = np.array(
     [[36, 37], [366, 174], [115, 59], [162, 87], [38, 90], [258, 173], [224, 108], [78, 170], [72, 43]], float
 )
+
+
+NONE = torch.zeros(0, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(("name", "count"), [("squeezedet", 2_082_120), ("squeezedet-plus", 7_021_640)])
@@ -155,6 +158,8 @@ def test_loss_by_hand():
         label=torch.tensor([0, 1, 0]),
         deltas=torch.tensor([[0.1, 0, 0, 0], [0, 0.2, 0, 0], [0, 0, 0, 0.3]]),
         boxes_px=torch.tensor([[5.0, 5, 15, 15], [25, 5, 35, 10], [45, 5, 50, 15]]),
+        ignored_image=NONE,
+        ignored_anchor=NONE,
     )
     parts = loss(predictions, targets)
     assert parts.box.item() == pytest.approx(5 * (0.01 + 0.04 + 0.09) / 3)
@@ -168,8 +173,46 @@ def test_loss_by_hand():
     assert gradient[..., -4:].abs().max() == 0  # the overlap is a target
 
 
+def test_ignored_anchors_teach_neither_object_nor_background():
+    """Two images of three anchors: one has an object, three are ignored, that with the object among them."""
+    raw = torch.zeros(2, 3, 6, requires_grad=True)
+    anchors = torch.tensor([[10.0, 10.0, 10.0, 10.0], [30.0, 10.0, 10.0, 10.0], [50.0, 10.0, 10.0, 10.0]])
+    targets = Targets(
+        image=torch.tensor([0]),
+        anchor=torch.tensor([1]),
+        label=torch.tensor([0]),
+        deltas=torch.zeros(1, 4),
+        boxes_px=torch.tensor([[25.0, 5.0, 35.0, 15.0]]),
+        ignored_image=torch.tensor([0, 0, 1]),
+        ignored_anchor=torch.tensor([0, 1, 2]),
+    )
+    parts = loss(decode(raw, anchors, (64, 32)), targets)
+    at_object, elsewhere = 75 * 0.5**2, 100 / 2 * 0.5**2
+    assert parts.confidence.item() == pytest.approx((at_object + 3 * elsewhere) / 2)
+    (gradient,) = torch.autograd.grad(parts.total, raw)
+    taught = gradient.abs().sum(dim=2) > 0
+    assert taught.tolist() == [[False, True, True], [True, True, False]]
+
+
+def test_which_anchors_are_ignored_by_hand():
+    """A crowd from (0, 0) to (20, 20), and what is left of somebody at the right edge, 2 x 20 pixels."""
+    regions = np.array([[10.0, 10.0, 20.0, 20.0], [99.0, 50.0, 2.0, 20.0]])
+    anchors = [
+        [20, 10, 10, 10],  # half of it lies in the crowd
+        [21, 10, 10, 10],  # four tenths
+        [10, 10, 40, 40],  # holds all of the crowd
+        [40, 20, 50, 50],  # holds 5 x 20 of it, a quarter
+        [90, 50, 20, 20],  # holds all that is left of somebody
+        [89, 50, 20, 20],  # half of it
+        [88, 50, 20, 20],  # nothing: they touch
+        [99, 65, 4, 20],  # a quarter of it
+    ]
+    assert within_regions(regions, np.array(anchors, float)).tolist() == [0, 2, 4, 5]
+    assert within_regions(np.zeros((0, 4)), np.array(anchors, float)).shape == (0,)
+
+
 def test_a_batch_without_people_has_a_loss():
-    nobody = Targets(*(torch.zeros(0, dtype=torch.int64) for _ in range(3)), torch.zeros(0, 4), torch.zeros(0, 4))
+    nobody = Targets(NONE, NONE, NONE, torch.zeros(0, 4), torch.zeros(0, 4), NONE, NONE)
     parts = loss(decode(torch.zeros(1, 3, 6), torch.ones(3, 4), (64, 32)), nobody)
     assert parts.box.item() == 0
     assert parts.confidence.item() == pytest.approx(100 / 2 * 3 * 0.25)

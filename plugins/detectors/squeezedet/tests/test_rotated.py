@@ -21,6 +21,8 @@ boxes = st.builds(
     st.floats(20, 80), st.floats(20, 80), st.floats(2, 60), st.floats(2, 60), st.floats(-90, 90),
 )  # fmt: skip
 
+NONE = torch.zeros(0, dtype=torch.int64)
+
 
 def overlap(first, second, dtype=torch.float32):
     return rotated.iou(*(torch.tensor(box, dtype=dtype) for box in (first, second))).item()
@@ -138,6 +140,8 @@ def test_loss_by_hand():
         label=torch.tensor([0]),
         deltas=torch.tensor([[0.1, 0, 0, 0, 0.3, -0.4]]),
         boxes_px=torch.tensor([[10.0, 10.0, 10.0, 10.0, 45.0]]),
+        ignored_image=NONE,
+        ignored_anchor=NONE,
     )
     parts = loss(predictions, targets)
     assert parts.box.item() == pytest.approx(5 * (0.01 + 0.09 + 0.16))

@@ -104,6 +104,8 @@ class Component:
         trainable: whether the target also has ``fit``.
         keeps_people: of a refiner: whether everybody shall stay what and where they are, which the drift guard
             watches. False for those that are meant to change people, such as anonymizers.
+        sees_people: of a refiner: whether it looks at people's own pixels. False is a promise that these change
+            nothing in its output; ``synthkit anonymize`` takes them away before such a refiner sees the image.
         demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
             (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
@@ -123,6 +125,7 @@ class Component:
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     trainable: bool = False
     keeps_people: bool = True
+    sees_people: bool = True
     demo_checkpoint: str | None = None
     demo: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     preview: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)

@@ -15,7 +15,7 @@ from synthkit.checkpoint import Checkpoint
 from synthkit.errors import WeightsError
 from synthkit.interfaces import OnnxForm, OnnxGraph, Runtime, SampleSet, Scored
 from synthkit.sample import Detections, Sample
-from synthkit.training.checkpoints import load_into, load_tensors
+from synthkit.training.checkpoints import network_of
 from synthkit.training.devices import set_up
 from synthkit_squeezedet import training
 from synthkit_squeezedet.config import SqueezeDetConfig
@@ -45,9 +45,9 @@ class SqueezeDetector:
         if self._checkpoint is not None:
             self._checkpoint.require("detector", NAME)
             design = Design.from_card(self._checkpoint.card, self._checkpoint.path)
+            network = network_of(self._checkpoint, design.build)
             # Channels last is what CPU and GPU kernels are fastest with.
-            network = design.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            load_into(network, load_tensors(self._checkpoint), self._checkpoint.path)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             whole = WholeDetector(design, network, score=self._config.score_threshold, overlap=self._config.nms_iou)
             self._loaded = design, whole.eval().to(self._device)
         return self

@@ -62,7 +62,12 @@ class Design:
                 boxes=plan["boxes"],
                 network=plan["network"],
             )
-        except (KeyError, TypeError, ValueError):
+        except KeyError as error:
+            raise WeightsError(
+                f"checkpoint {origin}: its card does not tell the detector's {error.args[0]}; if it is of an"
+                " older release, train the detector anew"
+            ) from None
+        except (TypeError, ValueError):
             raise WeightsError(f"checkpoint {origin}: its card does not describe a SqueezeDet detector") from None
         if not design._is_sound():
             raise WeightsError(f"checkpoint {origin}: its card describes no detector that could be built")

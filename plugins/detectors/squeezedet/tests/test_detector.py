@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import weakref
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -411,6 +413,47 @@ def test_cards_of_no_detector_are_refused(change, tmp_path):
     checkpoint = save_checkpoint(tmp_path / "c.safetensors", network.state_dict(), card)
     with pytest.raises(WeightsError, match=r"c\.safetensors: its card"), make(tmp_path, checkpoint):
         pass
+
+
+@pytest.mark.parametrize("part", ["boxes", "network"])
+def test_cards_of_older_releases_are_told(part, tmp_path):
+    design = {name: value for name, value in DESIGN.items() if name != part}
+    card = {"kind": "detector", "name": "squeezedet", "design": design}
+    checkpoint = save_checkpoint(tmp_path / "c.safetensors", {"a": torch.zeros(1)}, card)
+    message = rf"c\.safetensors: its card does not tell the detector's {part}; .*train the detector anew"
+    with pytest.raises(WeightsError, match=message), make(tmp_path, checkpoint):
+        pass
+
+
+def _most_memory_bytes():
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def _opened(checkpoint, folder, results):
+    before = _most_memory_bytes()
+    try:
+        with make(folder, checkpoint):
+            results.put(("was opened", 0))
+    except BaseException as error:
+        results.put((f"{type(error).__name__}: {error}", _most_memory_bytes() - before))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs to know its own memory")
+def test_a_card_that_claims_more_than_its_file_holds_takes_no_memory(tmp_path):
+    """Such a network has 180 MB; it must not be built before it is refused."""
+    design = {**DESIGN, "network": "squeezedet-plus", "classes": [str(n) for n in range(64)], "anchors": [[8, 8]] * 64}
+    card = {"kind": "detector", "name": "squeezedet", "design": design}
+    checkpoint = save_checkpoint(tmp_path / "c.safetensors", {"conv1.weight": torch.zeros(1)}, card)
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    child = context.Process(target=_opened, args=(checkpoint, tmp_path, results))
+    child.start()
+    message, taken_bytes = results.get(timeout=60)
+    child.join(60)
+    assert message.startswith("WeightsError: ")
+    assert "does not fit its network" in message
+    assert taken_bytes < 40_000_000
 
 
 def test_a_backbone_that_cannot_be_had(monkeypatch):

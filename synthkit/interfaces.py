@@ -9,6 +9,7 @@ constructor, and are context managers entered once per process. What travels bet
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -106,7 +107,8 @@ class Component:
             watches. False for those that are meant to change people, such as anonymizers.
         sees_people: of a refiner: whether it looks at people's own pixels. False is a promise that these change
             nothing in its output; ``synthkit anonymize`` takes them away before such a refiner sees the image.
-        demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
+        demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin, used where no
+            other is given. Detectors that have one are ready to find people (``synthkit detect``).
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
             (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
         preview: a renderer's settings for ``synthkit preview``: all that it can show, quickly.
@@ -136,6 +138,13 @@ class Component:
         """Import and return the target class."""
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(module), name)
+
+    def shipped_checkpoint(self) -> Path | None:
+        """Return the file of ``demo_checkpoint``, None where none ships; the plugin's package is imported for it."""
+        if self.demo_checkpoint is None:
+            return None
+        package, _, name = self.demo_checkpoint.partition(":")
+        return Path(str(importlib.resources.files(package).joinpath(name)))
 
 
 class Progress(Protocol):
@@ -237,6 +246,15 @@ class Detector(_Entered, Protocol):
 
     def detect(self, samples: Iterable[Sample]) -> Iterator[Detections]:
         """Yield one result per sample, in order; only the image is looked at."""
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A detector that knows from which score on its finds are to be believed."""
+
+    @property
+    def operating_score(self) -> float | None:
+        """The least score that counts, known once the detector is entered; None where nobody found it out."""
 
 
 @runtime_checkable

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What worker processes do for the stages: render a scene, refine a sample."""
+"""What worker processes do for the stages: render a scene, refine a sample, find people in an image."""
 
 from __future__ import annotations
 
+import itertools
 import socket
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,16 @@ from typing import Any, Self
 
 import attrs
 
-from synthkit import config
+from synthkit import config, finds
 from synthkit.cache import cache_dir
 from synthkit.dataset import Dataset
 from synthkit.drift.settings import GuardSettings
 from synthkit.errors import PluginError, SynthkitError, WorkError
 from synthkit.execution.jobs import reason_of
 from synthkit.execution.scenes import Maker
-from synthkit.interfaces import ComponentSpec, Refiner, Renderer, Runtime, sample_key
+from synthkit.interfaces import ComponentSpec, Detector, Refiner, Renderer, Runtime, sample_key
 from synthkit.plugins import discover
-from synthkit.sample import Sample, Skipped
+from synthkit.sample import Sample, Sidecar, Skipped
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 
@@ -103,7 +104,7 @@ class _Job(Maker):
     ) -> None:
         self._entered.close()
 
-    def __call__(self, scene: int) -> Sequence[Sample | Skipped]:
+    def __call__(self, scene: int) -> Sequence[Sample | Sidecar | Skipped]:
         """Return what comes of a scene."""
         try:
             return self.results(scene)
@@ -113,7 +114,7 @@ class _Job(Maker):
             return [Skipped(key, reason_of(error)) for key in self.keys(scene)]
 
     @abstractmethod
-    def results(self, scene: int) -> Sequence[Sample | Skipped]:
+    def results(self, scene: int) -> Sequence[Sample | Sidecar | Skipped]:
         """Make a scene; any error but ours makes holes of it."""
 
     @abstractmethod
@@ -192,3 +193,47 @@ class RefineJob(_Job):
     def keys(self, scene: int) -> list[str]:
         """Return the key of a slot."""
         return [slot_key(self.source, self.slots[scene])]
+
+
+class DetectJob(_Job):
+    """Task n looks for people in the image of place n; where it cannot be known who is there, there is a hole.
+
+    Args:
+        images: an ``inputs.Images``, plain. least_score: what counts as found.
+    """
+
+    component: Detector
+
+    def __init__(self, images: Mapping[str, Any], least_score: float, **common: Any) -> None:
+        from synthkit import inputs  # all formats, which only this job needs
+
+        super().__init__(**common)
+        self.images = inputs.reopened(images)
+        self.least_score = least_score
+
+    def check_machine(self) -> None:
+        """Check besides that the images are the same."""
+        super().check_machine()
+        self.images.check_machine()
+
+    def results(self, scene: int) -> Sequence[Sidecar | Skipped]:
+        """Look at one image."""
+        sample = self.images.read(scene)
+        return [sample if isinstance(sample, Skipped) else self._found(sample)]
+
+    def _found(self, sample: Sample) -> Sidecar | Skipped:
+        """Return what was found, or, whatever went wrong, why it is not known."""
+        name = f"detector {self.spec.name!r}"
+        try:
+            answers = list(itertools.islice(self.component.detect([sample]), 2))
+            if len(answers) != 1:
+                raise finds.Nonsense(f"gave {'two answers' if answers else 'no answer'} for one image")
+            return finds.sidecar_of(answers[0], sample, self.component.class_names, self.least_score)
+        except finds.Nonsense as error:
+            return Skipped(sample.key, f"{name} {error}")
+        except SynthkitError as error:
+            return Skipped(sample.key, f"{name}: {error}")
+
+    def keys(self, scene: int) -> list[str]:
+        """Return the key of a place."""
+        return [self.images.key(scene)]

@@ -150,7 +150,7 @@ def test_photos_that_a_build_left_out_are_told(tmp_path, monkeypatch):
         built = pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=photos)
         (line,) = [line for line in told if "left out" in line]
         assert line.startswith(f"--real {photos}: 1 of 3 images are damaged and left out: photos/1.jpg: cannot be read")
-        assert f"{photos}: images (a plain folder of images, without labels)" in told
+        assert f"{photos}: images (images in a plain folder, or a single one, without labels)" in told
         assert len(Dataset.open(tmp_path / "out" / "real")) == 2
         assert built.skipped == 0
         told.clear()

@@ -236,6 +236,14 @@ def evaluate(
     detector: Annotated[
         str | None, typer.Option(help="Which detector, of those that need no checkpoint.", metavar="NAME")
     ] = None,
+    turns: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Judge the detector on each image at so many random turns instead: a ceiling camera has no up."
+            " Intervals still rest on the images.",
+        ),
+    ] = 0,
     report: Annotated[
         Path | None, typer.Option(help="Also write a page with curves, errors and pictures.", metavar="FILE.html")
     ] = None,
@@ -251,13 +259,13 @@ def evaluate(
     with session_of(plan) as session:
         spec, runs = plan.components["metric"], plan.components.get("detector")
         judged = evaluation.judge(
-            session, spec, data, reference, checkpoint, detector=runs, explained=report is not None
+            session, spec, data, reference, checkpoint, detector=runs, turns=turns, explained=report is not None
         )
     _print_results(judged.results, as_json)
     if report is not None:
         from synthkit.report import judgement
 
-        judgement.write_report(judged, spec.name, data, report)
+        judgement.write_report(judged, spec.name, report)
         typer.echo(f"{report}", err=True)
 
 
@@ -341,6 +349,8 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
         interval = "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
         name = f"  {result.name}" if part else result.name
         typer.echo(f"{name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
+    for caution in dict.fromkeys(caution for result in results for caution in result.cautions):
+        _tell(f"caution: {caution}")
 
 
 # Their commands are part of the app, which they import.

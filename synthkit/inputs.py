@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from synthkit.sample import Sample, Skipped
 class Images(ABC):
     """Images in places that stay theirs: what is found in place n is scene n of a set of sidecars.
 
-    Each is a ``Sample`` without layers; of a photo or a frame of a video it is the one that ``convert`` would make,
-    with its key, sequence, frame and time, but as exact as the file is.
+    Each is a ``Sample``, of a data set with the layers that were asked for; of a photo or a frame of a video it is the
+    one that ``convert`` would make, with its key, sequence, frame and time, but as exact as the file is.
     """
 
     @property
@@ -93,6 +93,7 @@ def open_images(
     *,
     form: str | None = None,
     every: int = 1,
+    layers: Sequence[str] = (),
     progress: Progress = silent,
     tell: Callable[[str], None] | None = None,
 ) -> Images:
@@ -100,6 +101,7 @@ def open_images(
 
     Args:
         form: the format's name; None finds it out. every: take every so many images, such as frames of a video.
+        layers: which layers of a data set's samples are read; those of other formats come as they are.
         tell: takes lines for the user.
 
     Raises:
@@ -108,7 +110,7 @@ def open_images(
     if stores.is_url(place) or formats.detect(Path(place), form) is None:
         if every != 1:
             raise DatasetError(f"{place}: is a data set, of which all images are taken; omit --every")
-        return _StoredImages(Dataset.open(place, layers=()))
+        return _StoredImages(Dataset.open(place, layers=layers), layers)
     conversion = formats.prepare(place, form=form, every=every, progress=progress, tell=tell)
     return _FileImages(Path(place), conversion.form, every, conversion.source, config.fingerprint(conversion.identity))
 
@@ -116,7 +118,8 @@ def open_images(
 def reopened(plain: Mapping[str, Any]) -> Images:
     """Return the images that ``to_plain`` described; of files, contents are not hashed again."""
     if "form" not in plain:
-        return _StoredImages(Dataset.open(plain["location"], layers=()), plain["fingerprint"])
+        layers = tuple(plain["layers"])
+        return _StoredImages(Dataset.open(plain["location"], layers=layers), layers, plain["fingerprint"])
     path = Path(plain["location"])
     source = formats.find(path, plain["form"]).open(path, every=plain["every"])
     return _FileImages(path, plain["form"], plain["every"], source, plain["fingerprint"], plain["keys"])
@@ -126,11 +129,11 @@ class _StoredImages(Images):
     """The images of a data set.
 
     Args:
-        sent: the fingerprint of what was sent here.
+        layers: those that are read. sent: the fingerprint of what was sent here.
     """
 
-    def __init__(self, data: Dataset, sent: str | None = None) -> None:
-        self._data, self._sent = data, sent
+    def __init__(self, data: Dataset, layers: Sequence[str], sent: str | None = None) -> None:
+        self._data, self._layers, self._sent = data, tuple(layers), sent
         self._slots = data.slots()
 
     @property
@@ -172,6 +175,7 @@ class _StoredImages(Images):
         return {
             "location": where if stores.is_url(where) else str(Path(where).resolve()),
             "fingerprint": self.fingerprint,
+            "layers": list(self._layers),
         }
 
 

@@ -61,7 +61,7 @@ def _absolute(value: Any) -> Any:
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
-class _Job(Maker):
+class ComponentJob(Maker):
     """A component, entered once per process.
 
     Args:
@@ -72,12 +72,14 @@ class _Job(Maker):
     def __init__(self, spec: Mapping[str, Any], identity: str, seed: int, device: str) -> None:
         self.spec = ComponentSpec(**spec)
         self.seeds = Seeds(seed).child(self.spec.kind)
+        self.device = device
         self._identity = identity
         # One thread each: the work is spread over processes, and results may depend on the number.
         runtime = Runtime(self.seeds, cache_dir(), device=device, threads=1)
-        self._registry = discover()
-        self.component = self._registry.build(self.spec, runtime)
+        self.registry = discover()
+        self.component = self.registry.build(self.spec, runtime)
         self._entered = ExitStack()
+        self._also: list[Any] = []
 
     def check_machine(self) -> None:
         """Check that the component and its files are the same here as where the job was sent from.
@@ -85,18 +87,25 @@ class _Job(Maker):
         Raises:
             WorkError: when they are not.
         """
-        if config.fingerprint(self._registry.identity(self.spec)) != self._identity:
+        if config.fingerprint(self.registry.identity(self.spec)) != self._identity:
             raise WorkError(
                 f"{socket.gethostname()}: {self.spec.kind} {self.spec.name!r}, or a file in its settings, is another"
                 " one there; every machine of the cluster needs the same"
             )
 
+    def also(self, component: Any) -> Any:
+        """Return another component, which is entered with the first one."""
+        self._also.append(component)
+        return component
+
     def environment(self) -> dict[str, str]:
         """Return the versions of the component's packages on this machine."""
-        return self._registry.environment(self.spec)
+        return self.registry.environment(self.spec)
 
     def __enter__(self) -> Self:
         self.component = self._entered.enter_context(self.component)
+        for component in self._also:
+            self._entered.enter_context(component)
         return self
 
     def __exit__(
@@ -122,7 +131,7 @@ class _Job(Maker):
         """Return the keys of what should come of a scene."""
 
 
-class RenderJob(_Job):
+class RenderJob(ComponentJob):
     """Task n renders scene n."""
 
     component: Renderer
@@ -140,7 +149,7 @@ class RenderJob(_Job):
         return scene_keys(scene, self.component.samples_per_scene)
 
 
-class RefineJob(_Job):
+class RefineJob(ComponentJob):
     """Task n refines the sample of the source's slot n; its holes stay holes.
 
     Args:
@@ -195,7 +204,7 @@ class RefineJob(_Job):
         return [slot_key(self.source, self.slots[scene])]
 
 
-class DetectJob(_Job):
+class DetectJob(ComponentJob):
     """Task n looks for people in the image of place n; where it cannot be known who is there, there is a hole.
 
     Args:

@@ -42,6 +42,8 @@ class Stage:
         job: a ``Maker`` by name, built from the spec and ``arguments``. identity, notes: of the data set.
         keys: of what should come of a scene. verb: what it is called to the user.
         check: raises when what was read is no longer what it was; asked before the set is finished.
+        ended: what to record of a scene that ended its processes, from how they ended.
+        may_be_empty: whether a set of holes alone is a result.
     """
 
     session: Session
@@ -53,6 +55,8 @@ class Stage:
     keys: Callable[[int], Sequence[str]]
     verb: str
     check: Callable[[], None] = _unchecked
+    ended: Callable[[str], str] = str
+    may_be_empty: bool = False
 
     def run(self, out: Path | str, scenes: int) -> Made:
         """Make the data set at ``out``, or the rest of it.
@@ -80,16 +84,16 @@ class Stage:
             self._tell_warnings(writer, told)
             self.check()
             summary = writer.finalise()
-        if not summary.samples:
+        if not summary.samples and not self.may_be_empty:
             reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
             raise WorkError(f"{out}: not one sample could be made: {reasons}")
-        return Made(Dataset.open(out), summary.skipped)
+        return Made(Dataset.open(out, allow_empty=self.may_be_empty), summary.skipped)
 
     def _job(self) -> execution.JobSpec:
         return execution.JobSpec(self.job, job_arguments(self.session, self.spec, **self.arguments))
 
     def _holes(self, scene: int, reason: str) -> list[Skipped]:
-        return [Skipped(key, reason) for key in self.keys(scene)]
+        return [Skipped(key, self.ended(reason)) for key in self.keys(scene)]
 
     def _progress(self, scenes: int) -> Callable[[int], None]:
         return lambda done: self.session.progress(self.verb, done, scenes)

@@ -354,6 +354,7 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
 
 
 # Their commands are part of the app, which they import.
+import synthkit.cli.anonymize  # noqa: E402
 import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402

@@ -48,18 +48,18 @@ class SidecarSet:
     def __len__(self) -> int:
         return len(self.data)
 
-    def check_of(self, data: Dataset) -> None:
+    def check_of(self, location: str, fingerprint: str) -> None:
         """Check that these are sidecars of the samples of a set, where it is noted of which they are.
 
         Raises:
             DatasetError: when they are of others, though keys may be the same.
         """
         noted = self.data.manifest.notes.get(SIDECAR_OF) if self.data.manifest else None
-        if isinstance(noted, Mapping) and noted.get("fingerprint") != data.fingerprint:
+        if isinstance(noted, Mapping) and noted.get("fingerprint") != fingerprint:
             raise DatasetError(
                 f"{self.data.location}: its sidecars are of other samples ({noted.get('path')}, fingerprint"
-                f" {str(noted.get('fingerprint'))[:_SHOWN]}) than those of {data.location}"
-                f" ({data.fingerprint[:_SHOWN]}): make them anew of these; of a set that has grown or was healed,"
+                f" {str(noted.get('fingerprint'))[:_SHOWN]}) than those of {location}"
+                f" ({fingerprint[:_SHOWN]}): make them anew of these; of a set that has grown or was healed,"
                 " run again what made them"
             )
 
@@ -108,7 +108,7 @@ class Joined:
         if len(set(names)) < len(names):
             raise DatasetError(f"two sidecars have the same name: {', '.join(names)}")
         for sidecar in sidecars:
-            sidecar.check_of(data)
+            sidecar.check_of(data.location, data.fingerprint)
         self.data, self.sidecars = data, tuple(sidecars)
 
     @property

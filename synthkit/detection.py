@@ -16,12 +16,13 @@ import attrs
 
 from synthkit import config, finds, inputs
 from synthkit.dataset.sidecars import SIDECAR_OF
-from synthkit.errors import PluginError, WeightsError
+from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.evaluation import detector_spec
 from synthkit.execution import Local
 from synthkit.interfaces import Calibrated, ComponentSpec
 from synthkit.plugins import Registry
 from synthkit.session import Session
+from synthkit.settings import Plan, component_table, general
 from synthkit.stage import Made, Stage, provenance, seen_from
 
 DEFAULT_SCORE = 0.5
@@ -108,14 +109,41 @@ def known_score(session: Session, detector: ComponentSpec) -> float:
     return float(score)
 
 
+def plan(
+    registry: Registry, settings: Mapping[str, Any], name: str | None = None, checkpoint: Path | None = None
+) -> Plan:
+    """Check the settings of a command that finds people, and return them with the detector as ``chosen`` gives it.
+
+    Args:
+        settings: plain values, as ``settings.plan`` takes them; without ``name``, that in their table is meant.
+
+    Raises:
+        ConfigError: with every problem of every part. WeightsError: as ``chosen`` does.
+    """
+    problems: list[str] = []
+    run = general(settings, ("detector",), problems)
+    wanted, options = component_table(settings, "detector", problems)
+    if name is not None and checkpoint is not None:
+        problems.append("--checkpoint: says itself of which detector it is: leave --detector away")
+    components = {}
+    if name is None or checkpoint is None:
+        with config.collected(problems):
+            components["detector"] = chosen(registry, name or wanted, options or {}, checkpoint)
+            registry.configure(components["detector"])
+    if problems:
+        raise ConfigError(problems)
+    return Plan(registry, run, components)
+
+
 def chosen(
     registry: Registry, name: str | None, options: Mapping[str, Any], checkpoint: Path | None = None
 ) -> ComponentSpec:
     """Return the detector to use, set up as it was trained, with its checkpoint.
 
     Args:
-        name: which detector, with the checkpoint that ships with it, if it needs one; None takes the checkpoint's, or
-            else the first that is ready as it ships. options: settings over those it was trained with.
+        name: which detector, with the checkpoint that ships with it, if it needs one; None takes the first that is
+            ready as it ships. A checkpoint says itself which detector's it is. options: settings over those it was
+            trained with.
 
     Raises:
         PluginError: when there is no such detector, or none that is ready. WeightsError: when it must be trained

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,20 +11,26 @@ import sys
 import time
 from pathlib import Path
 
+import attrs
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from synthkit import detection
+from synthkit.checkpoint import CARD_KEY, Checkpoint
+from synthkit.cli import main
 from synthkit.dataset import Dataset, DatasetWriter, formats
 from synthkit.dataset.sidecars import Joined, SidecarSet
 from synthkit.dataset.verify import verify
-from synthkit.errors import DatasetError, PluginError, WorkError
+from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError, WorkError
 from synthkit.execution import Local
+from synthkit.found import Found, is_of_images
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
-from synthkit.sample import Person, Sample, Skipped
+from synthkit.report.finds import drawing
+from synthkit.sample import Person, RotatedBox, Sample, Skipped
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
@@ -298,6 +305,145 @@ def test_photos_that_change_meanwhile_are_told(tmp_path, monkeypatch):
         detection.detect(session(), SEEING, folder, tmp_path / "found")
 
 
+WATCH = """
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import Component
+from seeing import Config
+
+@hookimpl
+def synthkit_components():
+    return [Component("detector", "watch", "ships ready to be used", Config, "seeing:Seeing", trainable=True,
+                      demo_checkpoint="watch:weights/tiny.safetensors")]
+"""
+
+
+def shipped(folder, monkeypatch, score=0.85):
+    """Install a package whose detector ships its weights; return their file."""
+    for module in [name for name in sys.modules if name.partition(".")[0] == "watch"]:  # of another test
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("SYNTHKIT_PLUGINS", "seeing,watch")
+    (folder / "watch" / "weights").mkdir(parents=True)
+    (folder / "watch" / "__init__.py").touch()
+    (folder / "watch" / "plugin.py").write_text(WATCH)
+    card = {"kind": "detector", "name": "watch", "config": {"masks": True}, "operating_score": score}
+    weights = folder / "watch" / "weights" / "tiny.safetensors"
+    save_file({"w": np.zeros(1)}, weights, {CARD_KEY: json.dumps(card)})
+    info = folder / "watch-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: watch\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[synthkit.v1]\nwatch = watch.plugin\n")
+    return weights
+
+
 def test_no_detector_is_ready_unless_it_ships_its_weights():
     with pytest.raises(PluginError, match=r"ready to find people: give --checkpoint FILE"):
         detection.chosen(discover(), None, {})
+
+
+def test_a_detector_that_ships_its_weights_is_taken_as_it_was_trained(tmp_path, monkeypatch, images):
+    weights = shipped(tmp_path / "site", monkeypatch)
+    spec = detection.chosen(discover(), None, {"at": "s0"})
+    assert (spec.name, spec.checkpoint, spec.options) == ("watch", str(weights), {"masks": True, "at": "s0"})
+    assert spec.checkpoint_sha256 == Checkpoint.open(weights).sha256
+    assert detection.chosen(discover(), "watch", {}) == detection.chosen(discover(), None, {})
+    assert detection.chosen(discover(), "seeing", {}) == ComponentSpec("detector", "seeing")
+    made = detection.detect(session(), detection.chosen(discover(), None, {}), images.location, tmp_path / "found")
+    sides = SidecarSet("found", made.dataset)
+    assert [len(sides.at(n).people) for n in range(5)] == [0, 0, 1, 0, 0]  # from its own score on
+    assert "instances" in sides.at(1).layers
+    assert made.dataset.manifest.notes["stages"][-1]["least_score"] == 0.85
+
+
+def test_an_operating_score_that_is_none_is_told(tmp_path, monkeypatch, images):
+    shipped(tmp_path / "site", monkeypatch, score="high")
+    spec = detection.chosen(discover(), None, {})
+    with pytest.raises(WeightsError, match="its operating score is 'high', expected 0 to 1"):
+        detection.detect(session(), spec, images.location, tmp_path / "found")
+    assert not (tmp_path / "found").exists()
+
+
+def test_all_that_is_wrong_with_settings_is_told_at_once(tmp_path):
+    given = {"sede": 3, "detector": {"falt": "x"}}
+    with pytest.raises(ConfigError) as told:
+        detection.plan(discover(), given, "seeing", tmp_path / "some.safetensors")
+    text = str(told.value)
+    assert "sede: unknown setting; did you mean 'seed'?" in text
+    assert "--checkpoint: says itself of which detector it is" in text
+    with pytest.raises(ConfigError, match=r"falt: unknown setting; did you mean 'fault'"):
+        detection.plan(discover(), given | {"sede": 3}, "seeing")
+
+
+def told_by(arguments, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["synthkit", *arguments, "--set", "scenes_per_shard=2", "--workers", "1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, *capsys.readouterr()
+
+
+def test_the_command_finds_draws_and_prints_what_it_found(tmp_path, capsys, monkeypatch):
+    """A video, with one frame that the detector fails on."""
+    place = video(tmp_path / "hall.avi", 5)
+    wrong = ["--set", "detector.fault=raises", "--set", "detector.at=hall_000004"]
+    command = ["detect", str(place), "--out", str(tmp_path / "found"), "--detector", "seeing", *wrong]
+    code, printed, told = told_by([*command, "--pictures", str(tmp_path / "seen"), "--json"], capsys, monkeypatch)
+    assert code == 1, told
+    assert f"found: {tmp_path / 'found'} (3 people in 2 of 4 images)" in told
+    assert "1 samples were skipped" in told
+    table = [json.loads(line) for line in printed.splitlines()]
+    assert [line["key"] for line in table] == [f"hall_00000{n}" for n in range(5)]
+    assert [len(line.get("people", ())) for line in table] == [0, 1, 2, 0, 0]
+    assert table[4]["missing"].startswith("ValueError: a mistake")
+    assert (table[2]["sequence"], table[2]["frame"], table[2]["time_s"]) == ("hall", 2, 0.2)
+    frames = cv2.VideoCapture(str(tmp_path / "seen" / "hall.mp4"))
+    pictures = [frames.read()[1] for _ in range(5)]
+    assert pictures[4] is not None
+    assert pictures[1][:, :, 2].max() > 150  # the box is there
+    assert pictures[4][0].mean(axis=0).argmax() == 2  # a red frame
+    again = told_by([*command, "--allow-missing"], capsys, monkeypatch)
+    assert again[:2] == (0, f"found: {tmp_path / 'found'} (3 people in 2 of 4 images)\n")
+
+
+def test_images_are_shown_with_the_finds_in_place_of_their_truth(images, tmp_path):
+    samples = [attrs.evolve(sample, people=[Person(1, box_xyxy_px=(0, 0, 2, 2))]) for sample in images]
+    data = written(tmp_path / "labelled", samples)
+    detection.detect(session(), seeing(masks=True), data.location, tmp_path / "found")
+    found = Found.open(tmp_path / "found")
+    assert [sample.key for sample in found] == list(data.keys())
+    assert [len(sample.people) for sample in found] == [0, 1, 2, 0, 1]
+    assert np.array_equal(found[2].image, picture(2))
+    assert found[2].layers["instances"].max() == 2
+    written(tmp_path / "labelled", [*samples, Sample(key="s9", image=picture(1))])
+    with pytest.raises(DatasetError, match=r"was found in other images than .*labelled holds now"):
+        Found.open(tmp_path / "found")
+
+
+def test_images_that_are_gone_are_told(tmp_path):
+    place = video(tmp_path / "hall.avi", 2)
+    detection.detect(session(), SEEING, place, tmp_path / "found")
+    place.rename(tmp_path / "moved.avi")
+    with pytest.raises(DatasetError, match=r"the images that it was found in cannot be opened: .*hall\.avi"):
+        Found.open(tmp_path / "found")
+    assert not is_of_images(written(tmp_path / "plain", [Sample(key="s0", image=picture(0))]))
+    with pytest.raises(DatasetError, match="is no set of finds"):
+        Found.open(tmp_path / "plain")
+
+
+def test_what_is_drawn_is_where_it_was_found():
+    sample = Sample(
+        key="s",
+        image=np.zeros((100, 120, 3), np.uint8),
+        people=[
+            Person(1, box_xyxy_px=(20, 30, 60, 90)),
+            Person(2, rotated_box=RotatedBox(90, 50, 20, 40, 30)),
+            Person(3, head_box_xyxy_px=(5, 5, 15, 15)),
+        ],
+    )
+    drawn = drawing(sample).astype(int)
+    for x, y in ((20, 60), (60, 60), (40, 30), (40, 90)):
+        assert drawn[y - 1 : y + 1, x - 1 : x + 1].max() > 90, (x, y)
+    corners = RotatedBox(90, 50, 20, 40, 30).corners_px()
+    for x, y in (corners + np.roll(corners, 1, axis=0)) / 2:
+        assert drawn[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() > 90, (x, y)
+    assert drawn[60, 40].sum() == 0  # inside
+    assert drawn[5:15, 5:15, 1].max() > 150  # a head is yellow

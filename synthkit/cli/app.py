@@ -358,6 +358,7 @@ import synthkit.cli.anonymize  # noqa: E402
 import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402
+import synthkit.cli.detect  # noqa: E402
 import synthkit.cli.export  # noqa: E402
 import synthkit.cli.plugins  # noqa: E402
 import synthkit.cli.tune  # noqa: E402, F401

@@ -44,6 +44,7 @@ class Seeing:
 
     def __init__(self, config, checkpoint, runtime):
         self.config = config
+        self.operating_score = checkpoint.card["operating_score"] if checkpoint else None
 
     def __enter__(self):
         return self

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import attrs
@@ -17,7 +18,10 @@ from synthkit.errors import WeightsError
 from synthkit.letterbox import Letterbox
 from synthkit.sample import Detections
 
-_QUIET = 3  # of ONNX Runtime's log levels: errors alone
+MOST_TENSOR_BYTES = 1 << 32
+"""Of all tensors that are alive while detectors run; what needs more is refused."""
+
+_SILENT = 4  # of ONNX Runtime's log levels: errors come as exceptions too
 _DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 
 
@@ -43,7 +47,9 @@ class Runner:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _QUIET
+        options.log_severity_level = _SILENT
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        _limit_memory()
         try:
             session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception for each of its codes
@@ -99,6 +105,15 @@ class Runner:
         if found.boxes_px.shape[1] == 5 and self.card.input.fit == "stretch":
             raise WeightsError(f"{self.origin}: gives rotated boxes, which images that are stretched cannot have")
         return found
+
+
+@functools.cache
+def _limit_memory() -> None:
+    """Make the allocator of this process's sessions, once: a few bytes of a graph may ask for any size."""
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": MOST_TENSOR_BYTES}))
 
 
 def as_input(card: InputCard, image: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

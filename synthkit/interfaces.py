@@ -413,6 +413,7 @@ class Chart:
     Args:
         title, x_label, y_label, note: what it shows. series: named curves, (x, y) in the order of x.
         mark: an x to be marked, such as the threshold of the numbers.
+        scattered: whether the series are clouds of points in any order, each with its centre, rather than curves.
     """
 
     title: str
@@ -421,6 +422,7 @@ class Chart:
     series: Mapping[str, Sequence[tuple[float, float]]]
     note: str = ""
     mark: float | None = None
+    scattered: bool = False
 
 
 @attrs.frozen(eq=False)

@@ -165,7 +165,8 @@ def test_everybody_of_the_labels_is_treated_and_accounted_for(labels, tmp_path):
     told = lines(made)
     assert [(line["key"], line["person"]) for line in told] == [(f"s{n}", k) for n in range(3) for k in (1, 2)]
     assert told[1] == {
-        "key": "s0", "image": "treated", "person": 2, "found_by": {"truth": None}, "box_xyxy_px": list(BOXES[1]),
+        "key": "s0", "image": "treated", "person": 2, "found_by": {"truth": None}, "track": None,
+        "box_xyxy_px": list(BOXES[1]),
         "pixels": 18 * 40, "treated": "sloppy", "extent": "body", "doubt": "", "detail_left": 0.0,
     }  # fmt: skip
     assert made.counts.people == {"sloppy": 6}
@@ -252,10 +253,10 @@ def test_what_photos_tell_besides_pixels_is_not_handed_on(photos, tmp_path, monk
     monkeypatch.setenv("TMPDIR", str(scratch))
     methods = Methods(detectors=[seeing()])
     made = anonymized(photos, tmp_path / "out", methods=methods)
-    names = sorted(path.name for path in made.images.iterdir())
+    names = sorted(path.name for path in made.files.iterdir())
     assert names == ["a.png", "b.png", "synthkit.json"]
     for name in names[:2]:
-        with Image.open(made.images / name) as image:
+        with Image.open(made.files / name) as image:
             assert not image.info
             assert not image.getexif()
             assert covered(np.asarray(image))

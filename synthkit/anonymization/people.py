@@ -7,7 +7,7 @@ People are paired across methods as in thesis 002, section 4.3.2; a person's pix
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import numpy as np
@@ -17,8 +17,8 @@ from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Region, located, of_box, of_person, union
 from synthkit.sample import Person, Sample, Sidecar, evolve
 
-TRUTH = "truth"
-"""The method that is the set's own labels."""
+TRUTH, TRACKS = "truth", "tracks"
+"""The methods that are the set's own labels, and finds of other frames of a clip; see ``clips``."""
 
 
 class Quarantined(Exception):
@@ -43,13 +43,15 @@ class Found:
 
     Args:
         person: what is known of them, as the method knows that is believed most. region: their pixels.
-        found_by: scores by method; None of truth. doubt: why they are in doubt; empty when they are not.
+        found_by: scores by method; None of labels and tracks. doubt: why they are in doubt; empty when they are not.
+        track: who they are in a clip, where that is known.
     """
 
     person: Person
     region: Region
     found_by: Mapping[str, float | None]
     doubt: str = ""
+    track: str | None = None
 
 
 def truth_of(sample: Sample) -> Look | None:
@@ -74,7 +76,7 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
     Args:
         looks: by the method's name, in any order. size_px: (width, height) of the image.
     """
-    ordered = {name: looks[name] for name in sorted(looks, key=lambda name: (name != TRUTH, name))}
+    ordered = {name: looks[name] for name in sorted(looks, key=lambda name: (name != TRUTH, name == TRACKS, name))}
     sidecars = {name: look.sidecar for name, look in ordered.items()}
     bodies: list[Found] = []
     heads: list[Found] = []
@@ -104,8 +106,9 @@ def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_p
     regions = masks or [box for box in boxes if box is not None]
     if not regions:
         return None
-    best = min(people, key=lambda name: (name != TRUTH, -(scores[name] or 0.0)))
-    return Found(people[best], union(regions), scores)
+    best = min(people, key=lambda name: (name != TRUTH, name == TRACKS, -(scores[name] or 0.0)))
+    track = people[TRACKS].identity if TRACKS in people else None
+    return Found(people[best], union(regions), scores, track=track)
 
 
 def _box_region(person: Person, size_px: tuple[int, int]) -> Region | None:
@@ -137,12 +140,11 @@ def _doubt(found_by: Mapping[str, float | None], looks: Mapping[str, Look], poli
     """Return why somebody is in doubt, empty when they are not."""
     if TRUTH in found_by:
         return ""
-    if len(found_by) < min(policy.agree, len(looks)):
-        return f"found by {_names(found_by)} only, of {_names(looks)}"
-    if not any((score or 0.0) >= looks[name].believed for name, score in found_by.items()):
+    looked, saw = [name for name in looks if name != TRACKS], [name for name in found_by if name != TRACKS]
+    if not saw:
+        return "found in other frames only"
+    if len(saw) < min(policy.agree, len(looked)):
+        return f"found by {' and '.join(saw)} only, of {' and '.join(looked)}"
+    if not any((found_by[name] or 0.0) >= looks[name].believed for name in saw):
         return "found with low scores only"
     return ""
-
-
-def _names(names: Mapping[str, object] | Sequence[str]) -> str:
-    return " and ".join(names)

@@ -39,6 +39,18 @@ class Policy:
     doubt_margin: float = setting(
         0.15, help="how far beyond their masks people in doubt are blurred, of their length", validator=between(0, 1)
     )
+    gap_frames: int = setting(
+        15,
+        help="in a clip: in how many frames running somebody may not be found and still be the same, and is blurred in"
+        " them; 0: in none",
+        validator=between(0, 1000),
+    )
+    edge_frames: int = setting(
+        5,
+        help="in a clip: for how many frames before they are first found, and after they are last found, people are"
+        " blurred where they should be",
+        validator=between(0, 1000),
+    )
     detail_left: float = setting(
         0.3,
         help="an image is left out when more than this part of somebody's detail is still in it",

@@ -7,7 +7,6 @@ waits to be joined to shards.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from typing import Any
 import attrs
 
 from synthkit import claims, config, detection, inputs
-from synthkit.anonymization import audit
+from synthkit.anonymization import audit, files
 from synthkit.anonymization.audit import Counts
+from synthkit.anonymization.clips import tracked
 from synthkit.anonymization.job import ENDED
-from synthkit.anonymization.people import TRUTH
+from synthkit.anonymization.people import TRACKS, TRUTH
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.treating import REVISION
-from synthkit.dataset import Dataset, formats
+from synthkit.dataset import Dataset
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.errors import ConfigError
 from synthkit.execution import Local
@@ -31,9 +31,7 @@ from synthkit.session import Session
 from synthkit.stage import Stage, try_out
 
 CLAIM = "anonymize.json"
-DATASET, IMAGES, FINDS, AUDIT, SUMMARY = "dataset", "images", "finds", "audit.jsonl", "summary.html"
-_PLAIN = "images"  # the format of folders of photos without labels
-_WITHOUT_LABELS = (_PLAIN, "video")
+DATASET, FINDS, AUDIT, SUMMARY = "dataset", "finds", "audit.jsonl", "summary.html"
 
 
 @attrs.frozen(eq=False)
@@ -41,12 +39,12 @@ class Anonymized:
     """What came of it.
 
     Args:
-        dataset: to be handed on. images: the same as a folder of image files, where photos came in.
+        dataset: to be handed on. files: the same as a folder of photos or videos, where such came in.
         audit: a line for each person. summary: the page for whoever answers for it. counts: of the audit.
     """
 
     dataset: Dataset
-    images: Path | None
+    files: Path | None
     audit: Path
     summary: Path
     counts: Counts
@@ -79,11 +77,11 @@ def anonymize(
     """Treat everybody in all images of ``source``, into ``out``, or do the rest of it.
 
     Args:
-        source: a data set, a folder or file of a format that ``convert`` reads, or a folder of photos.
+        source: a data set, a folder or file of a format that ``convert`` reads, photos or videos.
         refiner: what treats people. Where its settings have ``extent = "head"`` it treats heads alone, and no more is
             asked of it.
-        out: a folder: ``dataset``, and of photos ``images``, are to be handed on; ``audit.jsonl``, ``summary.html``
-            and ``finds`` tell how, and stay.
+        out: a folder: ``dataset``, and of photos ``images``, of videos ``video``, are to be handed on;
+            ``audit.jsonl``, ``summary.html`` and ``finds`` tell how, and stay.
 
     Raises:
         ConfigError: when nothing would look for people, or the detector that looks again is one that looked.
@@ -103,10 +101,13 @@ def anonymize(
     looks = {found.name: _look(found.data, policy.confident or 0.0) for found in given}
     for spec in methods.detectors:
         looks[spec.name] = _detected(session, spec, images, out, policy)
+    tracks = tracked(images, looks, out / FINDS, policy) if looks else None
+    if tracks is not None:
+        looks[TRACKS] = _look(tracks, 0.0)
     data = _treated(
         session, images, refiner, out, work, {"looks": looks, "truth": methods.truth, "check": check}, policy
     )
-    folder = _as_images(session, data, out) if images.opened_as.get("form") == _PLAIN and len(data) else None
+    folder = files.write(session, data, images, out, policy)
     counts = audit.write(data, out / AUDIT)
     from synthkit.report import anonymization as page  # it needs an extra
 
@@ -117,9 +118,9 @@ def anonymize(
 def _check_methods(session: Session, methods: Methods, images: inputs.Images) -> None:
     problems = []
     looking = [spec.name for spec in methods.detectors] + [path.resolve().name for path in methods.finds]
-    if not looking and (not methods.truth or images.opened_as.get("form") in _WITHOUT_LABELS):
+    if not looking and (not methods.truth or images.opened_as.get("form") in (files.PHOTOS, files.VIDEO)):
         problems.append("nothing looks for people: give --detector NAME, or --finds DIR from 'synthkit detect'")
-    twice = sorted({name for name in looking if looking.count(name) > 1 or name == TRUTH})
+    twice = sorted({name for name in looking if looking.count(name) > 1 or name in (TRUTH, TRACKS)})
     if twice:
         problems.append(f"{', '.join(twice)}: names more than one method; rename a folder of finds")
     if methods.check is not None:
@@ -207,15 +208,3 @@ def _treated(
         may_be_empty=True,
     )
     return stage.run(out / DATASET, len(images)).dataset
-
-
-def _as_images(session: Session, data: Dataset, out: Path) -> Path:
-    """Write the images as files; those of an earlier run, in which more had been left out, are replaced."""
-    folder = out / IMAGES
-    note = out / f"{IMAGES}.json"
-    made_of = {"dataset": data.fingerprint}
-    if folder.exists() and not (note.is_file() and note.read_bytes().find(data.fingerprint.encode()) >= 0):
-        shutil.rmtree(folder)
-    formats.export(data.location, folder, _PLAIN, progress=session.progress)
-    claims.write_json(note, made_of)
-    return folder

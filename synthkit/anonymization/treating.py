@@ -102,7 +102,7 @@ class Treatment:
         given = Sample(
             key=sample.key,
             image=image,
-            people=[_known(one.person, number) for number, one in enumerate(sure, 1)],
+            people=[_known(one, number) for number, one in enumerate(sure, 1)],
             camera=sample.camera,
             layers={"instances": _instances(sure, sample.size_px)},
             sequence=sample.sequence,
@@ -130,14 +130,17 @@ class Treatment:
         return extent_of(self.extent)(Located(one.person, None, one.region), size_px)
 
     def _people(self, found: Sequence[Found]) -> list[Person]:
-        people = [_known(one.person, number) for number, one in enumerate(found, 1)]
-        return people if self.policy.identities else [evolve(person, identity=None) for person in people]
+        people = [_known(one, number) for number, one in enumerate(found, 1)]
+        if self.policy.identities:
+            return people
+        return [evolve(person, identity=one.track) for person, one in zip(people, found, strict=True)]
 
     def _record(self, one: Found, left: float) -> dict[str, Any]:
         scores = {name: None if score is None else round(score, _SCORE_DECIMALS)
                   for name, score in one.found_by.items()}  # fmt: skip
         return {
             "found_by": scores,
+            "track": one.track,
             "box_xyxy_px": list(one.region.box_xyxy_px),
             "pixels": one.region.area_px,
             "treated": _BLURRED if one.doubt else self.name,
@@ -163,10 +166,12 @@ def _blur(image: Pixels, one: Found, margin: float) -> None:
     obscuring.blur(image, region, length_px, _HEAD_CELLS if alone else _BODY_CELLS)
 
 
-def _known(person: Person, number: int) -> Person:
-    """Return a person under another number, with nothing that people or programs wrote about them."""
+def _known(one: Found, number: int) -> Person:
+    """Return somebody under another number, with nothing that people or programs wrote about them."""
+    person = one.person
     occluder = None if isinstance(person.occluder, int) else person.occluder
-    return evolve(person, instance=number, attributes={}, occluder=occluder)
+    identity = one.track or person.identity
+    return evolve(person, instance=number, identity=identity, attributes={}, occluder=occluder)
 
 
 def _instances(found: Sequence[Found], size_px: tuple[int, int]) -> Layer:

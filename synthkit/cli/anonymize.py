@@ -38,7 +38,7 @@ class OnMiss(enum.StrEnum):
 @app.command()
 def anonymize(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="Folder of photos, data set, or set of a format 'convert' knows.")
+        str, typer.Argument(metavar="IN", help="Photos, videos, a data set, or a set of a format 'convert' knows.")
     ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder for the result, the audit record and the summary.")
@@ -109,8 +109,8 @@ def anonymize(
         made = run.anonymize(session, source, spec, out, methods, policy)
     people = sum(made.counts.people.values())
     typer.echo(f"anonymized: {made.dataset.location} ({len(made.dataset)} images, {people} people treated)")
-    if made.images is not None:
-        typer.echo(f"images:     {made.images}")
+    if made.files is not None:
+        typer.echo(f"files:      {made.files}")
     typer.echo(f"audit:      {made.audit}")
     typer.echo(f"summary:    {made.summary}")
     finish(made.counts.images.get("left out", 0), allow_missing, f"{made.audit} says why")

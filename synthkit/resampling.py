@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.sample import Sample
-from synthkit.turning import original_key
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,6 +28,8 @@ def unit_of(sample: Sample, unit: Unit) -> str:
     """
     if unit == "sequence" and sample.sequence is not None:
         return f"sequence {sample.sequence}"
+    from synthkit.turning import original_key  # it loads OpenCV, which those who only name a unit need not
+
     return original_key(sample)
 
 

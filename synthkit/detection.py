@@ -159,7 +159,7 @@ def chosen(
         if checkpoint is None:
             return ComponentSpec("detector", component.name, options)
     spec = detector_spec(checkpoint)
-    together = {**spec.options}
+    together = config.told(registry.get("detector", spec.name).component.config, spec.options)
     config.merge_into(together, options)
     return attrs.evolve(spec, options=together)
 

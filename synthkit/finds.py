@@ -7,6 +7,7 @@ An answer that cannot be right is no answer: taken as it is, it would say that n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -49,14 +50,16 @@ def sidecar_of(answer: object, sample: Sample, class_names: Sequence[str], least
     Everybody who was found with at least ``least_score`` is one of its people, best first, with ``instance`` from 1,
     ``attributes`` ``score`` (0..1) and ``label`` (the class), and a box of the detector's kind: ``rotated_box``, or
     ``box_xyxy_px`` cut to the image, or of heads ``head_box_xyxy_px`` with the centre in ``head_px``. Layers are the
-    detector's; ``instances`` has the people's numbers, and what is only of finds that do not count is 0 in all.
+    detector's; ``instances`` has the people's numbers, and what is only of finds that do not count is 0 in all. Some of
+    the finds may lie in the padding that detectors put around an image; these are nobody.
 
     Args:
         answer: what the detector gave for the sample. class_names: of its labels.
 
     Raises:
         Nonsense: when it is no answer for this sample: of another key, with numbers that are not finite or out of
-            range, boxes that are none or beyond the image, labels that nobody knows, or layers of another size.
+            range, boxes that are none or beyond the image, nobody in the image but somebody around it, labels that
+            nobody knows, or layers of another size.
     """
     if not isinstance(answer, Detections):
         raise Nonsense(f"gave {type(answer).__name__}, expected Detections")
@@ -64,7 +67,10 @@ def sidecar_of(answer: object, sample: Sample, class_names: Sequence[str], least
     if problem is not None:
         raise Nonsense(problem)
     order = np.argsort(-answer.scores, kind="stable")
-    kept = order[answer.scores[order] >= least_score]
+    counted = order[answer.scores[order] >= least_score]
+    kept = counted[_has_area(_upright(answer, sample.size_px)[counted])]
+    if len(counted) and not len(kept):
+        raise Nonsense(f"found {len(counted)} people, all of them around the image and none in it")
     return Sidecar(
         key=sample.key,
         people=[_person(answer, row, number, class_names, sample.size_px) for number, row in enumerate(kept, 1)],
@@ -95,10 +101,19 @@ def _problems(found: Detections, sample: Sample, class_names: Sequence[str]) -> 
 
 
 def _box_problems(found: Detections, size_px: tuple[int, int]) -> Iterator[str]:
-    boxes = _upright(found, size_px)
-    for n in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1))[:1]:
-        given = found.boxes_xyxy_px if found.rotated_boxes is None else found.rotated_boxes
-        yield f"gave a box that has no area in the image of {size_px[0]}x{size_px[1]}: {given[n].tolist()}"
+    boxes, size = found.boxes_xyxy_px, f"{size_px[0]}x{size_px[1]}"
+    beyond = (boxes[:, :2] > np.array(size_px)) | (boxes[:, 2:] < 0)
+    around_it = (boxes[:, :2] >= np.array(size_px)) | (boxes[:, 2:] <= 0)
+    flat = ~_has_area(boxes) & ~around_it.any(axis=1)
+    for n in np.flatnonzero(beyond.any(axis=1) | flat | (boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
+        yield f"gave a box that has no area in the image of {size}: {boxes[n].tolist()}"
+    rotated = found.rotated_boxes
+    if rotated is not None and (rotated[:, 2:4] <= 0).any():
+        yield f"gave a rotated box without area: {rotated[(rotated[:, 2:4] <= 0).any(axis=1)][0].tolist()}"
+
+
+def _has_area(boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
 
 def _layer_problems(found: Detections, size_px: tuple[int, int]) -> Iterator[str]:
@@ -115,10 +130,7 @@ def _layer_problems(found: Detections, size_px: tuple[int, int]) -> Iterator[str
 def _upright(found: Detections, size_px: tuple[int, int]) -> Floats:
     """Return the upright boxes of, or around, all finds, cut to the image."""
     if found.rotated_boxes is not None:
-        sizes = found.rotated_boxes[:, 2:4]
-        boxes = around(found.rotated_boxes.astype(np.float64), size_px)
-        boxes[(sizes <= 0).any(axis=1)] = 0.0
-        return boxes
+        return around(found.rotated_boxes.astype(np.float64), size_px)
     return np.clip(found.boxes_xyxy_px.astype(np.float64), 0.0, np.array(size_px * 2))
 
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from synthkit import detection
+from synthkit import detection, finds
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.cli import main
 from synthkit.dataset import Dataset, DatasetWriter, formats
@@ -30,7 +30,7 @@ from synthkit.found import Found, is_of_images
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.report.finds import drawing
-from synthkit.sample import Person, RotatedBox, Sample, Skipped
+from synthkit.sample import Detections, Person, RotatedBox, Sample, Sidecar, Skipped
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
@@ -199,7 +199,8 @@ def test_a_set_that_grows_has_only_its_new_images_looked_at(tmp_path):
         "label": "gave labels that are none of its 2 classes",
         "counts": "scores must be (2,), one row a find, got (1,)",
         "crowd": "found 5000 people",
-        "rotated": "gave a box that has no area in the image of 24x16: [3.0, 3.0, -2.0, 4.0, 0.0]",
+        "around": "found 2 people, all of them around the image and none in it",
+        "rotated": "gave a rotated box without area: [3.0, 3.0, -2.0, 4.0, 0.0]",
         "points": "gave points that are not finite",
         "mask": "gave a layer 'instances' of (3, 3), the image is (16, 24)",
         "mask of nobody": "gave instances up to 2, but found 1 people",
@@ -214,6 +215,15 @@ def test_what_cannot_be_right_is_a_hole_and_never_nobody(fault, reason, images, 
     assert sorted(holes) == ["s1", "s5"]
     assert SidecarSet("found", made.dataset).get("s1") is None
     assert len(made.dataset) == 4
+
+
+def test_finds_in_the_padding_around_an_image_are_nobody():
+    sample = Sample(key="s", image=picture(0))
+    boxes = np.array([(0, 3, 0, 9), (2, 2, 9, 9), (4, 16, 9, 16)], np.float32)
+    answer = Detections("s", boxes, np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int32))
+    side = finds.sidecar_of(answer, sample, ["person"], 0.5)
+    assert [person.box_xyxy_px for person in side.people] == [(2, 2, 9, 9)]
+    assert finds.sidecar_of(answer, sample, ["person"], 0.95).people == ()
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("dies", "was ended by SIGKILL"), ("hangs", "took longer than 2 s")])
@@ -326,7 +336,7 @@ def shipped(folder, monkeypatch, score=0.85):
     (folder / "watch" / "weights").mkdir(parents=True)
     (folder / "watch" / "__init__.py").touch()
     (folder / "watch" / "plugin.py").write_text(WATCH)
-    card = {"kind": "detector", "name": "watch", "config": {"masks": True}, "operating_score": score}
+    card = {"kind": "detector", "name": "watch", "config": {"masks": True, "start": "0" * 64}, "operating_score": score}
     weights = folder / "watch" / "weights" / "tiny.safetensors"
     save_file({"w": np.zeros(1)}, weights, {CARD_KEY: json.dumps(card)})
     info = folder / "watch-1.0.dist-info"
@@ -447,3 +457,58 @@ def test_what_is_drawn_is_where_it_was_found():
         assert drawn[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() > 90, (x, y)
     assert drawn[60, 40].sum() == 0  # inside
     assert drawn[5:15, 5:15, 1].max() > 150  # a head is yellow
+
+
+def side(*people, instances=None):
+    layers = {} if instances is None else {"instances": np.asarray(instances, np.uint8)}
+    return Sidecar("s", people=people, layers=layers, meta={"size_px": [8, 4]})
+
+
+def box(number, *edges, score=0.9):
+    return Person(number, box_xyxy_px=edges, attributes={"score": score, "label": "person"})
+
+
+def test_finders_mean_the_same_person_by_the_greatest_overlap():
+    first = side(box(1, 0, 0, 10, 10), box(2, 20, 0, 30, 10))
+    # The first overlaps 1 by 80/120; the second by 70/130, and 2 not at all; the third is 2 itself.
+    second = side(box(1, 0, 2, 10, 12), box(2, 0, 3, 10, 13), box(3, 20, 0, 30, 10))
+    assert finds.matched({"a": first, "b": second}) == [{"a": 0, "b": 0}, {"a": 1, "b": 2}, {"b": 1}]
+    assert finds.matched({"a": first, "b": second}, iou=0.7) == [{"a": 0}, {"a": 1, "b": 2}, {"b": 0}, {"b": 1}]
+    third = side(box(1, 0, 3, 10, 13))  # knows b's second better than a's first
+    assert finds.matched({"a": first, "b": second, "c": third})[2] == {"b": 1, "c": 0}
+    assert finds.matched({"a": first, "b": Sidecar("s")}) == [{"a": 0}, {"a": 1}]
+
+
+def test_four_tenths_are_enough_and_less_is_not():
+    wide = side(box(1, 0, 0, 10, 1))
+    assert finds.matched({"a": wide, "b": side(box(1, 0, 0, 4, 1))}) == [{"a": 0, "b": 0}]
+    assert finds.matched({"a": wide, "b": side(box(1, 0, 0, 3.9, 1))}) == [{"a": 0}, {"b": 0}]
+
+
+def test_rotated_boxes_are_compared_as_such_and_with_upright_ones_by_what_is_around_them():
+    tilted = Person(1, rotated_box=RotatedBox(50, 50, 10, 100, 45))
+    crossing = Person(1, rotated_box=RotatedBox(50, 50, 10, 100, -45))
+    around = box(1, 15, 15, 85, 85)
+    assert finds.matched({"a": side(tilted), "b": side(crossing)}) == [{"a": 0}, {"b": 0}]
+    assert finds.matched({"a": side(tilted), "b": side(around)}) == [{"a": 0, "b": 0}]
+
+
+def test_a_head_is_never_a_whole_person():
+    head = Person(1, head_box_xyxy_px=(0, 0, 10, 10))
+    assert finds.matched({"a": side(box(1, 0, 0, 10, 10)), "b": side(head)}) == [{"a": 0}, {"b": 0}]
+
+
+def test_masks_are_united_and_decide_where_there_are_two():
+    row = np.zeros((4, 8))
+    ones, others = row.copy(), row.copy()
+    ones[:, :3], ones[:, 6:] = 1, 2
+    others[:, 1:4] = 1
+    first = side(box(1, 0, 0, 8, 4, score=0.6), box(2, 0, 0, 8, 4, score=0.7), instances=ones)
+    second = side(box(1, 0, 0, 1, 1, score=0.9), instances=others)
+    assert finds.matched({"a": first, "b": second}) == [{"a": 0, "b": 0}, {"a": 1}]  # 8 of 16 pixels
+    both = finds.combined({"a": first, "b": second})
+    assert [person.instance for person in both.people] == [1, 2]
+    assert both.people[0].attributes == {"score": 0.9, "label": "person", "scores": {"a": 0.6, "b": 0.9}}
+    assert both.people[0].box_xyxy_px == (0, 0, 1, 1)  # the surest one's
+    assert both.layers["instances"].tolist() == [[1, 1, 1, 1, 0, 0, 2, 2]] * 4
+    assert finds.combined({"a": Sidecar("s", people=())}).people == ()

@@ -73,14 +73,12 @@ class Runner:
             rotated[:, :2] = (rotated[:, :2] - fit.offset_px) / fit.scale_xy
             rotated[:, 2:4] /= fit.scale_xy[0]
         upright = fit.boxes_to_image(found.boxes_px) if rotated is None else around(rotated, fit.image_px)
-        upright = upright.astype(np.float32)
-        inside = (upright[:, 2:] > upright[:, :2]).all(axis=1)  # in the padding around the image is nobody
         return Detections(
             key=key,
-            boxes_xyxy_px=upright[inside],
-            scores=np.clip(found.scores[inside], 0.0, 1.0).astype(np.float32),
-            labels=found.labels[inside].astype(np.int32),
-            rotated_boxes=None if rotated is None else rotated[inside].astype(np.float32),
+            boxes_xyxy_px=upright.astype(np.float32),
+            scores=np.clip(found.scores, 0.0, 1.0).astype(np.float32),
+            labels=found.labels.astype(np.int32),
+            rotated_boxes=None if rotated is None else rotated.astype(np.float32),
         )
 
     def run(self, batch: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

@@ -25,6 +25,7 @@ class Config:
     at: str = setting("", help="key of the image at which it does")
     masks: bool = setting(False, help="give masks too")
     notes: str | None = setting(None, help="folder for a file per image looked at", decides="nothing")
+    start: Path | None = setting(None, help="a file to begin from", decides="content")
     pause_s: float = setting(0.0, help="how long an image takes", decides="nothing")
 
 
@@ -103,6 +104,8 @@ class Seeing:
                 yield found(sample, [(5, 1, 1, 5)])
             case "empty box":
                 yield found(sample, [(5, 1, 5, 5)])
+            case "around":
+                yield found(sample, [(24, 3, 24, 9), (0, 16, 7, 16)])
             case "outside":
                 yield found(sample, [(900, 900, 950, 950)])
             case "score":

@@ -26,12 +26,10 @@ def detect_one(design: Design, whole: WholeDetector, sample: Sample, device: tor
         upright = around(rotated, sample.size_px)
     else:
         upright = fit.boxes_to_image(boxes[found].astype(np.float64))
-    upright = upright.astype(np.float32)
-    inside = (upright[:, 2:] > upright[:, :2]).all(axis=1)  # in the padding around the image is nobody
     return Detections(
         key=sample.key,
-        boxes_xyxy_px=upright[inside],
-        scores=scores[found][inside].astype(np.float32),
-        labels=labels[found][inside].astype(np.int32),
-        rotated_boxes=None if rotated is None else rotated[inside].astype(np.float32),
+        boxes_xyxy_px=upright.astype(np.float32),
+        scores=scores[found].astype(np.float32),
+        labels=labels[found].astype(np.int32),
+        rotated_boxes=None if rotated is None else rotated.astype(np.float32),
     )

@@ -122,7 +122,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
 
     Args:
         data: data sets by role: ``source`` and ``target`` for refiners, ``train`` and ``validation`` for
-            detectors.
+            detectors. Of those that are named by their place only the layers that it learns from are decoded.
         workdir: for the checkpoint, curves and states; belongs to this one training.
 
     Raises:
@@ -132,7 +132,10 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
     component = session.registry.get(spec.kind, spec.name).component
     if not component.trainable:
         raise PluginError(f"{spec.kind} {spec.name!r} learns nothing: use it as it is")
-    opened = {role: Dataset.open(item) if isinstance(item, str | Path) else item for role, item in data.items()}
+    opened = {
+        role: Dataset.open(item, layers=component.learns_from) if isinstance(item, str | Path) else item
+        for role, item in data.items()
+    }
     claim = {
         "component": session.registry.identity(spec),
         "seed": session.run.seed,

@@ -215,11 +215,14 @@ def train(
     from synthkit.dataset.mixture import open_mixture
 
     plan = _plan(config, sets, {"detector": detector}, seed)
+    spec = plan.components["detector"]
     with session_of(plan) as session:
-        sources: dict[str, str | SampleSet] = {"train": open_mixture(data, session.runtime("mixture").seeds)}
+        layers = session.registry.declared(spec).learns_from
+        mixture = open_mixture(data, session.runtime("mixture").seeds, layers=layers)
+        sources: dict[str, str | SampleSet] = {"train": mixture}
         if validation:
             sources["validation"] = validation
-        trained = pipeline.fit(session, plan.components["detector"], sources, out)
+        trained = pipeline.fit(session, spec, sources, out)
     _tell_fitted(trained)
 
 

@@ -26,7 +26,8 @@ from synthkit.deployment.modelcard import markdown, usage
 from synthkit.deployment.parity import Parity, compare
 from synthkit.deployment.profiles import PROFILES, Profile, Quantisation, profile_named
 from synthkit.deployment.quantising import quantise
-from synthkit.deployment.runner import Runner, as_input
+from synthkit.deployment.runner import Runner
+from synthkit.deployment.sessions import as_input
 from synthkit.errors import ConfigError, DatasetError, WorkError
 from synthkit.interfaces import Deployable, Detector, OnnxForm, SampleSet, Scored
 from synthkit.letterbox import Letterbox

@@ -63,7 +63,6 @@ def test_help_imports_nothing_heavy() -> None:
         "demo",
         "convert",
         "crops",
-        "detect",
         "train",
         "evaluate",
         "export",

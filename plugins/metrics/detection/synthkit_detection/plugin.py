@@ -20,7 +20,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="precision, recall, F1, average precision and counts, of upright and rotated boxes and of points",
             config=DetectionConfig,
             target="synthkit_detection.metric:DetectionMetric",
-            revision=3,
+            revision=2,
             demo={
                 "settings": {
                     "target": "person",

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of the metrics."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from synthkit.config import all_of, at_least, between, nearest, setting
+
+Background = Literal["kept", "removed"]
+View = Literal["auto", "camera", "sequence", "image"]
+
+EMBEDDERS = ("osnet_x0_25_msmt17",)
+
+
+def _known(_: Any, __: attrs.Attribute[Any], value: str) -> None:
+    if value not in EMBEDDERS and not is_onnx(value) and not is_module(value):
+        raise ValueError(
+            f"no embedder is called {value!r}{nearest(value, EMBEDDERS)}; known are {', '.join(EMBEDDERS)},"
+            " an .onnx file, or pkg.mod:Class"
+        )
+
+
+def _rising(_: Any, __: attrs.Attribute[Any], value: tuple[int, ...]) -> None:
+    if not value or list(value) != sorted(set(value)):
+        raise ValueError(f"must be ranks that rise, got {list(value)}")
+
+
+def is_onnx(embedder: str) -> bool:
+    """Return whether an embedder is an ONNX file."""
+    return embedder.endswith(".onnx")
+
+
+def is_module(embedder: str) -> bool:
+    """Return whether an embedder is a class that can be imported."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:\w+", embedder) is not None
+
+
+@attrs.frozen
+class EmbedderConfig:
+    """Which network tells people apart."""
+
+    embedder: str = setting(
+        "osnet_x0_25_msmt17",
+        help=f"the network that tells people apart: {', '.join(EMBEDDERS)}, FILE.onnx, or pkg.mod:Class of a torch"
+        " module",
+        validator=_known,
+    )
+    weights: Path | None = setting(
+        None, help="file or folder of its weights; none looks in the usual places", decides="nothing"
+    )
+    card: Path | None = setting(
+        None,
+        help="what goes into FILE.onnx or a class, in TOML or JSON; none: the .toml or .json beside the file, or"
+        " 128 x 256 with ImageNet's mean and deviation for a class",
+        decides="content",
+    )
+
+
+@attrs.frozen
+class ReidConfig(EmbedderConfig):
+    """Which network tells people apart, which pictures are ranked, and how far."""
+
+    background: Background = setting(
+        "kept", help="removed: pixels that are not the person's become the network's neutral colour, by the set's masks"
+    )
+    view: View = setting(
+        "auto",
+        help="pictures of the same person that do not count, as they share with the query its: camera (Market-1501),"
+        " sequence, or image; auto: the first of these of which the set has several",
+    )
+    shots: Literal["all", "single"] = setting(
+        "all", help="the whole gallery, or the mean over all galleries of a single picture of each person"
+    )
+    distance: Literal["cosine", "euclidean"] = setting("cosine", help="between embeddings")
+    ranks: tuple[int, ...] = setting(
+        (1, 5, 10, 20), help="ranks up to which somebody is to be found",
+        validator=all_of(at_least(1), between(1, 1000), _rising),
+    )  # fmt: skip
+    min_extent_px: float = setting(
+        12.0, help="people shorter than this in the image are left out", validator=at_least(1)
+    )
+    pictures: Path | None = setting(
+        None, help="PNG to write: queries with what ranks nearest to them", decides="nothing"
+    )
+    shown: int = setting(12, help="queries in it, the worst and the best", validator=between(1, 200))
+
+
+@attrs.frozen
+class ConsistencyConfig(ReidConfig):
+    """The same, of people before and after anonymization."""
+
+    background: Background = setting(
+        "removed",
+        help="removed: pixels that are not the person's become the network's neutral colour, by the reference's masks;"
+        " kept: as thesis 002 has it, where the surroundings help",
+    )
+
+
+@attrs.frozen
+class LeakageConfig(ReidConfig):
+    """The same, of anonymized people looked up among the originals."""
+
+    background: Background = setting(
+        "removed",
+        help="removed: pixels that are not the person's become the network's neutral colour, by the reference's masks;"
+        " kept: what the surroundings tell counts as leaked",
+    )

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metrics ``reid``, ``consistency`` and ``leakage``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self, cast
+
+import attrs
+import numpy as np
+from PIL import Image
+
+from synthkit import crops
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Items, MetricResult, Pair, RoleKind, Runtime, State
+from synthkit.sample import Sample
+from synthkit_reid import distances, people, pictures, states
+from synthkit_reid.config import ReidConfig
+from synthkit_reid.embedders import Embed, Embedder, embedder_of
+from synthkit_reid.intervals import interval
+from synthkit_reid.people import Cut, Pixels, cut_out
+from synthkit_reid.ranking import Floats, Labels, Protocol, Removal, Scores, score
+from synthkit_reid.states import THUMB_PX, Seen
+
+_FEW_PEOPLE = 10
+_KEPT = {
+    "own": "pictures of the query's person in the query's {view} do not count",
+    "all": "pictures of the query's {view} are not in the gallery",
+}
+_SHOTS = {
+    "all": "all pictures",
+    "single": "one picture of each person, drawn; the mean over all draws (ranks alone, mAP is of all pictures)",
+}
+
+
+@attrs.frozen(eq=False)
+class Ranked:
+    """A gallery ranked for queries.
+
+    Args:
+        seen: everybody. queries, gallery: who is asked for, and among whom.
+        images: which of a sample's images (0, or 1 for the original) are the queries', and the gallery's.
+    """
+
+    seen: Seen
+    queries: Any
+    gallery: Any
+    images: tuple[int, int]
+    removal: Removal
+    labels: Labels
+    scores: Scores
+
+    @property
+    def person(self) -> Any:
+        """(V,) whom each scored query shows."""
+        return self.labels.identity[self.queries[self.scores.query]]
+
+
+class ReidMetric:
+    """How well people are found again among pictures of others, in the space of a network that it names."""
+
+    roles: ClassVar[Mapping[str, RoleKind]] = {"candidate": "samples"}
+    name: ClassVar[str] = "reid"
+
+    def __init__(self, config: ReidConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
+        self._config = config
+        self._runtime = runtime
+        self._embedder: Embedder | None = None
+        self._network: Embed | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._embedder, self._network = None, None
+
+    def observed(self, role: str) -> Mapping[str, Any]:
+        """Return what the role's state depends on: the embedder, and how people are cut out."""
+        config = self._config
+        return {
+            "embedder": attrs.asdict(self.embedder.about),
+            "pictures": [people.REVISION, crops.REVISION, config.background, config.min_extent_px],
+            "thumbs": config.pictures is not None,
+        }
+
+    @property
+    def embedder(self) -> Embedder:
+        """The network that tells people apart; see ``embedder_of`` for errors."""
+        if self._embedder is None:
+            self._embedder = embedder_of(self._config, self._runtime)
+        return self._embedder
+
+    def observe(self, role: str, items: Items) -> State:
+        """Return embeddings of everybody in some samples.
+
+        Raises:
+            WeightsError: when the embedder's weights cannot be had, or are not what their card tells.
+            DatasetError: when backgrounds are to go and there are no masks.
+        """
+        rows, left_out = [], Counter[str]()
+        for sample, images in self._images(items):
+            for found in cut_out(sample, images, self._cut):
+                if isinstance(found, str):
+                    left_out[found] += 1
+                    continue
+                rows.append((sample, found, [self._embed(picture) for picture in found.pixels], self._thumbs(found)))
+        return states.collect(rows, left_out).state
+
+    def merge(self, states_: Sequence[State]) -> State:
+        """Return everybody, sorted by key: order never matters."""
+        return states.joined([Seen.of(state) for state in states_]).state
+
+    def compute(self, states_: Mapping[str, State]) -> Sequence[MetricResult]:
+        """Return mAP and ranks.
+
+        Raises:
+            DatasetError: when nobody is there twice.
+        """
+        ranked = self._ranked(self._seen(states_), (0, 0), "own")
+        return self._results(ranked, "higher", map_too=True)
+
+    def _images(self, items: Items) -> Iterator[tuple[Sample, tuple[Pixels, ...]]]:
+        """Yield samples, and the images in which the people are looked at."""
+        for sample in cast("Iterable[Sample]", items):
+            yield sample, (np.asarray(sample.image),)
+
+    @property
+    def _cut(self) -> Cut:
+        card = self.embedder.card
+        background = card.neutral if self._config.background == "removed" else None
+        return Cut(card.size_px, background, self._config.min_extent_px)
+
+    def _embed(self, picture: Pixels) -> Any:
+        if self._network is None:
+            self._network = self.embedder.load()
+        return self.embedder.embed(self._network, picture)
+
+    def _thumbs(self, found: people.Picture) -> list[Pixels]:
+        if self._config.pictures is None:
+            return []
+        return [np.asarray(Image.fromarray(picture).resize(THUMB_PX)) for picture in found.pixels]
+
+    def _seen(self, states_: Mapping[str, State]) -> Seen:
+        (state,) = states_.values()
+        return states.joined([Seen.of(state)])
+
+    def _ranked(self, seen: Seen, images: tuple[int, int], removal: Removal) -> Ranked:
+        """Return the gallery ranked.
+
+        Raises:
+            DatasetError: when no query has anybody to be found.
+        """
+        queries, gallery = seen.asked()
+        view = seen.view(self._config.view)
+        labels = seen.labels(view)
+        asked, among = (Labels(labels.identity[rows], labels.view[rows]) for rows in (queries, gallery))
+        protocol = Protocol(removal, self._config.shots, max(self._config.ranks))
+        if len(queries) and len(gallery):
+            vectors = seen.vectors[queries, images[0]], seen.vectors[gallery, images[1]]
+            found = score(distances.blocks(*vectors, self._config.distance), asked, among, protocol)
+            if len(found.query):
+                return Ranked(seen, queries, gallery, images, removal, labels, found)
+        known = len(np.unique(seen.identity[seen.told("identity")]))
+        raise DatasetError(
+            f"{self.name}: nobody is there twice: there are {len(seen)} pictures of {known} known people, and none"
+            f" of another {view} shows the same one"
+            + ("" if view == "image" else f"; set metric.view=image to count pictures of the same {view}")
+        )
+
+    def _results(
+        self, ranked: Ranked, better: Literal["higher", "lower"], *, map_too: bool, part: str = "", **more: Any
+    ) -> list[MetricResult]:
+        values = {"map": ranked.scores.ap, "map_trapezoid": ranked.scores.ap_trapezoid} if map_too else {}
+        values |= {f"rank_{rank}": ranked.scores.found[:, rank - 1] for rank in self._config.ranks}
+        self._write_pictures(ranked, part)
+        return [self._result(ranked, name, value, better, part, **more) for name, value in values.items()]
+
+    def _result(
+        self, ranked: Ranked, name: str, values: Floats, better: Literal["higher", "lower"], part: str = "", *,
+        cautions: Sequence[str] = (), **more: Any,
+    ) -> MetricResult:  # fmt: skip
+        about = self.embedder.about
+        removed = ", no background" if self._config.background == "removed" else ""
+        single = ", single shot" if self._config.shots == "single" and name.startswith("rank") else ""
+        return MetricResult(
+            name=f"{self.name}_{name}[{about.name}{removed}{single}]",
+            value=float(values.mean()),
+            better=better,
+            count=len(values),
+            definition={**self._definition(ranked, name), **more},
+            interval=interval(values, ranked.person),
+            part=part,
+            extractor=about,
+            counts={"queries": len(values), "gallery": len(ranked.gallery), "people": len(np.unique(ranked.person))},
+            cautions=(*self._cautions(ranked), *cautions),
+        )
+
+    def _definition(self, ranked: Ranked, name: str) -> dict[str, Any]:
+        config, seen = self._config, ranked.seen
+        view = seen.view(config.view)
+        formula = {
+            "map": "mean precision at the right pictures, as torchreid's AP",
+            "map_trapezoid": "area under straight lines between ranks, as AP of Market-1501's own compute_AP.m",
+        }.get(name, f"share of queries with a right picture among the first {name.removeprefix('rank_')}")
+        split = bool((seen.split == "query").any())
+        return {
+            "value": formula,
+            "queries": "the split 'query'" if split else "everybody whose identity is known",
+            "gallery": f"{'the split test' if split else 'everybody'}, {_SHOTS[config.shots]}",
+            "view": f"{view}: {_KEPT[ranked.removal].format(view=view)}",
+            "distance": config.distance,
+            "ties": "the mean over all orders of pictures at equal distances",
+            "by_chance": round(float(ranked.scores.chance.mean()), 6),
+            "background": config.background,
+            "queries_without_match": len(ranked.queries) - len(ranked.scores.query),
+            "strangers_in_gallery": int((seen.identity[ranked.gallery] == "").sum()),
+            "left_out": dict(zip(states.REASONS, seen.left_out.tolist(), strict=True)),
+            "interval": "95 %, people resampled (Korn and Graubard 1998)",
+        }
+
+    def _cautions(self, ranked: Ranked) -> list[str]:
+        count = len(np.unique(ranked.person))
+        return [f"only {count} people are asked for"] if count < _FEW_PEOPLE else []
+
+    def _write_pictures(self, ranked: Ranked, part: str) -> None:
+        path = self._config.pictures
+        if path is not None:
+            where = path if not part else path.with_stem(f"{path.stem}-{part}")
+            pictures.write(ranked, self._config.distance, self._config.shown, where)
+
+
+class _PairMetric(ReidMetric):
+    """A metric of people before and after anonymization: image 0 is what became of them, image 1 the original."""
+
+    roles: ClassVar[Mapping[str, RoleKind]] = {"pairs": "pairs"}
+
+    def _images(self, items: Items) -> Iterator[tuple[Sample, tuple[Pixels, ...]]]:
+        """Yield originals, which know where people are, with both images."""
+        for pair in cast("Iterable[Pair]", items):
+            made, original = np.asarray(pair.candidate.image), np.asarray(pair.reference.image)
+            if made.shape != original.shape:
+                sizes = " and ".join(f"{image.shape[1]} x {image.shape[0]}" for image in (made, original))
+                raise DatasetError(f"{self.name}: sample {pair.candidate.key}: the images differ in size: {sizes}")
+            # The candidate's own meta does not count: views and splits are those of the originals.
+            yield pair.reference, (made, original)
+
+    def _definition(self, ranked: Ranked, name: str) -> dict[str, Any]:
+        return {**super()._definition(ranked, name), "untouched": int(ranked.seen.untouched.sum())}
+
+    def _cautions(self, ranked: Ranked) -> list[str]:
+        found, count = super()._cautions(ranked), int(ranked.seen.untouched.sum())
+        if count:
+            found.append(f"{count} of {len(ranked.seen)} people look exactly as before")
+        return found
+
+
+class ConsistencyMetric(_PairMetric):
+    """Whether an identity stays one identity after anonymization (thesis 002, section 5.3.3 and table 5.2).
+
+    People are found again among anonymized ones, as before among the originals: both are told.
+    """
+
+    name: ClassVar[str] = "consistency"
+
+    def compute(self, states_: Mapping[str, State]) -> Sequence[MetricResult]:
+        """Return mAP and ranks among anonymized people, then the same among the originals.
+
+        Raises:
+            DatasetError: when nobody is there twice.
+        """
+        seen = self._seen(states_)
+        return [
+            *self._results(self._ranked(seen, (0, 0), "own"), "higher", map_too=True),
+            *self._results(self._ranked(seen, (1, 1), "own"), "higher", map_too=True, part="originals"),
+        ]
+
+
+class LeakageMetric(_PairMetric):
+    """Whether the original person can be found from the anonymized one: an attack on the anonymization.
+
+    The attacker has pictures of everybody, taken elsewhere (of another camera, sequence or image than the query), and
+    looks up anonymized people among them. What is left in their surroundings finds them as well, so these are removed.
+    By chance, a right one is first as often as the gallery has right ones. An attack that does not find the originals
+    themselves would prove nothing, so it is told how well it does.
+    """
+
+    name: ClassVar[str] = "leakage"
+
+    def compute(self, states_: Mapping[str, State]) -> Sequence[MetricResult]:
+        """Return how often anonymized people are found, how often they would be by chance, and the originals are.
+
+        Raises:
+            DatasetError: when nobody is there twice.
+        """
+        seen = self._seen(states_)
+        attack, limit = (self._ranked(seen, (image, 1), "all") for image in (0, 1))
+        by_chance = float(attack.scores.chance.mean())
+        cautions = []
+        if self._config.background == "kept":
+            cautions.append("surroundings are in the pictures: those that stay the same find people by themselves")
+        first = limit.scores.found[:, 0]
+        low = (interval(first, limit.person) or (0.0, 1.0))[0]
+        if low <= by_chance:
+            cautions.append(
+                f"the attack finds originals in {first.mean():.0%} of cases (from {low:.0%}), which is not surely above"
+                f" chance ({by_chance:.0%}): it proves nothing"
+            )
+        found = attack.scores.found[:, 0]
+        bounds = interval(found, attack.person)
+        above = bounds is not None and bounds[0] > by_chance
+        results = self._results(attack, "lower", map_too=True, cautions=cautions, rank_1_above_chance=above)
+        chance = self._result(attack, "rank_1", attack.scores.chance, "lower", "chance", cautions=cautions)
+        return [
+            *results,
+            attrs.evolve(chance, interval=None),
+            *self._results(limit, "higher", map_too=False, part="originals", cautions=cautions),
+        ]

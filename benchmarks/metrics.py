@@ -1,33 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Average precision beside pycocotools, on the same boxes: time, and whether the numbers are the same.
+"""Metrics beside their peers, on the same data: time, and whether the numbers are the same.
 
-    python benchmarks/metrics.py            10,000 images of 10 boxes
+    python benchmarks/metrics.py            10,000 images of 10 boxes, 16 pairs of images
     python benchmarks/metrics.py --quick    within a minute
 
-Both judge at ten overlaps, all boxes and those of three sizes. pycocotools starts from the dictionaries it
-reads from JSON, ours from the arrays it keeps of samples. Rotated boxes and confidence intervals have no peer there.
+Average precision beside pycocotools: both judge at ten overlaps, all boxes and those of three sizes. pycocotools starts
+from the dictionaries it reads from JSON, ours from the arrays it keeps of samples. Rotated boxes and confidence
+intervals have no peer there.
+
+LPIPS beside the package lpips, where one is installed (``pip install --no-deps lpips==0.1.4``; torchvision is not
+needed): both take the same drawn weights, which are as much work as the published ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
+import importlib.util
 import io
+import sys
 import time
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from reporting import Result, report
 
 from synthkit.interfaces import Runtime, State
 from synthkit.seeds import Seeds
+from synthkit.training.perceptual import FeatureNet
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
+from synthkit_lpips.config import Network
+from synthkit_lpips.distance import TRUNKS, PerceptualDistance
 
 BOXES = 10
 
@@ -37,9 +49,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer images, one round")
     args = parser.parse_args()
-    images, rounds = (1000, 1) if args.quick else (10_000, 3)
+    results = [*average_precision(args.quick), *perceptual_distance(args.quick)]
+    report("Metrics beside their peers", results)
+
+
+def average_precision(quick: bool) -> list[Result]:
+    """Return how long average precision takes, beside pycocotools."""
+    images, rounds = (1000, 1) if quick else (10_000, 3)
     upright, rotated = boxes(images), turned(images)
-    seconds, same = timed({"ours": lambda: ours(upright), "pycocotools": lambda: theirs(upright)}, rounds)
+    seconds, answers = timed({"ours": lambda: ours(upright), "pycocotools": lambda: theirs(upright)}, rounds)
     more, _ = timed(
         {
             "rotated boxes": lambda: ours(rotated, boxes="rotated"),
@@ -48,17 +66,55 @@ def main() -> None:
         },
         rounds,
     )
-    report(
-        f"Average precision on {images} images of {BOXES} boxes; {'the same' if same else 'OTHER'} numbers by the peer",
-        [
-            Result("upright boxes", "s", seconds["ours"], seconds["pycocotools"], "pycocotools"),
-            *(Result(name, "s", value) for name, value in more.items()),
-        ],
-    )
+    same = answers["ours"] == answers["pycocotools"]
+    what = f"of {images} images of {BOXES}, {'the same' if same else 'OTHER'} numbers"
+    return [
+        Result(f"AP, upright boxes {what}", "s", seconds["ours"], seconds["pycocotools"], "pycocotools"),
+        *(Result(f"AP, {name}", "s", value) for name, value in more.items()),
+    ]
 
 
-def timed(tasks: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, float], bool]:
-    """Return the median seconds of each task, and whether all of them answered the same."""
+def perceptual_distance(quick: bool) -> list[Result]:
+    """Return how long LPIPS of pairs of images takes, beside the package lpips where there is one."""
+    pairs, side, rounds = (4, 128, 1) if quick else (16, 256, 3)
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(pairs, 3, side, side, generator=generator) for _ in range(2))
+    results = []
+    for network, trunk in TRUNKS.items():
+        torch.manual_seed(0)
+        drawn = FeatureNet(trunk.features, trunk.layers)
+        distance = PerceptualDistance(drawn, [torch.rand(drawn.taps[layer].channels) for layer in trunk.layers])
+        tasks: dict[str, Callable[[], Any]] = {"ours": lambda distance=distance: distance(first, second)}
+        if importlib.util.find_spec("lpips") is not None:
+            peer = lpips_of(network, distance)
+            tasks["lpips"] = lambda peer=peer: peer(first, second, normalize=True).flatten()
+        with torch.inference_mode():
+            seconds, answers = timed(tasks, rounds)
+        same = all(torch.allclose(answer, answers["ours"], rtol=1e-6, atol=0) for answer in answers.values())
+        name = f"LPIPS {network}, {pairs} pairs of {side} px" + ("" if same else ", OTHER numbers")
+        theirs = seconds.get("lpips")
+        results.append(Result(name, "s", seconds["ours"], theirs, None if theirs is None else "lpips", goal=theirs))
+    return results
+
+
+def lpips_of(network: Network, distance: PerceptualDistance) -> Any:
+    """Return the package's LPIPS with the same weights; what it takes from torchvision is made of the same layers."""
+    layers = [torch.nn.ReLU(inplace=True) if isinstance(m, torch.nn.ReLU) else m for m in distance.network.features]
+    models = types.ModuleType("torchvision.models")
+    made = types.SimpleNamespace(features=torch.nn.Sequential(*layers))
+    setattr(models, TRUNKS[network].features, lambda pretrained: made)
+    sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
+    sys.modules["torchvision"].models = models  # type: ignore[attr-defined]
+    lpips = importlib.import_module("lpips")
+    lpips.pretrained_networks.tv = models
+    peer = lpips.LPIPS(net=network, pnet_rand=True, pretrained=False, verbose=False)
+    for number, linear in enumerate(peer.lins):
+        linear.model[-1].weight.data.copy_(distance.get_buffer(f"head{number}"))
+    return peer
+
+
+def timed(tasks: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the median seconds of each task, and what it answered."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     answers = {}
     for _ in range(rounds):
@@ -66,8 +122,7 @@ def timed(tasks: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str
             began = time.perf_counter()
             answers[name] = task()
             seconds[name].append(time.perf_counter() - began)
-    first, *others = answers.values()
-    return {name: median(values) for name, values in seconds.items()}, all(other == first for other in others)
+    return {name: median(values) for name, values in seconds.items()}, answers
 
 
 def boxes(images: int) -> State:

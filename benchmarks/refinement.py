@@ -70,7 +70,7 @@ ROOMS = {
 }
 QUICK_ROOMS = {**ROOMS, "width_px": 112, "height_px": 84}
 
-FRECHET = {"extractor": "mobilenet_v2", "layer": "stride8", "input_px": 96}
+FRECHET = {"extractor": "mobilenet_v2", "layer": "stride8", "input_px": 96, "infinity_points": 0}
 METRICS = {"circles": {**FRECHET, "region": "image"}, "rendered": {**FRECHET, "region": "crops", "crop_px": CROP_PX}}
 SOURCE_SEED, TARGET_SEED, TEST_SEED, OTHER_SEED = 1, 2, 3, 4
 """Of the sets; circles' tests have the same seed in both domains, so that they are pairs, and rooms' have not."""

@@ -449,10 +449,14 @@ def seeds(target: str) -> dict[str, bytes]:
 
 
 def main(folder: Path) -> None:
-    """Write all seeds that are not too large."""
-    for target in targets.TARGETS:
+    """Write all seeds that are not too large, those of detectors too."""
+    import onnx_seeds
+    import onnx_targets
+
+    kinds = [*((name, seeds) for name in targets.TARGETS), *((name, onnx_seeds.seeds) for name in onnx_targets.TARGETS)]
+    for target, made in kinds:
         (folder / target).mkdir(parents=True, exist_ok=True)
-        for data in seeds(target).values():
+        for data in made(target).values():
             if len(data) <= _LARGEST_SEED_BYTES:
                 (folder / target / hashlib.sha256(data).hexdigest()[:20]).write_bytes(data)
 

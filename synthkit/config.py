@@ -170,6 +170,12 @@ def identity(value: Any) -> Any:
     return result
 
 
+def told(cls: type[Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that an ``identity`` tells: of files and folders it has only what is in them."""
+    unknown = {field.name for field in attrs.fields(cls) if field.metadata.get("decides") == "content"}
+    return {name: value for name, value in identity.items() if name not in unknown}
+
+
 def content_sha256(path: Path, name: str) -> str:
     """Return a sha256 (hex) over a file, or over the names and contents of a folder's files.
 

@@ -21,12 +21,14 @@ from synthkit.interfaces import (
     Metric,
     MetricResult,
     Pair,
+    SampleSet,
     Scored,
     State,
 )
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
 from synthkit.states import StateCache
+from synthkit.turning import Turned
 
 REFERENCE = "reference"
 
@@ -35,10 +37,11 @@ _SHOWN = 3
 
 @attrs.frozen(eq=False)
 class Judgement:
-    """A metric's results, and what stands behind them where the metric tells."""
+    """A metric's results, what stands behind them where the metric tells, and the set whose keys that names."""
 
     results: list[MetricResult]
     evidence: Evidence | None
+    data: Dataset | Turned
 
 
 def evaluate(
@@ -60,6 +63,7 @@ def judge(
     checkpoint: Path | None = None,
     *,
     detector: ComponentSpec | None = None,
+    turns: int = 0,
     explained: bool = True,
 ) -> Judgement:
     """Return a metric's results, their definitions completed by what they were measured on, and their evidence.
@@ -69,40 +73,44 @@ def judge(
         data: what is judged, or what the detector is judged on: a data set, its folder or its URL.
         reference: what ``data`` is compared with, for metrics that have such a role.
         checkpoint: the detector's, for metrics that judge detections. detector: one that needs no checkpoint, instead.
+        turns: judge the detector on every sample at so many random turns instead; see ``synthkit.turning``.
         explained: whether evidence is wanted.
 
     Raises:
-        ConfigError: when the metric needs a reference or a detector that is not given, or is given one
-            that it has no use for.
+        ConfigError: when the metric needs a reference or a detector that is not given, or is given what it has no use
+            for.
     """
     if checkpoint is not None and detector is not None:
         raise ConfigError(["--detector: is for those that need no checkpoint; give --checkpoint or --detector"])
     if checkpoint is not None:
         metric = attrs.evolve(metric, checkpoint=str(checkpoint))
-    subject = Subject(_opened(data), None if reference is None else _opened(reference), detector)
+    judged = _opened(data)
+    shown = Turned(judged, turns, session.runtime("turns").seeds) if turns else judged
+    subject = Subject(shown, None if reference is None else _opened(reference), detector)
     with session.entered(metric) as instance:
         assert isinstance(instance, Metric)
-        _check(metric.name, instance, reference is not None, checkpoint is not None or detector is not None)
+        _check(metric.name, instance, reference is not None, checkpoint is not None or detector is not None, turns > 0)
         if checkpoint is not None:
             subject = attrs.evolve(subject, detector=detector_spec(checkpoint))
         states = {role: _state(session, metric, instance, role, subject) for role in instance.roles}
         results = instance.compute(states)
         evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
-    return Judgement([_completed(session, metric, subject, result) for result in results], evidence)
+    return Judgement([_completed(session, metric, subject, result) for result in results], evidence, shown)
 
 
 @attrs.frozen(eq=False)
 class Subject:
     """What is judged: a data set, what it is compared with, and the detector that is run on it."""
 
-    data: Dataset
+    data: Dataset | Turned
     reference: Dataset | None = None
     detector: ComponentSpec | None = None
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """The data sets' fingerprints, as results tell them."""
-        found = {"candidate": self.data.fingerprint}
+        data = self.data.data if isinstance(self.data, Turned) else self.data
+        found = {"candidate": data.fingerprint}
         return found if self.reference is None else {**found, REFERENCE: self.reference.fingerprint}
 
 
@@ -117,6 +125,7 @@ def _state(session: Session, metric: ComponentSpec, instance: Metric, role: str,
             return instance.observe(role, scored(session, subject.detector, source))
         if kind == "pairs":
             assert subject.reference is not None
+            assert isinstance(subject.data, Dataset)
             return instance.observe(role, paired(session, subject.data, subject.reference))
         return instance.observe(role, session.counted(f"measure {role}", source))
 
@@ -143,6 +152,8 @@ def _completed(session: Session, metric: ComponentSpec, subject: Subject, result
         definition["checkpoint_sha256"] = subject.detector.checkpoint_sha256
     elif subject.detector is not None:
         definition["detector"] = session.registry.identity(subject.detector)
+    if isinstance(subject.data, Turned):
+        definition["turns"] = f"{subject.data.count} random turns of each image, seed {session.run.seed}"
     version = f"{found.origin.distribution} {found.origin.version}, revision {found.component.revision}"
     return attrs.evolve(result, definition=definition, data=subject.fingerprints, version=version)
 
@@ -183,7 +194,7 @@ def detector_spec(checkpoint: Path) -> ComponentSpec:
     return ComponentSpec("detector", card["name"], card["config"], str(found.path), found.sha256)
 
 
-def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | Dataset) -> Iterator[Scored]:
+def scored(session: Session, detector: ComponentSpec, data: Sequence[Sample] | SampleSet) -> Iterator[Scored]:
     """Yield each sample with what the detector finds in it.
 
     Raises:
@@ -220,7 +231,7 @@ def _opened(data: Path | str | Dataset) -> Dataset:
     return data if isinstance(data, Dataset) else Dataset.open(data)
 
 
-def _check(name: str, metric: Metric, has_reference: bool, has_detector: bool) -> None:
+def _check(name: str, metric: Metric, has_reference: bool, has_detector: bool, turns: bool) -> None:
     problems = []
     wants_reference = REFERENCE in metric.roles or "pairs" in metric.roles.values()
     wants_detector = "detections" in metric.roles.values()
@@ -236,5 +247,7 @@ def _check(name: str, metric: Metric, has_reference: bool, has_detector: bool) -
             if wants_detector
             else f"metric {name!r} judges images, not a detector: leave --checkpoint and --detector away"
         )
+    if turns and not wants_detector:
+        problems.append(f"metric {name!r} judges no detector: leave --turns away")
     if problems:
         raise ConfigError(problems)

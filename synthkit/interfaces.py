@@ -9,6 +9,7 @@ constructor, and are context managers entered once per process. What travels bet
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -101,12 +102,14 @@ class Component:
         needs: what its input samples must carry: layer names, ``people.head``, ``people.box``,
             ``people.rotated_box``. Where settings decide about that, the config class has a property ``needs``,
             which is used instead. provides: what its output carries, in the same words.
-        trainable: whether the target also has ``fit``.
+        trainable: whether the target also has ``fit``. learns_from: layers that ``fit`` looks at; others of the data
+            sets are not decoded for it. None: all of them.
         keeps_people: of a refiner: whether everybody shall stay what and where they are, which the drift guard
             watches. False for those that are meant to change people, such as anonymizers.
         sees_people: of a refiner: whether it looks at people's own pixels. False is a promise that these change
             nothing in its output; ``synthkit anonymize`` takes them away before such a refiner sees the image.
-        demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin.
+        demo_checkpoint: ``package:path/in/package`` of a small checkpoint that ships with the plugin, used where no
+            other is given. Detectors that have one are ready to find people (``synthkit detect``).
         demo: settings small enough for ``synthkit demo``, by role: a renderer's ``source`` and ``target``
             (a stand-in for the real domain), ``settings`` for the other kinds. Empty: not for the demo.
         preview: a renderer's settings for ``synthkit preview``: all that it can show, quickly.
@@ -124,6 +127,7 @@ class Component:
     needs: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     trainable: bool = False
+    learns_from: frozenset[str] | None = attrs.field(default=None, converter=attrs.converters.optional(_names))
     keeps_people: bool = True
     sees_people: bool = True
     demo_checkpoint: str | None = None
@@ -136,6 +140,13 @@ class Component:
         """Import and return the target class."""
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(module), name)
+
+    def shipped_checkpoint(self) -> Path | None:
+        """Return the file of ``demo_checkpoint``, None where none ships; the plugin's package is imported for it."""
+        if self.demo_checkpoint is None:
+            return None
+        package, _, name = self.demo_checkpoint.partition(":")
+        return Path(str(importlib.resources.files(package).joinpath(name)))
 
 
 class Progress(Protocol):
@@ -237,6 +248,15 @@ class Detector(_Entered, Protocol):
 
     def detect(self, samples: Iterable[Sample]) -> Iterator[Detections]:
         """Yield one result per sample, in order; only the image is looked at."""
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A detector that knows from which score on its finds are to be believed."""
+
+    @property
+    def operating_score(self) -> float | None:
+        """The least score that counts, known once the detector is entered; None where nobody found it out."""
 
 
 @runtime_checkable
@@ -395,6 +415,7 @@ class Chart:
     Args:
         title, x_label, y_label, note: what it shows. series: named curves, (x, y) in the order of x.
         mark: an x to be marked, such as the threshold of the numbers.
+        scattered: whether the series are clouds of points in any order, each with its centre, rather than curves.
     """
 
     title: str
@@ -403,6 +424,7 @@ class Chart:
     series: Mapping[str, Sequence[tuple[float, float]]]
     note: str = ""
     mark: float | None = None
+    scattered: bool = False
 
 
 @attrs.frozen(eq=False)

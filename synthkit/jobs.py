@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What worker processes do for the stages: render a scene, refine a sample."""
+"""What worker processes do for the stages: render a scene, refine a sample, find people in an image."""
 
 from __future__ import annotations
 
+import itertools
 import socket
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,16 @@ from typing import Any, Self
 
 import attrs
 
-from synthkit import config
+from synthkit import config, finds
 from synthkit.cache import cache_dir
 from synthkit.dataset import Dataset
 from synthkit.drift.settings import GuardSettings
 from synthkit.errors import PluginError, SynthkitError, WorkError
 from synthkit.execution.jobs import reason_of
 from synthkit.execution.scenes import Maker
-from synthkit.interfaces import ComponentSpec, Refiner, Renderer, Runtime, sample_key
+from synthkit.interfaces import ComponentSpec, Detector, Refiner, Renderer, Runtime, sample_key
 from synthkit.plugins import discover
-from synthkit.sample import Sample, Skipped
+from synthkit.sample import Sample, Sidecar, Skipped
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 
@@ -60,7 +61,7 @@ def _absolute(value: Any) -> Any:
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
-class _Job(Maker):
+class ComponentJob(Maker):
     """A component, entered once per process.
 
     Args:
@@ -71,12 +72,14 @@ class _Job(Maker):
     def __init__(self, spec: Mapping[str, Any], identity: str, seed: int, device: str) -> None:
         self.spec = ComponentSpec(**spec)
         self.seeds = Seeds(seed).child(self.spec.kind)
+        self.device = device
         self._identity = identity
         # One thread each: the work is spread over processes, and results may depend on the number.
         runtime = Runtime(self.seeds, cache_dir(), device=device, threads=1)
-        self._registry = discover()
-        self.component = self._registry.build(self.spec, runtime)
+        self.registry = discover()
+        self.component = self.registry.build(self.spec, runtime)
         self._entered = ExitStack()
+        self._also: list[Any] = []
 
     def check_machine(self) -> None:
         """Check that the component and its files are the same here as where the job was sent from.
@@ -84,18 +87,25 @@ class _Job(Maker):
         Raises:
             WorkError: when they are not.
         """
-        if config.fingerprint(self._registry.identity(self.spec)) != self._identity:
+        if config.fingerprint(self.registry.identity(self.spec)) != self._identity:
             raise WorkError(
                 f"{socket.gethostname()}: {self.spec.kind} {self.spec.name!r}, or a file in its settings, is another"
                 " one there; every machine of the cluster needs the same"
             )
 
+    def also(self, component: Any) -> Any:
+        """Return another component, which is entered with the first one."""
+        self._also.append(component)
+        return component
+
     def environment(self) -> dict[str, str]:
         """Return the versions of the component's packages on this machine."""
-        return self._registry.environment(self.spec)
+        return self.registry.environment(self.spec)
 
     def __enter__(self) -> Self:
         self.component = self._entered.enter_context(self.component)
+        for component in self._also:
+            self._entered.enter_context(component)
         return self
 
     def __exit__(
@@ -103,7 +113,7 @@ class _Job(Maker):
     ) -> None:
         self._entered.close()
 
-    def __call__(self, scene: int) -> Sequence[Sample | Skipped]:
+    def __call__(self, scene: int) -> Sequence[Sample | Sidecar | Skipped]:
         """Return what comes of a scene."""
         try:
             return self.results(scene)
@@ -113,7 +123,7 @@ class _Job(Maker):
             return [Skipped(key, reason_of(error)) for key in self.keys(scene)]
 
     @abstractmethod
-    def results(self, scene: int) -> Sequence[Sample | Skipped]:
+    def results(self, scene: int) -> Sequence[Sample | Sidecar | Skipped]:
         """Make a scene; any error but ours makes holes of it."""
 
     @abstractmethod
@@ -121,7 +131,7 @@ class _Job(Maker):
         """Return the keys of what should come of a scene."""
 
 
-class RenderJob(_Job):
+class RenderJob(ComponentJob):
     """Task n renders scene n."""
 
     component: Renderer
@@ -139,7 +149,7 @@ class RenderJob(_Job):
         return scene_keys(scene, self.component.samples_per_scene)
 
 
-class RefineJob(_Job):
+class RefineJob(ComponentJob):
     """Task n refines the sample of the source's slot n; its holes stay holes.
 
     Args:
@@ -192,3 +202,47 @@ class RefineJob(_Job):
     def keys(self, scene: int) -> list[str]:
         """Return the key of a slot."""
         return [slot_key(self.source, self.slots[scene])]
+
+
+class DetectJob(ComponentJob):
+    """Task n looks for people in the image of place n; where it cannot be known who is there, there is a hole.
+
+    Args:
+        images: an ``inputs.Images``, plain. least_score: what counts as found.
+    """
+
+    component: Detector
+
+    def __init__(self, images: Mapping[str, Any], least_score: float, **common: Any) -> None:
+        from synthkit import inputs  # all formats, which only this job needs
+
+        super().__init__(**common)
+        self.images = inputs.reopened(images)
+        self.least_score = least_score
+
+    def check_machine(self) -> None:
+        """Check besides that the images are the same."""
+        super().check_machine()
+        self.images.check_machine()
+
+    def results(self, scene: int) -> Sequence[Sidecar | Skipped]:
+        """Look at one image."""
+        sample = self.images.read(scene)
+        return [sample if isinstance(sample, Skipped) else self._found(sample)]
+
+    def _found(self, sample: Sample) -> Sidecar | Skipped:
+        """Return what was found, or, whatever went wrong, why it is not known."""
+        name = f"detector {self.spec.name!r}"
+        try:
+            answers = list(itertools.islice(self.component.detect([sample]), 2))
+            if len(answers) != 1:
+                raise finds.Nonsense(f"gave {'two answers' if answers else 'no answer'} for one image")
+            return finds.sidecar_of(answers[0], sample, self.component.class_names, self.least_score)
+        except finds.Nonsense as error:
+            return Skipped(sample.key, f"{name} {error}")
+        except SynthkitError as error:
+            return Skipped(sample.key, f"{name}: {error}")
+
+    def keys(self, scene: int) -> list[str]:
+        """Return the key of a place."""
+        return [self.images.key(scene)]

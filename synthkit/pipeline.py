@@ -4,29 +4,25 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from synthkit import claims, config, execution
-from synthkit.cache import scratch_dir
+from synthkit import claims, config
 from synthkit.checkpoint import CHECKPOINT_FILE, Checkpoint
-from synthkit.dataset import Dataset, DatasetWriter, formats, storage, stores
+from synthkit.dataset import Dataset, formats, storage, stores
 from synthkit.dataset.records import MANIFEST
 from synthkit.drift.settings import REVISION as GUARD_REVISION
-from synthkit.errors import ConfigError, PluginError, WeightsError, WorkError
-from synthkit.execution.scenes import fill
-from synthkit.interfaces import Component, ComponentSpec, Deployable, Exportable, SampleSet, Trainable
-from synthkit.jobs import job_arguments, scene_keys, slot_key
+from synthkit.errors import ConfigError, PluginError, WeightsError
+from synthkit.interfaces import ComponentSpec, Deployable, Exportable, SampleSet, Trainable
+from synthkit.jobs import scene_keys, slot_key
 from synthkit.plugins import check_chain
-from synthkit.sample import Skipped
 from synthkit.session import Session
+from synthkit.stage import Made, Stage, provenance, seen_from, try_out
 from synthkit.training import ranks
 
 if TYPE_CHECKING:
@@ -37,14 +33,6 @@ FIT_FILE = "fit.json"
 DEFAULT_PARENT = Path("synthkit-out")
 _SHORT_HASH = 8
 _LOOKED_AT = 64  # samples, in search of one with people
-
-
-@attrs.frozen(eq=False)
-class Made:
-    """A finished data set, and how many of its samples were skipped."""
-
-    dataset: Dataset
-    skipped: int
 
 
 @attrs.frozen(eq=False)
@@ -70,13 +58,13 @@ def render(session: Session, renderer: ComponentSpec, out: Path | str, count: in
     with session.registry.build(renderer, session.runtime("renderer")) as component:
         per_scene = component.samples_per_scene
 
-    stage = _Stage(
+    stage = Stage(
         session=session,
         spec=renderer,
         job="synthkit.jobs:RenderJob",
         arguments={},
         identity={"component": session.registry.identity(renderer), "seed": session.run.seed},
-        notes={"stages": [_provenance(session, renderer)]},
+        notes={"stages": [provenance(session, renderer)]},
         keys=lambda scene: scene_keys(scene, per_scene),
         verb="render",
     )
@@ -100,7 +88,7 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
     check_chain([("refiner", component)], provided_by(data))
     guard = session.run.guard if component.keeps_people and session.run.guard.mode != "off" else None
     parent = dict(data.manifest.notes) if data.manifest else {}
-    stage = _Stage(
+    stage = Stage(
         session=session,
         spec=refiner,
         job="synthkit.jobs:RefineJob",
@@ -118,24 +106,15 @@ def refine(session: Session, refiner: ComponentSpec, source: Path | str, out: Pa
         },
         notes={
             **parent,
-            "stages": [*parent.get("stages", ()), {**_provenance(session, refiner), "guard": config.plain(guard)}],
-            "parents": [{"path": _seen_from(source, out), "fingerprint": data.fingerprint}],
+            "stages": [*parent.get("stages", ()), {**provenance(session, refiner), "guard": config.plain(guard)}],
+            "parents": [{"path": seen_from(source, out), "fingerprint": data.fingerprint}],
         },
         keys=lambda index: [slot_key(data, slots[index])],
         verb="refine",
     )
     if stores.at(out).size(MANIFEST) is None:
-        _try_out(session, refiner)
+        try_out(session, refiner)
     return stage.run(out, len(slots))
-
-
-def _try_out(session: Session, spec: ComponentSpec) -> None:
-    """Enter a component, so that what is wrong with its files is told before a folder is claimed for its output.
-
-    On the CPU, because those who do the work may have devices that this process has not.
-    """
-    with session.registry.build(spec, attrs.evolve(session.runtime(spec.kind), device="cpu")):
-        pass
 
 
 def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | SampleSet], workdir: Path) -> Checkpoint:
@@ -143,7 +122,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
 
     Args:
         data: data sets by role: ``source`` and ``target`` for refiners, ``train`` and ``validation`` for
-            detectors.
+            detectors. Of those that are named by their place only the layers that it learns from are decoded.
         workdir: for the checkpoint, curves and states; belongs to this one training.
 
     Raises:
@@ -153,7 +132,10 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
     component = session.registry.get(spec.kind, spec.name).component
     if not component.trainable:
         raise PluginError(f"{spec.kind} {spec.name!r} learns nothing: use it as it is")
-    opened = {role: Dataset.open(item) if isinstance(item, str | Path) else item for role, item in data.items()}
+    opened = {
+        role: Dataset.open(item, layers=component.learns_from) if isinstance(item, str | Path) else item
+        for role, item in data.items()
+    }
     claim = {
         "component": session.registry.identity(spec),
         "seed": session.run.seed,
@@ -242,7 +224,12 @@ def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None)
             raise WeightsError(f"{spec.kind} {spec.name!r} takes no checkpoint")
         return spec
     if checkpoint is None:
-        checkpoint = _demo_checkpoint(component)
+        checkpoint = component.shipped_checkpoint()
+        if checkpoint is None:
+            raise WeightsError(
+                f"{component.kind} {component.name!r} must be trained first: give --real DATASET to 'build',"
+                " or --checkpoint FILE from 'synthkit fit'"
+            )
         session.tell(
             f"{spec.kind} {spec.name!r}: using its small demonstration checkpoint;"
             " for your own sensor's look give --real DATASET (or a trained --checkpoint)"
@@ -321,80 +308,6 @@ def provided_by(data: Dataset) -> frozenset[str]:
     return frozenset(sample.layers) | {word for word, values in carried.items() if empty or any(values)}
 
 
-@attrs.frozen(eq=False)
-class _Stage:
-    """One job over many tasks, whose results become the scenes of a data set."""
-
-    session: Session
-    spec: ComponentSpec
-    job: str
-    arguments: Mapping[str, Any]
-    identity: Mapping[str, Any]
-    notes: Mapping[str, Any]
-    keys: Callable[[int], Sequence[str]]
-    verb: str
-
-    def run(self, out: Path | str, scenes: int) -> Made:
-        _require_one_process(f"'{self.verb}'")
-        run = self.session.run
-        writer = DatasetWriter(
-            out,
-            identity=self.identity,
-            notes=self.notes,
-            scenes=scenes,
-            scenes_per_shard=run.scenes_per_shard,
-            shard_bytes=run.shard_bytes,
-            codec=run.codec,
-            environment=self.session.registry.environment(self.spec),
-            strict=run.strict,
-            scratch=scratch_dir(),
-        )
-        with writer:
-            told = self._tell_warnings(writer, 0)
-            fill(writer, self._job(), self.session.executor, failed=self._holes, progress=self._progress(scenes))
-            self._tell_warnings(writer, told)
-            summary = writer.finalise()
-        if not summary.samples:
-            reasons = "; ".join(sorted({reason for _, reason in writer.skipped()})[:3])
-            raise WorkError(f"{out}: not one sample could be made: {reasons}")
-        return Made(Dataset.open(out), summary.skipped)
-
-    def _job(self) -> execution.JobSpec:
-        return execution.JobSpec(self.job, job_arguments(self.session, self.spec, **self.arguments))
-
-    def _holes(self, scene: int, reason: str) -> list[Skipped]:
-        return [Skipped(key, reason) for key in self.keys(scene)]
-
-    def _progress(self, scenes: int) -> Callable[[int], None]:
-        return lambda done: self.session.progress(self.verb, done, scenes)
-
-    def _tell_warnings(self, writer: DatasetWriter, told: int) -> int:
-        for warning in writer.warnings[told:]:
-            self.session.tell(f"warning: {warning}")
-        return len(writer.warnings)
-
-
-def _provenance(session: Session, spec: ComponentSpec) -> dict[str, Any]:
-    return {**session.registry.provenance(spec), "seed": session.run.seed}
-
-
-def _seen_from(source: Path | str, out: Path | str) -> str:
-    """Return where a set lies as its offspring notes it: relative, so that both may be moved together."""
-    ends = [str(end).partition("://") if stores.is_url(end) else ("", "", str(end)) for end in (source, out)]
-    (scheme, _, place), (other_scheme, _, other) = ends
-    return os.path.relpath(place, other) if scheme == other_scheme else str(source)
-
-
-def _demo_checkpoint(component: Component) -> Path:
-    if component.demo_checkpoint is None:
-        raise WeightsError(
-            f"{component.kind} {component.name!r} must be trained first: give --real DATASET to 'build',"
-            " or --checkpoint FILE from 'synthkit fit'"
-        )
-    package, _, name = component.demo_checkpoint.partition(":")
-    return Path(str(resources.files(package).joinpath(name)))
-
-
 def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None:
     """Take a training folder for ``claim``; return the checkpoint when this training was finished there."""
     noted = claims.claim(workdir, FIT_FILE, claim)
@@ -456,16 +369,6 @@ def _in_turn() -> AbstractContextManager[None]:
     from synthkit.training import distributed
 
     return distributed.in_turn()
-
-
-def _require_one_process(work: str) -> None:
-    """Check that torchrun did not start several of this one.
-
-    Raises:
-        ConfigError: when it did.
-    """
-    if ranks.size() > 1:
-        raise ConfigError([f"torchrun: its {ranks.size()} processes share a training: 'fit' or 'train', not {work}"])
 
 
 def locked(folder: Path) -> storage.FolderLock:

@@ -257,12 +257,16 @@ class Sidecar:
     Args:
         key: the sample's key. people: found in it, where people were looked for.
         layers: arrays of the image's height and width, by name. meta: plain JSON values.
+        sequence, frame, time_s: the sample's place in a clip.
     """
 
     key: str = attrs.field(validator=_check_key)
     people: tuple[Person, ...] | None = attrs.field(default=None, converter=_people)
     layers: Mapping[str, Layer] = attrs.field(factory=dict, converter=_locked_layers)
     meta: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping)
+    sequence: str | None = None
+    frame: int | None = None
+    time_s: float | None = None
 
 
 def evolve(thing: _T, **changes: Any) -> _T:
@@ -292,6 +296,8 @@ class Detections:
             degrees clockwise); ``boxes_xyxy_px`` are then boxes around them.
         points_px: (N, 2) float32, where each find is, when the detector tells (for a head its centre).
         labels: (N,) int32 indices into the detector's class names.
+        layers: arrays of the image's height and width, by name, when the detector tells more: ``instances``, in which
+            n is the find in row n - 1 and 0 is nobody; ``surface`` and others as in ``LAYER_DTYPES``.
     """
 
     key: str = attrs.field(validator=_check_key)
@@ -304,3 +310,4 @@ class Detections:
     points_px: npt.NDArray[np.float32] | None = attrs.field(
         default=None, converter=attrs.converters.optional(_locked), validator=_rows(2)
     )
+    layers: Mapping[str, Layer] = attrs.field(factory=dict, converter=_locked_layers)

@@ -325,8 +325,8 @@ def _missing(wanted: Pretrained, reason: str) -> WeightsError:
     remedy = f"; or choose weights that are here: {', '.join(others)}" if others else ""
     return WeightsError(
         f"weights {wanted.name} are not on this machine and could not be fetched ({reason})."
-        f" Download {wanted.url} and put it into {cache_folder()} or into a folder named by"
-        f" {FOLDER_VARIABLE}{remedy}"
+        f" Download {wanted.url} (sha256 {wanted.sha256}) and put it as {wanted.file} into {cache_folder()} or into a"
+        f" folder named by {FOLDER_VARIABLE}{remedy}"
     )
 
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import resource
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hostile import attack, bounded, check_harmed
 
 from synthkit.dataset import CodecConfig, Dataset, codec, description, index, limits, records, tar
 from synthkit.dataset.stores import LocalStore
@@ -26,8 +23,6 @@ from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 
 FUZZ = Path(__file__).parent.parent / "fuzz"
-MEMORY_BYTES = 1 << 30  # beyond what the process has; three pictures of 80 million pixels are 720 MB
-SECONDS = 20  # for one case; the slowest takes one or two where nothing else runs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,78 +50,20 @@ def test_every_target_is_here():
     assert list(targets()) == NAMES
 
 
-def bounded(work):
-    """Run in a child that has so much memory and time; return what went wrong there, None when nothing did."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(write)
-        with os.fdopen(read, "rb") as pipe:
-            said = pipe.read().decode()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return said or (f"ended with {status}" if status else None)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
-    try:
-        work()
-    except BaseException:
-        os.write(write, traceback.format_exc()[-3000:].encode())
-    os._exit(0)
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs to know its own memory")
 @pytest.mark.parametrize("name", NAMES)
 def test_known_attacks(name, record_property):
     """Every seed, in a process that may take only so much memory, each in so many seconds."""
-    cases, target = seeds(name), targets()[name]
-
-    def work():
-        for case, data in cases.items():
-            signal.alarm(SECONDS)  # ends the process
-            try:
-                target(data)
-            except BaseException as error:
-                raise AssertionError(case) from error
-        signal.alarm(0)
-
+    cases = seeds(name)
     importlib.import_module("targets").whole_set()
-    assert bounded(work) is None
+    assert bounded(lambda: attack(targets()[name], cases)) is None
     record_property("cases", len(cases))
-
-
-@st.composite
-def harmed(draw, cases):
-    """Return one of some inputs with a few changes."""
-    data = bytearray(draw(st.sampled_from(cases)))
-    for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, max(0, len(data) - 1)))
-        end = place + draw(st.integers(0, 16))
-        kind = draw(st.sampled_from(["flip", "write", "cut", "double", "splice"]))
-        if kind == "flip" and data:
-            data[place] ^= 1 << draw(st.integers(0, 7))
-        elif kind == "write":
-            data[place:end] = draw(st.binary(max_size=16))
-        elif kind == "cut":
-            del data[place:end]
-        elif kind == "double":
-            data[place:place] = data[place:end]
-        elif kind == "splice":
-            data[place:] = draw(st.sampled_from(cases))[place:]
-    return bytes(data)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("examples", [25, pytest.param(2000, marks=pytest.mark.slow)], ids=["some", "many"])
 def test_harmed_inputs(name, examples):
-    cases = sorted((data for data in seeds(name).values() if len(data) < 60_000), key=lambda data: (len(data), data))
-    target = targets()[name]
-
-    @given(harmed(cases))
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    def check(data):
-        target(data)
-
-    check()
+    check_harmed(targets()[name], seeds(name), examples)
 
 
 @pytest.mark.parametrize(

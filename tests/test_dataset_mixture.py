@@ -19,8 +19,10 @@ from synthkit.seeds import Seeds
 
 def write(out, name, count):
     with DatasetWriter(out, identity={"name": name}, scenes=1) as writer:
-        image = np.zeros((4, 4, 3), np.uint8)
-        writer.spool.put(0, [Sample(key=f"{name}{n:02d}", image=image, people=()) for n in range(count)])
+        image, flat = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float32)
+        layers = {"instances": flat.astype(np.uint8), "depth": flat}
+        samples = [Sample(f"{name}{n:02d}", image, layers=layers, people=()) for n in range(count)]
+        writer.spool.put(0, samples)
         writer.finished(0)
         writer.finalise()
     return str(out)
@@ -40,6 +42,14 @@ def test_one_set_is_itself(sets):
     data = open_mixture([sets[0]], Seeds(0))
     assert isinstance(data, Dataset)
     assert data.fingerprint == Dataset.open(sets[0]).fingerprint
+
+
+def test_only_some_layers_are_decoded(sets):
+    real, refined = sets
+    assert open_mixture([real], Seeds(0), layers=["instances"]).layers == ("instances",)
+    mixed = open_mixture([real, f"{refined}:2"], Seeds(0), layers=["depth"])
+    assert all(set(sample.layers) == {"depth"} for sample in mixed)
+    assert mixed.fingerprint == open_mixture([real, f"{refined}:2"], Seeds(0)).fingerprint
 
 
 def test_a_set_and_twice_as_many_of_another(sets):

@@ -26,6 +26,7 @@ from synthkit.session import Session
 from synthkit.settings import RunSettings
 
 TRAININGS = []
+LAYERS = []
 
 
 class Learner(Double):
@@ -44,6 +45,16 @@ class Learner(Double):
         return Checkpoint.open(workdir / "model.safetensors")
 
 
+class Masked(Learner):
+    """Learns from masks alone, and notes which layers it got."""
+
+    learns_from = ("instances",)
+
+    def fit(self, data, workdir):
+        LAYERS.append({role: sorted(item[0].layers) for role, item in data.items()})
+        return super().fit(data, workdir)
+
+
 class Blind(Double):
     """A renderer that never gets an image."""
 
@@ -53,12 +64,13 @@ class Blind(Double):
         yield Skipped(sample_key(scene, 0), "too dark")
 
 
-DOUBLES = {"refiner": {"learner": Learner}, "renderer": {"blind": Blind}}
+DOUBLES = {"refiner": {"learner": Learner, "masked": Masked}, "renderer": {"blind": Blind}}
 
 
 @pytest.fixture
 def session():
     TRAININGS.clear()
+    LAYERS.clear()
     return Session(registry_of(**DOUBLES))
 
 
@@ -84,6 +96,18 @@ def test_a_finished_training_is_not_done_again(session, data, tmp_path):
     first = pipeline.fit(session, SPEC, data, tmp_path / "fit")
     assert pipeline.fit(session, SPEC, data, tmp_path / "fit") == first
     assert len(TRAININGS) == 1
+
+
+def test_only_layers_that_are_learned_from_are_decoded(session, tmp_path):
+    layers = {"instances": np.zeros((4, 4), np.uint8), "depth": np.zeros((4, 4), np.float32)}
+    with DatasetWriter(tmp_path / "data", identity={}, scenes=1) as writer:
+        writer.spool.put(0, [Sample(key="a", image=np.zeros((4, 4, 3), np.uint8), layers=layers)])
+        writer.finished(0)
+        writer.finalise()
+    place = tmp_path / "data"
+    pipeline.fit(session, ComponentSpec("refiner", "masked"), {"source": place, "target": str(place)}, tmp_path / "fit")
+    assert LAYERS == [{"source": ["instances"], "target": ["instances"]}]
+    assert session.registry.get("refiner", "learner").component.learns_from is None
 
 
 def test_what_killed_trainings_left_half_written_is_cleared(session, data, tmp_path):
@@ -150,7 +174,7 @@ def test_photos_that_a_build_left_out_are_told(tmp_path, monkeypatch):
         built = pipeline.build(session, discs, SPEC, tmp_path / "out", 1, real=photos)
         (line,) = [line for line in told if "left out" in line]
         assert line.startswith(f"--real {photos}: 1 of 3 images are damaged and left out: photos/1.jpg: cannot be read")
-        assert f"{photos}: images (a plain folder of images, without labels)" in told
+        assert f"{photos}: images (images in a plain folder, or a single one, without labels)" in told
         assert len(Dataset.open(tmp_path / "out" / "real")) == 2
         assert built.skipped == 0
         told.clear()

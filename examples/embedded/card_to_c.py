@@ -6,10 +6,11 @@ python card_to_c.py detector.json > detector_card.h
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from detect import read_card
 
 
 def constants(card: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def constants(card: dict[str, Any]) -> dict[str, Any]:
 
 def header(card: dict[str, Any]) -> str:
     """Return a C header."""
-    lines = [f"/* {', '.join(card['classes'])}; best believed from score {card['operating_score']} */"]
+    classes = ascii(", ".join(card["classes"])).replace("*/", "* /")  # no name may end the comment
+    lines = [f"/* {classes}; best believed from score {card['operating_score']} */"]
     lines.append("static const struct sd_card SD_CARD = {")
     for name, value in constants(card).items():
         if name == "shapes":
@@ -46,4 +48,4 @@ def header(card: dict[str, Any]) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    sys.stdout.write(header(json.loads(Path(sys.argv[1]).read_text())["detector"]))
+    sys.stdout.write(header(read_card(Path(sys.argv[1]))))

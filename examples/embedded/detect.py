@@ -36,19 +36,26 @@ class Detector:
     def __init__(self, model: Path, card: Path | None = None, threads: int = 1) -> None:
         import onnxruntime  # the only thing here that is not NumPy
 
+        self.model = model
+        self.card = read_card(card or model.with_suffix(".json"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        text = (card or model.with_suffix(".json")).read_text()
-        self.card = json.loads(text)["detector"]
+        options.log_severity_level = 4  # errors come as exceptions too
+        try:
+            self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has an exception for each of its codes
+            sys.exit(f"{model}: cannot be opened: {one_line(error)}")
         score = self.card["operating_score"]
         self.score = self.card["score_threshold"] if score is None else score
 
     def __call__(self, image: np.ndarray, score: float | None = None) -> np.ndarray:
         laid, scale, offset = letterbox(image, tuple(self.card["input"]["size_px"]))
         names = [output.name for output in self.session.get_outputs()]
-        outputs = dict(zip(names, self.session.run(names, {self.card["input"]["name"]: self.batch(laid)}), strict=True))
-        rows = self.decode(outputs)
+        try:
+            arrays = self.session.run(names, {self.card["input"]["name"]: self.batch(laid)})
+            rows = self.decode(dict(zip(names, arrays, strict=True)))
+        except Exception as error:  # as above, and whatever arrays of other shapes lead to
+            sys.exit(f"{self.model}: is not what its card tells: {one_line(error)}")
         rows = rows[rows[:, -2] >= (self.score if score is None else score)]
         return to_image(rows, scale, offset, (image.shape[1], image.shape[0]))
 
@@ -74,6 +81,49 @@ class Detector:
         if maps is None:
             sys.exit("this example reads detectors of synthkit; its plugin onnx reads others")
         return suppress(candidates(maps, self.card, outputs), self.card["nms_iou"])
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return a card of synthkit export; end with a line that says so when it is none."""
+    try:
+        card = json.loads(path.read_text())["detector"]
+        if not is_sound(card):
+            raise ValueError("a value is none that it may have")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        sys.exit(f"{path}: is no card of synthkit export: {type(error).__name__}: {one_line(error)}")
+    return card
+
+
+def is_sound(card: dict[str, Any]) -> bool:
+    """Tell whether a card's values are of the kinds that they may be."""
+    source, whole, maps = card["input"], card["output"]["boxes"], card["output"]["anchors"]
+    names = [source["name"], *card["classes"]]
+    sizes, scores = [*source["size_px"]], [card["score_threshold"], card["nms_iou"]]
+    scores += [] if card["operating_score"] is None else [card["operating_score"]]
+    channels = [*source["mean"], *source["deviation"]]
+    sound = source["colour"] in ("RGB", "BGR") and source["layout"] in ("NCHW", "NHWC")
+    sound &= source["dtype"] in ("uint8", "float32") and len(source["mean"]) == len(source["deviation"]) == 3
+    sound &= 0 not in source["deviation"]
+    if whole is not None:
+        names += [whole[name] for name in ("boxes", "scores", "labels", "count")]
+    elif maps is not None:
+        names += [maps["confidence"], maps["deltas"], maps["classes"] or "none"]
+        sizes += [maps["stride"], *(math.ceil(side) for w, h in maps["anchors"] for side in (w, h))]
+        sound &= maps["centres"] in ("cells", "published") and maps["boxes"] in ("upright", "rotated")
+        sound &= 0 < len(maps["anchors"]) <= 64
+    return (
+        sound
+        and len(source["size_px"]) == 2
+        and all(type(name) is str for name in names)
+        and all(type(side) is int and 1 <= side <= 4096 for side in (*sizes, card["most"]))
+        and all(type(score) in (int, float) and 0 <= score <= 1 for score in scores)
+        and all(type(value) in (int, float) and abs(value) < 1e6 for value in channels)
+    )
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, shortened."""
+    return ascii(" ".join(str(error).split())[:300]).strip("'\"")
 
 
 def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float, tuple[int, int]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import attrs
@@ -87,6 +87,18 @@ class Region:
         whole = np.zeros(size_px[::-1], bool)
         whole[self.window] = self.mask
         return whole
+
+
+def union(regions: Sequence[Region]) -> Region:
+    """Return all pixels of some regions of an image, of one at least."""
+    top, left = min(one.top for one in regions), min(one.left for one in regions)
+    bottom = max(one.top + one.mask.shape[0] for one in regions)
+    right = max(one.left + one.mask.shape[1] for one in regions)
+    whole = np.zeros((bottom - top, right - left), bool)
+    for one in regions:
+        rows, columns = one.mask.shape
+        whole[one.top - top : one.top - top + rows, one.left - left : one.left - left + columns] |= one.mask
+    return Region(top, left, whole)
 
 
 def of_outline(corners_px: Array, size_px: tuple[int, int]) -> Region | None:

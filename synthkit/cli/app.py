@@ -215,11 +215,14 @@ def train(
     from synthkit.dataset.mixture import open_mixture
 
     plan = _plan(config, sets, {"detector": detector}, seed)
+    spec = plan.components["detector"]
     with session_of(plan) as session:
-        sources: dict[str, str | SampleSet] = {"train": open_mixture(data, session.runtime("mixture").seeds)}
+        layers = session.registry.declared(spec).learns_from
+        mixture = open_mixture(data, session.runtime("mixture").seeds, layers=layers)
+        sources: dict[str, str | SampleSet] = {"train": mixture}
         if validation:
             sources["validation"] = validation
-        trained = pipeline.fit(session, plan.components["detector"], sources, out)
+        trained = pipeline.fit(session, spec, sources, out)
     _tell_fitted(trained)
 
 
@@ -236,6 +239,14 @@ def evaluate(
     detector: Annotated[
         str | None, typer.Option(help="Which detector, of those that need no checkpoint.", metavar="NAME")
     ] = None,
+    turns: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Judge the detector on each image at so many random turns instead: a ceiling camera has no up."
+            " Intervals still rest on the images.",
+        ),
+    ] = 0,
     report: Annotated[
         Path | None, typer.Option(help="Also write a page with curves, errors and pictures.", metavar="FILE.html")
     ] = None,
@@ -251,13 +262,13 @@ def evaluate(
     with session_of(plan) as session:
         spec, runs = plan.components["metric"], plan.components.get("detector")
         judged = evaluation.judge(
-            session, spec, data, reference, checkpoint, detector=runs, explained=report is not None
+            session, spec, data, reference, checkpoint, detector=runs, turns=turns, explained=report is not None
         )
     _print_results(judged.results, as_json)
     if report is not None:
         from synthkit.report import judgement
 
-        judgement.write_report(judged, spec.name, data, report)
+        judgement.write_report(judged, spec.name, report)
         typer.echo(f"{report}", err=True)
 
 
@@ -341,12 +352,16 @@ def _print_results(results: list[MetricResult], as_json: bool) -> None:
         interval = "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
         name = f"  {result.name}" if part else result.name
         typer.echo(f"{name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
+    for caution in dict.fromkeys(caution for result in results for caution in result.cautions):
+        _tell(f"caution: {caution}")
 
 
 # Their commands are part of the app, which they import.
+import synthkit.cli.anonymize  # noqa: E402
 import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402
+import synthkit.cli.detect  # noqa: E402
 import synthkit.cli.export  # noqa: E402
 import synthkit.cli.plugins  # noqa: E402
 import synthkit.cli.tune  # noqa: E402, F401

@@ -115,7 +115,8 @@ def decode_sidecar(key: str, members: Mapping[str, bytes], *, where: str) -> Sid
     try:
         layers = _decoded_layers(_layers(members, ""), None)
         known = description.from_json(members[JSON_SUFFIX]) if JSON_SUFFIX in members else {}
-        return Sidecar(key=key, layers=layers, people=known.get("people"), meta=known.get("meta", {}))
+        known.pop("camera", None)  # which only samples have
+        return Sidecar(key=key, layers=layers, **known)
     except (ValueError, TypeError) as error:
         raise DatasetError(f"{where}: sidecar {key} cannot be read: {error}") from None
 

@@ -53,8 +53,7 @@ def to_json(sample: Sample | Sidecar) -> bytes:
     table: dict[str, Any] = {"schema": SCHEMA}
     if sample.people is not None:
         table["people"] = [_person_table(person, f"people[{i}]") for i, person in enumerate(sample.people)]
-    if isinstance(sample, Sample):
-        table |= _place_table(sample)
+    table |= _place_table(sample)
     if meta:
         table["meta"] = plain(meta, "meta")
     _restore(table, plain(unknown, "meta"), _SAMPLE_KEYS)
@@ -164,10 +163,11 @@ def plain(value: Any, where: str) -> Any:
     raise ValueError(f"{where} is of type {type(value).__name__}, expected a JSON value")
 
 
-def _place_table(sample: Sample) -> dict[str, Any]:
-    """Return where and when an image was taken, as far as it is known."""
+def _place_table(sample: Sample | Sidecar) -> dict[str, Any]:
+    """Return where and when an image was taken, as far as it is known; of the camera only samples tell."""
     time_s = None if sample.time_s is None else _digits(sample.time_s, FREE_DIGITS)
-    camera = None if sample.camera is None else _camera_table(sample.camera)
+    known = sample.camera if isinstance(sample, Sample) else None
+    camera = None if known is None else _camera_table(known)
     sequence, frame = plain(sample.sequence, "sequence"), plain(sample.frame, "frame")
     return _known({"camera": camera, "sequence": sequence, "frame": frame, "time_s": time_s})
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +64,18 @@ class Mixture:
         return (self[index] for index in range(len(self)))
 
 
-def open_mixture(sources: Sequence[str], seeds: Seeds) -> SampleSet:
+def open_mixture(sources: Sequence[str], seeds: Seeds, *, layers: Collection[str] | None = None) -> SampleSet:
     """Open one data set, or several as a mixture.
 
     Args:
-        sources: folders or URLs; ``refined:3`` takes 3 times as many samples as the first set has.
+        sources: folders or URLs; ``refined:3`` takes 3 times as many samples as the first set has. layers: decode only
+            these.
 
     Raises:
         DatasetError: when one cannot be opened, or is to give more than it holds.
     """
     parts = [_parted(source) for source in sources]
-    opened = [(source, Dataset.open(source), amount) for source, amount in parts]
+    opened = [(source, Dataset.open(source, layers=layers), amount) for source, amount in parts]
     if len(opened) == 1 and opened[0][2] is None:
         return opened[0][1]
     return Mixture(opened, seeds)

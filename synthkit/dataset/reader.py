@@ -73,13 +73,19 @@ class Dataset:
 
     @classmethod
     def open(
-        cls, location: Path | str, *, layers: Collection[str] | None = None, allow_unfinished: bool = False
+        cls,
+        location: Path | str,
+        *,
+        layers: Collection[str] | None = None,
+        allow_unfinished: bool = False,
+        allow_empty: bool = False,
     ) -> Dataset:
         """Open a data set.
 
         Args:
             location: its folder, a tar, or the URL of either that fsspec reaches. layers: decode only these.
             allow_unfinished: take the committed shards of a set that is still being made, or has lost some.
+            allow_empty: take a set of holes alone.
 
         Raises:
             DatasetError: when it is missing, empty, unfinished, or its records do not fit together.
@@ -97,7 +103,7 @@ class Dataset:
                 shard, index = scanned(store, name)
                 shards.append(shard)
                 indexes.append(index)
-        if not any(shard.samples for shard in shards):
+        if not allow_empty and not any(shard.samples for shard in shards):
             raise DatasetError(f"{location}: holds no samples")
         return cls(store, manifest, shards, layers, (location, layers, allow_unfinished), indexes)
 

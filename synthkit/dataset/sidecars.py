@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, cast
 
@@ -18,6 +18,11 @@ from synthkit.sample import Sample, Sidecar
 
 if TYPE_CHECKING:
     from synthkit.dataset.stream import Stream
+
+
+_SHOWN = 12  # of a fingerprint
+SIDECAR_OF = "sidecar_of"
+"""The note of a set of sidecars about the images it is of: their ``path`` from it, and their ``fingerprint``."""
 
 
 class SidecarSet:
@@ -43,13 +48,28 @@ class SidecarSet:
     def __len__(self) -> int:
         return len(self.data)
 
+    def check_of(self, location: str, fingerprint: str) -> None:
+        """Check that these are sidecars of the samples of a set, where it is noted of which they are.
+
+        Raises:
+            DatasetError: when they are of others, though keys may be the same.
+        """
+        noted = self.data.manifest.notes.get(SIDECAR_OF) if self.data.manifest else None
+        if isinstance(noted, Mapping) and noted.get("fingerprint") != fingerprint:
+            raise DatasetError(
+                f"{self.data.location}: its sidecars are of other samples ({noted.get('path')}, fingerprint"
+                f" {str(noted.get('fingerprint'))[:_SHOWN]}) than those of {location}"
+                f" ({fingerprint[:_SHOWN]}): make them anew of these; of a set that has grown or was healed,"
+                " run again what made them"
+            )
+
     def by_key(self, key: str) -> Sidecar:
         """Return the sidecar of a sample.
 
         Raises:
             DatasetError: when there is none, or it is damaged.
         """
-        return self._at(self.data.position(key))
+        return self.at(self.data.position(key))
 
     def get(self, key: str) -> Sidecar | None:
         """Return the sidecar of a sample, None when there is none.
@@ -58,9 +78,14 @@ class SidecarSet:
             DatasetError: when it is damaged.
         """
         position = self.data.find(key)
-        return None if position is None else self._at(position)
+        return None if position is None else self.at(position)
 
-    def _at(self, position: int) -> Sidecar:
+    def at(self, position: int) -> Sidecar:
+        """Return the sidecar at a position.
+
+        Raises:
+            DatasetError: when it is damaged.
+        """
         key, members = self.data.members(position)
         return codec.decode_sidecar(key, members, where=self.data.location)
 
@@ -73,12 +98,17 @@ class Joined:
 
     Args:
         data: the samples. sidecars: what to join, in this order.
+
+    Raises:
+        DatasetError: when two have the same name, or one is of other samples.
     """
 
     def __init__(self, data: Dataset, sidecars: Sequence[SidecarSet]) -> None:
         names = [sidecar.name for sidecar in sidecars]
         if len(set(names)) < len(names):
             raise DatasetError(f"two sidecars have the same name: {', '.join(names)}")
+        for sidecar in sidecars:
+            sidecar.check_of(data.location, data.fingerprint)
         self.data, self.sidecars = data, tuple(sidecars)
 
     @property

@@ -72,7 +72,7 @@ def weight_of(node: Any, model: Any) -> tuple[str, Any] | None:
         return None
     name, maker = node.input[place], makers.get(node.input[place])
     if maker is not None and maker.op_type == "DequantizeLinear":
-        return maker.input[0], maker
+        return (maker.input[0], maker) if len(maker.input) > 1 else None
     return None if maker is not None else (name, None)
 
 

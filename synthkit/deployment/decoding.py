@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+_MOST_VALUES = 1 << 26  # of an output; the most anchors on the largest input have less than half of that
+
 
 @attrs.frozen(eq=False)
 class Found:
@@ -148,6 +150,9 @@ def _from_rows(output: YoloOutput, card: DetectorCard, outputs: Arrays) -> Found
 
 def _on_grids(raw: Floats, output: YoloOutput, size_px: tuple[int, int]) -> Floats:
     """Return centres and sizes in pixels (YOLOX, arXiv 2107.08430, section 2.1; released ``demo_postprocess``)."""
+    count = sum((size_px[0] // stride) * (size_px[1] // stride) for stride in output.strides)
+    if count != len(raw):
+        raise ValueError(f"output {output.rows}: has {len(raw)} rows, its grids have {count} cells")
     cells, strides = [], []
     for stride in output.strides:
         columns, rows = size_px[0] // stride, size_px[1] // stride
@@ -155,8 +160,6 @@ def _on_grids(raw: Floats, output: YoloOutput, size_px: tuple[int, int]) -> Floa
         cells.append(np.stack([x, y], axis=1))
         strides.append(np.full((rows * columns, 1), stride))
     corner, stride = np.concatenate(cells), np.concatenate(strides)
-    if len(corner) != len(raw):
-        raise ValueError(f"output {output.rows}: has {len(raw)} rows, its grids have {len(corner)} cells")
     sizes = np.exp(np.minimum(raw[:, 2:], 20.0)) * stride
     return np.concatenate([(raw[:, :2] + corner) * stride, sizes], axis=1)
 
@@ -190,7 +193,12 @@ def _greedy(clash: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 def _array(outputs: Arrays, name: str, dimensions: int) -> Floats:
     if name not in outputs:
         raise ValueError(f"there is no output {name!r}; the file has {', '.join(sorted(outputs))}")
-    array = np.asarray(outputs[name], dtype=np.float64)
+    found = outputs[name]
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
+        raise ValueError(f"output {name}: holds no numbers")
+    if found.size > _MOST_VALUES:
+        raise ValueError(f"output {name}: holds {found.size} values, more than {_MOST_VALUES} are refused")
+    array = np.asarray(found, dtype=np.float64)
     if array.ndim != dimensions or not array.shape[0]:
         raise ValueError(f"output {name}: is {array.shape}, expected {dimensions} axes")
     if not np.isfinite(array).all():

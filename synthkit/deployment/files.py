@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,10 @@ from typing import Any
 
 import attrs
 import onnx
+from onnx import numpy_helper
 
+from synthkit.deployment import wire
+from synthkit.deployment.cards import MAX_CARD_BYTES
 from synthkit.errors import WeightsError
 from synthkit.files import small_file
 
@@ -50,8 +54,9 @@ class OnnxFile:
 
         Raises:
             ValueError: when it is no ONNX model, keeps weights in other files, has operators that are not of ONNX or
-                ONNX Runtime, or such that may run for ever.
+                ONNX Runtime, or such that may run for ever, or holds more than memory may.
         """
+        wire.check(data)
         try:
             model = onnx.load_model_from_string(data)
             nodes = list(all_nodes(model))
@@ -66,19 +71,25 @@ class OnnxFile:
                 "keeps weights in other files; make it one file: onnx.save(onnx.load(FILE), OUT,"
                 " save_as_external_data=False)"
             )
+        for tensor in _tensors(model):
+            try:
+                numpy_helper.to_array(tensor)
+            except Exception:  # each kind of damage has its own
+                raise ValueError(f"is no ONNX model: its tensor {tensor.name!r} does not hold what it states") from None
         functions = {(function.domain, function.name) for function in model.functions}
         for node in nodes:
             if node.domain not in _DOMAINS and (node.domain, node.op_type) not in functions:
                 raise ValueError(f"has the operator {node.domain}:{node.op_type}, which is not of ONNX")
             if node.op_type in _ENDLESS:
                 raise ValueError(f"has the operator {node.op_type}, which may run for ever; export it without")
+        _check_functions(model)
         return cls(data, model)
 
     @property
     def card(self) -> Any:
         """The card that synthkit put into the file, plain values not yet checked; None when there is none."""
         for entry in self.model.metadata_props:
-            if entry.key == CARD_KEY:
+            if entry.key == CARD_KEY and len(entry.value) <= MAX_CARD_BYTES:
                 try:
                     return json.loads(entry.value)
                 except (ValueError, RecursionError):
@@ -115,8 +126,12 @@ def all_nodes(model: Any) -> Iterator[Any]:
     Raises:
         ValueError: when there are too many, or graphs are nested too deep.
     """
+    yield from _nodes_within([(model.graph.node, 0), *((function.node, 1) for function in model.functions)])
+
+
+def _nodes_within(waiting: list[tuple[Any, int]]) -> Iterator[Any]:
+    """Yield the nodes of lists of nodes, of which each has a depth, and those of their inner graphs."""
     count = 0
-    waiting = [(model.graph.node, 0), *((function.node, 1) for function in model.functions)]
     while waiting:
         nodes, depth = waiting.pop()
         if depth > _DEEPEST:
@@ -131,18 +146,47 @@ def all_nodes(model: Any) -> Iterator[Any]:
                 waiting += [(graph.node, depth + 1) for graph in inner]
 
 
+def _check_functions(model: Any) -> None:
+    """Refuse functions that, put in place of the operators that call them, are too many operators.
+
+    Each may call the next one ten times: ONNX Runtime would write that out. It ignores what is never called.
+    """
+    sizes: Counter[tuple[str, str]] = Counter()
+    calls: dict[tuple[str, str], list[tuple[str, str]]] = {
+        (function.domain, function.name): [] for function in model.functions
+    }
+    for function in model.functions:
+        for node in _nodes_within([(function.node, 1)]):
+            sizes[function.domain, function.name] += 1
+            if (node.domain, node.op_type) in calls:
+                calls[function.domain, function.name].append((node.domain, node.op_type))
+    try:
+        for name in graphlib.TopologicalSorter(calls).static_order():
+            sizes[name] += sum(sizes[called] for called in calls[name])
+    except graphlib.CycleError:
+        raise ValueError("has a function that calls itself") from None
+    whole = sum(1 + sizes[node.domain, node.op_type] for node in _nodes_within([(model.graph.node, 0)]))
+    if whole > _MOST_NODES:
+        raise ValueError(f"has more than {_MOST_NODES} operators, once its functions are written out")
+
+
 def _tensors(model: Any) -> Iterator[Any]:
-    """Yield all tensors that could be kept in other files."""
+    """Yield all tensors."""
     yield from _of_graph(model.graph)
     for node in all_nodes(model):
         for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
+            yield from [attribute.t] if attribute.HasField("t") else []
+            yield from attribute.tensors
+            yield from _of_sparse([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])
+            yield from _of_sparse(attribute.sparse_tensors)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _of_graph(graph)
 
 
 def _of_graph(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
-    yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
+    yield from _of_sparse(graph.sparse_initializer)
+
+
+def _of_sparse(tensors: Any) -> Iterator[Any]:
+    yield from (part for sparse in tensors for part in (sparse.values, sparse.indices))

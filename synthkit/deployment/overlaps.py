@@ -9,12 +9,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _LEAST_AREA = 1e-6
+_MOST_PAIRS = 1 << 18  # at once: of rotated boxes each takes a kilobyte
 _TINY = 1e-9
 _MARGIN_PX = 1e-3  # edges nearer than this lie on one another
 
 
 def iou_table(first: Floats, second: Floats) -> Floats:
     """Return the overlap of each two boxes (N, M): edges (N, 4), or rotated boxes (N, 5) cx, cy, w, h, degrees."""
+    rows = max(1, _MOST_PAIRS // max(len(second), 1))
+    parts = [_iou(first[start : start + rows], second) for start in range(0, max(len(first), 1), rows)]
+    return np.concatenate(parts)
+
+
+def _iou(first: Floats, second: Floats) -> Floats:
     rotated = first.shape[1] == 5
     shared = _shared_rotated(first, second) if rotated else _shared_upright(first, second)
     areas = [boxes[:, 2:4].prod(axis=1) if rotated else (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)

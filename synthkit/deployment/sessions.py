@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import onnxruntime
 from synthkit.deployment.cards import InputCard
 from synthkit.errors import WeightsError
 
-_QUIET = 3  # of ONNX Runtime's log levels: errors alone
+MOST_TENSOR_BYTES = 1 << 32
+"""Of all tensors that are alive while networks run; what needs more is refused."""
+
+_SILENT = 4  # of ONNX Runtime's log levels: errors come as exceptions too
 _DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 
 
@@ -25,7 +29,9 @@ def open_session(data: bytes, origin: str, threads: int = 1) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _QUIET
+    options.log_severity_level = _SILENT
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    _limit_memory()
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has an exception for each of its codes
@@ -77,3 +83,12 @@ def check_input(card: InputCard, session: Any, origin: str) -> None:
         raise WeightsError(
             f"{origin}: its input {card.name!r} is {item.type} {item.shape}, the card tells {card.dtype} {wanted}"
         )
+
+
+@functools.cache
+def _limit_memory() -> None:
+    """Make the allocator of this process's sessions, once: a few bytes of a graph may ask for any size."""
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": MOST_TENSOR_BYTES}))

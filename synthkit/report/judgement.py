@@ -15,35 +15,32 @@ from synthkit.interfaces import Evidence, Exhibit, MetricResult
 from synthkit.report import plots
 from synthkit.report.drawing import close_up
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
+from synthkit.turning import Turned
 
 _CLOSE_UP_PX = 240
 _FACTS = 4
 
 
-def write_report(judged: Judgement, metric: str, data: Path | str | Dataset, path: Path) -> None:
-    """Write a judgement as one HTML file.
-
-    Args:
-        metric: its name. data: the set that was judged, for pictures of it.
-    """
+def write_report(judged: Judgement, metric: str, path: Path) -> None:
+    """Write a judgement by a metric of this name as one HTML file."""
     whole = [result for result in judged.results if not result.part]
     page = Page(
-        title=f"{metric}: {_name_of(data)}",
+        title=f"{metric}: {_name_of(judged.data)}",
         lead=_lead(judged.results),
         facts=[(result.name, f"{result.value:.3g}") for result in whole[:_FACTS]],
-        sections=list(_sections(judged, whole, data)),
+        sections=list(_sections(judged, whole)),
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
     )
     write_page(page, path)
 
 
-def _sections(judged: Judgement, whole: Sequence[MetricResult], data: Path | str | Dataset) -> Iterator[Section]:
+def _sections(judged: Judgement, whole: Sequence[MetricResult]) -> Iterator[Section]:
     yield _numbers(whole)
     parts = [result for result in judged.results if result.part]
     if parts:
         yield _by_part(parts)
     if judged.evidence is not None:
-        yield from _evidence(judged.evidence, data)
+        yield from _evidence(judged.evidence, judged.data)
     yield _definition(judged.results)
 
 
@@ -68,7 +65,7 @@ def _by_part(results: Sequence[MetricResult]) -> Section:
     return Section("Parts of the set", tables=[Table(["", *names], rows)])
 
 
-def _evidence(evidence: Evidence, data: Path | str | Dataset) -> Iterator[Section]:
+def _evidence(evidence: Evidence, data: Dataset | Turned) -> Iterator[Section]:
     if evidence.charts:
         shown = [Plot(plots.chart(chart), f"{chart.title}: {chart.y_label} over {chart.x_label}", chart.note)
                  for chart in evidence.charts]  # fmt: skip
@@ -79,13 +76,12 @@ def _evidence(evidence: Evidence, data: Path | str | Dataset) -> Iterator[Sectio
     ]
     if tables:
         yield Section("Kinds of errors", tables=tables)
-    source = data if isinstance(data, Dataset) else Dataset.open(data, layers=())
     for group, exhibits in evidence.exhibits.items():
         if exhibits:
-            yield _gallery(group, exhibits, source)
+            yield _gallery(group, exhibits, data)
 
 
-def _gallery(group: str, exhibits: Sequence[Exhibit], data: Dataset) -> Section:
+def _gallery(group: str, exhibits: Sequence[Exhibit], data: Dataset | Turned) -> Section:
     figures = [
         Figure(close_up(data.by_key(exhibit.key), exhibit, _CLOSE_UP_PX),
                f"Close-up of {exhibit.key}: {exhibit.note}", f"{exhibit.key}: {exhibit.note}")
@@ -118,6 +114,5 @@ def _number(result: MetricResult) -> str:
     return f"{result.value:.3g} [{result.interval[0]:.3g}, {result.interval[1]:.3g}]"
 
 
-def _name_of(data: Path | str | Dataset) -> str:
-    place = str(data.path if isinstance(data, Dataset) else data)
-    return place.rstrip("/").rpartition("/")[2] or place
+def _name_of(data: Dataset | Turned) -> str:
+    return data.location.rstrip("/").rpartition("/")[2] or data.location

@@ -55,7 +55,15 @@ def plugin_of(**kinds: dict[str, type]):
         @hookimpl
         def synthkit_components(self):
             return [
-                Component(kind, name, "s", Config, f"{d.__module__}:{d.__name__}", trainable=hasattr(d, "fit"))
+                Component(
+                    kind,
+                    name,
+                    "s",
+                    Config,
+                    f"{d.__module__}:{d.__name__}",
+                    trainable=hasattr(d, "fit"),
+                    learns_from=getattr(d, "learns_from", None),
+                )
                 for kind, doubles in kinds.items()
                 for name, d in doubles.items()
             ]

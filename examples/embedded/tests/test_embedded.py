@@ -187,6 +187,33 @@ def test_it_runs_without_torch_and_synthkit(model, tmp_path, missing):
     assert (drawn != 90).any()
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"detector.json": "{}"}, r"detector\.json: is no card of synthkit export: KeyError"),
+        ({"detector.json": None}, r"detector\.json: is no card of synthkit export: FileNotFoundError"),
+        ({"detector.onnx": "none"}, r"detector\.onnx: cannot be opened: "),
+    ],
+)
+def test_what_is_wrong_is_one_line(model, tmp_path, changed, message):
+    for path in (model[0], model[0].with_suffix(".json")):
+        shutil.copy(path, tmp_path / path.name)
+    for name, text in changed.items():
+        (tmp_path / name).unlink()
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    with pytest.raises(SystemExit, match=message) as told:
+        detect.Detector(tmp_path / "detector.onnx")
+    assert len(told.value.code.splitlines()) == 1
+
+
+def test_a_model_of_another_card_is_told(model, tmp_path):
+    path = save(constant_outputs([1, 3, SIZE[1], SIZE[0]], {"confidence": np.ones((1, 3, 2))}), tmp_path / "other.onnx")
+    shutil.copy(model[0].with_suffix(".json"), tmp_path / "other.json")
+    with pytest.raises(SystemExit, match=r"other\.onnx: is not what its card tells: "):
+        detect.Detector(path)(np.zeros((*SIZE[::-1], 3), np.uint8))
+
+
 def test_a_heat_map_of_a_video(model, tmp_path, monkeypatch, capsys):
     path, _ = model
     video = tmp_path / "v.avi"

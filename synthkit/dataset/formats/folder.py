@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plain folder of images, in it and in folders in it: nothing is known of the people.
+"""A plain folder of images, in it and in folders in it, or one image: nothing is known of the people.
 
 Images are turned as EXIF says, since there are no labels to agree with. Everything else is left out.
 """
@@ -11,27 +11,33 @@ from pathlib import Path
 
 from synthkit.dataset.formats.base import Format, told
 from synthkit.dataset.formats.exporting import RECORD, Export
-from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, keys_for
+from synthkit.dataset.formats.photos import SUFFIXES, Frame, Photo, PhotoSource, keys_for
 from synthkit.dataset.formats.splits import split_of
 from synthkit.dataset.formats.texts import images_below
 
 _SHOWN = 8
 
 
-def recognises(folder: Path) -> bool:
-    """Return whether there are images in a folder, or in the folders in it."""
-    return folder.is_dir() and next(images_below(folder), None) is not None
+def recognises(path: Path) -> bool:
+    """Return whether a file is called like an image, or there are images in a folder or in the folders in it."""
+    return _is_image(path) or (path.is_dir() and next(images_below(path), None) is not None)
 
 
-def read(folder: Path) -> PhotoSource:
-    """Open a folder.
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read(place: Path) -> PhotoSource:
+    """Open a folder, or an image.
 
     Raises:
         DatasetError: telling all images that cannot be read.
     """
     problems: list[str] = []
     frames: list[Frame] = []
-    paths = list(images_below(folder)) if folder.is_dir() else []
+    folder, paths = place, list(images_below(place)) if place.is_dir() else []
+    if _is_image(place):
+        folder, paths = place.parent, [place]
     if not paths:
         problems.append(f"{folder}: has no images (jpg, png)")
     for key, path in zip(keys_for([path.relative_to(folder).as_posix() for path in paths]), paths, strict=True):
@@ -43,7 +49,8 @@ def read(folder: Path) -> PhotoSource:
         frames.append(Frame(key, photo, None, meta=split_of(photo.name)))
     if problems:
         raise told(folder, problems)
-    return PhotoSource("images", folder, frames, "", remarks=_left_out(folder, set(paths)))
+    remarks = _left_out(folder, set(paths)) if place.is_dir() else []
+    return PhotoSource("images", folder, frames, "", remarks=remarks)
 
 
 def _left_out(folder: Path, taken: set[Path]) -> list[str]:
@@ -67,4 +74,4 @@ def write(export: Export) -> None:
             export.dropped("people", len(picture.people))
 
 
-FORMAT = Format("images", "a plain folder of images, without labels", recognises, read, write)
+FORMAT = Format("images", "images in a plain folder, or a single one, without labels", recognises, read, write)

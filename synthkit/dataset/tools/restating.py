@@ -16,17 +16,20 @@ _QUERY = "query"  # of sets for re-identification: the part of the test images t
 
 
 def restated(members: Mapping[str, bytes], prefix: str, split: str | None, *, where: str) -> bytes | None:
-    """Return a sample's description; the same bytes where nothing in it changes, and of sidecars.
+    """Return a sample's or sidecar's description; the same bytes where nothing in it changes.
 
     Args:
         members: stored bytes by suffix. prefix: what its sequence gets before it, if it is of one.
-        split: the part it is in from now on; None leaves what it says. where: names the sample in errors.
+        split: the part it is in from now on, of which only samples tell; None leaves what it says.
+        where: names the sample in errors.
 
     Raises:
         DatasetError: when it is damaged.
     """
     text = members.get(codec.JSON_SUFFIX)
-    if not (prefix or split) or not any(suffix in members for suffix in codec.IMAGE_SUFFIXES):
+    aside = not any(suffix in members for suffix in codec.IMAGE_SUFFIXES)
+    split = None if aside else split
+    if not (prefix or split) or (aside and text is None):
         return text
     try:
         table = {"schema": description.SCHEMA} if text is None else description.load(text)

@@ -53,6 +53,11 @@ class OnnxDetector:
         """Names of the labels, known once the detector is entered."""
         return () if self._card is None else self._card.classes
 
+    @property
+    def operating_score(self) -> float | None:
+        """The score at which the card says that it did best, known once the detector is entered."""
+        return None if self._card is None else self._card.operating_score
+
     def detect(self, samples: Iterable[Sample]) -> Iterator[Detections]:
         """Yield what is found in each image, in its own pixels, best score first."""
         if self._runner is None:

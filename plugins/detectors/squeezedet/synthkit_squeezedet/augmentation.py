@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from synthkit import outlines
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.objects import Object
 
@@ -189,9 +190,7 @@ def augmentation_of(config: SqueezeDetConfig) -> Augmentation:
 
 def warped(example: Example, linear: Floats, offset: Floats, size_px: tuple[int, int]) -> Example:
     """Return an example of another size, (width, height), after ``p -> linear @ p + offset``."""
-    # OpenCV counts from the centre of the first pixel, the kit from its corner.
-    to_opencv = offset + linear @ [0.5, 0.5] - 0.5
-    image = cv2.warpAffine(example.image, np.column_stack([linear, to_opencv]), size_px)
+    image = outlines.warped(example.image, linear, offset, size_px)
     moved = (item.moved(linear, offset).inside(size_px) for item in example.objects)
     x, y = linear @ example.nadir_px + offset
-    return Example(np.asarray(image, np.uint8), tuple(item for item in moved if item is not None), (float(x), float(y)))
+    return Example(image, tuple(item for item in moved if item is not None), (float(x), float(y)))

@@ -62,6 +62,11 @@ class SqueezeDetector:
         """Names of the labels: those of the checkpoint, or those that training would give."""
         return self._loaded[0].classes if self._loaded else [item.name for item in self._config.object_classes]
 
+    @property
+    def operating_score(self) -> float | None:
+        """The score at which it did best on the validation set, where it had one."""
+        return None if self._checkpoint is None else self._checkpoint.card.get("operating_score")
+
     def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
         """Train on ``data["train"]``; see ``training.fit``."""
         return training.fit(self._config, self._runtime, self._device, data, workdir)

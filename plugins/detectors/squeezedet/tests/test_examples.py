@@ -16,7 +16,7 @@ from synthkit_squeezedet.augmentation import Ceiling, Example, Looks, Published,
 from synthkit_squeezedet.config import ObjectClass, SqueezeDetConfig
 from synthkit_squeezedet.examples import ExampleSet, regions_of, truth_of
 from synthkit_squeezedet.input_size import default_input_px
-from synthkit_squeezedet.objects import Object, box_around
+from synthkit_squeezedet.objects import Object
 
 CLASSES = {"head": ObjectClass("head", "head"), "person": ObjectClass("person", "person")}
 TURN = st.builds(
@@ -185,13 +185,6 @@ def test_boxes_without_width_are_not_learned(width):
     sample = Sample(key="a", image=np.zeros((120, 160, 3), np.uint8), people=(person,))
     with pytest.raises(DatasetError, match=r"every person box .* narrower than 2 pixels"):
         examples([sample], "person", boxes="rotated")
-
-
-def test_the_tightest_box_at_an_angle():
-    square = np.array([[0.0, 0], [2, 0], [2, 4], [0, 4]])
-    assert box_around(square, 0) == pytest.approx([1, 2, 2, 4, 0])
-    assert box_around(square, 90) == pytest.approx([1, 2, 2, 4, 0])
-    assert box_around(square, 45) == pytest.approx([1, 2, *[6 / np.sqrt(2)] * 2, 45])
 
 
 def test_mirroring_a_rotated_box():

@@ -4,18 +4,25 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import attrs
 from attrs.validators import optional
 
 from synthkit.config import Validator, all_of, at_least, between, setting
+from synthkit.resampling import Unit
 from synthkit_detection.geometry import Boxes
-from synthkit_detection.truth import Target
+from synthkit_detection.truth import Attribute, Target
 
 
 def _rising(_: object, __: object, values: tuple[float, ...]) -> None:
     if any(second <= first for first, second in itertools.pairwise(values)):
         raise ValueError(f"must rise, got {list(values)}")
+
+
+def _an_attribute(_: object, __: object, text: str) -> None:
+    if text:
+        Attribute.of(text)
 
 
 _EDGES: Validator = all_of(at_least(0), _rising)
@@ -32,6 +39,16 @@ class DetectionConfig:
         "upright",
         help="what is compared: upright boxes; rotated boxes with the tightest rotated box of a person (as CEPDOF) or"
         " with the one that points at the nadir (radial, as HABBOF); or points, with the middle of the head or person",
+    )
+    people: str = setting(
+        "",
+        help="ATTRIBUTE=VALUE of the people who are to be found, such as posture=sitting; empty: everybody",
+        validator=_an_attribute,
+    )
+    others: Literal["wrong", "left out"] = setting(
+        "wrong",
+        help="what finds of people without that attribute are: wrong, as of a class of its own; or left out, as where a"
+        " detector of everybody is judged on some",
     )
     label: int | None = setting(
         None, help="judge only detections with this label; none judges all", validator=optional(at_least(0))
@@ -79,9 +96,12 @@ class DetectionConfig:
         None, help="diagonal of a head of which only the middle is known, for points", validator=optional(at_least(1))
     )
     bootstrap: int = setting(
-        1000,
-        help="resamples of the images for the 95 % confidence intervals; 0 for none",
-        validator=at_least(0),
+        1000, help="resamples for the 95 % confidence intervals; 0 for none", validator=at_least(0)
+    )
+    resample: Unit = setting(
+        "image",
+        help="what is resampled: images, each with all its turns; or sequences, as frames of one video resemble each"
+        " other",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -7,36 +7,59 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
+import attrs
 import numpy as np
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.crops import nadir_px
 from synthkit.errors import DatasetError
-from synthkit.interfaces import Evidence, MetricResult, Runtime, Scored, State
+from synthkit.interfaces import Evidence, Items, MetricResult, RoleKind, Runtime, Scored, State
+from synthkit.resampling import Draws, Units, interval, unit_of
 from synthkit.sample import Detections, Sample
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.evidence import explain
 from synthkit_detection.geometry import GEOMETRIES, Floats
 from synthkit_detection.judging import Judged, Part, Set
-from synthkit_detection.ranking import Draws, Ranked, precision_recall_f1
+from synthkit_detection.ranking import Ranked, precision_recall_f1
 from synthkit_detection.state import Frame, Image, pack, unpack
-from synthkit_detection.truth import truth_of
+from synthkit_detection.truth import Attribute, truth_of
 
 _MOST_RESAMPLED, _LEAST_RESAMPLES = 5_000_000, 200
 """Average precision of large sets, whose intervals are narrow, is resampled less: detections in all, and times."""
 
+_SHOWN = 8
+_OBSERVED = (
+    "target", "boxes", "people", "others", "label", "max_detections", "min_box_px", "min_visible", "point_px"
+)  # fmt: skip
+_STATE_REVISION = 1  # to be raised when states hold something else
+
 COCO_IOUS = tuple(float(value) for value in np.linspace(0.5, 0.95, 10))
+
+
+@attrs.frozen(eq=False)
+class _Basis:
+    """What all results of a set share.
+
+    Args:
+        score: the least that counts. draws: (resamples, images). count: how many images the set has, turns apart.
+    """
+
+    score: float
+    draws: Draws
+    count: int
+    definition: Mapping[str, Any]
+    cautions: tuple[str, ...]
 
 
 class DetectionMetric:
     """Precision, recall, F1 (thesis 000, equations 2.23 to 2.25), average precision (COCO's, 101 recalls), counts.
 
     Each detection, best score first, takes the truth it agrees with most among those still free; it is right
-    when they agree by ``iou`` at least. Intervals are 95 % percentile bootstrap intervals over images, at the score
-    threshold of the whole set.
+    when they agree by ``iou`` at least. Intervals are 95 % percentile bootstrap intervals over images with all their
+    turns, or over sequences, at the score threshold of the whole set.
     """
 
-    roles: Mapping[str, Literal["samples", "detections"]] = {"scored": "detections"}
+    roles: Mapping[str, RoleKind] = {"scored": "detections"}
 
     def __init__(self, config: DetectionConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
         self._config = config
@@ -52,31 +75,41 @@ class DetectionMetric:
     ) -> None:
         return None
 
-    def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
+    def observe(self, role: str, items: Items) -> State:
         """Return the state of some scored samples; those with unknown people are left out.
 
         Raises:
             DatasetError: when people lack the outline that is judged, or the detector does not give such.
         """
         config = self._config
+        people = Attribute.of(config.people) if config.people else None
         images: list[Image] = []
-        unlabelled = 0
+        unlabelled, values = 0, set[str]()
         for item in cast("Iterable[Scored]", items):
-            if item.sample.people is None:
+            sample = item.sample
+            if sample.people is None:
                 unlabelled += 1
                 continue
             truth = truth_of(
-                item.sample, config.target, config.boxes,
+                sample, config.target, config.boxes, people=people, others_left_out=config.others == "left out",
                 min_box_px=config.min_box_px, min_visible=config.min_visible, point_px=config.point_px,
             )  # fmt: skip
+            if people is not None:
+                values |= {str(one.attributes[people.name]) for one in sample.people if people.name in one.attributes}
+            units = unit_of(sample, "image"), unit_of(sample, "sequence")
             detected, scores = self._detected(item.detections)
-            images.append(Image.of(item.sample.key, _frame(item.sample), truth, detected, scores))
-        return pack(images, unlabelled, self._columns)
+            images.append(Image.of(sample.key, units, _frame(sample), truth, detected, scores))
+        return pack(images, unlabelled, self._columns, values)
+
+    def observed(self, role: str) -> Mapping[str, Any]:
+        """Return what of the settings the state depends on; all else matters to what is computed of it."""
+        return {"detection": _STATE_REVISION, **{name: getattr(self._config, name) for name in _OBSERVED}}
 
     def merge(self, states: Sequence[State]) -> State:
         """Return the state of all images; their order never matters."""
         images = [image for state in states for image in unpack(state)]
-        return pack(images, sum(int(state["unlabelled"][0]) for state in states), self._columns)
+        values = [str(value) for state in states for value in state["values"]]
+        return pack(images, sum(int(state["unlabelled"][0]) for state in states), self._columns, values)
 
     def compute(self, states: Mapping[str, State]) -> Sequence[MetricResult]:
         """Return precision, recall, F1, the error of counts, and AP unless nothing was to be found.
@@ -84,20 +117,19 @@ class DetectionMetric:
         The same follows of each part by size and distance in which somebody was to be found, but for counts.
 
         Raises:
-            DatasetError: when no image has known people.
+            DatasetError: when no image has known people, nobody is one of those who are to be found, or sequences are
+                to be resampled and there is none.
         """
         seen = self._set(states)
         judged = seen.judge(seen.whole())
         rankings = seen.rankings(judged)
-        score = self._score(rankings)
-        draws = self._draws(len(seen.state["truths"]))
-        definition = self._definition(seen, judged, score)
-        results = self._results("", rankings, score, definition, draws)
-        results.insert(3, self._count_error(rankings[self._config.iou], score, definition, draws))
+        basis = self._basis(seen, judged, self._score(rankings))
+        results = self._results("", rankings, basis)
+        results.insert(3, self._count_error(rankings[self._config.iou], basis))
         for part in self._parts(seen):
             judged = seen.judge(part)
             if judged.needed.any():
-                results += self._results(part.label, seen.rankings(judged), score, definition, draws)
+                results += self._results(part.label, seen.rankings(judged), basis)
         return results
 
     def explain(self, states: Mapping[str, State]) -> Evidence:
@@ -115,6 +147,9 @@ class DetectionMetric:
         state = states["scored"]
         if not len(state["truths"]):
             raise DatasetError("detection: no sample says who is in it, so there is nothing to judge against")
+        if self._config.people and Attribute.of(self._config.people).value not in state["values"]:
+            known = ", ".join(state["values"][:_SHOWN]) or "nobody's is known"
+            raise DatasetError(f"people: nobody in the set is {self._config.people}; known of it: {known}")
         ious = (self._config.iou, *self._config.ap_ious, *(COCO_IOUS if self._config.coco else ()))
         return Set(state, self._config.boxes, ious)
 
@@ -150,25 +185,32 @@ class DetectionMetric:
             )
         return np.zeros((0, 5))
 
-    def _draws(self, images: int) -> Draws:
-        """Return (resamples, images): how often each image is drawn in each resample."""
-        generator = self._runtime.seeds.stream("bootstrap")
-        draws = np.zeros((self._config.bootstrap, images), dtype=np.int32)
-        for row in draws:
-            row[:] = np.bincount(generator.integers(0, images, images), minlength=images)
-        return draws
+    def _units(self, state: State) -> Units:
+        names = state[self._config.resample]
+        if self._config.resample == "sequence" and (names == state["image"]).all():
+            raise DatasetError("resample: no sample tells which sequence it is of: resample images")
+        return Units.of(names)
 
-    def _results(
-        self, part: str, rankings: Mapping[float, Ranked], score: float, definition: Mapping[str, Any], draws: Draws
-    ) -> list[MetricResult]:
+    def _basis(self, seen: Set, judged: Judged, score: float) -> _Basis:
+        config, state = self._config, seen.state
+        units = self._units(state)
+        return _Basis(
+            score=score,
+            draws=units.draws(self._runtime.seeds.stream("bootstrap"), config.bootstrap),
+            count=len(np.unique(state["image"])),
+            definition=self._definition(seen, judged, score, units),
+            cautions=units.caution(config.resample) if config.bootstrap else (),
+        )
+
+    def _results(self, part: str, rankings: Mapping[float, Ranked], basis: _Basis) -> list[MetricResult]:
         """Return precision, recall and F1, and AP (of parts at ``iou`` and COCO's) unless nothing was to be found."""
-        main = rankings[self._config.iou]
-        counts = main.counts(score)
+        main, draws = rankings[self._config.iou], basis.draws
+        counts = main.counts(basis.score)
         values, spread = precision_recall_f1(counts.sum(axis=0)), precision_recall_f1(draws @ counts)
         if main.truths.any():  # resamples without anybody say nothing about finding people
             spread[draws @ main.truths == 0] = np.nan
         results = [
-            self._result(name, f"iou={self._config.iou:.2f}", part, values[column], spread[:, column], definition)
+            self._result(name, f"iou={self._config.iou:.2f}", part, values[column], spread[:, column], basis)
             for column, name in enumerate(("precision", "recall", "f1"))
         ]
         if not main.truths.any():  # average precision is not defined
@@ -180,9 +222,10 @@ class DetectionMetric:
         resampled = {iou: rankings[iou].resampled_precision(few) for where in told for iou in levels[where]}
         for where, ious in levels.items():
             value = np.concatenate([rankings[iou].precision_at_recalls() for iou in ious]).mean()
-            detail = {**definition, "iou": where.partition("=")[2], "interpolation": "101 recall points (COCO)"}
+            detail = {"iou": where.partition("=")[2], "interpolation": "101 recall points (COCO)"}
             spread = np.mean([resampled[iou] for iou in ious], axis=0) if where in told else np.zeros(0)
-            results.append(self._result("ap", where, part, value, spread, detail))
+            of_ap = attrs.evolve(basis, definition={**basis.definition, **detail})
+            results.append(self._result("ap", where, part, value, spread, of_ap))
         return results
 
     def _levels(self, part: str) -> Mapping[str, Sequence[float]]:
@@ -193,12 +236,12 @@ class DetectionMetric:
             levels["iou=0.50:0.95"] = COCO_IOUS
         return levels
 
-    def _count_error(self, main: Ranked, score: float, definition: Mapping[str, Any], draws: Draws) -> MetricResult:
+    def _count_error(self, main: Ranked, basis: _Basis) -> MetricResult:
         """Return the mean over images of how far the number of finds is off the number of people."""
-        counts = main.counts(score)
+        counts = main.counts(basis.score)
         errors = np.abs(counts[:, 1] - counts[:, 2])
-        images = len(errors)
-        return self._result("count_mae", "", "", errors.mean(), draws @ errors / images, definition, better="lower")
+        spread = (basis.draws @ errors) / basis.draws.sum(axis=1)
+        return self._result("count_mae", "", "", errors.mean(), spread, basis, better="lower")
 
     def _result(
         self,
@@ -207,27 +250,31 @@ class DetectionMetric:
         part: str,
         value: float,
         spread: Floats,
-        definition: Mapping[str, Any],
+        basis: _Basis,
         better: Literal["higher", "lower"] = "higher",
     ) -> MetricResult:
         kind = "" if self._config.boxes == "upright" else self._config.boxes
         if kind == "points":
             where = where.replace("iou", "agreement")
-        about = ", ".join(word for word in (self._config.target, kind, where) if word)
+        about = ", ".join(word for word in (self._config.people or self._config.target, kind, where) if word)
         return MetricResult(
             name=f"{name}[{about}]",
             value=float(value),
             better=better,
-            count=int(definition["images"]),
-            definition=definition,
-            interval=_interval(spread),
+            count=basis.count,
+            definition=basis.definition,
+            interval=interval(spread),
             part=part,
+            cautions=basis.cautions,
         )
 
-    def _definition(self, seen: Set, judged: Judged, score: float) -> dict[str, Any]:
+    def _definition(self, seen: Set, judged: Judged, score: float, units: Units) -> dict[str, Any]:
         config = self._config
+        resampled = f"{units.count} {config.resample}s, up to {config.bootstrap} resamples"
+        some = {"people": config.people, "finds_of_others": config.others} if config.people else {}
         return {
             "target": config.target,
+            **some,
             "label": "all" if config.label is None else config.label,
             "boxes": config.boxes,
             "iou": config.iou,
@@ -240,7 +287,7 @@ class DetectionMetric:
             "truths": int(judged.needed.sum()),
             "optional_truths": int((~judged.needed).sum()),
             "unlabelled_images_left_out": int(seen.state["unlabelled"][0]),
-            "interval": f"95 % percentile bootstrap over images, up to {config.bootstrap} resamples",
+            "interval": f"95 % percentile bootstrap over {resampled}",
         }
 
 
@@ -258,11 +305,3 @@ def _given_score(config: DetectionConfig, checkpoint: Checkpoint | None) -> tupl
     if isinstance(trained, int | float) and 0 <= trained <= 1:
         return float(trained), "training: operating_score of the checkpoint"
     return None, "best F1 on the judged set"
-
-
-def _interval(values: Floats) -> tuple[float, float] | None:
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return None
-    low, high = np.percentile(known, [2.5, 97.5])
-    return float(low), float(high)

@@ -20,7 +20,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="precision, recall, F1, average precision and counts, of upright and rotated boxes and of points",
             config=DetectionConfig,
             target="synthkit_detection.metric:DetectionMetric",
-            revision=2,
+            revision=3,
             demo={
                 "settings": {
                     "target": "person",

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
+from synthkit.resampling import Draws
 from synthkit_detection.geometry import Bools, Floats, Ints
-
-Draws = npt.NDArray[np.int32]
 
 RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
 

@@ -18,6 +18,30 @@ Target = Literal["head", "person"]
 Row = tuple[float, ...]
 
 
+@attrs.frozen
+class Attribute:
+    """An attribute of people by which some of them are told apart: its name, and its value as text."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def of(cls, text: str) -> Attribute:
+        """Return what NAME=VALUE says.
+
+        Raises:
+            ValueError: when it is not of that form.
+        """
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ValueError(f"must be ATTRIBUTE=VALUE, such as posture=sitting, got {text!r}")
+        return cls(name, value)
+
+    def holds(self, person: Person) -> bool:
+        """Tell whether a person is one of these."""
+        return str(person.attributes.get(self.name)) == self.value
+
+
 @attrs.frozen(eq=False)
 class Truth:
     """The truth of one image.
@@ -72,6 +96,8 @@ def truth_of(
     target: Target,
     boxes: Boxes,
     *,
+    people: Attribute | None = None,
+    others_left_out: bool = False,
     min_box_px: float = 2.0,
     min_visible: float = 0.0,
     point_px: float | None = None,
@@ -83,6 +109,8 @@ def truth_of(
 
     Args:
         sample: with known people.
+        people: who is to be found; None: everybody. others_left_out: others need not be found, and may be, rather than
+            being no truth at all.
         target, boxes, min_box_px, min_visible, point_px: as in ``DetectionConfig``.
 
     Raises:
@@ -90,18 +118,32 @@ def truth_of(
     """
     if sample.people is None:
         raise DatasetError(f"sample {sample.key}: it is not known who is in it, so detections cannot be judged")
-    rows: list[tuple[Row, bool, float]] = []
+    rows: list[_Known] = []
     missing = 0
     for person in sample.people:
-        row, region = outline(person, target, boxes, point_px), bool(person.attributes.get("iscrowd"))
+        meant, crowd = people is None or people.holds(person), bool(person.attributes.get("iscrowd"))
+        if not (meant or crowd or others_left_out):
+            continue
+        row, region = outline(person, target, boxes, point_px), crowd
         missing += row is None and not region and person.visible_fraction != 0.0
         if row is None and (region or boxes in ("rotated", "radial")):
             row, region = _region(person, boxes), True
         if row is not None:
-            rows.append((row, region, math.nan if person.visible_fraction is None else person.visible_fraction))
-    if missing and all(region for _, region, _ in rows):
+            visible = math.nan if person.visible_fraction is None else person.visible_fraction
+            rows.append(_Known(row, region, not meant, visible))
+    if missing and all(known.region for known in rows):
         raise DatasetError(missing_outlines(sample, target, boxes, point_px))
     return _truth(sample, boxes, rows, min_box_px, min_visible)
+
+
+@attrs.frozen
+class _Known:
+    """An outline, whether it is a region, whether it need not be found anyhow, and the share that is seen."""
+
+    row: Row
+    region: bool
+    spare: bool
+    visible: float
 
 
 def outline(person: Person, target: Target, boxes: Boxes, point_px: float | None = None) -> Row | None:
@@ -147,13 +189,12 @@ def missing_outlines(sample: Sample, target: Target, boxes: Boxes, point_px: flo
     return start
 
 
-def _truth(
-    sample: Sample, boxes: Boxes, rows: Sequence[tuple[Row, bool, float]], min_box_px: float, min_visible: float
-) -> Truth:
+def _truth(sample: Sample, boxes: Boxes, rows: Sequence[_Known], min_box_px: float, min_visible: float) -> Truth:
     columns = GEOMETRIES[boxes].columns
-    outlines: Floats = np.array([row for row, _, _ in rows], dtype=np.float64).reshape(-1, columns)
-    region = np.array([crowd for _, crowd, _ in rows], dtype=bool)
-    visible = np.array([share for _, _, share in rows], dtype=np.float64)
+    outlines: Floats = np.array([known.row for known in rows], dtype=np.float64).reshape(-1, columns)
+    region = np.array([known.region for known in rows], dtype=bool)
+    spare = np.array([known.spare for known in rows], dtype=bool)
+    visible = np.array([known.visible for known in rows], dtype=np.float64)
     if boxes == "upright":
         width, height = sample.size_px
         outlines = np.clip(outlines, 0.0, [width, height, width, height])
@@ -162,7 +203,7 @@ def _truth(
         small = np.zeros(len(outlines), dtype=bool)
     else:
         small = outlines[:, 2:4].min(axis=1, initial=math.inf) < min_box_px
-    return Truth(outlines, region | small | (visible < min_visible), region, visible)
+    return Truth(outlines, region | spare | small | (visible < min_visible), region, visible)
 
 
 def _head_point(person: Person, point_px: float | None) -> Row | None:

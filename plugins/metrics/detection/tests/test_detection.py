@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Metric, Runtime, Scored, empty_detections
-from synthkit.sample import Detections, Person, RotatedBox, Sample
+from synthkit.sample import Detections, Person, RotatedBox, Sample, evolve
 from synthkit.seeds import Seeds
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.matching import Candidates, partners
@@ -208,3 +208,66 @@ def test_a_rotated_box_stands_for_a_person_and_is_clipped():
 def test_the_plugin_module_is_light():
     code = "import sys, synthkit_detection.plugin; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def of(key, truth, boxes, scores, sequence=None, turned=None):
+    item = scored(key, truth, boxes, scores)
+    meta = {} if turned is None else {"turned": {"of": turned, "degrees": 5.0}}
+    return Scored(evolve(item.sample, sequence=sequence, meta=meta), item.detections)
+
+
+def test_all_turns_of_an_image_are_resampled_together():
+    """Of two images one is all right and one all wrong: whatever their turns, a resample is one of four."""
+    good = [of(f"a{n}", [BOX], [BOX], [0.9], turned="a") for n in range(6)]
+    bad = [of(f"b{n}", [BOX], [FAR], [0.9], turned="b") for n in range(6)]
+    together = values(make_metric(score=0.5, bootstrap=200), good + bad)["f10.50"]
+    assert (together.value, together.interval, together.count) == (0.5, (0.0, 1.0), 2)
+    assert together.definition["images"] == 12
+    assert together.definition["interval"].startswith("95 % percentile bootstrap over 2 images,")
+    assert together.cautions == ("the intervals rest on 2 images, too few for them: they may be too narrow",)
+    alone = [of(item.sample.key, [BOX], [BOX if item in good else FAR], [0.9]) for item in good + bad]
+    low, high = values(make_metric(score=0.5, bootstrap=200), alone)["f10.50"].interval
+    assert 0.1 < low < high < 0.9
+
+
+def test_frames_of_a_sequence_are_resampled_together_where_that_is_asked():
+    frames = [of(f"{clip}{n}", [BOX] * (clip == "a"), [BOX], [0.9], clip) for clip in "ab" for n in range(3)]
+    results = values(make_metric(score=0.5, bootstrap=200, resample="sequence"), frames)
+    assert results["precision0.50"].interval == (0.5, 1.0)  # without clip a there is nobody to be found
+    assert results["count_mae"].interval == (0.0, 1.0)
+    assert results["count_mae"].count == 6
+    assert "over 2 sequences" in results["ap0.50"].definition["interval"]
+    with pytest.raises(DatasetError, match="resample: no sample tells which sequence it is of"):
+        values(make_metric(resample="sequence"), [scored("a", [BOX], [BOX], [0.9])])
+
+
+def seated(key, postures, boxes, scores):
+    people = [Person(box_xyxy_px=box, attributes={"posture": posture}) for box, posture in postures.items()]
+    return Scored(evolve(sample(key, []), people=people), found(key, boxes, scores))
+
+
+def test_only_people_with_an_attribute_are_to_be_found_where_that_is_asked():
+    item = seated("a", {BOX: "sitting", FAR: "standing", (0, 60, 20, 80): "sitting"}, [BOX, FAR], [0.9, 0.8])
+    some = {"target": "person", "people": "posture=sitting", "score": 0.5, "bootstrap": 0}
+
+    def judged(**others):
+        found = make_metric(**some, **others)
+        results = found.compute({"scored": found.observe("scored", [item])})
+        assert results[0].name == "precision[posture=sitting, iou=0.50]"
+        return [result.value for result in results[:2]], results[0].definition
+
+    assert judged()[0] == [0.5, 0.5]  # the find of who stands is a false alarm
+    numbers, definition = judged(others="left out")
+    assert numbers == [1, 0.5]
+    assert (definition["truths"], definition["optional_truths"]) == (2, 1)
+    assert (definition["people"], definition["finds_of_others"]) == ("posture=sitting", "left out")
+    with pytest.raises(DatasetError, match="nobody in the set is posture=lying; known of it: sitting, standing"):
+        values(make_metric(**some | {"people": "posture=lying"}), [item])
+    with pytest.raises(ValueError, match="must be ATTRIBUTE=VALUE"):
+        make_metric(people="sitting")
+
+
+def test_what_matters_to_the_numbers_alone_is_not_observed():
+    told = make_metric(iou=0.3, bootstrap=7, resample="sequence", score=0.1).observed("scored")
+    assert told == make_metric().observed("scored")
+    assert told != make_metric(people="posture=sitting").observed("scored")

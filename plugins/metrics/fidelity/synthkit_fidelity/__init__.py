@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""synthkit metric: Frechet distances between image sets in a named feature space."""
+"""synthkit metrics: how like real images others are, in feature spaces that results name."""

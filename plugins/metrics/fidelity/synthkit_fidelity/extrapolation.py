@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the Frechet distance depends on the number of images, and what it would be of endlessly many.
+
+With fewer images the distance is larger, by about a constant over their number (Chong and Forsyth, Effectively unbiased
+FID, CVPR 2020). So sets of other sizes, or of generators that are unlike, do not compare; the extrapolation does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from synthkit_fidelity.gaussians import Gaussian, frechet_distance, of_vectors
+
+LEAST = 100
+"""Vectors of the candidate below which nothing is extrapolated."""
+
+_SMALLEST = 5000  # the smallest subset of large sets, as Stein et al. (NeurIPS 2023) take it
+
+
+@attrs.frozen(eq=False)
+class Extrapolation:
+    """Distances of subsets, and the line through them over 1 / N.
+
+    Args:
+        counts: N. distances: of each. limit: where the line meets 1 / N = 0. slope: its rise.
+    """
+
+    counts: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float64]
+    limit: float
+    slope: float
+
+
+def extrapolate(
+    reference: Gaussian, vectors: npt.NDArray[Any], points: int, draws: np.random.Generator
+) -> Extrapolation:
+    """Return distances of random subsets of (N, d) vectors to a reference, and their limit.
+
+    Args:
+        points: how many, evenly spaced in their size up to all.
+    """
+    smallest = min(_SMALLEST, max(len(vectors) // 10, 2))
+    counts = np.linspace(smallest, len(vectors), points).astype(np.int64)
+    subsets = (vectors[draws.choice(len(vectors), count, replace=False)] for count in counts)
+    distances = np.array([frechet_distance(reference, of_vectors(subset)) for subset in subsets])
+    slope, limit = np.polyfit(1 / counts, distances, 1)
+    return Extrapolation(counts, distances, float(limit), float(slope))

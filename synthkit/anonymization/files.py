@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result as files of the kind that came in: photos, or videos as long as they were."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from synthkit import claims, inputs
+from synthkit.anonymization.job import new_key
+from synthkit.anonymization.obscuring import Pixels
+from synthkit.anonymization.policy import Policy
+from synthkit.anonymization.treating import BLANK
+from synthkit.dataset import Dataset
+from synthkit.dataset import images as codecs
+from synthkit.dataset.formats import FORMATS, exporting
+from synthkit.dataset.formats.pictures import DatasetPictures, Picture, Pictures, picture
+from synthkit.sample import Skipped
+from synthkit.session import Session
+
+PHOTOS, VIDEO = "images", "video"
+"""Formats in which the result is written too: folders of photos, and videos."""
+
+
+def write(session: Session, data: Dataset, images: inputs.Images, out: Path, policy: Policy) -> Path | None:
+    """Write an anonymized set as photos or videos into a folder of ``out``; None where neither came in.
+
+    Files of an earlier run, in which more had been left out, are replaced.
+    """
+    form = str(images.opened_as.get("form"))
+    if form not in (PHOTOS, VIDEO) or not len(data):
+        return None
+    pictures: Pictures = _Pixels(data.location) if form == PHOTOS else _Frames(data, images, policy)
+    folder, note = out / form, out / f"{form}.json"
+    if folder.exists() and not (note.is_file() and data.fingerprint.encode() in note.read_bytes()):
+        shutil.rmtree(folder)
+    claims.write_json(note, {"dataset": data.fingerprint})
+    put = FORMATS[form].write
+    assert put is not None, "both are written"
+    made = exporting.export(form, put, pictures, folder, {}, session.progress)
+    for line in made.remarks:
+        session.tell(line)
+    return folder
+
+
+class _Pixels(DatasetPictures):
+    """Images of which nothing but the pixels is written, so that nobody is told that labels were dropped."""
+
+    def __getitem__(self, index: int) -> Picture:
+        return attrs.evolve(super().__getitem__(index), people=None)
+
+
+class _Frames:
+    """All frames of videos, in their order; those that were left out are blank, so that time goes on."""
+
+    name = VIDEO
+    notes: Mapping[str, Any] = {}
+
+    def __init__(self, data: Dataset, images: inputs.Images, policy: Policy) -> None:
+        self._kept = _Pixels(data.location)
+        self._places = {key: place for place, key in enumerate(data.keys())}
+        self._images, self._policy = images, policy
+        self.identity: Mapping[str, Any] = {"dataset": data.fingerprint}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, place: int) -> Picture:
+        key = new_key(self._images, place, self._policy)
+        kept = self._places.get(key)
+        return self._blank(place, key) if kept is None else self._kept[kept]
+
+    def _blank(self, place: int, key: str) -> Picture:
+        sample = self._images.read(place)
+        when: dict[str, Any] = {"sequence": self._kept[0].sequence}
+        size = self._kept[0].size_px
+        if not isinstance(sample, Skipped):  # which still has a place in the order
+            size = sample.size_px
+            when = {"sequence": sample.sequence, "frame": sample.frame, "time_s": sample.time_s}
+        if self._policy.names == "number":
+            when["sequence"] = None
+        return picture(key, codecs.png(_blank(size)), VIDEO, {"people": None, **when}, lambda _: None)
+
+
+def _blank(size_px: tuple[int, int]) -> Pixels:
+    return np.full((size_px[1], size_px[0], 3), BLANK, np.uint8)

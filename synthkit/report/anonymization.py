@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The summary of ``synthkit anonymize``, for whoever answers for what is handed on."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+import synthkit
+from synthkit.anonymization.audit import QUARANTINED, Counts, left_out
+from synthkit.dataset import Dataset
+from synthkit.report.drawing import Picture
+from synthkit.report.page import Figure, Page, Section, Table, write_page
+
+_PICTURES = 6
+_PICTURE_PX = 480
+_LISTED = 50
+_BECAME = {
+    "treated": "everybody who was found in it is treated",
+    "empty": "its labels say that nobody is in it, and nobody was found",
+    "blurred": "nobody was found in it: blurred as a whole",
+    "passed": "nobody was found in it: handed on as it is, as was asked for",
+    QUARANTINED: "left out",
+}
+
+
+def write_report(data: Dataset, counts: Counts, path: Path) -> None:
+    """Write the summary of an anonymized set as one HTML file; it holds no original.
+
+    Args:
+        data: what is handed on. counts: of its audit record.
+    """
+    page = Page(
+        title="Anonymized images",
+        lead=_lead(counts),
+        facts=[
+            ("images handed on", str(len(data))),
+            ("images left out", str(counts.images.get(QUARANTINED, 0))),
+            ("people treated", str(sum(counts.people.values()))),
+            ("of them blurred in doubt", str(sum(counts.doubts.values()))),
+        ],
+        sections=[_images(counts), _people(counts), *_left_out(data, counts), *_pictures(data), _how(data), _limits()],
+        footer=f"written by synthkit anonymize {synthkit.__version__}, Python {platform.python_version()};"
+        f" data set {data.fingerprint[:16]}",
+    )
+    write_page(page, path)
+
+
+def _lead(counts: Counts) -> str:
+    passed = counts.images.get("passed", 0)
+    if passed:
+        return (
+            f"{passed} images in which nobody was found were handed on as they are. Whoever was overlooked is in them."
+        )
+    return "No image was handed on in which nobody was found, unless its labels say that nobody is there."
+
+
+def _images(counts: Counts) -> Section:
+    rows = [[_BECAME[kind], str(counts.images[kind])] for kind in _BECAME if kind in counts.images]
+    return Section("What became of the images", tables=[Table(["", "images"], rows)])
+
+
+def _people(counts: Counts) -> Section:
+    tables = [
+        _table(title, values)
+        for title, values in (
+            ("treated by", counts.people),
+            ("found by", counts.found_by),
+            ("in doubt because", counts.doubts),
+        )
+        if values
+    ]
+    text = ["Who was in doubt was blurred, with a wider margin. Each person has a line in audit.jsonl."]
+    return Section("People", text if tables else ["There is nobody."], tables=tables)
+
+
+def _left_out(data: Dataset, counts: Counts) -> list[Section]:
+    listed = left_out(data)
+    if not listed:
+        return []
+    more = f" The first {_LISTED} are listed." if len(listed) > _LISTED else ""
+    rows = [[key, reason] for key, reason in listed[:_LISTED]]
+    return [
+        Section(
+            "Left out",
+            [f"Nothing of these images was written anywhere. Run again to try them once more.{more}"],
+            tables=[_table("because", counts.reasons), Table(["image", "because"], rows)],
+        )
+    ]
+
+
+def _table(title: str, values: Mapping[str, int]) -> Table:
+    ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    return Table([title, "how many"], [[name, str(count)] for name, count in ordered])
+
+
+def _pictures(data: Dataset) -> list[Section]:
+    if not len(data):
+        return []
+    places = np.unique(np.linspace(0, len(data) - 1, _PICTURES).round().astype(int))
+    figures = [Figure(_shrunk(sample.image), f"Image {sample.key} as it is handed on", sample.key)
+               for sample in (data[int(place)] for place in places)]  # fmt: skip
+    return [Section("As they are handed on", ["Spread evenly over the set."], figures=figures, per_row=3)]
+
+
+def _shrunk(image: Picture) -> Picture:
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = min(1.0, _PICTURE_PX / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _how(data: Dataset) -> Section:
+    identity = data.manifest.identity if data.manifest else {}
+    policy = identity.get("policy", {})
+    check = identity.get("check")
+    methods = [*identity.get("detectors", {}), *identity.get("finds", {})]
+    rows = [
+        ["refiner", str(identity.get("refiner", {}).get("name"))],
+        ["what looked for people", ", ".join([*(["the set's labels"] if identity.get("truth") else []), *methods])],
+        ["what looked again at the result", "nothing" if check is None else str(check["name"])],
+        *([name.replace("_", " "), str(value)] for name, value in policy.items()),
+    ]
+    return Section("How it was done", tables=[Table(["", ""], rows)])
+
+
+def _limits() -> Section:
+    return Section(
+        "What this does not protect against",
+        [
+            "Detectors overlook people. Whoever all of them overlooked, in an image in which somebody else was found,"
+            " is in the result; a second look by another detector finds some of them, not all.",
+            "Outlines, gaits, places, times, companions, belongings, reflections, shadows and written names are not"
+            " treated. Whoever knows a person may still tell who it is. Blurred and pixelated people keep the colours"
+            " of their clothes: only covered ones keep nothing but their outline.",
+        ],
+    )

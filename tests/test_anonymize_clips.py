@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People in clips: who is who, gaps that are filled, and videos that come out as long as they went in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from synthkit.anonymization import run
+from synthkit.anonymization.assignment import cheapest_pairs
+from synthkit.anonymization.policy import Policy
+from synthkit.anonymization.run import Methods
+from synthkit.anonymization.tracking import linked
+from synthkit.execution import Local
+from synthkit.interfaces import ComponentSpec
+from synthkit.plugins import discover
+from synthkit.seeds import Seeds
+from synthkit.session import Session
+from synthkit.settings import RunSettings
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (5, 5), (3, 7), (7, 3), (20, 25)])
+def test_pairs_are_as_cheap_as_scipys(shape):
+    for n in range(20):
+        costs = Seeds(n).stream("costs").random(shape)
+        if n % 2:
+            costs = costs.round(1)  # ties
+        pairs = cheapest_pairs(costs)
+        assert len(pairs) == min(shape)
+        assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
+        rows, columns = linear_sum_assignment(costs)
+        assert sum(costs[pair] for pair in pairs) == pytest.approx(costs[rows, columns].sum())
+
+
+def box(x, y, w=20, h=50):
+    return [x, y, x + w, y + h]
+
+
+def walk(frames):
+    """Two people who walk past each other, at different heights of the image."""
+    return [np.array([box(10 + 4 * n, 20), box(200 - 4 * n, 60)], float) for n in range(frames)]
+
+
+def test_people_keep_their_identity_while_they_pass_each_other():
+    tracks, owners = linked(walk(40), gap_frames=3)
+    assert len(tracks) == 2
+    assert all(owner == [0, 1] for owner in owners)
+
+
+def test_the_order_of_finds_decides_nothing_about_who_is_who():
+    turned = [frame[::-1] if n % 2 else frame for n, frame in enumerate(walk(40))]
+    tracks, owners = linked(turned, gap_frames=3)
+    assert len(tracks) == 2
+    assert owners == [[1, 0] if n % 2 else [0, 1] for n in range(40)]
+
+
+@pytest.mark.parametrize("gap", [1, 5, 9])
+def test_gaps_are_filled_along_the_way(gap):
+    frames = walk(40)
+    for n in range(15, 15 + gap):
+        frames[n] = frames[n][1:]  # the first one is not found
+    tracks, _ = linked(frames, gap_frames=9)
+    assert len(tracks) == 2
+    filled = tracks[0].filled(0)
+    assert sorted(filled) == list(range(15, 15 + gap))
+    assert all(np.allclose(filled[n], box(10 + 4 * n, 20)) for n in filled)
+
+
+def test_after_a_longer_gap_somebody_is_somebody_else():
+    frames = walk(40)
+    for n in range(15, 25):
+        frames[n] = frames[n][1:]
+    tracks, _ = linked(frames, gap_frames=9)
+    assert [len(track.boxes) for track in tracks] == [15, 40, 15]
+
+
+def test_people_go_on_for_a_while_before_and_after_they_are_found():
+    frames = [np.zeros((0, 4))] * 6 + walk(10)
+    tracks, _ = linked(frames, gap_frames=3)
+    filled = tracks[0].filled(3)
+    assert sorted(filled) == [3, 4, 5, 16, 17, 18]
+    assert np.allclose(filled[3], box(10 - 12, 20))
+    assert np.allclose(filled[18], box(10 + 4 * 12, 20))
+    assert min(tracks[0].filled(50)) == 0
+
+
+JOBS = Path(__file__).parent / "jobs"
+FRAMES, RATE_HZ, MISSED = 24, 12.5, (9, 10)
+
+
+@pytest.fixture(autouse=True)
+def _installed(tmp_path_factory, monkeypatch):
+    for name in ("seeing", "sloppy"):
+        info = tmp_path_factory.mktemp("plugins") / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[synthkit.v1]\n{name} = {name}\n")
+        monkeypatch.syspath_prepend(info.parent)
+    monkeypatch.setenv("SYNTHKIT_PLUGINS", "seeing,sloppy")
+    monkeypatch.syspath_prepend(JOBS)
+
+
+def place(n):
+    """Return where somebody is in a frame: left, top, right, bottom."""
+    return 8 + 4 * n, 30, 28 + 4 * n, 70
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A video of somebody bright who walks, and whom nobody can see in two frames; the last frame is of nobody."""
+    writer = cv2.VideoWriter(
+        str(tmp_path / "walk.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), RATE_HZ, (128, 96)
+    )
+    for n in range(FRAMES):
+        image = np.full((96, 128, 3), 20, np.uint8)
+        left, top, right, bottom = place(n)
+        image[top:bottom, left:right] = 90 if n in MISSED else 220
+        image[top + 10 : top + 14, left:right] = 60 if n in MISSED else 180  # a belt
+        writer.write(image)
+    writer.release()
+    return tmp_path / "walk.avi"
+
+
+def decoded(path):
+    capture, frames, times = cv2.VideoCapture(str(path)), [], []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    return frames, times
+
+
+def test_a_video_comes_out_as_long_as_it_was_with_gaps_blurred(video, tmp_path):
+    session = Session(discover(), RunSettings(), Local(0))
+    seeing = ComponentSpec("detector", "seeing", {"fault": "raises", "at": "walk_000015"})
+    policy = Policy(edge_frames=2)
+    made = run.anonymize(session, video, ComponentSpec("refiner", "sloppy"), tmp_path / "out",
+                         Methods(detectors=[seeing]), policy)  # fmt: skip
+    told = [json.loads(line) for line in made.audit.read_text().splitlines()]
+    people = {line["key"]: line for line in told if "person" in line}
+    assert {line["track"] for line in people.values()} == {"track0000"}
+    for n in MISSED:
+        line = people[f"walk_{n:06d}"]
+        assert (line["treated"], line["doubt"]) == ("blurred", "found in other frames only")
+        assert np.allclose(line["box_xyxy_px"], place(n), atol=3)
+    assert {line["key"] for line in told if "reason" in line} == {"walk_000015"}
+    assert made.dataset.by_key("walk_000003").people[0].identity == "track0000"
+
+    before, times = decoded(video)
+    after, new_times = decoded(made.files / "walk.mp4")
+    assert len(after) == FRAMES
+    assert np.allclose(new_times, times, atol=1e-3)
+    assert abs(after[15].astype(int) - 118).max() < 8  # left out
+    for n in (3, *MISSED, 20):
+        left, top, right, bottom = place(n)
+        window = slice(top + 4, bottom - 4), slice(left + 4, min(right, 128) - 4)
+        belt = [np.abs(np.diff(frames[n][window].mean(axis=(1, 2)))).max() for frames in (before, after)]
+        assert belt[1] < 0.5 * belt[0]

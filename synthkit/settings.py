@@ -58,11 +58,12 @@ class RunSettings:
 
 @attrs.frozen
 class Plan:
-    """The installed components, general settings, and one chosen component per role, all checked."""
+    """The installed components, general settings, one chosen component per role, and metrics, all checked."""
 
     registry: Registry
     run: RunSettings
     components: Mapping[str, ComponentSpec]
+    metrics: tuple[ComponentSpec, ...] = ()
 
 
 def read(config_file: Path | None, sets: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +81,8 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
     Args:
         settings: plain values; a role's table holds the component's ``name`` and options.
         roles: ``{"renderer": "blender"}``: the components a command uses; None takes the name from the
-            settings' table.
+            settings' table. Of metrics there may be several, with commas between their names: in the table ``metric`` a
+            setting is for all of them that have it, one in the table ``metric.NAME`` for that one alone.
 
     Raises:
         ConfigError: with every problem of every part, unknown components among them.
@@ -88,7 +90,11 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
     problems: list[str] = []
     run = general(settings, roles, problems)
     components = {}
+    metrics: tuple[ComponentSpec, ...] = ()
     for role, name in roles.items():
+        if role == "metric":
+            metrics = _metrics(registry, settings, name, problems)
+            continue
         wanted, options = component_table(settings, role, problems)
         chosen = name or wanted
         if options is None:
@@ -102,7 +108,38 @@ def plan(registry: Registry, settings: Mapping[str, Any], roles: Mapping[str, st
         components[role] = spec
     if problems:
         raise ConfigError(problems)
-    return Plan(registry, run, components)
+    return Plan(registry, run, components, metrics)
+
+
+def _metrics(
+    registry: Registry, settings: Mapping[str, Any], names: str | None, problems: list[str]
+) -> tuple[ComponentSpec, ...]:
+    """Return the chosen metrics with the settings that each has, noting in ``problems`` what is wrong."""
+    wanted, options = component_table(settings, "metric", problems)
+    if options is None:
+        return ()
+    chosen = list(dict.fromkeys(name.strip() for name in (names or wanted or "").split(",") if name.strip()))
+    if not chosen:
+        problems.append("metric: which ones? give --metrics NAME, or NAME,NAME (see 'synthkit plugins list')")
+    known: dict[str, set[str]] = {}
+    for name in chosen:
+        with config.collected(problems):
+            known[name] = {field.name for field in attrs.fields(registry.get("metric", name).component.config)}
+    if len(known) < len(chosen):
+        return ()
+    alone = {name: options[name] for name in chosen if isinstance(options.get(name), Mapping)}
+    general = {key: value for key, value in options.items() if key not in alone}
+    everywhere = set().union(*known.values())
+    problems += [
+        f"metric.{key}: unknown setting{config.nearest(key, everywhere)}" for key in general if key not in everywhere
+    ]
+    specs = []
+    for name in chosen:
+        own = {key: value for key, value in general.items() if key in known[name]} | dict(alone.get(name, {}))
+        specs.append(ComponentSpec("metric", name, own))
+        with config.collected(problems):
+            registry.configure(specs[-1], path="metric" if len(chosen) == 1 else f"metric.{name}")
+    return tuple(specs)
 
 
 def general(settings: Mapping[str, Any], tables: Iterable[str], problems: list[str]) -> RunSettings:

@@ -5,41 +5,35 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
 
-from synthkit import config
 from synthkit.dataset import storage
 from synthkit.interfaces import State
 
 
 @attrs.frozen
 class StateCache:
-    """States by what they depend on; ones that cannot be read are made again."""
+    """States by the fingerprints of what they depend on."""
 
     folder: Path
 
-    def get(self, identity: Mapping[str, Any], observe: Callable[[], State]) -> State:
-        """Return the state of an identity, plain JSON: the one that is kept, or else what ``observe`` returns."""
-        path = self.folder / f"{config.fingerprint(identity)}.npz"
-        kept = _read(path)
-        if kept is not None:
-            return kept
-        state = observe()
+    def get(self, identity: str) -> State | None:
+        """Return the state that is kept by an identity, None where there is none that can be read."""
+        try:
+            with np.load(self._path(identity), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def put(self, identity: str, state: State) -> None:
+        """Keep a state."""
         buffer = io.BytesIO()
         np.savez(buffer, **state)
         self.folder.mkdir(parents=True, exist_ok=True)
-        storage.write_atomically(path, [buffer.getvalue()], durable=False)
-        return state
+        storage.write_atomically(self._path(identity), [buffer.getvalue()], durable=False)
 
-
-def _read(path: Path) -> State | None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
+    def _path(self, identity: str) -> Path:
+        return self.folder / f"{identity}.npz"

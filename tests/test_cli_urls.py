@@ -48,7 +48,7 @@ COMMANDS = {
     "view": ["view", "URL", "--out", "OUT.html"],
     "describe": ["describe", "URL"],
     "convert": ["convert", "URL", "OUT", "--to", "coco"],
-    "evaluate": ["evaluate", "URL", "--metric", "counting", "--reference", "URL"],
+    "evaluate": ["evaluate", "URL", "URL", "--metrics", "counting"],
 }
 
 

@@ -11,11 +11,12 @@ import pytest
 from doubles import Counting, Double, registry_of
 from safetensors.numpy import save_file
 
-from synthkit import evaluation
+from synthkit import evaluation, observing
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.errors import ConfigError, DatasetError, PluginError
-from synthkit.interfaces import ComponentSpec, Evidence, MetricResult, empty_detections
+from synthkit.interfaces import ComponentSpec, Evidence, Extractor, MetricResult, empty_detections
+from synthkit.meaning import cautions_of, check_name
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
 
@@ -47,6 +48,13 @@ class Judging(Counting):
         return [
             MetricResult("count", int(states["candidate"]["count"][0]), "higher", 1, {"of": self.checkpoint.sha256})
         ]
+
+
+class Finding(Judging):
+    """The same without a checkpoint."""
+
+    def compute(self, states):
+        return [MetricResult("count", int(states["candidate"]["count"][0]), "higher", 1)]
 
 
 class Comparing(Counting):
@@ -84,9 +92,14 @@ class Doubling(Remembering):
 
 
 METRICS = {
-    "counting": Counting, "telling": Telling, "judging": Judging, "comparing": Comparing, "remembering": Remembering,
+    "counting": Counting,
+    "telling": Telling,
+    "judging": Judging,
+    "finding": Finding,
+    "comparing": Comparing,
+    "remembering": Remembering,
     "doubling": Doubling,
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -122,10 +135,11 @@ def test_a_metric_of_detections_is_built_with_the_detectors_checkpoint(session, 
 
 
 def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(session, sets):
-    judged = evaluation.judge(session, metric("telling"), *sets)
-    assert judged.evidence.counts == {"counted": {"reference": 3, "candidate": 2}}
-    assert evaluation.judge(session, metric("telling"), *sets, explained=False).evidence is None
-    assert evaluation.judge(session, metric("counting"), *sets).evidence is None
+    told, counted = evaluation.judge(session, [metric("telling"), metric("counting")], *sets)
+    assert told.evidence.counts == {"counted": {"reference": 3, "candidate": 2}}
+    assert counted.evidence is None
+    (unasked,) = evaluation.judge(session, [metric("telling")], *sets, explained=False)
+    assert unasked.evidence is None
 
 
 def test_results_say_what_was_measured_and_by_which_version(session, sets):
@@ -141,8 +155,72 @@ def test_pairs_are_joined_by_key(session, sets):
     assert result.value == 10
     with pytest.raises(DatasetError, match=r"1 of its 3 samples are not in .*a, such as s2: this metric compares"):
         evaluation.evaluate(session, metric("comparing"), *reversed(sets))
-    with pytest.raises(ConfigError, match="'comparing' compares with a reference"):
+    with pytest.raises(ConfigError, match="'comparing' compares two sets: give the other one as well"):
         evaluation.evaluate(session, metric("comparing"), sets[0])
+
+
+def test_a_detector_is_judged_at_turns_where_that_is_asked(session, sets, tmp_path):
+    Odd.places = range(6)
+    try:
+        (judged,) = evaluation.judge(
+            session, [metric("finding")], sets[0], detector=ComponentSpec("detector", "odd"), turns=3
+        )
+    finally:
+        Odd.places = [0, 1]
+    assert judged.results[0].value == 6
+    assert judged.results[0].definition["turns"] == "3 random turns of each image, seed 0"
+    assert judged.results[0].data["candidate"] == Dataset.open(sets[0]).fingerprint
+    assert judged.data.by_key("s1-turn2").meta["turned"]["of"] == "s1"
+    with pytest.raises(ConfigError, match="'counting': judges no detector: leave --turns away"):
+        evaluation.judge(session, [metric("counting")], *sets, turns=2)
+
+
+def test_several_metrics_look_at_each_set_in_one_pass(session, sets, monkeypatch):
+    read = []
+    monkeypatch.setattr(session.registry, "environment", lambda spec: {})
+    monkeypatch.setattr(
+        Session, "counted", lambda self, stage, samples: (read.append(sample.key) or sample for sample in samples)
+    )
+    names = ["counting", "remembering", "doubling", "comparing"]
+    judged = evaluation.judge(session, [metric(name) for name in names], *sets)
+    assert [judgement.results[0].value for judgement in judged] == [2, 2, 4, 10]
+    assert sorted(read) == sorted(["s0", "s1", "s0", "s1", "s2", "s0", "s1"])  # candidate, reference, pairs
+    assert OBSERVED == ["reference", "candidate"]  # one for two that observe the same
+
+
+def test_what_one_metric_needs_the_others_may_do_without(session, sets):
+    detector = ComponentSpec("detector", "odd")
+    judged = evaluation.judge(session, [metric("counting"), metric("finding")], *sets, detector=detector)
+    assert [judgement.results[0].value for judgement in judged] == [2, 2]
+    with pytest.raises(ConfigError) as caught:
+        evaluation.judge(session, [metric("counting"), metric("finding")], sets[0])
+    assert len(caught.value.problems) == 2
+    with pytest.raises(ConfigError, match="'finding': compares with nothing: leave the second data set away"):
+        evaluation.judge(session, [metric("finding")], *sets, detector=detector)
+    with pytest.raises(ConfigError, match="'counting': judges images, not a detector"):
+        evaluation.judge(session, [metric("counting")], *sets, detector=detector)
+
+
+def test_results_that_may_mean_little_say_so(session, sets):
+    (same,) = evaluation.evaluate(session, metric("counting"), sets[0], sets[0])
+    assert same.cautions == ("a set is compared with itself",)
+    assert evaluation.evaluate(session, metric("counting"), *sets)[0].cautions == ()
+    assert cautions_of({"candidate": 10, "reference": 21}, {"candidate": "a", "reference": "b"}) == (
+        "10 items are compared with 21: only numbers of sets of like sizes can be compared",
+    )
+    assert cautions_of({"candidate": 10, "reference": 20}, {}) == ()
+    assert cautions_of({"query": 1, "gallery": 9}, {}) == ()
+
+
+def test_published_names_are_not_borrowed():
+    real, stand_in = Extractor("inception", "ab", ""), Extractor("small net", "cd", "", stand_in_for="inception")
+    for name in ("fid", "FID", "clean-fid", "lpips[alex]", "lpips_reconstruction[vgg]", "Inception Score"):
+        check_name("mine", MetricResult(name, 1.0, "lower", 9, extractor=real))
+        with pytest.raises(PluginError, match=r"'mine' calls a result .* small net only stands in for inception"):
+            check_name("mine", MetricResult(name, 1.0, "lower", 9, extractor=stand_in))
+        with pytest.raises(PluginError, match="does not tell by which weights"):
+            check_name("mine", MetricResult(name, 1.0, "lower", 9))
+    check_name("mine", MetricResult("frechet_distance[small net]", 1.0, "lower", 9, extractor=stand_in))
 
 
 def test_states_that_are_kept_are_read_again_by_all_that_observe_the_same(session, sets):
@@ -177,7 +255,7 @@ def session_with(detector):
 
 def scored_keys(places):
     detector = type("Placed", (Odd,), {"places": places})
-    found = evaluation.scored(session_with(detector), ComponentSpec("detector", "odd"), images(3))
+    found = observing.scored(session_with(detector), ComponentSpec("detector", "odd"), images(3))
     return [(item.sample.key, item.detections.key) for item in found]
 
 
@@ -202,4 +280,4 @@ def test_numbers_that_are_not_finite_are_named(name):
             return (Detections(key=sample.key, **numbers) for sample in samples)
 
     with pytest.raises(PluginError, match=r"'odd' answered for s0 with numbers not finite"):
-        list(evaluation.scored(session_with(Broken), ComponentSpec("detector", "odd"), images(1)))
+        list(observing.scored(session_with(Broken), ComponentSpec("detector", "odd"), images(1)))

@@ -69,7 +69,7 @@ def words(path):
 
 
 def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Path):
-    write_report(Judgement(RESULTS, EVIDENCE, Dataset.open(data)), "told", tmp_path / "page.html")
+    write_report([Judgement("told", RESULTS, EVIDENCE, Dataset.open(data))], tmp_path / "page.html")
     text, pictures = words(tmp_path / "page.html")
     assert "told: rooms" in text
     assert "f1 0.75 [0.5, 0.875] off (lower is better) 1.5" in text
@@ -84,7 +84,7 @@ def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Pat
 
 
 def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
-    write_report(Judgement(RESULTS[:1], None, Dataset.open(data)), "told", tmp_path / "page.html")
+    write_report([Judgement("told", RESULTS[:1], None, Dataset.open(data))], tmp_path / "page.html")
     text, pictures = words(tmp_path / "page.html")
     assert "f1 0.75" in text
     assert "Curves" not in text
@@ -95,7 +95,7 @@ def test_evaluate_writes_the_page_where_it_is_asked(data, tmp_path: Path, monkey
     registry = registry_of(metric={"told": Told})
     monkeypatch.setattr("synthkit.plugins.discover", lambda: registry)
     page = tmp_path / "page.html"
-    done = CliRunner().invoke(app, ["evaluate", str(data), "--metric", "told", "--report", str(page)])
+    done = CliRunner().invoke(app, ["evaluate", str(data), "--metrics", "told", "--report", str(page)])
     assert done.exit_code == 0, (done.output, done.exception)
     assert re.search(r"^f1 .*0.75.*\n.*\nsmall <people>:\n  f1 +0.25 ", done.output, re.MULTILINE), done.output
     assert "nobody there 17" in words(page)[0]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +37,7 @@ from synthkit.cli.options import (
 if TYPE_CHECKING:
     from synthkit.checkpoint import Checkpoint as Fitted
     from synthkit.dataset import Dataset
-    from synthkit.interfaces import MetricResult, SampleSet
+    from synthkit.interfaces import SampleSet
     from synthkit.settings import Plan
 
 
@@ -231,9 +230,13 @@ def evaluate(
     data: Annotated[
         str, typer.Argument(metavar="IN", help="Data set to judge, or to judge the detector on: a folder or a URL.")
     ],
-    metric: Annotated[str | None, typer.Option(help="Which metric.", metavar="NAME")] = None,
     reference: Annotated[
-        str | None, typer.Option(help="Data set to compare with, for distances: a folder or a URL.", metavar="IN")
+        str | None,
+        typer.Argument(metavar="[REFERENCE]", help="Data set to compare it with, for distances: a folder or a URL."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Which metric, or several with commas between them.", metavar="NAME[,NAME...]"),
     ] = None,
     checkpoint: Checkpoint = None,
     detector: Annotated[
@@ -257,18 +260,19 @@ def evaluate(
 ) -> None:
     """Judge a detector, or a data set against another."""
     from synthkit import evaluation
+    from synthkit.cli import results
 
-    plan = _plan(config, sets, {"metric": metric} | ({"detector": detector} if detector else {}), seed)
+    plan = _plan(config, sets, {"metric": metrics} | ({"detector": detector} if detector else {}), seed)
     with session_of(plan) as session:
-        spec, runs = plan.components["metric"], plan.components.get("detector")
         judged = evaluation.judge(
-            session, spec, data, reference, checkpoint, detector=runs, turns=turns, explained=report is not None
-        )
-    _print_results(judged.results, as_json)
+            session, plan.metrics, data, reference, checkpoint,
+            detector=plan.components.get("detector"), turns=turns, explained=report is not None,
+        )  # fmt: skip
+    results.tell([result for judgement in judged for result in judgement.results], as_json)
     if report is not None:
-        from synthkit.report import judgement
+        from synthkit.report import judgement as page
 
-        judgement.write_report(judged, spec.name, report)
+        page.write_report(judged, report)
         typer.echo(f"{report}", err=True)
 
 
@@ -336,24 +340,6 @@ def finish(skipped: int, allow_missing: bool, advice: str = _AGAIN) -> None:
         _tell(f"{skipped} samples were skipped (reasons are in the records); {advice}")
         if not allow_missing:
             raise typer.Exit(1)
-
-
-def _print_results(results: list[MetricResult], as_json: bool) -> None:
-    from synthkit.config import plain
-
-    if as_json:
-        typer.echo(json.dumps(plain(results), indent=2))
-        return
-    part = ""
-    for result in results:
-        if result.part != part:
-            part = result.part
-            typer.echo(f"{part}:")
-        interval = "" if result.interval is None else f"  [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
-        name = f"  {result.name}" if part else result.name
-        typer.echo(f"{name:<44} {result.value:.4g}{interval}  (n = {result.count}, {result.better} is better)")
-    for caution in dict.fromkeys(caution for result in results for caution in result.cautions):
-        _tell(f"caution: {caution}")
 
 
 # Their commands are part of the app, which they import.

@@ -7,6 +7,9 @@ import json
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import attrs
 
 import synthkit
 from synthkit.dataset import Dataset
@@ -21,27 +24,30 @@ _CLOSE_UP_PX = 240
 _FACTS = 4
 
 
-def write_report(judged: Judgement, metric: str, path: Path) -> None:
-    """Write a judgement by a metric of this name as one HTML file."""
-    whole = [result for result in judged.results if not result.part]
+def write_report(judged: Sequence[Judgement], path: Path) -> None:
+    """Write what one metric or several say of the same data set as one HTML file."""
+    results = [result for judgement in judged for result in judgement.results]
+    whole = [result for result in results if not result.part]
     page = Page(
-        title=f"{metric}: {_name_of(judged.data)}",
-        lead=_lead(judged.results),
+        title=f"{', '.join(judgement.metric for judgement in judged)}: {_name_of(judged[0].data)}",
+        lead=_lead(results),
         facts=[(result.name, f"{result.value:.3g}") for result in whole[:_FACTS]],
-        sections=list(_sections(judged, whole)),
+        sections=list(_sections(judged, results)),
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
     )
     write_page(page, path)
 
 
-def _sections(judged: Judgement, whole: Sequence[MetricResult]) -> Iterator[Section]:
-    yield _numbers(whole)
-    parts = [result for result in judged.results if result.part]
+def _sections(judged: Sequence[Judgement], results: Sequence[MetricResult]) -> Iterator[Section]:
+    yield _numbers([result for result in results if not result.part])
+    parts = [result for result in results if result.part]
     if parts:
         yield _by_part(parts)
-    if judged.evidence is not None:
-        yield from _evidence(judged.evidence, judged.data)
-    yield _definition(judged.results)
+    for judgement in judged:
+        if judgement.evidence is not None:
+            yield from _evidence(judgement.evidence, judgement.data)
+    for judgement in judged:
+        yield _definition(judgement)
 
 
 def _lead(results: Sequence[MetricResult]) -> str:
@@ -54,7 +60,8 @@ def _lead(results: Sequence[MetricResult]) -> str:
 def _numbers(results: Sequence[MetricResult]) -> Section:
     lower = {"lower": " (lower is better)", "higher": ""}
     rows = [[result.name + lower[result.better], _number(result)] for result in results]
-    return Section("Numbers", tables=[Table(["", "value"], rows)])
+    cautions = list(dict.fromkeys(caution for result in results for caution in result.cautions))
+    return Section("Numbers", [f"Caution: {caution}." for caution in cautions], tables=[Table(["", "value"], rows)])
 
 
 def _by_part(results: Sequence[MetricResult]) -> Section:
@@ -95,17 +102,25 @@ def _gallery(group: str, exhibits: Sequence[Exhibit], data: Dataset | Turned) ->
     )
 
 
-def _definition(results: Sequence[MetricResult]) -> Section:
-    """Return what all results say of how they were made, so that the numbers can be made again."""
-    if not results:
-        return Section("How it was measured")
-    first = results[0].definition
+def _definition(judgement: Judgement) -> Section:
+    """Return what all results of a metric say of how they were made, so that the numbers can be made again."""
+    title = f"How it was measured: {judgement.metric}"
+    if not judgement.results:
+        return Section(title)
+    told = [_told(result) for result in judgement.results]
     rows = [
         [key, value if isinstance(value, str) else json.dumps(value)]
-        for key, value in first.items()
-        if all(result.definition.get(key) == value for result in results)
+        for key, value in told[0].items()
+        if all(other.get(key) == value for other in told)
     ]
-    return Section("How it was measured", tables=[Table(["", ""], rows)])
+    return Section(title, tables=[Table(["", ""], rows)])
+
+
+def _told(result: MetricResult) -> dict[str, Any]:
+    found = {**result.definition, **{f"{role}_fingerprint": value for role, value in result.data.items()}}
+    if result.extractor is not None:
+        found |= {f"extractor_{key}": value for key, value in attrs.asdict(result.extractor).items() if value}
+    return found | ({"version": result.version} if result.version else {})
 
 
 def _number(result: MetricResult) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import synthkit
-from synthkit import crops, evaluation
+from synthkit import crops, evaluation, observing
 from synthkit.dataset import Dataset
 from synthkit.drift import counting as drift
 from synthkit.interfaces import MetricResult
@@ -180,7 +180,7 @@ def _finds(session: Session, story: Story) -> Section:
     chosen = _spread_samples(data, _SHOWN_SAMPLES)
     least = story.detectors["refined"].card.get("operating_score") or DEFAULT_SCORE
     figures = []
-    for scored in evaluation.scored(session, spec, chosen):
+    for scored in observing.scored(session, spec, chosen):
         picture = draw(scored.sample, detections=scored.detections, min_score=least)
         caption = f"{scored.sample.key}: orange is found (score at least {least:.2f}), blue and yellow the truth"
         figures.append(Figure(picture, "Target room with true and found people", caption))

@@ -141,8 +141,8 @@ def test_it_is_judged_like_every_detector(made, tmp_path):
         writer.finalise()
     metric = ComponentSpec("metric", "detection", {"target": "person", "score": 0.1, "bootstrap": 0})
     detector = ComponentSpec("detector", "onnx", {"model": str(made)})
-    judged = judge(Session(discover()), metric, tmp_path / "set", detector=detector)
+    (judged,) = judge(Session(discover()), [metric], tmp_path / "set", detector=detector)
     assert [result.value for result in judged.results[:3]] == [0.5, 0.5, 0.5]
     assert judged.results[0].definition["detector"]["name"] == "onnx"
     with pytest.raises(ConfigError, match="--checkpoint or --detector"):
-        judge(Session(discover()), metric, tmp_path / "set", checkpoint=made, detector=detector)
+        judge(Session(discover()), [metric], tmp_path / "set", checkpoint=made, detector=detector)

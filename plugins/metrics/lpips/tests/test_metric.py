@@ -16,7 +16,7 @@ from synthkit.checkpoint import sha256_of
 from synthkit.config import structure
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError, WeightsError
-from synthkit.evaluation import judge
+from synthkit.evaluation import evaluate
 from synthkit.interfaces import ComponentSpec, Keeping, Metric, Pair, Runtime
 from synthkit.plugins import discover
 from synthkit.sample import Person, Sample, evolve
@@ -207,7 +207,7 @@ def test_the_whole_way(tmp_path):
         written(tmp_path / "b", [noisy(sample) for sample in originals()]),
     )
     spec = ComponentSpec("metric", "ssim", {"region": "crops"})
-    (found,) = judge(Session(discover()), spec, candidate, reference).results
+    (found,) = evaluate(Session(discover()), spec, candidate, reference)
     assert 0 < found.value < 1
     fingerprints = {"candidate": Dataset.open(candidate).fingerprint, "reference": Dataset.open(reference).fingerprint}
     assert found.data == fingerprints

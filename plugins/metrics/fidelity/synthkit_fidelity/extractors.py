@@ -120,7 +120,7 @@ class Inception(nn.Module):
     def __init__(self, network: inception.InceptionV3) -> None:
         super().__init__()
         # In this order of channels its convolutions take two thirds of the time on a CPU.
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (N, 2048) of (N, 3, 299, 299) planes, 0..255."""
@@ -188,7 +188,8 @@ class _Normalised(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        return (planes / 255 - self.mean) / self.std
+        values: torch.Tensor = (planes / 255 - self.mean) / self.std
+        return values
 
 
 class _Pooled(nn.Module):
@@ -212,7 +213,7 @@ class _Tapped(nn.Module):
         self.layer, self.flat = layer, flat
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        found = self.network(planes / 255)[self.layer]
+        found: torch.Tensor = self.network(planes / 255)[self.layer]
         return found.flatten(1) if self.flat else found.mean(dim=(2, 3))
 
 
@@ -235,9 +236,10 @@ class _Onnx(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         wanted = self.session.get_inputs()[0]
         one_by_one = isinstance(wanted.shape[0], int) and wanted.shape[0] == 1
-        batches = images.cpu().split(1 if one_by_one else len(images))
+        pixels = images.cpu().numpy()
         try:
-            found = [self.session.run(None, {wanted.name: batch.numpy()})[0] for batch in batches]
+            batches = np.split(pixels, len(pixels)) if one_by_one else [pixels]
+            found = [self.session.run(None, {wanted.name: batch})[0] for batch in batches]
         except Exception as error:
             raise ConfigError([f"extractor: the ONNX file takes no {tuple(images.shape)}: {_short(error)}"]) from None
         vectors = torch.from_numpy(np.concatenate(found))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -43,7 +43,7 @@ def moments(vectors: npt.NDArray[Any]) -> Moments:
     return Moments(len(vectors), mean, centred.T @ centred)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Gaussian:
     """A normal distribution with the unbiased covariance of ``count`` vectors.
 
@@ -62,16 +62,25 @@ class Gaussian:
         """The trace of the covariance."""
         return float((self.matrix**2).sum() if self.thin else np.trace(self.matrix))
 
+    @cached_property
+    def cholesky(self) -> Floats | None:
+        """The lower L, (d, d), with L L^T the covariance; None where that has not full rank."""
+        if self.thin or self.count <= len(self.mean):
+            return None
+        try:
+            return np.asarray(np.linalg.cholesky(self.matrix))
+        except np.linalg.LinAlgError:  # a direction without spread, such as a feature that is always 0
+            return None
+
+    @cached_property
     def factor(self) -> Floats:
-        """Return A, (d, rank), with A A^T the covariance."""
+        """A, (d, rank), with A A^T the covariance."""
         if self.thin:
             return self.matrix.T
-        rank = min(self.count - 1, len(self.mean))
-        if rank == len(self.mean):
-            with contextlib.suppress(np.linalg.LinAlgError):  # a direction without spread: a feature that is always 0
-                return np.asarray(np.linalg.cholesky(self.matrix))
+        if self.cholesky is not None:
+            return self.cholesky
         values, vectors = np.linalg.eigh(self.matrix)
-        kept = slice(len(values) - rank, None)
+        kept = slice(len(values) - min(self.count - 1, len(values)), None)
         return np.asarray(vectors[:, kept] * np.sqrt(np.clip(values[kept], 0.0, None)))
 
 
@@ -103,13 +112,11 @@ def _root_trace(first: Gaussian, second: Gaussian) -> float:
     exact where these are fewer than dimensions. Of two covariances of full rank, S1 = L L^T, it is that of the roots
     of the eigenvalues of L^T S2 L, which are found in half the time.
     """
-    if not first.thin and not second.thin and min(first.count, second.count) > len(first.mean):
-        with contextlib.suppress(np.linalg.LinAlgError):
-            lower = np.linalg.cholesky(first.matrix)
-            product = lower.T @ second.matrix @ lower
-            values = scipy.linalg.eigvalsh(product, overwrite_a=True, check_finite=False)
-            return float(np.sqrt(np.clip(values, 0.0, None)).sum())
-    return float(scipy.linalg.svdvals(first.factor().T @ second.factor(), check_finite=False).sum())
+    if first.cholesky is not None and not second.thin and second.count > len(second.mean):
+        product = first.cholesky.T @ second.matrix @ first.cholesky
+        values = scipy.linalg.eigvalsh(product, overwrite_a=True, check_finite=False)
+        return float(np.sqrt(np.clip(values, 0.0, None)).sum())
+    return float(scipy.linalg.svdvals(first.factor.T @ second.factor, check_finite=False).sum())
 
 
 def _centred(vectors: npt.NDArray[Any]) -> tuple[Floats, Floats]:

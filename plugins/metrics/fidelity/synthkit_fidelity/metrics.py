@@ -14,7 +14,7 @@ from synthkit_fidelity import extractors
 from synthkit_fidelity.config import FeatureConfig, FrechetConfig, InceptionScoreConfig, KidConfig, PrdcConfig
 from synthkit_fidelity.entropy import inception_scores
 from synthkit_fidelity.extractors import Inception, Space
-from synthkit_fidelity.extrapolation import LEAST, Extrapolation, extrapolate
+from synthkit_fidelity.extrapolation import LEAST, PARTS, Extrapolation, extrapolate
 from synthkit_fidelity.features import Features
 from synthkit_fidelity.gaussians import frechet_distance
 from synthkit_fidelity.kernels import subset_distances
@@ -64,6 +64,7 @@ class FrechetMetric(FeatureMetric[FrechetConfig]):
             stem, bracket, inside = name.partition("[")
             definition |= {
                 "extrapolated_from": line.counts.tolist(),
+                "subsets_each": f"up to {PARTS} without a vector in common",
                 "distances": [round(float(distance), 6) for distance in line.distances],
                 "bias_of_the_reference": "stays: only the candidate's number is varied",
             }
@@ -78,14 +79,15 @@ class FrechetMetric(FeatureMetric[FrechetConfig]):
             return Evidence((), {}, {})
         counts = np.linspace(line.counts[0], line.counts[-1], 100)
         chart = Chart(
-            title=f"{named(_FID_NAMES, 'frechet_distance', self.config, self.space)} of fewer images",
+            title="Distance of fewer images",
             x_label="images or crops of the candidate",
             y_label="distance",
             series={
                 "random subsets": list(zip(line.counts.tolist(), line.distances.tolist(), strict=True)),
                 f"{line.limit:.4g} + {line.slope:.4g} / N": [(float(n), line.limit + line.slope / n) for n in counts],
             },
-            note="Distances of equal numbers compare, or their limit.",
+            note=f"{named(_FID_NAMES, 'frechet_distance', self.config, self.space)}: those of equal numbers compare, or"
+            " the limit.",
         )
         return Evidence((chart,), {}, {})
 
@@ -117,11 +119,11 @@ class KidMetric(FeatureMetric[KidConfig]):
         reference, candidate = (found[role].vectors for role in ("reference", "candidate"))
         size = min(self.config.subset_size, len(reference), len(candidate))
         draws = self.runtime.seeds.stream("subsets")
-        subsets = [
-            (draws.choice(len(reference), size, replace=False), draws.choice(len(candidate), size, replace=False))
-            for _ in range(self.config.subsets)
-        ]
-        values = subset_distances(reference, candidate, subsets)
+        ours, theirs = (
+            np.stack([draws.choice(len(vectors), size, replace=False) for _ in range(self.config.subsets)])
+            for vectors in (reference, candidate)
+        )
+        values = subset_distances(reference, candidate, ours, theirs)
         name = named(_KID_NAMES, "kernel_distance", self.config, self.space)
         low, high = (float(value) for value in np.quantile(values, (0.025, 0.975)))
         return [

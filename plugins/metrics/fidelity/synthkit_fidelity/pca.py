@@ -107,8 +107,8 @@ class PcaMetric(FeatureMetric[PcaConfig]):
                 with_parts(name, told), components.distance(role, "reference", count), "lower", found,
                 definition=definition, part="" if role == "candidate" else "before refinement",
             )
-            for role in components.scores if role != "reference"
-            for told, count in (("2 components", 2), ("all", None))
+            for role in ("candidate", "source") if role in components.scores
+            for told, count in (("2 components", 2), ("all components", None))
         ]  # fmt: skip
 
     def explain(self, states: Mapping[str, State]) -> Evidence:
@@ -136,7 +136,8 @@ class PcaMetric(FeatureMetric[PcaConfig]):
                 every["source"] = self.observe("source", self._counted(Dataset.open(self.config.source)))
             found = self.gather(every)
             each = min(features.count for features in found.values())
-            sets = {role: found[role].vectors[:each] for role in ("reference", "source", "candidate") if role in found}
+            roles = [role for role in ("reference", "source", "candidate") if role in found]
+            sets: dict[str, npt.NDArray[Any]] = {role: found[role].vectors[:each] for role in roles}
             self._found = states, principal_components(sets), found
         return self._found[1], self._found[2]
 

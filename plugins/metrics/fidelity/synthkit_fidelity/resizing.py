@@ -25,7 +25,7 @@ def tf1(image: Pixels, side: int) -> Planes:
     upper, lower = planes[:, rows], planes[:, below]
     top = upper[:, :, columns] + (upper[:, :, right] - upper[:, :, columns]) * across
     bottom = lower[:, :, columns] + (lower[:, :, right] - lower[:, :, columns]) * across
-    return top + (bottom - top) * down[:, None]
+    return np.asarray(top + (bottom - top) * down[:, None], dtype=np.float32)
 
 
 def clean(image: Pixels, side: int) -> Planes:
@@ -34,7 +34,7 @@ def clean(image: Pixels, side: int) -> Planes:
         Image.fromarray(np.ascontiguousarray(image[..., n]).astype(np.float32)).resize((side, side), _BICUBIC)
         for n in range(3)
     ]
-    return np.stack([np.asarray(plane) for plane in planes]).clip(0, 255)
+    return np.asarray(np.stack([np.asarray(plane) for plane in planes]).clip(0, 255), dtype=np.float32)
 
 
 def pillow(image: Pixels, side: int) -> Planes:

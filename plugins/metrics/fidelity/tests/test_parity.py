@@ -18,20 +18,28 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
+from synthkit.checkpoint import sha256_of
+from synthkit.config import structure
+from synthkit.interfaces import Runtime
+from synthkit.sample import Sample
 from synthkit.seeds import Seeds
-from synthkit_fidelity import resizing
+from synthkit_fidelity import extractors, resizing
+from synthkit_fidelity.config import FrechetConfig, InceptionScoreConfig, KidConfig
 from synthkit_fidelity.entropy import inception_scores
 from synthkit_fidelity.extractors import Inception
 from synthkit_fidelity.gaussians import frechet_distance, of_vectors
 from synthkit_fidelity.kernels import subset_distances
 from synthkit_fidelity.manifolds import overlap
+from synthkit_fidelity.metrics import FrechetMetric, InceptionScoreMetric, KidMetric
 from synthkit_fidelity.networks import inception
 from synthkit_fidelity.networks.squeezenet import SqueezeNet
 from synthkit_fidelity.networks.transformers import ClipVisual, DinoV2
+from synthkit_fidelity.published import INCEPTION
 
 FROZEN = Path(__file__).with_name("parity.npz")
 _KID_SEED, _KID_SUBSETS, _KID_SIZE = 2020, 10, 40
@@ -118,11 +126,8 @@ def ours():
         found[f"fid {name}"] = frechet_distance(*map(of_vectors, pair))
     many = SETS["many"]
     draws = np.random.RandomState(_KID_SEED)
-    subsets = [
-        (draws.choice(300, _KID_SIZE, replace=False), draws.choice(260, _KID_SIZE, replace=False))
-        for _ in range(_KID_SUBSETS)
-    ]
-    distances = subset_distances(*many, subsets)
+    pairs = [[draws.choice(count, _KID_SIZE, replace=False) for count in (300, 260)] for _ in range(_KID_SUBSETS)]
+    distances = subset_distances(*many, *np.array(pairs).transpose(1, 0, 2))
     found["kid"] = np.array([distances.mean(), distances.std()])
     scores = inception_scores(many[0], 7)
     found["inception score"] = np.array([scores.mean(), scores.std()])
@@ -275,6 +280,33 @@ def test_the_same_as_the_frozen_answers(answers):
     with np.load(FROZEN, allow_pickle=False) as wanted:
         assert "torch-fidelity 0.4.0" in str(wanted["peers"])
         compare(answers, wanted)
+
+
+def test_published_names_stand_for_the_published_file_alone(tmp_path, monkeypatch):
+    """The metrics from a file to their results, which look at one set of features; the file is ours, so its hash is."""
+    path = tmp_path / INCEPTION.file
+    torch.save(filled(published_shapes(), "inception"), path)
+    entry = attrs.evolve(INCEPTION, sha256=sha256_of(path))
+    monkeypatch.setattr(extractors, "PUBLISHED", {"inception": entry})
+    runtime = Runtime(Seeds(0), tmp_path)
+    sets = [[Sample(key=f"{n}", image=image(20, width + n)) for n in range(3)] for width in (21, 31)]
+    options = {"weights": str(path), "batch": 3}
+    fid = FrechetMetric(structure(FrechetConfig, {**options, "extractor": "inception"}), None, runtime)
+    kid = KidMetric(structure(KidConfig, {**options, "extractor": "inception", "subsets": 4}), None, runtime)
+    score = InceptionScoreMetric(structure(InceptionScoreConfig, {**options, "splits": 1}), None, runtime)
+    with fid, kid, score:
+        assert fid.observed("candidate") == kid.observed("candidate") == score.observed("candidate")
+        roles = zip(("reference", "candidate"), sets, strict=True)
+        states = {role: fid.observe(role, samples) for role, samples in roles}
+        results = [*fid.compute(states), *kid.compute(states), *score.compute({"candidate": states["candidate"]})]
+    assert [result.name for result in results] == ["fid", "kid[subsets of 3]", "inception_score[1 parts]"]
+    assert {result.extractor.sha256 for result in results} == {entry.sha256}
+    wanted = frechet_distance(*(of_vectors(states[role]["features"]) for role in ("reference", "candidate")))
+    assert results[0].value == pytest.approx(wanted)
+    every = np.arange(3)[None]
+    wanted = subset_distances(*(states[role]["features"] for role in states), every, every)[0]
+    assert results[1].value == pytest.approx(wanted)
+    assert results[2].value >= 1
 
 
 @pytest.mark.slow

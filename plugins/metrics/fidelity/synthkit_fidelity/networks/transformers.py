@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -38,7 +36,8 @@ class ClipVisual(nn.Module):
         first = self.class_embedding.expand(len(tokens), 1, -1)
         tokens = self.ln_pre(torch.cat([first, tokens], dim=1) + self.positional_embedding)
         tokens = self.transformer["resblocks"](tokens)
-        return self.ln_post(tokens[:, 0]) @ self.proj
+        summary: torch.Tensor = self.ln_post(tokens[:, 0])
+        return summary @ self.proj
 
 
 class _ClipBlock(nn.Module):
@@ -46,19 +45,31 @@ class _ClipBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.attn = nn.ModuleDict({"out_proj": nn.Linear(width, width)})
-        self.attn.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.attn.in_proj_bias = nn.Parameter(torch.empty(3 * width))
+        self.attn = _ClipAttention(width)
         self.ln_1 = nn.LayerNorm(width)
         self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        joint = F.linear(self.ln_1(tokens), self.attn.in_proj_weight, self.attn.in_proj_bias)
-        tokens = tokens + self.attn["out_proj"](_attention(joint))
+        tokens = tokens + self.attn(self.ln_1(tokens))
         wide = self.mlp["c_fc"](self.ln_2(tokens))
         # The approximation of GELU that the weights were trained with.
-        return tokens + self.mlp["c_proj"](wide * torch.sigmoid(1.702 * wide))
+        narrow: torch.Tensor = self.mlp["c_proj"](wide * torch.sigmoid(1.702 * wide))
+        return tokens + narrow
+
+
+class _ClipAttention(nn.Module):
+    """Attention with the names of ``nn.MultiheadAttention``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * width))
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.out_proj(_attention(F.linear(tokens, self.in_proj_weight, self.in_proj_bias)))
+        return found
 
 
 class DinoV2(nn.Module):
@@ -111,13 +122,15 @@ class _DinoBlock(nn.Module):
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        attended = self.attn["proj"](_attention(self.attn["qkv"](self.norm1(tokens))))
+        attended: torch.Tensor = self.attn["proj"](_attention(self.attn["qkv"](self.norm1(tokens))))
         tokens = tokens + self.ls1["gamma"] * attended
         wide = F.gelu(self.mlp["fc1"](self.norm2(tokens)))
-        return tokens + self.ls2["gamma"] * self.mlp["fc2"](wide)
+        narrow: torch.Tensor = self.mlp["fc2"](wide)
+        scaled: torch.Tensor = self.ls2["gamma"] * narrow
+        return tokens + scaled
 
 
-def _scale(width: int) -> Any:
+def _scale(width: int) -> nn.ParameterDict:
     return nn.ParameterDict({"gamma": nn.Parameter(torch.ones(width))})
 
 

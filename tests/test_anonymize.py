@@ -351,6 +351,32 @@ def test_labels_are_enough_alone_and_finds_add_to_them(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_find_without_a_place_stops_the_image(tmp_path):
+    side = Sidecar(key="s0", people=[Person(instance=1, box_xyxy_px=BOXES[0]), Person(instance=2)])
+    found = written(tmp_path / "one", [side])
+    made = anonymized(unlabelled(tmp_path), tmp_path / "out", methods=Methods(finds=(found,)))
+    assert left_out(made) == {"s0": "one found somebody, and nothing tells where"}
+
+
+def head(box):
+    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    return Person(instance=9, head_box_xyxy_px=box, head_px=middle, attributes={"score": 0.9, "label": "head"})
+
+
+def test_heads_belong_to_bodies_and_alone_are_not_enough(tmp_path):
+    body = Person(instance=1, box_xyxy_px=BOXES[0], attributes={"score": 0.9, "label": "person"})
+    on_it, elsewhere = head((10, 10, 18, 18)), head((40, 22, 50, 32))
+    of_bodies = written(tmp_path / "bodies", [Sidecar(key=key, people=[body]) for key in ("s0", "s1")])
+    sides = [Sidecar(key="s0", people=[on_it]), Sidecar(key="s1", people=[on_it, elsewhere])]
+    of_heads = written(tmp_path / "heads", sides)
+    methods = Methods(finds=(of_bodies, of_heads))
+    made = anonymized(unlabelled(tmp_path, count=2), tmp_path / "out", methods=methods)
+    assert [(line["treated"], line["found_by"]) for line in lines(made) if "person" in line] == [
+        ("sloppy", {"bodies": 0.9, "heads": 0.9}),
+    ]
+    assert left_out(made) == {"s1": "of somebody only the head was found"}
+
+
 @pytest.mark.parametrize("on_miss", ["quarantine", "blur-image", "pass"])
 def test_images_in_which_nobody_was_found(on_miss, tmp_path):
     source = unlabelled(tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from synthkit.anonymization import run
+from synthkit.anonymization import clips, run
 from synthkit.anonymization.assignment import cheapest_pairs
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.run import Methods
@@ -87,6 +87,11 @@ def test_people_go_on_for_a_while_before_and_after_they_are_found():
     assert np.allclose(filled[3], box(10 - 12, 20))
     assert np.allclose(filled[18], box(10 + 4 * 12, 20))
     assert min(tracks[0].filled(50)) == 0
+
+
+def test_pauses_in_a_clip_are_bridged_like_gaps_but_no_longer():
+    policy = Policy(gap_frames=3, edge_frames=1)
+    assert clips._offsets([5, 6, 9, 10**9, 10**9 + 1], policy) == [0, 1, 4, 11, 12]
 
 
 JOBS = Path(__file__).parent / "jobs"

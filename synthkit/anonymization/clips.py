@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.tracking import Floats, linked
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.dataset.sidecars import SidecarSet
-from synthkit.sample import Person, Sidecar, Skipped
+from synthkit.finds import HEAD
+from synthkit.sample import Person, Sidecar, Skipped, evolve
 
 _REVISION = 1
 _SHORT_HASH = 12
@@ -65,6 +67,7 @@ class _Frame:
         self.frame = None if side is None else side.frame
         self.size_px = None if side is None else tuple(side.meta["size_px"])
         self.boxes: Floats = np.array([one.region.box_xyxy_px for one in found], np.float64).reshape(-1, 4)
+        self.heads = [one.head_only for one in found]
 
 
 def _frame(key: str, sets: Mapping[str, tuple[SidecarSet, float]], policy: Policy) -> _Frame:
@@ -85,33 +88,57 @@ def _results(frames: Sequence[_Frame], policy: Policy) -> Iterator[tuple[int, Si
             clips.setdefault(frame.sequence, {})[frame.frame] = place
         else:
             yield place, Skipped(frame.key, _NOT_KNOWN)
-    number = 0
+    first_number = 0
     for clip in clips.values():
         numbers = sorted(clip)
-        nobody = np.zeros((0, 4))
-        whole = range(numbers[0], numbers[-1] + 1)
-        boxes = [frames[clip[n]].boxes if n in clip else nobody for n in whole]
-        tracks, owners = linked(boxes, policy.gap_frames)
-        filled: dict[int, list[tuple[int, Floats]]] = {}
-        for track_number, track in enumerate(tracks):
-            for frame_number, box in track.filled(policy.edge_frames).items():
-                filled.setdefault(frame_number, []).append((track_number, box))
-        for offset, frame_number in enumerate(whole):
-            if frame_number in clip:
-                frame = frames[clip[frame_number]]
-                people = [*zip(owners[offset], frame.boxes, strict=True), *filled.get(offset, ())]
-                yield clip[frame_number], _sidecar(frame, people, number)
-        number += len(tracks)
+        ordered = [frames[clip[number]] for number in numbers]
+        people, count = _people(ordered, _offsets(numbers, policy), policy)
+        for number, frame, known in zip(numbers, ordered, people, strict=True):
+            yield clip[number], _sidecar(frame, known, first_number)
+        first_number += count
 
 
-def _sidecar(frame: _Frame, people: Sequence[tuple[int, Floats]], first_number: int) -> Sidecar:
+def _offsets(numbers: Sequence[int], policy: Policy) -> list[int]:
+    """Return frames' numbers from 0 on; longer pauses than anybody is followed through are cut short."""
+    longest = policy.gap_frames + 2 * policy.edge_frames + 2
+    steps = (min(after - before, longest) for before, after in itertools.pairwise(numbers))
+    return list(itertools.accumulate(steps, initial=0))
+
+
+_Somebody = tuple[int, Floats, bool]
+"""Number of a track, the box, and whether it is of a head alone."""
+
+
+def _people(frames: Sequence[_Frame], offsets: Sequence[int], policy: Policy) -> tuple[list[list[_Somebody]], int]:
+    """Return who is in each frame of a clip, and how many tracks there are."""
+    boxes = [np.zeros((0, 4))] * (offsets[-1] + 1)
+    for offset, frame in zip(offsets, frames, strict=True):
+        boxes[offset] = frame.boxes
+    tracks, owners = linked(boxes, policy.gap_frames)
+    heads: dict[int, bool] = {}
+    found: dict[int, list[_Somebody]] = {}
+    for offset, frame in zip(offsets, frames, strict=True):
+        for track, box, head in zip(owners[offset], frame.boxes, frame.heads, strict=True):
+            heads[track] = head and heads.get(track, True)
+            found.setdefault(offset, []).append((track, box, head))
+    for number, somebody in enumerate(tracks):
+        for offset, box in somebody.filled(policy.edge_frames).items():
+            found.setdefault(offset, []).append((number, box, heads[number]))
+    return [found.get(offset, []) for offset in offsets], len(tracks)
+
+
+def _sidecar(frame: _Frame, people: Sequence[_Somebody], first_number: int) -> Sidecar:
     assert frame.size_px is not None
     limits = np.array([*frame.size_px, *frame.size_px], np.float64)
     known: list[Person] = []
-    for track, box in people:
+    for track, box, head in people:
         left, top, right, bottom = np.round(np.clip(box, 0, limits), _DECIMALS).tolist()
-        if right > left and bottom > top:
-            name = f"track{first_number + track:04d}"
-            known.append(Person(len(known) + 1, identity=name, box_xyxy_px=(left, top, right, bottom)))
+        if right <= left or bottom <= top:
+            continue
+        person = Person(instance=len(known) + 1, identity=f"track{first_number + track:04d}")
+        place = (left, top, right, bottom)
+        centre = ((left + right) / 2, (top + bottom) / 2)
+        as_head = {"head_box_xyxy_px": place, "head_px": centre, "attributes": {"label": HEAD}}
+        known.append(evolve(person, **(as_head if head else {"box_xyxy_px": place})))
     return Sidecar(key=frame.key, people=known, meta={"size_px": list(frame.size_px)},
                    sequence=frame.sequence, frame=frame.frame)  # fmt: skip

@@ -44,7 +44,7 @@ class Found:
     Args:
         person: what is known of them, as the method knows that is believed most. region: their pixels.
         found_by: scores by method; None of labels and tracks. doubt: why they are in doubt; empty when they are not.
-        track: who they are in a clip, where that is known.
+        track: who they are in a clip, where that is known. head_only: whether nothing but their head was found.
     """
 
     person: Person
@@ -52,6 +52,7 @@ class Found:
     found_by: Mapping[str, float | None]
     doubt: str = ""
     track: str | None = None
+    head_only: bool = False
 
 
 def truth_of(sample: Sample) -> Look | None:
@@ -75,6 +76,9 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
 
     Args:
         looks: by the method's name, in any order. size_px: (width, height) of the image.
+
+    Raises:
+        Quarantined: when a method found somebody without telling where.
     """
     ordered = {name: looks[name] for name in sorted(looks, key=lambda name: (name != TRUTH, name == TRACKS, name))}
     sidecars = {name: look.sidecar for name, look in ordered.items()}
@@ -84,7 +88,7 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         people = {name: (sidecars[name].people or ())[place] for name, place in places.items()}
         found = _found(people, sidecars, size_px)
         if found is not None:
-            (heads if all(map(_is_head, people.values())) else bodies).append(found)
+            (heads if found.head_only else bodies).append(found)
     for head in heads:
         owner = next((n for n, body in enumerate(bodies) if _holds(body.region, head.person)), None)
         if owner is None:
@@ -95,7 +99,11 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
 
 
 def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_px: tuple[int, int]) -> Found | None:
-    """Return one person of the finds of several methods, None when they lie outside the image."""
+    """Return one person of the finds of several methods, None when they lie outside the image.
+
+    Raises:
+        Quarantined: when nothing tells where they are.
+    """
     scores = {name: _score(person) for name, person in people.items()}
     masks = []
     for name, person in people.items():
@@ -104,11 +112,13 @@ def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_p
         masks += [] if mask is None else [mask]
     boxes = [_box_region(person, size_px) for person in people.values()]
     regions = masks or [box for box in boxes if box is not None]
+    if not regions and not all(map(_has_box, people.values())):
+        raise Quarantined(f"{' and '.join(people)} found somebody, and nothing tells where")
     if not regions:
         return None
     best = min(people, key=lambda name: (name != TRUTH, name == TRACKS, -(scores[name] or 0.0)))
     track = people[TRACKS].identity if TRACKS in people else None
-    return Found(people[best], union(regions), scores, track=track)
+    return Found(people[best], union(regions), scores, track=track, head_only=all(map(_is_head, people.values())))
 
 
 def _box_region(person: Person, size_px: tuple[int, int]) -> Region | None:
@@ -116,6 +126,10 @@ def _box_region(person: Person, size_px: tuple[int, int]) -> Region | None:
     if region is None and person.head_box_xyxy_px is not None:
         return of_box(person.head_box_xyxy_px, size_px)
     return region
+
+
+def _has_box(person: Person) -> bool:
+    return any((person.box_xyxy_px, person.rotated_box, person.head_box_xyxy_px))
 
 
 def _is_head(person: Person) -> bool:

@@ -61,6 +61,8 @@ class Treatment:
         if not looks:
             raise Quarantined("nothing tells who is in it")
         found = together(looks, sample.size_px, self.policy)
+        if self.extent == "body" and any(one.head_only for one in found):
+            raise Quarantined("of somebody only the head was found")
         if found:
             image, records = self._treated(sample, found)
             self._look_again(sample, image, found)
@@ -161,9 +163,8 @@ class Treatment:
 def _blur(image: Pixels, one: Found, margin: float) -> None:
     length_px = one.region.length_px
     by_px = max(_LEAST_MARGIN_PX, margin * length_px)
-    alone = one.person.box_xyxy_px is None and one.person.rotated_box is None and one.person.head_px is not None
     region = one.region.grown(by_px, (image.shape[1], image.shape[0]))
-    obscuring.blur(image, region, length_px, _HEAD_CELLS if alone else _BODY_CELLS)
+    obscuring.blur(image, region, length_px, _HEAD_CELLS if one.head_only else _BODY_CELLS)
 
 
 def _known(one: Found, number: int) -> Person:

@@ -124,9 +124,29 @@ def _how(data: Dataset) -> Section:
         ["refiner", str(identity.get("refiner", {}).get("name"))],
         ["what looked for people", ", ".join([*(["the set's labels"] if identity.get("truth") else []), *methods])],
         ["what looked again at the result", "nothing" if check is None else str(check["name"])],
-        *([name.replace("_", " "), str(value)] for name, value in policy.items()),
+        *([_SETTINGS.get(name, name), _spelled(value)] for name, value in sorted(policy.items())),
     ]
     return Section("How it was done", tables=[Table(["", ""], rows)])
+
+
+_SETTINGS = {
+    "agree": "methods that must agree on somebody who is not in doubt",
+    "confident": "score from which on a find is believed",
+    "detail_left": "largest part of somebody's detail that may be left",
+    "doubt_margin": "margin around people in doubt, of their length",
+    "doubtful": "part of that score from which on somebody is in doubt",
+    "edge_frames": "frames of a clip before and after somebody was found",
+    "gap_frames": "frames of a clip in which somebody may be missed",
+    "identities": "identities are kept",
+    "names": "names of images",
+    "on_miss": "images in which nobody was found",
+}
+
+
+def _spelled(value: object) -> str:
+    if value is None:
+        return "as each detector knows it"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _limits() -> Section:

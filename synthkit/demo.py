@@ -210,11 +210,12 @@ def _judge(
     checkpoint: Path | None = None,
 ) -> list[MetricResult]:
     """Return what the metrics say of a detector (with a checkpoint) or of a distance (with a reference)."""
-    results: list[MetricResult] = []
-    for spec in cast.metrics:
-        if evaluation.judges_detections(session, spec) == (checkpoint is not None):
-            results += evaluation.evaluate(session, spec, data, reference, checkpoint)
-    return results
+    about_detectors = checkpoint is not None
+    metrics = [spec for spec in cast.metrics if evaluation.judges_detections(session, spec) == about_detectors]
+    if not metrics:
+        return []
+    judged = evaluation.judge(session, metrics, data, reference, checkpoint, explained=False)
+    return [result for judgement in judged for result in judgement.results]
 
 
 class _Clock:

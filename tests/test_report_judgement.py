@@ -22,6 +22,8 @@ from synthkit.interfaces import Chart, Evidence, Exhibit, MetricResult
 from synthkit.report.drawing import BODY, FOUND, close_up
 from synthkit.report.judgement import write_report
 from synthkit.sample import Sample
+from synthkit.seeds import Seeds
+from synthkit.turning import Turned
 
 SQUARE = np.array([[20.0, 20], [40, 20], [40, 40], [20, 40]])
 RESULTS = [
@@ -87,8 +89,25 @@ def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
     write_report([Judgement("told", RESULTS[:1], None, Dataset.open(data))], tmp_path / "page.html")
     text, pictures = words(tmp_path / "page.html")
     assert "f1 0.75" in text
+    assert "Measured on 4 images. " in text
     assert "Curves" not in text
     assert not pictures
+
+
+def test_the_page_is_about_all_metrics_and_says_what_to_beware_of(data, tmp_path: Path):
+    turned = Turned(Dataset.open(data), 3, Seeds(0))
+    careful = MetricResult("recall", 0.5, "higher", 4, {"iou": 0.3}, cautions=("they are few",), version="mine 1")
+    write_report([Judgement("told", RESULTS, None, turned), Judgement("other", [careful], None, turned)],
+                 tmp_path / "page.html")  # fmt: skip
+    text, _ = words(tmp_path / "page.html")
+    for expected in (
+        "told, other: rooms",
+        "Measured on 4 images, each at 3 random turns.",
+        "Caution: they are few.",
+        "How it was measured: told score 0.5",
+        "How it was measured: other iou 0.3 version mine 1",
+    ):
+        assert expected in text, text
 
 
 def test_evaluate_writes_the_page_where_it_is_asked(data, tmp_path: Path, monkeypatch):

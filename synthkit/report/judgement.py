@@ -30,7 +30,7 @@ def write_report(judged: Sequence[Judgement], path: Path) -> None:
     whole = [result for result in results if not result.part]
     page = Page(
         title=f"{', '.join(judgement.metric for judgement in judged)}: {_name_of(judged[0].data)}",
-        lead=_lead(results),
+        lead=_lead(results, judged[0].data),
         facts=[(result.name, f"{result.value:.3g}") for result in whole[:_FACTS]],
         sections=list(_sections(judged, results)),
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
@@ -50,11 +50,12 @@ def _sections(judged: Sequence[Judgement], results: Sequence[MetricResult]) -> I
         yield _definition(judgement)
 
 
-def _lead(results: Sequence[MetricResult]) -> str:
+def _lead(results: Sequence[MetricResult], data: Dataset | Turned) -> str:
     count = max((result.count for result in results), default=0)
     intervals = any(result.interval for result in results)
-    told = " Brackets are 95 % intervals: where those of two detectors overlap, their order means little."
-    return f"Measured on {count} images.{told if intervals else ''}"
+    told = " Brackets are 95 % intervals: where those of two numbers overlap, their order means little."
+    turns = f", each at {data.count} random turns" if isinstance(data, Turned) else ""
+    return f"Measured on {count} images{turns}.{told if intervals else ''}"
 
 
 def _numbers(results: Sequence[MetricResult]) -> Section:

@@ -132,7 +132,7 @@ def _misses(seen: Set, found: Errors, boxes: Boxes, score: float) -> list[Exhibi
     visible, outlines = seen.state["visible"][found.missed], seen.state["truth"][found.missed]
     seen_area = np.where(np.isnan(visible), 1.0, visible) * GEOMETRIES[boxes].areas(outlines)
     exhibits = []
-    for place in _chosen(np.argsort(-seen_area, kind="stable"), seen.truth_image[found.missed]):
+    for place in _chosen(np.argsort(-seen_area, kind="stable"), seen.originals[seen.truth_image[found.missed]]):
         share = "" if np.isnan(visible[place]) else f", {visible[place]:.0%} seen"
         note = f"{found.missed_kind[place]}{share}"
         image = int(seen.truth_image[found.missed[place]])
@@ -144,7 +144,7 @@ def _false_alarms(seen: Set, found: Errors, boxes: Boxes, score: float) -> list[
     """Return false alarms, the surest first."""
     scores = seen.state["scores"][found.false]
     exhibits = []
-    for place in _chosen(np.argsort(-scores, kind="stable"), seen.found_image[found.false]):
+    for place in _chosen(np.argsort(-scores, kind="stable"), seen.originals[seen.found_image[found.false]]):
         row = found.false[place]
         note = f"{found.false_kind[place]}, score {scores[place]:.2f}"
         exhibits.append(_exhibit(seen, int(seen.found_image[row]), seen.state["detected"][row], note, boxes, score))
@@ -152,7 +152,7 @@ def _false_alarms(seen: Set, found: Errors, boxes: Boxes, score: float) -> list[
 
 
 def _chosen(order: Ints, images: Ints) -> list[int]:
-    """Return the first few places of an order, few of them from any one image."""
+    """Return the first few places of an order, few of them from any one image and its turns."""
     chosen: list[int] = []
     per_image: dict[int, int] = {}
     for place in order.tolist():

@@ -56,6 +56,7 @@ class Set:
         self.rank = ranks(state["detections"])
         images = np.arange(len(state["truths"]))
         self.truth_image, self.found_image = np.repeat(images, state["truths"]), np.repeat(images, state["detections"])
+        self.originals = np.unique(state["image"], return_inverse=True)[1].reshape(-1)  # the image each is a turn of
         self._order = np.argsort(-state["scores"], kind="stable")
 
     def whole(self) -> Part:

@@ -225,6 +225,9 @@ def test_all_turns_of_an_image_are_resampled_together():
     assert together.definition["images"] == 12
     assert together.definition["interval"].startswith("95 % percentile bootstrap over 2 images,")
     assert together.cautions == ("the intervals rest on 2 images, too few for them: they may be too narrow",)
+    metric = make_metric(score=0.5)
+    evidence = metric.explain({"scored": metric.observe("scored", good + bad)})
+    assert [len(shown) for shown in evidence.exhibits.values()] == [2, 2]  # of one image, whatever its turns
     alone = [of(item.sample.key, [BOX], [BOX if item in good else FAR], [0.9]) for item in good + bad]
     low, high = values(make_metric(score=0.5, bootstrap=200), alone)["f10.50"].interval
     assert 0.1 < low < high < 0.9

@@ -10,6 +10,8 @@ intervals have no peer there.
 
 LPIPS beside the package lpips, where one is installed (``pip install --no-deps lpips==0.1.4``; torchvision is not
 needed): both take the same drawn weights, which are as much work as the published ones.
+
+Ranks of people beside torchreid's Python evaluator, whose folder ``--torchreid`` names: see ``reid.py``.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import reid
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -48,8 +51,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer images, one round")
+    parser.add_argument("--torchreid", type=Path, help="folder with torchreid's rank.py and distance.py")
     args = parser.parse_args()
-    results = [*average_precision(args.quick), *perceptual_distance(args.quick)]
+    results = [
+        *average_precision(args.quick),
+        *perceptual_distance(args.quick),
+        *reid.ranking(args.quick, args.torchreid),
+    ]
     report("Metrics beside their peers", results)
 
 

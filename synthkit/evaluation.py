@@ -70,9 +70,10 @@ def judge(
         raise ConfigError(["--detector: is for those that need no checkpoint; give --checkpoint or --detector"])
     if checkpoint is not None:
         metrics = [attrs.evolve(metric, checkpoint=str(checkpoint)) for metric in metrics]
-    judged = _opened(data)
+    layers = _layers(session, metrics)
+    judged = _opened(data, layers)
     shown = Turned(judged, turns, session.runtime("turns").seeds) if turns else judged
-    subject = Subject(shown, None if reference is None else _opened(reference), detector)
+    subject = Subject(shown, None if reference is None else _opened(reference, layers), detector)
     with ExitStack() as stack:
         entered = [(metric, stack.enter_context(session.entered(metric))) for metric in metrics]
         _check(entered, reference is not None, checkpoint is not None or detector is not None, turns > 0)
@@ -139,8 +140,19 @@ def detector_spec(checkpoint: Path) -> ComponentSpec:
     return ComponentSpec("detector", card["name"], card["config"], str(found.path), found.sha256)
 
 
-def _opened(data: Path | str | Dataset) -> Dataset:
-    return data if isinstance(data, Dataset) else Dataset.open(data)
+def _layers(session: Session, metrics: Sequence[ComponentSpec]) -> frozenset[str] | None:
+    """Return the layers that any of the metrics looks at, None where that may be all."""
+    found: frozenset[str] = frozenset()
+    for metric in metrics:
+        reads = session.registry.get("metric", metric.name).component.reads
+        if reads is None:
+            return None
+        found |= reads
+    return found
+
+
+def _opened(data: Path | str | Dataset, layers: frozenset[str] | None) -> Dataset:
+    return data if isinstance(data, Dataset) else Dataset.open(data, layers=layers)
 
 
 def _check(

@@ -102,8 +102,8 @@ class Component:
         needs: what its input samples must carry: layer names, ``people.head``, ``people.box``,
             ``people.rotated_box``. Where settings decide about that, the config class has a property ``needs``,
             which is used instead. provides: what its output carries, in the same words.
-        trainable: whether the target also has ``fit``. learns_from: layers that ``fit`` looks at; others of the data
-            sets are not decoded for it. None: all of them.
+        trainable: whether the target also has ``fit``. reads: of what is trainable the layers that ``fit`` looks at, of
+            a metric those that it does; others of the data sets are not decoded for it. None: all of them.
         keeps_people: of a refiner: whether everybody shall stay what and where they are, which the drift guard
             watches. False for those that are meant to change people, such as anonymizers.
         sees_people: of a refiner: whether it looks at people's own pixels. False is a promise that these change
@@ -127,7 +127,7 @@ class Component:
     needs: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     trainable: bool = False
-    learns_from: frozenset[str] | None = attrs.field(default=None, converter=attrs.converters.optional(_names))
+    reads: frozenset[str] | None = attrs.field(default=None, converter=attrs.converters.optional(_names))
     keeps_people: bool = True
     sees_people: bool = True
     demo_checkpoint: str | None = None

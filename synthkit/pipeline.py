@@ -133,7 +133,7 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
     if not component.trainable:
         raise PluginError(f"{spec.kind} {spec.name!r} learns nothing: use it as it is")
     opened = {
-        role: Dataset.open(item, layers=component.learns_from) if isinstance(item, str | Path) else item
+        role: Dataset.open(item, layers=component.reads) if isinstance(item, str | Path) else item
         for role, item in data.items()
     }
     claim = {

@@ -51,8 +51,11 @@ class Units:
         return cls(len(known), index.astype(np.int64).reshape(-1))
 
     def draws(self, generator: np.random.Generator, resamples: int) -> Draws:
-        """Return how often each item counts in each resample, (resamples, N): items of a unit alike."""
-        draws = np.zeros((resamples, len(self.index)), dtype=np.int32)
+        """Return how often each item counts in each resample, (resamples, N): items of a unit alike.
+
+        There are none, (0, N), where there is one unit only, of which nothing can be learned about others.
+        """
+        draws = np.zeros((resamples if self.count > 1 else 0, len(self.index)), dtype=np.int32)
         for row in draws:
             row[:] = np.bincount(generator.integers(0, self.count, self.count), minlength=self.count)[self.index]
         return draws
@@ -61,6 +64,8 @@ class Units:
         """Return what is to be said of intervals that rest on few units."""
         if self.count >= LEAST_UNITS:
             return ()
+        if self.count == 1:
+            return (f"no intervals can be told from one {unit} alone",)
         return (f"the intervals rest on {self.count} {unit}s, too few for them: they may be too narrow",)
 
 

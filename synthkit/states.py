@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import attrs
 import numpy as np
 
 from synthkit.dataset import storage
+from synthkit.errors import SynthkitError
 from synthkit.interfaces import State
+
+_log = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -29,11 +33,14 @@ class StateCache:
             return None
 
     def put(self, identity: str, state: State) -> None:
-        """Keep a state."""
+        """Keep a state; one that cannot be written is not kept, and that is told."""
         buffer = io.BytesIO()
         np.savez(buffer, **state)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        storage.write_atomically(self._path(identity), [buffer.getvalue()], durable=False)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            storage.write_atomically(self._path(identity), [buffer.getvalue()], durable=False)
+        except (OSError, SynthkitError) as error:
+            _log.warning("what was measured is not kept for another time: %s", error)
 
     def _path(self, identity: str) -> Path:
         return self.folder / f"{identity}.npz"

@@ -70,6 +70,19 @@ class Comparing(Counting):
         return [MetricResult("brighter", float(states["both"]["brighter"].mean()), "higher", 1)]
 
 
+class Seeing(Counting):
+    """A metric that looks at depth, and tells which layers it was given."""
+
+    roles: ClassVar = {"candidate": "samples"}
+    reads = ("depth",)
+
+    def observe(self, role, items):
+        return {"layers": np.array(sorted({name for sample in items for name in sample.layers}), dtype=np.str_)}
+
+    def compute(self, states):
+        return [MetricResult("layers", 1.0, "higher", 1, {"seen": states["candidate"]["layers"].tolist()})]
+
+
 OBSERVED: list[str] = []
 
 
@@ -99,6 +112,7 @@ METRICS = {
     "comparing": Comparing,
     "remembering": Remembering,
     "doubling": Doubling,
+    "seeing": Seeing,
 }
 
 
@@ -232,6 +246,29 @@ def test_states_that_are_kept_are_read_again_by_all_that_observe_the_same(sessio
     assert (len(OBSERVED), doubled.value) == (2, 6)
     evaluation.evaluate(session, metric("remembering", level=2), a, b)
     assert len(OBSERVED) == 4
+
+
+def test_states_that_cannot_be_kept_stop_nobody(session, sets, tmp_path, caplog):
+    (tmp_path / "cache").write_bytes(b"in the way")
+    assert evaluation.evaluate(session, metric("remembering"), *sets)[0].value == 2
+    assert "is not kept for another time" in caplog.text
+
+
+def test_only_layers_that_some_metric_looks_at_are_decoded(session, tmp_path):
+    layers = {"depth": np.ones((4, 4), np.float32), "instances": np.ones((4, 4), np.uint8)}
+    with DatasetWriter(tmp_path / "in", identity={}, scenes=1) as writer:
+        writer.spool.put(0, [Sample(key="s0", image=np.zeros((4, 4, 3), np.uint8), layers=layers)])
+        writer.finished(0)
+        writer.finalise()
+    (result,) = evaluation.evaluate(session, metric("seeing"), tmp_path / "in")
+    assert result.definition["seen"] == ["depth"]
+    (result,), _ = (
+        judged.results
+        for judged in evaluation.judge(
+            session, [metric("seeing"), metric("counting")], tmp_path / "in", tmp_path / "in"
+        )
+    )
+    assert result.definition["seen"] == ["depth", "instances"]  # of the other one nothing is said
 
 
 def test_states_that_were_damaged_are_made_again(session, sets, tmp_path):

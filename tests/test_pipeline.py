@@ -48,7 +48,7 @@ class Learner(Double):
 class Masked(Learner):
     """Learns from masks alone, and notes which layers it got."""
 
-    learns_from = ("instances",)
+    reads = ("instances",)
 
     def fit(self, data, workdir):
         LAYERS.append({role: sorted(item[0].layers) for role, item in data.items()})
@@ -107,7 +107,7 @@ def test_only_layers_that_are_learned_from_are_decoded(session, tmp_path):
     place = tmp_path / "data"
     pipeline.fit(session, ComponentSpec("refiner", "masked"), {"source": place, "target": str(place)}, tmp_path / "fit")
     assert LAYERS == [{"source": ["instances"], "target": ["instances"]}]
-    assert session.registry.get("refiner", "learner").component.learns_from is None
+    assert session.registry.get("refiner", "learner").component.reads is None
 
 
 def test_what_killed_trainings_left_half_written_is_cleared(session, data, tmp_path):

@@ -216,7 +216,7 @@ def train(
     plan = _plan(config, sets, {"detector": detector}, seed)
     spec = plan.components["detector"]
     with session_of(plan) as session:
-        layers = session.registry.declared(spec).learns_from
+        layers = session.registry.declared(spec).reads
         mixture = open_mixture(data, session.runtime("mixture").seeds, layers=layers)
         sources: dict[str, str | SampleSet] = {"train": mixture}
         if validation:

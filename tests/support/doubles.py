@@ -62,7 +62,7 @@ def plugin_of(**kinds: dict[str, type]):
                     Config,
                     f"{d.__module__}:{d.__name__}",
                     trainable=hasattr(d, "fit"),
-                    learns_from=getattr(d, "learns_from", None),
+                    reads=getattr(d, "reads", None),
                 )
                 for kind, doubles in kinds.items()
                 for name, d in doubles.items()

@@ -23,7 +23,7 @@ def synthkit_components() -> Iterable[Component]:
             config=SqueezeDetConfig,
             target="synthkit_squeezedet.detector:SqueezeDetector",
             trainable=True,
-            learns_from={"instances"},
+            reads={"instances"},
             demo={"settings": {"target": "person", "steps": 240, "batch": 4, "evaluate_every": 40, **_PLAIN}},
         ),
         Component(
@@ -34,6 +34,6 @@ def synthkit_components() -> Iterable[Component]:
             target="synthkit_squeezedet.detector:SqueezeDetector",
             defaults={"network": "squeezedet-plus"},
             trainable=True,
-            learns_from={"instances"},
+            reads={"instances"},
         ),
     ]

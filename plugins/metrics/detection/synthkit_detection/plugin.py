@@ -21,6 +21,7 @@ def synthkit_components() -> Iterable[Component]:
             config=DetectionConfig,
             target="synthkit_detection.metric:DetectionMetric",
             revision=3,
+            reads={"instances"},
             demo={
                 "settings": {
                     "target": "person",

@@ -240,6 +240,8 @@ def test_frames_of_a_sequence_are_resampled_together_where_that_is_asked():
     assert results["count_mae"].interval == (0.0, 1.0)
     assert results["count_mae"].count == 6
     assert "over 2 sequences" in results["ap0.50"].definition["interval"]
+    (one, *_) = (values(make_metric(score=0.5, resample="sequence"), frames[:3])).values()
+    assert (one.interval, one.cautions) == (None, ("no intervals can be told from one sequence alone",))
     with pytest.raises(DatasetError, match="resample: no sample tells which sequence it is of"):
         values(make_metric(resample="sequence"), [scored("a", [BOX], [BOX], [0.9])])
 

@@ -22,8 +22,9 @@ _INCEPTION = {"extractor": "inception"}
 
 def _metric(name: str, summary: str, config: type[Any], target: str, **more: Any) -> Component:
     return Component(
-        kind="metric", name=name, summary=summary, config=config, target=f"synthkit_fidelity.{target}", **more
-    )
+        kind="metric", name=name, summary=summary, config=config, target=f"synthkit_fidelity.{target}",
+        reads={"instances"}, **more,
+    )  # fmt: skip
 
 
 def _frechet(name: str, summary: str, **defaults: Any) -> Component:

@@ -20,6 +20,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="learned perceptual distance to the original, of a reconstruction, or between two draws",
             config=LpipsConfig,
             target="synthkit_lpips.metric:LpipsMetric",
+            reads={"instances"},
         ),
         Component(
             kind="metric",
@@ -27,6 +28,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="structural similarity to the image of the same key",
             config=PairConfig,
             target="synthkit_lpips.metric:SsimMetric",
+            reads={"instances"},
         ),
         Component(
             kind="metric",
@@ -34,5 +36,6 @@ def synthkit_components() -> Iterable[Component]:
             summary="peak signal-to-noise ratio against the image of the same key",
             config=PairConfig,
             target="synthkit_lpips.metric:PsnrMetric",
+            reads={"instances"},
         ),
     ]

@@ -20,6 +20,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="how well people are found again in a set: mAP and ranks by Market-1501's protocol",
             config=ReidConfig,
             target="synthkit_reid.metrics:ReidMetric",
+            reads={"instances"},
         ),
         Component(
             kind="metric",
@@ -27,6 +28,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="whether an identity stays one identity after anonymization: mAP and ranks before and after",
             config=ConsistencyConfig,
             target="synthkit_reid.metrics:ConsistencyMetric",
+            reads={"instances"},
         ),
         Component(
             kind="metric",
@@ -34,5 +36,6 @@ def synthkit_components() -> Iterable[Component]:
             summary="whether the original person can be found from the anonymized one: an attack, against chance",
             config=LeakageConfig,
             target="synthkit_reid.metrics:LeakageMetric",
+            reads={"instances"},
         ),
     ]

@@ -16,13 +16,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from typer.testing import CliRunner
 
 from synthkit.anonymization import run
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.run import Methods
+from synthkit.cli.app import app
 from synthkit.dataset import DatasetWriter
 from synthkit.dataset.verify import verify
-from synthkit.errors import ConfigError, DatasetError
+from synthkit.errors import ConfigError, DatasetError, PluginError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
@@ -266,6 +268,8 @@ def test_what_photos_tell_besides_pixels_is_not_handed_on(photos, tmp_path, monk
 CODE = """
 import sys
 from pathlib import Path
+from typer.testing import CliRunner
+
 from synthkit.anonymization import run
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
@@ -516,3 +520,30 @@ def test_workers_change_no_byte(labels, tmp_path):
     anonymized(labels, tmp_path / "here")
     anonymized(labels, tmp_path / "there", executor=Local(2))
     assert files(tmp_path / "here") == files(tmp_path / "there")
+
+
+def invoked(*words):
+    return CliRunner().invoke(app, ["anonymize", *map(str, words)])
+
+
+def test_the_command_tells_what_came_of_it(labels, tmp_path):
+    words = (labels, tmp_path / "out", "--refiner", "sloppy", "--set", "refiner.fault=unchanged", "--set",
+             "refiner.at=s1", "--workers", "1")  # fmt: skip
+    result = invoked(*words)
+    assert result.exit_code == 1
+    assert f"anonymized: {tmp_path}/out/dataset (2 images, 4 people treated)" in result.output
+    assert f"1 samples were skipped (reasons are in the records); {tmp_path}/out/audit.jsonl says why" in result.output
+    assert invoked(*words, "--allow-missing").exit_code == 0
+
+
+def test_all_wrong_settings_are_told_at_once(labels, tmp_path):
+    result = invoked(labels, tmp_path / "out", "--refiner", "slopy", "--set", "anonymize.on_mis=pass")
+    assert isinstance(result.exception, ConfigError | PluginError)
+    assert "did you mean" in str(result.exception)
+    assert "on_mis" in str(result.exception)
+    assert "slopy" in str(result.exception)
+    result = invoked(labels, tmp_path / "out", "--refiner", "sloppy", "--detector", "seeing", "--set",
+                     "detector.seeing.mask=true", "--set", "check.other.mask=true")  # fmt: skip
+    assert "detector.seeing.mask" in str(result.exception)
+    assert "check.other: is not used here" in str(result.exception)
+    assert not (tmp_path / "out").exists()

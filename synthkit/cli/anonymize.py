@@ -85,9 +85,10 @@ def anonymize(
     from synthkit import pipeline, settings
     from synthkit.anonymization import run
     from synthkit.anonymization.policy import Policy
-    from synthkit.config import collected, structure
+    from synthkit.config import collected, nearest, structure
     from synthkit.errors import ConfigError
     from synthkit.execution import Local
+    from synthkit.interfaces import ComponentSpec
     from synthkit.plugins import discover
 
     flags: dict[str, Any] = {"seed": seed, "anonymize": {} if on_miss is None else {"on_miss": on_miss.value}}
@@ -99,11 +100,16 @@ def anonymize(
         policy = structure(Policy, tables["anonymize"], path="anonymize")
     with collected(problems):
         plan = settings.plan(registry, given, {"refiner": refiner})
+    looking, checking = list[ComponentSpec](), list[ComponentSpec]()
+    for path, names, chosen in (("detector", detector or (), looking), ("check", [check] if check else (), checking)):
+        for name in names:
+            with collected(problems):
+                chosen.append(_chosen(registry, name, tables[path], path))
+        unused = sorted(set(tables[path]) - set(names)) if isinstance(tables[path], dict) else [str(tables[path])]
+        problems += [f"{path}.{name}: is not used here{nearest(name, names)}; --{path} NAME uses it" for name in unused]
     if problems or plan is None:
         raise ConfigError(problems)
-    looking = [_chosen(registry, name, tables["detector"], "detector") for name in detector or ()]
-    checking = None if check is None else _chosen(registry, check, tables["check"], "check")
-    methods = run.Methods(truth, looking, tuple(found or ()), checking)
+    methods = run.Methods(truth, looking, tuple(found or ()), checking[0] if checking else None)
     with session_of(plan, Local(workers or cores())) as session:
         spec = pipeline.with_weights(session, plan.components["refiner"], checkpoint)
         made = run.anonymize(session, source, spec, out, methods, policy)

@@ -10,11 +10,14 @@ from typing import Any, Self
 
 import attrs
 
-from synthkit.dataset import Dataset, description, stores
+from synthkit.dataset import Dataset, description, images, stores
+from synthkit.dataset.formats.pictures import Picture, picture
 from synthkit.dataset.sidecars import SIDECAR_OF, SidecarSet
 from synthkit.errors import DatasetError
 from synthkit.inputs import Images, open_images
 from synthkit.sample import Sample, Sidecar, Skipped
+
+_JPEG_QUALITY = 95
 
 
 class Found:
@@ -28,12 +31,9 @@ class Found:
     """
 
     def __init__(self, data: Dataset, images: Images) -> None:
-        noted = _noted(data)
-        if noted.get("fingerprint") != images.fingerprint:
-            raise DatasetError(
-                f"{data.location}: was found in other images than {images.location} holds now; look at these anew"
-            )
         self.sidecars, self.images = SidecarSet("found", data), images
+        _noted(data)
+        self.sidecars.check_of(images.location, images.fingerprint)
         self._places = {images.key(place): place for place in range(len(images))}
 
     @classmethod
@@ -53,10 +53,10 @@ class Found:
         if not stores.is_url(path):
             path = f"{data.location.rstrip('/')}/{path}" if stores.is_url(data.location) else Path(data.location, path)
         try:
-            images = open_images(path, form=form, every=every)
+            opened = open_images(path, form=form, every=every)
         except DatasetError as error:
             raise DatasetError(f"{data.location}: the images that it was found in cannot be opened: {error}") from None
-        return cls(data, images)
+        return cls(data, opened)
 
     @property
     def location(self) -> str:
@@ -129,6 +129,37 @@ def lines(data: Dataset) -> Iterator[dict[str, Any]]:
 
 
 def counted(data: Dataset) -> str:
-    """Return how many people were found in how many images, for the user."""
+    """Return how many people were found in how many images, and from which score on, for the user."""
     counts = [len(side.get("people", ())) for side in lines(data) if "missing" not in side]
-    return f"{sum(counts)} people in {sum(count > 0 for count in counts)} of {len(counts)} images"
+    stages = data.manifest.notes.get("stages", ()) if data.manifest else ()
+    least = f", scores from {stages[-1]['least_score']:.2f} on" if stages and "least_score" in stages[-1] else ""
+    return f"{sum(counts)} people in {sum(count > 0 for count in counts)} of {len(counts)} images{least}"
+
+
+class FoundPictures:
+    """The images of a set of finds, with these, as exports take them; stored anew as JPEG.
+
+    Raises:
+        DatasetError: as ``Found.open`` does.
+    """
+
+    def __init__(self, location: Path | str) -> None:
+        self._found = Found.open(location)
+        self.name = Path(str(location).rstrip("/")).name
+        self.identity: Mapping[str, Any] = {"found": self._found.fingerprint}
+        self.notes: Mapping[str, Any] = self._found.images.notes
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, index: int) -> Picture:
+        """Return a picture.
+
+        Raises:
+            DatasetError: when it cannot be read.
+        """
+        sample = self._found[index]
+        names = ("people", "camera", "sequence", "frame", "time_s", "meta")
+        known = {name: getattr(sample, name) for name in names}
+        data = images.jpeg(sample.image, _JPEG_QUALITY)
+        return picture(sample.key, data, f"{self.name}: sample {sample.key}", known, sample.layers.get)

@@ -23,6 +23,8 @@ from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.cli import main
 from synthkit.dataset import Dataset, DatasetWriter, formats
 from synthkit.dataset.sidecars import Joined, SidecarSet
+from synthkit.dataset.tools.stats import stats
+from synthkit.dataset.tools.view import view
 from synthkit.dataset.verify import verify
 from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError, WorkError
 from synthkit.execution import Local
@@ -398,7 +400,8 @@ def test_the_command_finds_draws_and_prints_what_it_found(tmp_path, capsys, monk
     command = ["detect", str(place), "--out", str(tmp_path / "found"), "--detector", "seeing", *wrong]
     code, printed, told = told_by([*command, "--pictures", str(tmp_path / "seen"), "--json"], capsys, monkeypatch)
     assert code == 1, told
-    assert f"found: {tmp_path / 'found'} (3 people in 2 of 4 images)" in told
+    counted = f"found: {tmp_path / 'found'} (3 people in 2 of 4 images, scores from 0.50 on)"
+    assert counted in told
     assert "1 samples were skipped" in told
     table = [json.loads(line) for line in printed.splitlines()]
     assert [line["key"] for line in table] == [f"hall_00000{n}" for n in range(5)]
@@ -411,7 +414,7 @@ def test_the_command_finds_draws_and_prints_what_it_found(tmp_path, capsys, monk
     assert pictures[1][:, :, 2].max() > 150  # the box is there
     assert pictures[4][0].mean(axis=0).argmax() == 2  # a red frame
     again = told_by([*command, "--allow-missing"], capsys, monkeypatch)
-    assert again[:2] == (0, f"found: {tmp_path / 'found'} (3 people in 2 of 4 images)\n")
+    assert again[:2] == (0, f"{counted}\n")
 
 
 def test_images_are_shown_with_the_finds_in_place_of_their_truth(images, tmp_path):
@@ -424,8 +427,21 @@ def test_images_are_shown_with_the_finds_in_place_of_their_truth(images, tmp_pat
     assert np.array_equal(found[2].image, picture(2))
     assert found[2].layers["instances"].max() == 2
     written(tmp_path / "labelled", [*samples, Sample(key="s9", image=picture(1))])
-    with pytest.raises(DatasetError, match=r"was found in other images than .*labelled holds now"):
+    with pytest.raises(DatasetError, match=r"its sidecars are of other samples .* than those of .*labelled"):
         Found.open(tmp_path / "found")
+
+
+def test_finds_are_counted_viewed_and_exported_with_their_images(images, tmp_path):
+    detection.detect(session(), SEEING, images.location, tmp_path / "found")
+    counts = stats(tmp_path / "found").to_plain()
+    assert (counts["samples"], counts["people"]) == (5, 4)
+    assert view(tmp_path / "found", tmp_path / "page.html") == 5
+    assert (tmp_path / "page.html").read_text().count("data:image/jpeg") >= 5
+    formats.export(tmp_path / "found", tmp_path / "coco", "coco")
+    (labels,) = [path for path in (tmp_path / "coco").rglob("*.json") if path.name != "synthkit.json"]
+    table = json.loads(labels.read_text())
+    assert len(table["images"]) == 5
+    assert sorted(annotation["bbox"] for annotation in table["annotations"])[0] == [2, 2, 4, 6]
 
 
 def test_images_that_are_gone_are_told(tmp_path):

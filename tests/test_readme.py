@@ -11,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -63,19 +64,29 @@ def write_photos(folder: Path) -> None:
     (folder / "annotations" / "Room.json").write_text(json.dumps({"images": images, "annotations": labels}))
 
 
+def write_video(path: Path) -> None:
+    """Write a video of two frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (96, 96))
+    for level in (90, 130):
+        writer.write(np.full((96, 96, 3), level, np.uint8))
+    writer.release()
+
+
 @pytest.mark.blender
 def test_own_images_from_photos_to_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_photos(tmp_path / "PHOTOS")
     (tmp_path / "EMPTY_ROOM").mkdir()
     Image.new("RGB", (96, 96), (150, 140, 130)).save(tmp_path / "EMPTY_ROOM" / "room.png")
     listed = commands(block("With your own images", "sh"))
-    assert [words[1] for words in listed] == ["convert", "build", "train", "evaluate", "export"]
+    assert [words[1] for words in listed] == ["convert", "build", "train", "evaluate", "detect", "export"]
+    write_video(tmp_path / "entrance.mp4")
     run(listed[0], tmp_path)
     for name in ("VALIDATION", "TEST"):
         (tmp_path / name).symlink_to(tmp_path / "real")
     for words in listed[1:]:
         run(words, tmp_path)
     assert (tmp_path / "detector.onnx").stat().st_size > 0
+    assert (tmp_path / "seen" / "entrance.mp4").stat().st_size > 0
 
     for words in commands(block("Data sets", "sh")):
         run(words, tmp_path)

@@ -190,7 +190,7 @@ def export(
             )
         if tell:
             tell(f"{source}: synthkit (a data set)")
-        pictures = DatasetPictures(source)
+        pictures = _stored_pictures(source)
     else:
         opened = _opened(Path(source), chosen, max_size_px, every, person_classes, tell)
         known = {"format": chosen.name, **opened.identify(progress)}
@@ -202,6 +202,13 @@ def export(
         for line in made.remarks:
             tell(line)
     return made
+
+
+def _stored_pictures(source: Path | str) -> Pictures:
+    """Return the samples of a data set, or of a set of finds the images that it notes, with these."""
+    from synthkit.found import FoundPictures, is_of_images  # which opens sets of all formats
+
+    return FoundPictures(source) if is_of_images(Dataset.open(source)) else DatasetPictures(source)
 
 
 def _opened(

@@ -27,7 +27,8 @@ class Glance:
     """A sample without its arrays; fields as in ``Sample``.
 
     Args:
-        size_px: (width, height) as the image's header states; None of a sidecar, which has no image.
+        size_px: (width, height) as the image's header states; of a sidecar, which has no image, as its meta tells,
+            else None.
         layers: names of the stored layers.
         people: without their key points, which take most of the time; with_keypoints: how many have some.
     """
@@ -74,7 +75,7 @@ def _glance(key: str, members: Mapping[str, bytes], suffixes: Sequence[str]) -> 
     table, with_keypoints = _described(members.get(codec.JSON_SUFFIX, b"{}"))
     return Glance(
         key=key,
-        size_px=_size_px(members),
+        size_px=_size_px(members) or _told_size_px(table.get("meta") or {}),
         layers=_layer_names(suffixes),
         people=table.get("people"),
         with_keypoints=with_keypoints,
@@ -100,6 +101,13 @@ def _described(text: bytes) -> tuple[dict[str, Any], int]:
 def _layer_names(suffixes: Sequence[str]) -> tuple[str, ...]:
     known = {*codec.IMAGE_SUFFIXES, codec.JSON_SUFFIX}
     return tuple(sorted(s.rpartition(".")[0] for s in suffixes if s not in known and codec.is_wanted(s, None)))
+
+
+def _told_size_px(meta: Mapping[str, Any]) -> tuple[int, int] | None:
+    match meta.get("size_px"):
+        case [int(width), int(height)] if width > 0 and height > 0:
+            return width, height
+    return None
 
 
 def _size_px(members: Mapping[str, bytes]) -> tuple[int, int] | None:

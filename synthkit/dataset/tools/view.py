@@ -19,7 +19,7 @@ from synthkit.dataset.tools.layers import AMODAL
 from synthkit.dataset.tools.page import check_page, write_page
 from synthkit.dataset.tools.truth import INSTANCES
 from synthkit.errors import ConfigError, DatasetError
-from synthkit.interfaces import Progress, silent
+from synthkit.interfaces import Progress, SampleSet, silent
 from synthkit.report import layers as pictures
 from synthkit.report.drawing import Picture, data_url
 from synthkit.sample import Layer, Person, RotatedBox, Sample
@@ -68,7 +68,7 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
 
     Raises:
         ConfigError: when ``out`` is not named as HTML, lies in a data set, or is a page of somebody else.
-        DatasetError: when the set cannot be read, or is one of sidecars.
+        DatasetError: when the set cannot be read, or is one of sidecars whose images are not known or not there.
         SynthkitError: when jinja2 is not installed.
     """
     shown = shown or Shown()
@@ -76,19 +76,29 @@ def view(path: Path | str, out: Path, shown: Shown | None = None, *, progress: P
         raise ConfigError([f"--out {out}: expected a name that ends in .html"])
     check_page(out, "--out", _COMMAND)
     data = Dataset.open(path, layers=None if shown.layers else _OVERLAYS)
-    if not set(codec.IMAGE_SUFFIXES) & data.members(0)[1].keys():
-        raise DatasetError(
-            f"{data.location}: has no images to show: it is a set of sidecars; view the set it belongs to"
-        )
+    samples = _pictured(data)
     chosen = _chosen(len(data), shown)
     items = []
     for n, index in enumerate(chosen):
         progress("view", n, len(chosen))
-        items.append(_item(data[index], shown.size_px))
+        items.append(_item(samples[index], shown.size_px))
     progress("view", len(chosen), len(chosen))
     content = {"samples": items, "skeleton": [list(pair) for pair in SKELETON]}
     write_page(out, _COMMAND, "view", data, content, total=len(data), digest=data.fingerprint[:12], shown=shown)
     return len(items)
+
+
+def _pictured(data: Dataset) -> SampleSet:
+    """Return the samples to show: of a set of finds the images that it notes, with these."""
+    if set(codec.IMAGE_SUFFIXES) & data.members(0)[1].keys():
+        return data
+    from synthkit.found import Found, is_of_images  # all formats, which only this needs
+
+    if not is_of_images(data):
+        raise DatasetError(
+            f"{data.location}: has no images to show: it is a set of sidecars; view the set it belongs to"
+        )
+    return Found.beside(data)
 
 
 def _chosen(total: int, shown: Shown) -> list[int]:

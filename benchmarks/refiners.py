@@ -39,6 +39,7 @@ import torch
 from reporting import Result, report
 
 from synthkit.seeds import Seeds
+from synthkit.training.devices import Precision
 from synthkit_cut.config import CUTConfig
 from synthkit_cut.training import CUTLearner
 from synthkit_cyclegan import winograd
@@ -85,8 +86,8 @@ def main() -> None:
         if path is not None and not (path / "models" / f"{model}_model.py").is_file():
             parser.error(f"{path} is no checkout of {name}: there is no models/{model}_model.py")
     torch.set_num_threads(args.threads)
-    size = (16, 64, 2) if args.quick else (64, 128, args.rounds)
-    setup = Setup(*size, torch.device(args.device), args.peer, args.cut_peer)
+    filters, crop_px, rounds = (16, 64, 2) if args.quick else (64, 128, args.rounds)
+    setup = Setup(filters, crop_px, rounds, torch.device(args.device), args.peer, args.cut_peer)
     if args.only:
         print(json.dumps({"peak_mb": _peak_mb(_variants(setup)[args.only](), setup.device)}))
         return
@@ -131,7 +132,7 @@ def _seconds(setup: Setup) -> dict[str, float]:
     return {name: median(times) / per_crop[name] for name, times in taken.items()}
 
 
-def _our_step(setup: Setup, precision: str) -> Work:
+def _our_step(setup: Setup, precision: Precision) -> Work:
     config = CycleGANConfig(
         crop_px=setup.crop_px, generator_filters=setup.filters, discriminator_filters=setup.filters, skip=False,
         cyclic_pixel_weight=10.0, precision=precision, steps=10**6,

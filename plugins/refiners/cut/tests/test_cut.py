@@ -12,10 +12,9 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from two_processes import in_two
+from two_processes import learn_alike
 
 from synthkit import pipeline
-from synthkit.checkpoint import Checkpoint
 from synthkit.crops import extract, plan_crops
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import ComponentSpec, Refiner, Trainable
@@ -178,16 +177,7 @@ def test_a_killed_training_goes_on_to_the_same_file(fitted, tiny, data, runtime,
 
 def test_two_processes_learn_what_one_does(tiny, data, runtime, tmp_path):
     config = attrs.evolve(tiny, batch=2, steps=2, **FASTCUT)
-    alone = CUTRefiner(config, None, runtime).fit(data, tmp_path / "alone")
-    found = in_two(lambda _: CUTRefiner(config, None, runtime).fit(data, tmp_path / "two").sha256)
-    together = Checkpoint.open(tmp_path / "two" / "checkpoint.safetensors")
-    assert found == [together.sha256] * 2
-    assert together.card == alone.card
-    wanted, ours = load_tensors(alone), load_tensors(together)
-    differences = torch.cat([(ours[name] - tensor).abs().reshape(-1) for name, tensor in wanted.items()])
-    # Adam's first steps are as long as the rate, 2e-4, whichever way a gradient that is nearly zero points.
-    assert differences.max() < 1e-3
-    assert differences.quantile(0.95) < 2e-6
+    learn_alike(lambda folder: CUTRefiner(config, None, runtime).fit(data, folder), tmp_path, most=1e-3)
 
 
 def test_whole_images_are_refined_where_that_is_asked_for(fitted, tiny, data, runtime):

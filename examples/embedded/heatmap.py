@@ -63,14 +63,18 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="look at every so many frames")
     parser.add_argument("--out", type=Path, default=Path("flow.png"), help="the picture")
     args = parser.parse_args()
+    if args.every < 1:
+        parser.error("--every: at least 1")
     detector, heat, kept, found, looked = Detector(args.model, args.card), None, [], 0, 0
     if not args.video.is_dir() and args.video.suffix.lower() not in VIDEOS:
         parser.error(f"{args.video}: is neither a video nor a folder")
     gap = 1
-    for number, (_, image) in enumerate(frames([str(args.video)], None)):
+    for number, (name, image) in enumerate(frames([str(args.video)], None)):
         if number % args.every:
             continue
         heat = np.zeros(image.shape[:2]) if heat is None else heat
+        if image.shape[:2] != heat.shape:
+            sys.exit(f"{name}: is of another size than the frames before it; a map is of one camera")
         rows = detector(image, args.score)
         discs(heat, rows)
         found, looked = found + len(rows), looked + 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -231,6 +232,18 @@ def test_a_heat_map_of_a_video(model, tmp_path, monkeypatch, capsys):
     flow = cv2.imread(str(tmp_path / "flow.png"))
     assert flow.shape == (SIZE[1], SIZE[0], 3)
     assert flow.std(axis=2).max() > 30  # there is colour
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [(["--every", "0"], "--every: at least 1"), ([], r"b\.png: is of another size")]
+)
+def test_what_makes_no_heat_map_is_told(model, tmp_path, monkeypatch, capsys, options, message):
+    for name, size in {"a": SIZE, "b": (40, 40)}.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((*size[::-1], 3), np.uint8))
+    monkeypatch.setattr(sys, "argv", ["heatmap.py", str(model[0]), str(tmp_path), *options])
+    with pytest.raises(SystemExit) as ended:
+        heatmap.main()
+    assert re.search(message, f"{ended.value.code} {capsys.readouterr().err}")
 
 
 def test_heat_lies_where_people_were():

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 
 Floats = npt.NDArray[np.float64]
@@ -33,6 +34,20 @@ def unit_of(sample: Sample, unit: Unit) -> str:
     return original_key(sample)
 
 
+def sequences_of(units: npt.NDArray[np.str_], images: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    """Return the names of units where sequences are resampled.
+
+    Args:
+        units: (N,) names by sequence. images: (N,) names by image, which are those of samples without a sequence.
+
+    Raises:
+        DatasetError: when no sample is in a sequence.
+    """
+    if (units == images).all():
+        raise DatasetError("resample: no sample tells which sequence it is of: resample images")
+    return units
+
+
 @attrs.frozen(eq=False)
 class Units:
     """What is resampled.
@@ -53,12 +68,21 @@ class Units:
     def draws(self, generator: np.random.Generator, resamples: int) -> Draws:
         """Return how often each item counts in each resample, (resamples, N): items of a unit alike.
 
-        There are none, (0, N), where there is one unit only, of which nothing can be learned about others.
+        There are none, (0, N), where there is one unit only, which tells nothing about others.
         """
-        draws = np.zeros((resamples if self.count > 1 else 0, len(self.index)), dtype=np.int32)
-        for row in draws:
-            row[:] = np.bincount(generator.integers(0, self.count, self.count), minlength=self.count)[self.index]
-        return draws
+        found = [drawn[self.index] for drawn in self._drawn(generator, resamples)]
+        return np.array(found, dtype=np.int32).reshape(len(found), len(self.index))
+
+    def means(self, values: Floats, generator: np.random.Generator, resamples: int) -> Floats:
+        """Return the mean of values (N,) in each resample, (resamples,), none where there is one unit only."""
+        counts = np.bincount(self.index, minlength=self.count)
+        sums = np.bincount(self.index, values, minlength=self.count)
+        return np.array([drawn @ sums / (drawn @ counts) for drawn in self._drawn(generator, resamples)])
+
+    def _drawn(self, generator: np.random.Generator, resamples: int) -> Iterator[Ints]:
+        """Yield how often each unit is drawn in each resample, (count,)."""
+        for _ in range(resamples if self.count > 1 else 0):
+            yield np.bincount(generator.integers(0, self.count, self.count), minlength=self.count)
 
     def caution(self, unit: Unit) -> tuple[str, ...]:
         """Return what is to be said of intervals that rest on few units."""

@@ -14,7 +14,7 @@ from synthkit.checkpoint import Checkpoint
 from synthkit.crops import nadir_px
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Evidence, Items, MetricResult, RoleKind, Runtime, Scored, State
-from synthkit.resampling import Draws, Units, interval, unit_of
+from synthkit.resampling import Draws, Units, interval, sequences_of, unit_of
 from synthkit.sample import Detections, Sample
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.evidence import explain
@@ -186,10 +186,8 @@ class DetectionMetric:
         return np.zeros((0, 5))
 
     def _units(self, state: State) -> Units:
-        names = state[self._config.resample]
-        if self._config.resample == "sequence" and (names == state["image"]).all():
-            raise DatasetError("resample: no sample tells which sequence it is of: resample images")
-        return Units.of(names)
+        by_image = self._config.resample == "image"
+        return Units.of(state["image"] if by_image else sequences_of(state["sequence"], state["image"]))
 
     def _basis(self, seen: Set, judged: Judged, score: float) -> _Basis:
         config, state = self._config, seen.state

@@ -9,6 +9,7 @@ from typing import Literal
 import attrs
 
 from synthkit.config import When, at_least, between, setting
+from synthkit.resampling import Unit
 
 Network = Literal["alex", "vgg", "squeeze"]
 
@@ -27,6 +28,9 @@ class PairConfig:
     crop_px: int = setting(128, help="side of the crops", validator=between(32, 1024), when=_CROPS)
     bootstrap: int = setting(
         1000, help="resamples for the confidence interval; 0 for none", validator=between(0, 100_000)
+    )
+    resample: Unit = setting(
+        "image", help="what is resampled: images, or sequences, as frames of one video resemble each other"
     )
 
     @property

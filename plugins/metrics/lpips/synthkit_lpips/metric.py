@@ -14,6 +14,7 @@ import numpy.typing as npt
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Extractor, Items, MetricResult, Pair, RoleKind, Runtime, State
+from synthkit.resampling import Units, interval, sequences_of, unit_of
 from synthkit_lpips import structure
 from synthkit_lpips.config import LpipsConfig, PairConfig
 from synthkit_lpips.regions import Region, regions
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
     from synthkit_lpips.distance import PerceptualDistance
 
-REVISION = 1  # of what is observed: raised when the same pairs give other values
+REVISION = 2  # of what is observed: raised when the same pairs give other values
 
-_FEW = 20  # images, below which a mean over them says little
 _LEAST_PX = 32  # what the networks make features of
 _NAMES = {"original": "lpips", "reconstruction": "lpips_reconstruction", "diversity": "lpips_diversity"}
 
@@ -33,7 +33,7 @@ _Config = TypeVar("_Config", bound=PairConfig)
 
 
 class PairMetric(Generic[_Config]):
-    """The mean over pairs of some value of each, with its 95 % percentile bootstrap interval over images."""
+    """The mean over pairs of some value of each; its 95 % percentile bootstrap interval over images or sequences."""
 
     roles: Mapping[str, RoleKind] = {"pairs": "pairs"}
     better: Literal["higher", "lower"] = "higher"
@@ -61,10 +61,12 @@ class PairMetric(Generic[_Config]):
         }
 
     def observe(self, role: str, items: Items) -> State:
-        """Return the value of each pair of pictures, with the keys of the samples and whom of them they show."""
-        rows = list(self._rows(regions(cast("Iterable[Pair]", items), self._config)))
+        """Return the value of each pair of pictures, with the samples' keys and sequences, and whom they show."""
+        sequences: dict[str, str] = {}
+        rows = list(self._rows(regions(_noting(cast("Iterable[Pair]", items), sequences), self._config)))
         return {
             "key": np.array([key for key, _, _ in rows], dtype=np.str_),
+            "sequence": np.array([sequences[key] for key, _, _ in rows], dtype=np.str_),
             "person": np.array([person for _, person, _ in rows], dtype=np.int64),
             "value": np.array([value for _, _, value in rows], dtype=np.float64),
         }
@@ -77,27 +79,26 @@ class PairMetric(Generic[_Config]):
         """Return the mean.
 
         Raises:
-            DatasetError: when there is nothing to compare.
+            DatasetError: when there is nothing to compare, or sequences are to be resampled and there is none.
         """
-        state = states["pairs"]
+        state, config = states["pairs"], self._config
         order = np.lexsort((state["person"], state["key"]))
         keys, values = state["key"][order], state["value"][order]
         if not len(values):
             what = "no people who can be cropped" if self._config.crops else "no people's masks"
             raise DatasetError(f"{self._name()}: there is nothing to compare: {what}")
-        _, image = np.unique(keys, return_inverse=True)
-        images = int(image[-1]) + 1
-        few = (f"of {images} images only",) if images < _FEW else ()
+        units = Units.of(keys if config.resample == "image" else sequences_of(state["sequence"][order], keys))
+        means = units.means(values, self._runtime.seeds.stream("bootstrap"), config.bootstrap)
         return [
             MetricResult(
                 name=self._name(),
                 value=float(values.mean()),
                 better=self.better,
                 count=len(values),
-                definition={**self._definition(), "images": images},
-                interval=self._interval(np.bincount(image), np.bincount(image, values).astype(np.float64)),
+                definition={**self._definition(), "images": len(np.unique(keys))},
+                interval=interval(means),
                 extractor=self._extractor(),
-                cautions=(*few, *self._cautions(values)),
+                cautions=(*units.caution(config.resample), *self._cautions(values)),
             )
         ]
 
@@ -129,24 +130,18 @@ class PairMetric(Generic[_Config]):
         return {
             "region": f"head-aligned crops, {config.crop_px} px" if config.crops else "whole images",
             "counted": "people alone, all else made equal" if config.masked else "everything",
-            "interval": f"95 % percentile bootstrap over images, {config.bootstrap} resamples",
+            "interval": f"95 % percentile bootstrap over {config.resample}s, {config.bootstrap} resamples",
         }
 
     def _cautions(self, values: npt.NDArray[np.float64]) -> tuple[str, ...]:
         return ()
 
-    def _interval(self, counts: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> tuple[float, float] | None:
-        """Return the interval of the mean over so many values of each image that have such sums."""
-        images = len(counts)
-        if images < 2 or not self._config.bootstrap:
-            return None
-        generator = self._runtime.seeds.stream("bootstrap")
-        means = np.empty(self._config.bootstrap)
-        for n in range(len(means)):
-            drawn = generator.integers(0, images, images)
-            means[n] = sums[drawn].sum() / counts[drawn].sum()
-        low, high = np.percentile(means, [2.5, 97.5])
-        return float(low), float(high)
+
+def _noting(pairs: Iterable[Pair], sequences: dict[str, str]) -> Iterator[Pair]:
+    """Yield pairs, noting what each is resampled with where sequences are."""
+    for pair in pairs:
+        sequences[pair.candidate.key] = unit_of(pair.candidate, "sequence")
+        yield pair
 
 
 class SsimMetric(PairMetric[PairConfig]):

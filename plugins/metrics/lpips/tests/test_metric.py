@@ -99,7 +99,7 @@ def test_more_change_is_worse(make, name):
     assert equal.value == pytest.approx({"lpips": 0, "ssim": 1, "psnr": 100}[name])
     assert little.interval[0] < little.value < little.interval[1]
     assert (little.count, little.definition["images"]) == (6, 6)
-    assert "of 6 images only" in little.cautions
+    assert "the intervals rest on 6 images, too few for them: they may be too narrow" in little.cautions
 
 
 @pytest.mark.parametrize("region", ["masked-image", "masked-crops"])
@@ -180,6 +180,19 @@ def test_the_interval_is_over_images_not_people(make):
         low, high = metric.compute({"pairs": state})[0].interval
         spread[name] = high - low
     assert spread["people"] > spread["images"]
+
+
+def test_the_interval_is_over_sequences_where_that_is_asked(make):
+    frames = [
+        Pair(evolve(pair.candidate, sequence=clip), pair.reference)
+        for pair, clip in zip(pairs(around=20), "aaabbb", strict=True)
+    ]
+    metric = make("psnr", resample="sequence")
+    state = metric.observe("pairs", frames)
+    (found,) = metric.compute({"pairs": state})
+    assert found.interval == pytest.approx(sorted(part.mean() for part in np.split(state["value"], 2)))
+    with pytest.raises(DatasetError, match="resample: no sample tells which sequence it is of"):
+        result(metric, pairs(around=20))
 
 
 def test_what_cannot_be_compared_is_told(make):

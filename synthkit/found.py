@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -51,7 +52,7 @@ class Found:
         noted = _noted(data)
         path, form, every = (noted.get(name, default) for name, default in (("path", ""), ("form", None), ("every", 1)))
         if not stores.is_url(path):
-            path = f"{data.location.rstrip('/')}/{path}" if stores.is_url(data.location) else Path(data.location, path)
+            path = _below(data.location, path)
         try:
             opened = open_images(path, form=form, every=every)
         except DatasetError as error:
@@ -88,6 +89,12 @@ class Found:
         return joined(sample, side)
 
 
+def _below(location: str, relative: str) -> str:
+    """Return the place that a path means, seen from a path or URL."""
+    scheme, mark, place = location.partition("://") if stores.is_url(location) else ("", "", location)
+    return f"{scheme}{mark}{posixpath.normpath(posixpath.join(place, relative))}"
+
+
 def joined(sample: Sample, side: Sidecar) -> Sample:
     """Return an image with what was found in it.
 
@@ -117,15 +124,15 @@ def lines(data: Dataset) -> Iterator[dict[str, Any]]:
     Each has its ``key``, its place in a clip, and ``people`` as a data set has them; of one that could not be looked at
     ``missing`` tells why.
     """
-    side = SidecarSet("found", data)
-    for slot in data.slots():
+    side = SidecarSet("found", Dataset.open(data.location, layers=()))
+    for slot in side.data.slots():
         if isinstance(slot, Skipped):
             yield {"key": slot.key, "missing": slot.reason}
             continue
         found = side.at(slot)
-        table = json.loads(description.to_json(attrs.evolve(found, layers={})))
+        table = json.loads(description.to_json(found))
         del table["schema"]
-        yield {"key": found.key, **table, "layers": sorted(found.layers)}
+        yield {"key": found.key, **table}
 
 
 def counted(data: Dataset) -> str:

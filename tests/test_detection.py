@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 import cv2
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -442,6 +443,22 @@ def test_finds_are_counted_viewed_and_exported_with_their_images(images, tmp_pat
     table = json.loads(labels.read_text())
     assert len(table["images"]) == 5
     assert sorted(annotation["bbox"] for annotation in table["annotations"])[0] == [2, 2, 4, 6]
+
+
+def test_finds_at_a_url_know_their_images(images, tmp_path):
+    memory = fsspec.filesystem("memory")
+    try:
+        for path, data in files(images.path).items():
+            memory.pipe_file(f"/sets/images/{path}", data)
+        detection.detect(session(), SEEING, "memory://sets/images", "memory://sets/found")
+        found = Found.open("memory://sets/found")
+        assert found.images.location == "memory://sets/images"
+        assert [len(sample.people) for sample in found] == [0, 1, 2, 0, 1]
+        detection.detect(session(), SEEING, images.location, tmp_path / "found")
+        shards = {path: data for path, data in files(tmp_path / "found").items() if path.startswith("shards/")}
+        assert shards == {path: memory.cat_file(f"/sets/found/{path}") for path in shards}
+    finally:
+        memory.rm("/sets", recursive=True)
 
 
 def test_images_that_are_gone_are_told(tmp_path):

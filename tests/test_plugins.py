@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from synthkit import entrypoints, errors, plugins
+from synthkit.checkpoint import Checkpoint
 from synthkit.cli.app import app
 from synthkit.interfaces import Component, ComponentSpec, Runtime
 from synthkit.seeds import Seeds
@@ -213,3 +214,10 @@ def test_nothing_heavy_is_imported_by_discovery():
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
+
+
+def test_checkpoints_that_ship_are_there_and_of_their_kind():
+    shipping = [found.component for found in plugins.discover().all() if found.component.demo_checkpoint is not None]
+    assert shipping
+    for component in shipping:
+        Checkpoint.open(component.shipped_checkpoint()).require(component.kind)

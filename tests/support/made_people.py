@@ -41,21 +41,20 @@ def crowd(people=8, images=4, *, static=False, seed=0, size=(64, 96)) -> list[Sa
     generator = np.random.default_rng(seed)
     width, height = size
     looks = generator.integers(0, 256, (people, 2, 3))
-    places = generator.integers(0, 256, (people, 12, 8, 3))
+    places = 255 * generator.integers(0, 2, (people, 12, 8, 3))
     samples = []
     for n in range(people * images):
         who, picture = n % people, n // people
-        around = places[who] if static else generator.integers(0, 256, (12, 8, 3))
+        around = places[who] if static else 255 * generator.integers(0, 2, (12, 8, 3))
         image = np.kron(around, np.ones((height // 12, width // 8, 1))).astype(np.uint8)
         left, top = (int(n) for n in generator.integers((23, 15), (30, 22))) if not static else (26, 18)
-        body = (slice(top, top + 60), slice(left, left + 12))
         instances = np.zeros((height, width), np.uint8)
-        instances[body] = 1
-        image[body] = looks[who, 0]
-        image[top + 30 : top + 60, left : left + 12] = looks[who, 1]
-        image[body] = np.clip(image[body] + generator.normal(0, 6, image[body].shape), 0, 255)
+        instances[top : top + 60, left : left + 12] = 1
+        instances[top + 20 : top + 25, left - 10 : left + 22] = 1  # arms
+        shown = looks[who, (np.arange(height) >= top + 30).astype(int)][:, None] + generator.normal(0, 6, image.shape)
+        image = np.where(instances[..., None] > 0, np.clip(shown, 0, 255), image).astype(np.uint8)
         person = Person(instance=1, identity=f"p{who}", head_px=(left + 6, top + 8),
-                        box_xyxy_px=(left, top, left + 12, top + 60))  # fmt: skip
+                        box_xyxy_px=(left - 10, top, left + 22, top + 60))  # fmt: skip
         samples.append(Sample(key=f"{picture:03d}_{who:02d}", image=image, people=[person],
                               layers={"instances": instances}))  # fmt: skip
     return samples

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from synthkit import crops
 from synthkit.crops import CropPlan
+from synthkit.crops.planning import outline_px
 from synthkit.errors import DatasetError
 from synthkit.sample import Person, Sample
 
@@ -19,8 +20,6 @@ Pixels = npt.NDArray[np.uint8]
 
 REVISION = 1
 """Raised when the same sample yields other pictures."""
-
-HEAD_AT = (0.5, 0.14)
 
 JUNK, STRANGER = "junk", "distractor"
 """What ``Person.attributes["reid"]`` tells of pictures of nobody: not ranked at all, or always wrong."""
@@ -31,7 +30,7 @@ class Cut:
     """How people are cut out.
 
     Args:
-        size_px: (width, height). background: the colour that stands for it, or None to keep it.
+        size_px: (width, height) of the network's input. background: the colour that stands for it, or None to keep it.
         min_extent_px: people shorter than this are left out.
     """
 
@@ -65,9 +64,10 @@ def cut_out(sample: Sample, images: Sequence[Pixels], cut: Cut) -> Iterator[Pict
     Raises:
         DatasetError: when backgrounds are to go and there is no mask.
     """
+    side = max(cut.size_px)
     plans = {
-        plan.person: plan
-        for plan in crops.plan_crops(sample, cut.size_px, head_at=HEAD_AT, min_extent_px=cut.min_extent_px)
+        plan.person: _tight(sample, plan)
+        for plan in crops.plan_crops(sample, (side, side), min_extent_px=cut.min_extent_px)
     }
     people = sample.people or ()
     for index, person in enumerate(people):
@@ -85,6 +85,18 @@ def cut_out(sample: Sample, images: Sequence[Pixels], cut: Cut) -> Iterator[Pict
             yield Picture(f"{sample.key}#{index}", person.identity or "", tuple(images))
         else:
             yield "unseen"
+
+
+def _tight(sample: Sample, plan: CropPlan) -> CropPlan:
+    """Return the upright box around what a plan's person shows, at the same scale."""
+    outline = outline_px((sample.people or ())[plan.person], sample.layers.get("instances"))
+    assert outline is not None  # it has been planned by it
+    corners = plan.to_crop(outline)
+    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    matrix = plan.crop_from_image.copy()
+    matrix[:, 2] -= low
+    width, height = (max(1, int(length)) for length in high - low)
+    return CropPlan(plan.person, plan.instance, (width, height), matrix)
 
 
 def _pixels(sample: Sample, images: Sequence[Pixels], plan: CropPlan, cut: Cut) -> tuple[Pixels, ...]:

@@ -321,7 +321,7 @@ def _partial(target: Path) -> Iterator[Path]:
 
 
 def _missing(wanted: Pretrained, reason: str) -> WeightsError:
-    others = [name for name in available() if name != wanted.name]
+    others = [name for name in available() if name != wanted.name] if wanted.name in REGISTRY else []
     remedy = f"; or choose weights that are here: {', '.join(others)}" if others else ""
     return WeightsError(
         f"weights {wanted.name} are not on this machine and could not be fetched ({reason})."

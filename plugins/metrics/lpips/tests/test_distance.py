@@ -123,6 +123,7 @@ def test_what_is_missing_is_told_with_what_to_do(nothing_here):
     assert HEADS["alex"].sha256 in message
     assert f"as {HEADS['alex'].file}" in message
     assert weights.FOLDER_VARIABLE in message
+    assert "choose weights" not in message, "no other weights are heads"
 
 
 def test_a_wrong_file_is_told_as_wrong(nothing_here):

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
+from synthkit import inputs
 from synthkit.anonymization import clips, run
 from synthkit.anonymization.assignment import cheapest_pairs
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.run import Methods
 from synthkit.anonymization.tracking import linked
+from synthkit.dataset import DatasetWriter
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
+from synthkit.sample import Sidecar
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
@@ -165,3 +168,14 @@ def test_a_video_comes_out_as_long_as_it_was_with_gaps_blurred(video, tmp_path):
         window = slice(top + 4, bottom - 4), slice(left + 4, min(right, 128) - 4)
         belt = [np.abs(np.diff(frames[n][window].mean(axis=(1, 2)))).max() for frames in (before, after)]
         assert belt[1] < 0.5 * belt[0]
+
+
+@pytest.mark.parametrize("size", [None, "large", [64], [64, -1], [64.0, 64]])
+def test_finds_that_tell_no_size_are_not_linked(size, tmp_path):
+    meta = {} if size is None else {"size_px": size}
+    with DatasetWriter(tmp_path / "found", identity={}, scenes=1) as writer:
+        writer.spool.put(0, [Sidecar(key="a", people=(), meta=meta, sequence="clip", frame=0)])
+        writer.finished(0)
+        writer.finalise()
+    look = {"path": str(tmp_path / "found"), "believed": 0.5}
+    assert clips.tracked(inputs.open_images(tmp_path / "found"), {"one": look}, tmp_path, Policy()) is None

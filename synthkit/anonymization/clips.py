@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from synthkit import config, inputs
-from synthkit.anonymization.people import TRACKS, Found, Look, together
+from synthkit.anonymization.people import TRACKS, Found, Look, Quarantined, together
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.tracking import Floats, linked
 from synthkit.dataset import Dataset, DatasetWriter
@@ -37,8 +37,7 @@ def tracked(
         None where the images are no frames of clips.
     """
     sets = {name: (SidecarSet.open(name, look["path"]), float(look["believed"])) for name, look in looks.items()}
-    first = next((found.at(0) for found, _ in sets.values() if len(found)), None)
-    if first is None or first.sequence is None or first.frame is None:
+    if not any(_is_frame(found.at(0)) for found, _ in sets.values() if len(found)):
         return None
     identity = {
         "tracks": _REVISION,
@@ -65,7 +64,7 @@ class _Frame:
         self.key = key
         self.sequence = None if side is None else side.sequence
         self.frame = None if side is None else side.frame
-        self.size_px = None if side is None else tuple(side.meta["size_px"])
+        self.size_px = None if side is None else _size_of(side)
         self.boxes: Floats = np.array([one.region.box_xyxy_px for one in found], np.float64).reshape(-1, 4)
         self.heads = [one.head_only for one in found]
 
@@ -73,11 +72,27 @@ class _Frame:
 def _frame(key: str, sets: Mapping[str, tuple[SidecarSet, float]], policy: Policy) -> _Frame:
     sides = {name: (found.get(key), believed) for name, (found, believed) in sets.items()}
     known = {name: Look(side, believed) for name, (side, believed) in sides.items() if side is not None}
-    side = next((look.sidecar for look in known.values() if "size_px" in look.sidecar.meta), None)
-    if side is None:
+    side = next((look.sidecar for look in known.values() if _is_frame(look.sidecar)), None)
+    size_px = None if side is None else _size_of(side)
+    if size_px is None:
         return _Frame(key, None, ())
-    width, height = side.meta["size_px"]
-    return _Frame(key, side, together(known, (int(width), int(height)), policy))
+    try:
+        return _Frame(key, side, together(known, size_px, policy))
+    except Quarantined:  # as its image will be
+        return _Frame(key, None, ())
+
+
+def _is_frame(side: Sidecar) -> bool:
+    """Return whether a sidecar is of a frame of a clip, and tells the frame's size."""
+    return side.sequence is not None and side.frame is not None and _size_of(side) is not None
+
+
+def _size_of(side: Sidecar) -> tuple[int, int] | None:
+    """Return (width, height) of the image of a sidecar, None where it does not tell."""
+    size = side.meta.get("size_px")
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
+        return None
+    return size[0], size[1]
 
 
 def _results(frames: Sequence[_Frame], policy: Policy) -> Iterator[tuple[int, Sidecar | Skipped]]:

@@ -55,7 +55,7 @@ def _lead(counts: Counts) -> str:
         return (
             f"{passed} images in which nobody was found were handed on as they are. Whoever was overlooked is in them."
         )
-    return "No image was handed on in which nobody was found, unless its labels say that nobody is there."
+    return "No image in which nobody was found was handed on as it was, unless its labels say that nobody is in it."
 
 
 def _images(counts: Counts) -> Section:
@@ -119,10 +119,14 @@ def _how(data: Dataset) -> Section:
     identity = data.manifest.identity if data.manifest else {}
     policy = identity.get("policy", {})
     check = identity.get("check")
-    methods = [*identity.get("detectors", {}), *identity.get("finds", {})]
+    labels = ["the set's labels, where it has any"] if identity.get("truth") else []
+    methods = [*labels, *identity.get("detectors", {}), *identity.get("finds", {})]
     rows = [
         ["refiner", str(identity.get("refiner", {}).get("name"))],
-        ["what looked for people", ", ".join([*(["the set's labels"] if identity.get("truth") else []), *methods])],
+        [
+            "what looked for people",
+            ", ".join(methods),
+        ],
         ["what looked again at the result", "nothing" if check is None else str(check["name"])],
         *([_SETTINGS.get(name, name), _spelled(value)] for name, value in sorted(policy.items())),
     ]

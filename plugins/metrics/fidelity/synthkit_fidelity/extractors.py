@@ -40,6 +40,7 @@ _TOLD = {
     _IMAGENET: "ImageNet's mean and deviation", _CLIP: "CLIP's mean and deviation", _UNIT: "values 0..1",
     _SYMMETRIC: "values -1..1",
 }  # fmt: skip
+_FLAT = " place by place"
 _DINO = {"dinov2_vits14": (384, 12), "dinov2_vitb14": (768, 12), "dinov2_vitl14": (1024, 24)}
 
 
@@ -76,16 +77,16 @@ def space_of(config: FeatureConfig, *, flat: bool = False) -> Space:
     """
     name = config.extractor
     if is_onnx(name):
-        return _of_onnx(config)
+        return _of_onnx(config, flat=flat)
     if is_module(name):
-        return _of_class(config)
+        return _of_class(config, flat=flat)
     sha256 = PUBLISHED[name].sha256
     if name in TAPS:
         layer = config.layer or list(TAPS[name])[-1]
-        told = f"{name}.features.{tap(name, layer).last}{' place by place' if flat else ''}"
+        told = f"{name}.features.{tap(name, layer).last}{_FLAT * flat}"
         return _space(config, told, sha256, _IMAGENET, lambda p: _Tapped(name, layer, config.weights, p, flat=flat))
     if name == "squeezenet1_1":
-        told = f"{name}.features.12{' place by place' if flat else ''}"
+        told = f"{name}.features.12{_FLAT * flat}"
         return _space(config, told, sha256, _IMAGENET, lambda p: _behind(
             _IMAGENET, _Pooled(_loaded(name, SqueezeNet(), config, p), flat=flat)))  # fmt: skip
     if flat:
@@ -152,7 +153,7 @@ def _behind(normalisation: tuple[Any, Any], network: nn.Module) -> nn.Module:
     return nn.Sequential(_Normalised(*normalisation), network).eval()
 
 
-def _of_class(config: FeatureConfig) -> Space:
+def _of_class(config: FeatureConfig, *, flat: bool) -> Space:
     """Return the space of a class that the user's own settings name: without arguments it gives a module."""
     module, _, name = config.extractor.partition(":")
     try:
@@ -164,16 +165,19 @@ def _of_class(config: FeatureConfig) -> Space:
     if config.weights is not None:
         _fill(made, weights.read(config.weights), str(config.weights))
     normalisation = _NORMALISATIONS[config.normalise]
-    network = _behind(normalisation, _Pooled(made.eval().requires_grad_(False), flat=False))
-    return _space(config, config.extractor, _sha256(made), normalisation, lambda _: network)
+    network = _behind(normalisation, _Pooled(made.eval().requires_grad_(False), flat=flat))
+    return _space(config, f"{config.extractor}{_FLAT * flat}", _sha256(made), normalisation, lambda _: network)
 
 
-def _of_onnx(config: FeatureConfig) -> Space:
+def _of_onnx(config: FeatureConfig, *, flat: bool) -> Space:
     path = Path(config.extractor)
     if not path.is_file():
         raise WeightsError(f"extractor {path}: there is no such file")
     normalisation = _NORMALISATIONS[config.normalise]
-    return _space(config, path.name, sha256_of(path), normalisation, lambda _: _behind(normalisation, _Onnx(path)))
+    return _space(
+        config, f"{path.name}{_FLAT * flat}", sha256_of(path), normalisation,
+        lambda _: _behind(normalisation, _Pooled(_Onnx(path), flat=flat)),
+    )  # fmt: skip
 
 
 class _Normalised(nn.Module):
@@ -242,8 +246,7 @@ class _Onnx(nn.Module):
             found = [self.session.run(None, {wanted.name: batch})[0] for batch in batches]
         except Exception as error:
             raise ConfigError([f"extractor: the ONNX file takes no {tuple(images.shape)}: {_short(error)}"]) from None
-        vectors = torch.from_numpy(np.concatenate(found))
-        return vectors.flatten(2).mean(dim=2) if vectors.ndim > 2 else vectors
+        return torch.from_numpy(np.concatenate(found))
 
 
 def _clip(config: FeatureConfig, progress: Progress) -> nn.Module:

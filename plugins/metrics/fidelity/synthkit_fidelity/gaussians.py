@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
+import torch
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,9 +114,10 @@ def _root_trace(first: Gaussian, second: Gaussian) -> float:
     of the eigenvalues of L^T S2 L, which are found in half the time.
     """
     if first.cholesky is not None and not second.thin and second.count > len(second.mean):
-        product = first.cholesky.T @ second.matrix @ first.cholesky
-        values = scipy.linalg.eigvalsh(product, overwrite_a=True, check_finite=False)
-        return float(np.sqrt(np.clip(values, 0.0, None)).sum())
+        # By torch's library, which takes half the time of SciPy's.
+        lower, covariance = torch.from_numpy(first.cholesky), torch.from_numpy(second.matrix)
+        values = torch.linalg.eigvalsh(lower.T @ covariance @ lower)
+        return float(values.clamp(min=0.0).sqrt().sum())
     return float(scipy.linalg.svdvals(first.factor.T @ second.factor, check_finite=False).sum())
 
 

@@ -418,6 +418,16 @@ def test_the_command_finds_draws_and_prints_what_it_found(tmp_path, capsys, monk
     assert again[:2] == (0, f"{counted}\n")
 
 
+def test_pictures_have_a_folder_of_their_own_which_is_looked_at_first(tmp_path, capsys, monkeypatch):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "holiday.jpg").touch()
+    command = ["detect", str(video(tmp_path / "hall.avi", 2)), "--out", str(tmp_path / "found"), "--detector", "seeing"]
+    code, _, told = told_by([*command, "--pictures", str(tmp_path / "taken")], capsys, monkeypatch)
+    assert code == 2
+    assert "holds other files (holiday.jpg); choose a new or empty folder" in told
+    assert not (tmp_path / "found").exists()
+
+
 def test_images_are_shown_with_the_finds_in_place_of_their_truth(images, tmp_path):
     samples = [attrs.evolve(sample, people=[Person(1, box_xyxy_px=(0, 0, 2, 2))]) for sample in images]
     data = written(tmp_path / "labelled", samples)

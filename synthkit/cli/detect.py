@@ -87,6 +87,10 @@ def detect(
 
     if timeout is not None and executor is not ExecutorName.LOCAL:
         raise ConfigError(["--timeout: is for --executor local"])
+    if pictures is not None:
+        from synthkit.report import finds
+
+        finds.check_pictures(pictures)
     plan = detection.plan(discover(), settings.read(config, sets or (), {"seed": seed}), detector, checkpoint)
     spec = plan.components["detector"]
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
@@ -95,8 +99,6 @@ def detect(
         opened = inputs.open_images(images, form=form, every=every, progress=session.progress, tell=session.tell)
         made = detection.detect(session, spec, opened, out, least_score=score, timeout_s=timeout or detection.TIMEOUT_S)
         if pictures is not None:
-            from synthkit.report import finds
-
             drawn = finds.draw(Found(made.dataset, opened), pictures, progress=session.progress, tell=session.tell)
     if as_json:
         for line in lines(made.dataset):

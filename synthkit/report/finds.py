@@ -31,6 +31,15 @@ _SHOWN_CHARACTERS = 90
 _VIDEO_SOURCE = "video format"
 
 
+def check_pictures(out: Path) -> None:
+    """Check, before people are looked for, that pictures may go to a folder.
+
+    Raises:
+        DatasetError: when it holds something else.
+    """
+    exporting.check_place(out)
+
+
 def draw(
     found: Found, out: Path, *, progress: Progress = silent, tell: Callable[[str], None] | None = None
 ) -> Exported:

@@ -207,6 +207,16 @@ def export(
     return Exported(out, len(pictures), remarks)
 
 
+def check_place(out: Path) -> None:
+    """Check, before long work, that an export may go to a place: that nothing is there, or an export.
+
+    Raises:
+        DatasetError: when something else is.
+    """
+    if _read_record(out) is None:
+        _finished(out, {})
+
+
 def _write_record(folder: Path, status: str, table: Mapping[str, Any]) -> None:
     text = records.pretty({"format": "synthkit-export", "status": status, **plain(table, "the export's record")})
     storage.write_atomically(folder / RECORD, [text])

@@ -24,7 +24,7 @@ from synthkit.anonymization.run import Methods
 from synthkit.cli.app import app
 from synthkit.dataset import DatasetWriter
 from synthkit.dataset.verify import verify
-from synthkit.errors import ConfigError, DatasetError, PluginError
+from synthkit.errors import ConfigError, DatasetError, PluginError, SynthkitError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
@@ -505,12 +505,11 @@ def test_what_is_under_a_mask_changes_nothing_where_a_refiner_does_not_look_at_i
     assert (results[0] == results[1]).all() == (name == "blind")
 
 
-def test_nothing_is_asked_of_what_is_not_the_head_where_heads_are_treated(tmp_path):
+def test_nothing_is_asked_of_what_is_not_the_head_where_heads_are_treated(tmp_path, monkeypatch):
     heads = [Person(instance=1, head_box_xyxy_px=(8, 8, 18, 18)), Person(instance=2, head_box_xyxy_px=(38, 20, 48, 30))]
     source = written(tmp_path / "set", [labelled(0, people=heads)])
-    registry_spec = ComponentSpec("refiner", "anonymizer-mask", {"extent": "head"})
-    os.environ.pop("SYNTHKIT_PLUGINS")
-    made = anonymized(source, tmp_path / "out", registry_spec)
+    monkeypatch.delenv("SYNTHKIT_PLUGINS")
+    made = anonymized(source, tmp_path / "out", ComponentSpec("refiner", "anonymizer-mask", {"extent": "head"}))
     image = made.dataset[0].image
     assert (image[9:17, 9:17] == 118).all()
     assert (image[30:40, 8:20] == picture(0)[30:40, 8:20]).all()
@@ -520,6 +519,15 @@ def test_workers_change_no_byte(labels, tmp_path):
     anonymized(labels, tmp_path / "here")
     anonymized(labels, tmp_path / "there", executor=Local(2))
     assert files(tmp_path / "here") == files(tmp_path / "there")
+
+
+def test_a_detector_that_cannot_be_entered_takes_no_folder(labels, tmp_path, monkeypatch):
+    monkeypatch.delenv("SYNTHKIT_PLUGINS")
+    missing = ComponentSpec("detector", "onnx", {"model": str(tmp_path / "nowhere.onnx")})
+    for methods in (Methods(detectors=[missing]), Methods(check=missing)):
+        with pytest.raises(SynthkitError, match=r"nowhere\.onnx"):
+            anonymized(labels, tmp_path / "out", methods=methods)
+        assert not (tmp_path / "out").exists()
 
 
 def invoked(*words):

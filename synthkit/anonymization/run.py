@@ -27,6 +27,7 @@ from synthkit.errors import ConfigError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.jobs import job_arguments
+from synthkit.report import templates
 from synthkit.session import Session
 from synthkit.stage import Stage, try_out
 
@@ -86,7 +87,7 @@ def anonymize(
     Raises:
         ConfigError: when nothing would look for people, or the detector that looks again is one that looked.
         DatasetError: when the images cannot be read, or ``out`` holds something else.
-        WeightsError: when a detector or the refiner cannot be entered.
+        WeightsError: when a detector or the refiner cannot be entered; nothing is written then.
     """
     methods, policy = methods or Methods(), policy or Policy()
     images = inputs.open_images(source, layers=("instances",), progress=session.progress, tell=session.tell)
@@ -94,13 +95,15 @@ def anonymize(
     given = [SidecarSet.open(path.resolve().name, path) for path in methods.finds]
     for found in given:
         found.check_of(images.location, images.fingerprint)
+    templates.check()
     try_out(session, refiner)
+    detectors = [(spec, _believed(session, spec, policy)["believed"]) for spec in methods.detectors]
     check = None if methods.check is None else _believed(session, methods.check, policy)
     work = _work(session, images, refiner, methods, policy, given)
     claims.claim(out, CLAIM, work)
     looks = {found.name: _look(found.data, policy.confident or 0.0) for found in given}
-    for spec in methods.detectors:
-        looks[spec.name] = _detected(session, spec, images, out, policy)
+    for spec, believed in detectors:
+        looks[spec.name] = _detected(session, spec, believed, images, out, policy)
     tracks = tracked(images, looks, out / FINDS, policy) if looks else None
     if tracks is not None:
         looks[TRACKS] = _look(tracks, 0.0)
@@ -165,10 +168,9 @@ def _believed(session: Session, spec: ComponentSpec, policy: Policy) -> dict[str
 
 
 def _detected(
-    session: Session, spec: ComponentSpec, images: inputs.Images, out: Path, policy: Policy
+    session: Session, spec: ComponentSpec, believed: float, images: inputs.Images, out: Path, policy: Policy
 ) -> dict[str, Any]:
     """Have a detector look at all images, at people in doubt too."""
-    believed = float(_believed(session, spec, policy)["believed"])
     made = detection.detect(
         session, spec, images, out / FINDS / spec.name,
         least_score=believed * policy.doubtful, timeout_s=policy.timeout_s,

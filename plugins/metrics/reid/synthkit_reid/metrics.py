@@ -15,7 +15,7 @@ from PIL import Image
 from synthkit import crops
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
-from synthkit.interfaces import Items, MetricResult, Pair, RoleKind, Runtime, State
+from synthkit.interfaces import Chart, Evidence, Items, MetricResult, Pair, RoleKind, Runtime, State
 from synthkit.sample import Sample
 from synthkit_reid import distances, people, pictures, states
 from synthkit_reid.config import ReidConfig
@@ -26,6 +26,7 @@ from synthkit_reid.ranking import Floats, Labels, Protocol, Removal, Scores, sco
 from synthkit_reid.states import THUMB_PX, Seen
 
 _FEW_PEOPLE = 10
+_SUBJECT, _ANONYMIZED, _ORIGINALS = "people", "anonymized", "originals"
 _KEPT = {
     "own": "pictures of the query's person in the query's {view} do not count",
     "all": "pictures of the query's {view} are not in the gallery",
@@ -121,8 +122,26 @@ class ReidMetric:
         Raises:
             DatasetError: when nobody is there twice.
         """
-        ranked = self._ranked(self._seen(states_), (0, 0), "own")
-        return self._results(ranked, "higher", map_too=True)
+        return self._results(self._rankings(self._seen(states_))[_SUBJECT], "higher", map_too=True)
+
+    def explain(self, states_: Mapping[str, State]) -> Evidence:
+        """Return how many are found up to each rank."""
+        curves = {
+            title: [(float(rank), float(share)) for rank, share in enumerate(ranked.scores.cmc, start=1)]
+            for title, ranked in self._rankings(self._seen(states_)).items()
+        }
+        chart = Chart(
+            title=f"{self.name}: found among the nearest",
+            x_label="pictures that are looked at",
+            y_label="share of queries",
+            series=curves,
+            note=f"Cumulative match characteristic in the space of {self.embedder.about.name}.",
+        )
+        return Evidence((chart,), {}, {})
+
+    def _rankings(self, seen: Seen) -> Mapping[str, Ranked]:
+        """Return what is ranked, by what it shows."""
+        return {_SUBJECT: self._ranked(seen, (0, 0), "own")}
 
     def _images(self, items: Items) -> Iterator[tuple[Sample, tuple[Pixels, ...]]]:
         """Yield samples, and the images in which the people are looked at."""
@@ -273,11 +292,15 @@ class ConsistencyMetric(_PairMetric):
         Raises:
             DatasetError: when nobody is there twice.
         """
-        seen = self._seen(states_)
+        ranked = self._rankings(self._seen(states_))
         return [
-            *self._results(self._ranked(seen, (0, 0), "own"), "higher", map_too=True),
-            *self._results(self._ranked(seen, (1, 1), "own"), "higher", map_too=True, part="originals"),
+            *self._results(ranked[_ANONYMIZED], "higher", map_too=True),
+            *self._results(ranked[_ORIGINALS], "higher", map_too=True, part=_ORIGINALS),
         ]
+
+    def _rankings(self, seen: Seen) -> Mapping[str, Ranked]:
+        """Return the anonymized among the anonymized, and the originals among the originals."""
+        return {name: self._ranked(seen, (n, n), "own") for n, name in enumerate((_ANONYMIZED, _ORIGINALS))}
 
 
 class LeakageMetric(_PairMetric):
@@ -297,8 +320,7 @@ class LeakageMetric(_PairMetric):
         Raises:
             DatasetError: when nobody is there twice.
         """
-        seen = self._seen(states_)
-        attack, limit = (self._ranked(seen, (image, 1), "all") for image in (0, 1))
+        attack, limit = self._rankings(self._seen(states_)).values()
         by_chance = float(attack.scores.chance.mean())
         cautions = []
         if self._config.background == "kept":
@@ -318,5 +340,9 @@ class LeakageMetric(_PairMetric):
         return [
             *results,
             attrs.evolve(chance, interval=None),
-            *self._results(limit, "higher", map_too=False, part="originals", cautions=cautions),
+            *self._results(limit, "higher", map_too=False, part=_ORIGINALS, cautions=cautions),
         ]
+
+    def _rankings(self, seen: Seen) -> Mapping[str, Ranked]:
+        """Return the anonymized among the originals, and the originals among themselves."""
+        return {name: self._ranked(seen, (n, 1), "all") for n, name in enumerate((_ANONYMIZED, _ORIGINALS))}

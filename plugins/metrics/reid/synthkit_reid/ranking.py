@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit_reid import ties
-from synthkit_reid.single_shot import found_single_shot
+from synthkit_reid.single_shot import found_single_shot, people
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -83,6 +83,7 @@ class Scores:
             (``compute_AP.m``) computes it.
         found: (V, most_rank) probability that the first right picture has at most this rank, 0 or 1 without ties.
         right, wrong: (V,) pictures that were ranked.
+        chance: (V,) probability that the first picture is a right one when the order is drawn.
     """
 
     query: Integers
@@ -91,11 +92,7 @@ class Scores:
     found: Floats
     right: Integers
     wrong: Integers
-
-    @property
-    def chance(self) -> Floats:
-        """(V,) probability that the first picture is a right one when the order is drawn."""
-        return np.asarray(self.right / (self.right + self.wrong))
+    chance: Floats
 
     @property
     def cmc(self) -> Floats:
@@ -148,7 +145,7 @@ def score(blocks: Iterator[Block], query: Labels, gallery: Labels, protocol: Pro
     parts = [_score_block(block, query, gallery, protocol) for block in blocks]
     if not parts:
         none = np.zeros(0, np.int64)
-        return Scores(none, np.zeros(0), np.zeros(0), np.zeros((0, protocol.most_rank)), none, none)
+        return Scores(none, np.zeros(0), np.zeros(0), np.zeros((0, protocol.most_rank)), none, none, np.zeros(0))
     return Scores(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in attrs.fields(Scores)))
 
 
@@ -171,13 +168,16 @@ def _score_block(block: Block, query: Labels, gallery: Labels, protocol: Protoco
     before, upto = _nearer(block, hits, hit_rows, hit_columns, starts, right)
     order = np.lexsort((upto, before, hit_rows))
     ap, trapezoid, found = _scored(before[order], upto[order], starts, right, protocol.most_rank)
+    chance = right / (right + wrong[valid])
     if protocol.shots == "single":
         for n, at in enumerate(starts):
             own = slice(at, at + right[n])
             less, equal = _compared(block, int(valid[n]), hits[own], hit_columns[own])
             ranked = np.isfinite(keys[valid[n]])
-            found[n] = found_single_shot(less, equal, ranked, gallery.identity, protocol.most_rank)
-    return Scores(valid + first_row, ap, trapezoid, found, right, wrong[valid])
+            person = people(gallery.identity[ranked])
+            found[n] = found_single_shot(less[:, ranked], equal[:, ranked], person, protocol.most_rank)
+            chance[n] = 1 / (2 + person.max(initial=-1))
+    return Scores(valid + first_row, ap, trapezoid, found, right, wrong[valid], chance)
 
 
 def _own(identity: Integers, gallery: Integers) -> tuple[Integers, Integers]:

@@ -18,20 +18,21 @@ Flags = npt.NDArray[np.bool_]
 _MOST_NODES = 64
 
 
-def found_single_shot(
-    less: Flags, equal: Flags, ranked: Flags, identity: npt.NDArray[np.int64], most_rank: int
-) -> Floats:
+def people(identity: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return numbers from 0 of the people in some pictures (N,); of strangers, below 0, each is one."""
+    apart = np.where(identity >= 0, identity, identity.max(initial=0) + 1 + np.arange(len(identity)))
+    return np.asarray(np.unique(apart, return_inverse=True)[1], dtype=np.int64)
+
+
+def found_single_shot(less: Flags, equal: Flags, person: npt.NDArray[np.int64], most_rank: int) -> Floats:
     """Return the probability that one query's right picture has at most each rank, (most_rank,).
 
     Args:
-        less, equal: (P, G) which wrong pictures are nearer than each right one, and which as near.
-        ranked: (G,) which are wrong ones at all.
-        identity: (G,) whose picture each is; of strangers, below 0, each is a person.
+        less, equal: (P, W) which wrong pictures are nearer than each right one, and which as near.
+        person: (W,) whose they are; see ``people``.
     """
-    people = np.where(identity >= 0, identity, identity.max(initial=0) + 1 + np.arange(len(identity)))
-    _, person = np.unique(people[ranked], return_inverse=True)
     size = np.bincount(person)
-    nearer, as_near = (np.stack([np.bincount(person, row, len(size)) for row in flags[:, ranked]]) / size
+    nearer, as_near = (np.stack([np.bincount(person, row, len(size)) for row in flags]) / size
                        for flags in (less, equal))  # fmt: skip
     # Equals come in an order that is drawn. Were it drawn by giving each a number from 0 to 1, and u to the right one,
     # those of lower numbers would be nearer: a polynomial of u, which Gauss's nodes integrate exactly.

@@ -164,6 +164,17 @@ def test_rank_lists_are_drawn(build, tmp_path):
     assert {(0, 114, 178), (213, 94, 0)} <= {tuple(colour) for colour in sheet.reshape(-1, 3)[::7].tolist()}
 
 
+def test_reports_show_the_curves(build):
+    metric = build("leakage", ranks=[1, 3])
+    with metric:
+        state = metric.observe("pairs", pairs(made_people.crowd(4, 3), made_people.masked))
+        (chart,) = metric.explain({"pairs": state}).charts
+        results_ = metric.compute({"pairs": state})
+    told = {(result.name.partition("[")[0], result.part): result.value for result in results_}
+    assert dict(chart.series["anonymized"])[3] == told["leakage_rank_3", ""]
+    assert dict(chart.series["originals"])[1] == told["leakage_rank_1", "originals"]
+
+
 def test_without_masks_backgrounds_cannot_go(build):
     bare = [attrs.evolve(sample, layers={}) for sample in made_people.crowd(2, 2)]
     with pytest.raises(DatasetError, match=r"no mask .* metric\.background=kept"):

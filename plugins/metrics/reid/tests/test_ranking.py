@@ -116,6 +116,7 @@ def test_everything_equal_is_chance():
     assert found.chance == pytest.approx(np.full(5, 3 / 15))
     single = score_distances(np.zeros((5, 15)), query, gallery, Protocol(shots="single", most_rank=5))
     assert single.cmc == pytest.approx(np.arange(1, 6) / 5)
+    assert single.chance == pytest.approx(np.full(5, 1 / 5))
 
 
 def test_a_perfect_embedding_finds_everybody():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import attrs
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Chart, Evidence, Items, MetricResult, RoleKind, Runtime, State
+from synthkit.resampling import LEAST_UNITS, Units, interval
 from synthkit.sample import Sample
 from synthkit_surface import patches
 from synthkit_surface.comparing import differences
@@ -23,9 +24,9 @@ from synthkit_surface.views import View, views
 
 REVISION = 1  # of what is observed: raised when the same samples give other colours
 
-_FEW = 10  # people, below which a mean over them says little
-
 Floats = npt.NDArray[np.float64]
+Statistic = Callable[[Floats, npt.NDArray[np.int32]], Floats]
+"""Takes rows (N, 1 or 2), one a person, and how often each counts in each resample (R, N) to values (R,)."""
 
 
 @attrs.frozen(eq=False)
@@ -33,9 +34,11 @@ class Judged:
     """The differences of one person's views.
 
     Args:
-        kind: of pairs, see ``Comparison``. own, others: (N, places) and (M, places), NaN where not compared.
+        identity, kind: who, and of which pairs, see ``Comparison``.
+        own, others: (N, places) and (M, places), NaN where not compared.
     """
 
+    identity: str
     kind: str
     own: Floats
     others: Floats
@@ -164,7 +167,7 @@ class SurfaceMetric:
             for pairs in (comparison.own, comparison.others)
         )
         own, others = (apart[~np.isnan(apart).all(axis=1)] for apart in (own, others))
-        return Judged(comparison.kind, own, others) if len(own) and len(others) else None
+        return Judged(comparison.identity, comparison.kind, own, others) if len(own) and len(others) else None
 
     def _results(self, kind: str, judged: Sequence[Judged], division: patches.Patches) -> list[MetricResult]:
         everywhere = np.ones(division.count, bool)
@@ -177,16 +180,18 @@ class SurfaceMetric:
             "pairs_with_others": sum(len(one.others) for one in judged),
             "difference_to_others": round(float(means[:, 1].mean()), 4),
         }
+        who = np.array([one.identity for one in judged])
         results = [
-            self._result("surface_consistency", kind, "", "higher", consistency[:, None], _first, definition),
-            self._result("surface_difference", kind, "", "lower", means, _first, definition),
-            self._result("surface_spread", kind, "", "lower", means, _ratio, definition),
+            self._result("surface_consistency", kind, "", who, consistency[:, None], _first, definition),
+            self._result("surface_difference", kind, "", who, means, _first, definition),
+            self._result("surface_spread", kind, "", who, means, _ratio, definition),
         ]
         for number, group in enumerate(patches.GROUPS):
             of_group = np.array([one.means(division.group == number) for one in judged])
-            of_group = of_group[~np.isnan(of_group).any(axis=1)]
-            if len(of_group):
-                results.append(self._result("surface_spread", kind, group, "lower", of_group, _ratio, definition))
+            known = ~np.isnan(of_group).any(axis=1)
+            if known.any():
+                spread = self._result("surface_spread", kind, group, who[known], of_group[known], _ratio, definition)
+                results.append(spread)
         return results
 
     def _result(
@@ -194,31 +199,27 @@ class SurfaceMetric:
         name: str,
         kind: str,
         part: str,
-        better: Literal["higher", "lower"],
+        who: npt.NDArray[np.str_],
         rows: Floats,
-        statistic: Callable[[Floats], float],
+        statistic: Statistic,
         definition: Mapping[str, Any],
     ) -> MetricResult:
         """Return a statistic of rows, one a person, with its interval over people."""
         light = {"exposure": "", "cast": ", cast taken off", "none": ", light as it is"}[self._config.light]
+        units = Units.of(who)
+        draws = units.draws(self._runtime.seeds.stream("bootstrap"), self._config.bootstrap)
+        few = f"the intervals rest on {units.count} people, too few for them: they may be too narrow"
         return MetricResult(
             name=f"{name}[{kind}{light}]",
-            value=statistic(rows),
-            better=better,
+            value=float(statistic(rows, np.ones((1, len(rows)), np.int32))[0]),
+            better="higher" if name == "surface_consistency" else "lower",
             count=len(rows),
             definition=definition,
-            interval=self._interval(rows, statistic),
+            interval=interval(statistic(rows, draws)),
             part=part,
-            cautions=(f"of {len(rows)} people only",) if len(rows) < _FEW else (),
+            counts={"people": len(rows)},
+            cautions=(few,) if units.count < LEAST_UNITS else (),
         )
-
-    def _interval(self, rows: Floats, statistic: Callable[[Floats], float]) -> tuple[float, float] | None:
-        if len(rows) < 2 or not self._config.bootstrap:
-            return None
-        generator = self._runtime.seeds.stream("bootstrap")
-        drawn = generator.integers(0, len(rows), (self._config.bootstrap, len(rows)))
-        low, high = np.percentile([statistic(rows[some]) for some in drawn], [2.5, 97.5])
-        return float(low), float(high)
 
     def _definition(self, kind: str) -> dict[str, Any]:
         config = self._config
@@ -269,13 +270,13 @@ def _mean(apart: Floats) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _first(rows: Floats) -> float:
-    return float(rows[:, 0].mean())
+def _first(rows: Floats, counts: npt.NDArray[np.int32]) -> Floats:
+    return np.asarray(counts @ rows[:, 0] / counts.sum(axis=1))
 
 
-def _ratio(rows: Floats) -> float:
-    own, others = rows.mean(axis=0)
-    return float(own / others) if others > 0 else 1.0
+def _ratio(rows: Floats, counts: npt.NDArray[np.int32]) -> Floats:
+    own, others = (counts @ rows).T
+    return np.where(others > 0, own / np.where(others > 0, others, 1), 1.0)
 
 
 def _cumulative(values: Floats) -> list[tuple[float, float]]:

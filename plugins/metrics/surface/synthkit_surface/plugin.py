@@ -21,5 +21,6 @@ def synthkit_components() -> Iterable[Component]:
             config=SurfaceConfig,
             target="synthkit_surface.metric:SurfaceMetric",
             needs={"instances", "surface"},
+            reads={"instances", "surface"},
         ),
     ]

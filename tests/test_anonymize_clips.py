@@ -179,3 +179,43 @@ def test_finds_that_tell_no_size_are_not_linked(size, tmp_path):
         writer.finalise()
     look = {"path": str(tmp_path / "found"), "believed": 0.5}
     assert clips.tracked(inputs.open_images(tmp_path / "found"), {"one": look}, tmp_path, Policy()) is None
+
+
+ASSETS = Path(__file__).parents[2] / "shared" / "assets"
+YOLOX = """
+classes = ["person"]
+score_threshold = 0.3
+nms_iou = 0.45
+input = { name = "images", size_px = [416, 416], colour = "BGR", fit = "corner", grey = 114 }
+output.yolo = { rows = "output", strides = [8, 16, 32] }
+"""
+
+
+@pytest.mark.assets
+@pytest.mark.skipif(not (ASSETS / "video/vtest.avi").is_file(), reason="needs ../shared/assets")
+def test_walkers_are_covered_in_every_frame_of_their_tracks(tmp_path, monkeypatch):
+    monkeypatch.delenv("SYNTHKIT_PLUGINS")
+    (tmp_path / "yolox.toml").write_text(YOLOX)
+    capture, frames = cv2.VideoCapture(str(ASSETS / "video/vtest.avi")), 10
+    writer = cv2.VideoWriter(
+        str(tmp_path / "street.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10, (768, 576)
+    )
+    for _ in range(frames):
+        writer.write(capture.read()[1])
+    writer.release()
+    model, card = ASSETS / "weights/yolox_nano.onnx", tmp_path / "yolox.toml"
+    detector = ComponentSpec("detector", "onnx", {"model": str(model), "card": str(card)})
+    made = run.anonymize(
+        Session(discover(), RunSettings(), Local(0)), tmp_path / "street.avi",
+        ComponentSpec("refiner", "anonymizer-mask"), tmp_path / "out", Methods(detectors=[detector]),
+    )  # fmt: skip
+    people = [json.loads(line) for line in made.audit.read_text().splitlines()]
+    tracks: dict[str, list[int]] = {}
+    for line in people:
+        tracks.setdefault(line["track"], []).append(int(line["key"][-6:]))
+        left, top, right, bottom = (round(value) for value in line["box_xyxy_px"])
+        window = made.dataset.by_key(line["key"]).image[top:bottom, left:right]
+        if line["treated"] == "anonymizer-mask":
+            assert (window == 118).all()
+    assert sum(len(seen) == frames for seen in tracks.values()) >= 3
+    assert all(sorted(seen) == list(range(min(seen), max(seen) + 1)) for seen in tracks.values())

@@ -109,3 +109,11 @@ def test_the_plugin_commands_and_the_settings_file_are_right(tmp_path: Path) -> 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1, done.stderr
     assert "renderer.width: unknown setting" in done.stderr
+
+
+def test_every_page_is_named():
+    """In the list of pages, and no page that is not there anywhere."""
+    pages = {path.name for path in (Path(__file__).parents[1] / "docs").glob("*.md")}
+    section = README.split("\n## Where to read on\n", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"\(docs/([\w-]+\.md)\)", section)) == pages
+    assert set(re.findall(r"\(docs/([\w-]+\.md)", README)) == pages

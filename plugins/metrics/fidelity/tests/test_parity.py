@@ -138,7 +138,6 @@ def ours():
 
 def theirs():
     """Return the peers' answers; see the module for what must be importable."""
-    _import_torchvision()
     return {**_their_resizing(), **_their_networks(), **_their_distances()}
 
 
@@ -311,12 +310,15 @@ def test_published_names_stand_for_the_published_file_alone(tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_the_same_as_the_peers(answers):
+    with contextlib.suppress(ImportError):
+        _import_torchvision()
     for module in ("torch_fidelity", "cleanfid", "torchmetrics", "clip_model", "dgm_prdc", "dinov2"):
         pytest.importorskip(module, exc_type=ImportError)
     compare(answers, theirs())
 
 
 if __name__ == "__main__":
+    _import_torchvision()
     names = ("torch-fidelity", "clean-fid", "torchmetrics", "torchvision", "scikit-learn", "torch")
     peers = ", ".join([*(f"{name} {version(name)}" for name in names), *sys.argv[1:]])
     np.savez_compressed(FROZEN, peers=peers, **theirs())

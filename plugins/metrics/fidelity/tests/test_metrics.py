@@ -148,6 +148,7 @@ def test_the_kernel_distance_and_its_subsets(make):
     fewer = judged(make(KidMetric), drawn(5, 0, SKIN), drawn(7, 1, SKIN))[0]
     assert fewer.name.endswith("subsets of 5]")
     assert "for want of 1000" in fewer.cautions[0]
+    assert judged(make(KidMetric), drawn(5, 0, SKIN), drawn(5, 1, SKIN))[0].interval is None
 
 
 def test_overlap_of_a_set_with_itself_and_with_another(make):

@@ -37,14 +37,17 @@ class OnnxFile:
     model: Any
 
     @classmethod
-    def read(cls, path: Path) -> OnnxFile:
+    def read(cls, path: Path, what: str = "a detector") -> OnnxFile:
         """Read a file.
+
+        Args:
+            what: it is, for the message of one that is too large.
 
         Raises:
             WeightsError: naming the file, when it cannot be read or is refused; see ``parse``.
         """
         try:
-            return cls.parse(small_file(path, MAX_MODEL_BYTES, "a detector"))
+            return cls.parse(small_file(path, MAX_MODEL_BYTES, what))
         except ValueError as error:
             raise WeightsError(f"{path}: {error}") from None
 

@@ -59,10 +59,19 @@ class Space:
     load: Callable[[Progress], nn.Module]
 
     def vectors(self, network: nn.Module, images: Sequence[resizing.Pixels], device: torch.device) -> Any:
-        """Return (N, d) float32 of some images."""
+        """Return (N, d) float32 of some images.
+
+        Raises:
+            WeightsError: when what comes out is none.
+        """
         planes = torch.from_numpy(np.stack([self.prepare(image) for image in images])).to(device)
         with torch.inference_mode():
             found = network(planes).float().cpu().numpy()
+        if found.ndim != 2 or len(found) != len(images) or not found.size or not np.isfinite(found).all():
+            raise WeightsError(
+                f"extractor {self.about.name}: gives {found.shape} for {len(images)} images, expected finite numbers"
+                f" ({len(images)}, d)"
+            )
         return np.asarray(found, dtype=np.float32)
 
 
@@ -205,7 +214,9 @@ class _Pooled(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.network(images)
-        return found.flatten(1) if self.flat or found.ndim < 4 else found.mean(dim=(2, 3))
+        if found.ndim < 2:
+            return found  # what is no vector of each image is told by ``Space.vectors``
+        return found.flatten(1) if self.flat or found.ndim != 4 else found.mean(dim=(2, 3))
 
 
 class _Tapped(nn.Module):
@@ -222,31 +233,25 @@ class _Tapped(nn.Module):
 
 
 class _Onnx(nn.Module):
-    """An ONNX file run by ONNX Runtime: its first input takes the images, its first output is the features."""
+    """An ONNX file run by ONNX Runtime: its input takes the images, its first output is the features."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         try:
-            import onnxruntime
+            from synthkit.deployment import sessions
+            from synthkit.deployment.files import OnnxFile
         except ImportError:
-            raise ConfigError([f"extractor: {path} needs ONNX Runtime: pip install onnxruntime"]) from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises many kinds
-            raise WeightsError(f"extractor {path}: cannot be read as ONNX: {_short(error)}") from None
+            raise ConfigError([f"extractor: {path} needs ONNX Runtime: pip install 'synthkit-core[onnx]'"]) from None
+        self.origin, self.run_session = f"extractor {path}", sessions.run_session
+        data = OnnxFile.read(path, "an extractor").data
+        self.session = sessions.open_session(data, self.origin, torch.get_num_threads())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        wanted = self.session.get_inputs()[0]
-        one_by_one = isinstance(wanted.shape[0], int) and wanted.shape[0] == 1
+        wanted, features = self.session.get_inputs()[0], self.session.get_outputs()[0].name
         pixels = images.cpu().numpy()
-        try:
-            batches = np.split(pixels, len(pixels)) if one_by_one else [pixels]
-            found = [self.session.run(None, {wanted.name: batch})[0] for batch in batches]
-        except Exception as error:
-            raise ConfigError([f"extractor: the ONNX file takes no {tuple(images.shape)}: {_short(error)}"]) from None
-        return torch.from_numpy(np.concatenate(found))
+        batches = np.split(pixels, len(pixels)) if wanted.shape[:1] == [1] else [pixels]
+        found = [self.run_session(self.session, wanted.name, batch, self.origin)[features] for batch in batches]
+        return torch.from_numpy(np.concatenate([np.atleast_1d(part) for part in found]).astype(np.float32))
 
 
 def _clip(config: FeatureConfig, progress: Progress) -> nn.Module:

@@ -202,6 +202,13 @@ class Means(nn.Module):
         return images.mean(dim=(2, 3))
 
 
+def saved(path, *nodes, constants=()):
+    """Write a network from x, the images, to y."""
+    images, features = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    graph = helper.make_graph(list(nodes), "network", [images], [features], list(constants))
+    onnx.save(helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
 def test_an_extractor_of_ones_own(make, tmp_path):
     """Mean colours as features: their distance is known."""
     module = f"{__name__}:Means"
@@ -212,13 +219,8 @@ def test_an_extractor_of_ones_own(make, tmp_path):
     assert result.value == pytest.approx(3 * (102 / 255) ** 2, rel=1e-4)
     assert result.name.startswith(f"frechet_distance[{module}, 64 px")
 
-    graph = helper.make_graph(
-        [helper.make_node("GlobalAveragePool", ["x"], ["y"])], "means",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 1, 1])],
-    )  # fmt: skip
     path = tmp_path / "means.onnx"
-    onnx.save(helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]), path)
+    saved(path, helper.make_node("GlobalAveragePool", ["x"], ["y"]))
     same = judged(make(FrechetMetric, **settings | {"extractor": str(path)}), *flat)[0]
     assert same.value == pytest.approx(result.value, rel=1e-4)  # float32 means of 4,096 pixels
     assert same.name.startswith("frechet_distance[means.onnx, ")
@@ -251,6 +253,33 @@ def test_extractors_that_are_not_there(make, tmp_path):
         judged(make(FrechetMetric, extractor=str(tmp_path / "gone.onnx"), layer=None), drawn(2, 0, SKIN), [])
     with pytest.raises(ConfigError, match="flat: clip gives one vector"):
         judged(make(PcaMetric, extractor="clip", layer=None, input_px=None), drawn(2, 0, SKIN), [])
+
+
+HUGE = helper.make_tensor("shape", TensorProto.INT64, [4], [1 << 20, 1 << 20, 1, 1])
+ELSEWHERE = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+ELSEWHERE.external_data.add(key="location", value="secret.bin")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "message"),
+    [
+        ([helper.make_node("Add", ["x", "w"], ["y"])], [ELSEWHERE], "keeps weights in other files"),
+        ([helper.make_node("Steal", ["x"], ["y"], domain="evil")], [], "evil:Steal, which is not of ONNX"),
+        ([helper.make_node("Expand", ["x", "shape"], ["y"])], [HUGE], "cannot run it"),
+        ([helper.make_node("ReduceMean", ["x"], ["y"])], [], r"gives \(1, 1\) for 2 images"),
+        ([helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)], [], r"gives \(1,\) for 2 images"),
+        ([helper.make_node("Sub", ["x", "x"], ["z"]), helper.make_node("Div", ["x", "z"], ["y"])], [], "finite"),
+    ],
+)  # fmt: skip
+def test_onnx_files_that_are_no_extractors(make, tmp_path, nodes, constants, message):
+    path = tmp_path / "strange.onnx"
+    saved(path, *nodes, constants=constants)
+    (tmp_path / "secret.bin").write_bytes(bytes(4))
+    with pytest.raises(WeightsError, match=rf"strange\.onnx: .*{message}"):
+        judged(make(PrdcMetric, extractor=str(path), layer=None), drawn(2, 0, SKIN), drawn(2, 1, SKIN))
+    (tmp_path / "strange.onnx").write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"strange\.onnx: is no ONNX model"):
+        judged(make(PrdcMetric, extractor=str(path), layer=None), drawn(2, 0, SKIN), drawn(2, 1, SKIN))
 
 
 def test_too_few_people_is_an_error(make):

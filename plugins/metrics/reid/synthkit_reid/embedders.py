@@ -20,10 +20,9 @@ from PIL import Image
 
 from synthkit import weights
 from synthkit.checkpoint import sha256_of
-from synthkit.deployment.files import MAX_MODEL_BYTES, OnnxFile
+from synthkit.deployment.files import OnnxFile
 from synthkit.deployment.sessions import as_input, check_input, open_session, run_session
 from synthkit.errors import ConfigError, WeightsError
-from synthkit.files import small_file
 from synthkit.interfaces import Extractor, Runtime
 from synthkit_reid.cards import EmbedderCard, read_card
 from synthkit_reid.config import EmbedderConfig, is_module, is_onnx
@@ -95,11 +94,7 @@ def _of_file(path: Path, card: EmbedderCard, name: str, threads: int) -> Embedde
 
 
 def _opened(path: Path, card: EmbedderCard, threads: int) -> Embed:
-    try:
-        file = OnnxFile.parse(small_file(path, MAX_MODEL_BYTES, "an embedder"))
-    except ValueError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    session = open_session(file.data, str(path), threads)
+    session = open_session(OnnxFile.read(path, "an embedder").data, str(path), threads)
     inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
     if len(inputs) != 1:
         raise WeightsError(f"{path}: has the inputs {', '.join(inputs)}; an embedder has one, a picture")

@@ -381,6 +381,26 @@ def test_heads_belong_to_bodies_and_alone_are_not_enough(tmp_path):
     assert left_out(made) == {"s1": "of somebody only the head was found"}
 
 
+def test_a_head_that_reaches_beyond_the_body_on_which_it_lies_is_treated_too(tmp_path):
+    body = Person(instance=1, box_xyxy_px=(6, 14, 22, 40), attributes={"score": 0.9, "label": "person"})
+    of_bodies = written(tmp_path / "bodies", [Sidecar(key="s0", people=[body])])
+    of_heads = written(tmp_path / "heads", [Sidecar(key="s0", people=[head((8, 8, 20, 22))])])
+    made = anonymized(unlabelled(tmp_path), tmp_path / "out", methods=Methods(finds=(of_bodies, of_heads)))
+    assert covered(made.dataset[0].image, [(8, 8, 20, 22), (6, 14, 22, 40)])
+
+
+@pytest.mark.parametrize("place", ["on their own head", "elsewhere on them"])
+def test_where_heads_alone_are_treated_so_is_one_that_was_found_on_somebody(place, tmp_path, monkeypatch):
+    own, found = (8, 8, 18, 18), (8, 10, 20, 22) if place == "on their own head" else (8, 26, 18, 36)
+    person = Person(instance=1, head_box_xyxy_px=own, box_xyxy_px=BOXES[0])
+    source = written(tmp_path / "set", [labelled(0, people=[person], layers={})])
+    of_heads = written(tmp_path / "heads", [Sidecar(key="s0", people=[head(found)])])
+    monkeypatch.delenv("SYNTHKIT_PLUGINS")
+    refiner = ComponentSpec("refiner", "anonymizer-mask", {"extent": "head"})
+    image = anonymized(source, tmp_path / "out", refiner, Methods(finds=(of_heads,))).dataset[0].image
+    assert all((image[top:bottom, left:right] == 118).all() for left, top, right, bottom in (own, found))
+
+
 @pytest.mark.parametrize("on_miss", ["quarantine", "blur-image", "pass"])
 def test_images_in_which_nobody_was_found(on_miss, tmp_path):
     source = unlabelled(tmp_path)

@@ -94,8 +94,29 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         if owner is None:
             bodies.append(head)
         else:
-            bodies[owner] = evolve(bodies[owner], found_by={**head.found_by, **bodies[owner].found_by})
+            bodies[owner] = _with_head(bodies[owner], head)
     return [evolve(one, doubt=_doubt(one.found_by, ordered, policy)) for one in bodies]
+
+
+def _with_head(body: Found, head: Found) -> Found:
+    """Return somebody on whom a head was found, which may reach beyond them.
+
+    It may also be that of somebody else, of whom nothing more was found. So unless it is where their own is known to be,
+    nothing tells any more where heads are, and where heads alone are treated all of them is.
+    """
+    own, other = body.person.head_box_xyxy_px, head.person.head_box_xyxy_px
+    box, point = None, None
+    if own is not None and other is not None and head.person.head_px is not None:
+        x, y = head.person.head_px
+        if own[0] <= x <= own[2] and own[1] <= y <= own[3]:
+            box = (min(own[0], other[0]), min(own[1], other[1]), max(own[2], other[2]), max(own[3], other[3]))
+            point = body.person.head_px
+    return evolve(
+        body,
+        person=evolve(body.person, head_box_xyxy_px=box, head_px=point),
+        region=union([body.region, head.region]),
+        found_by={**head.found_by, **body.found_by},
+    )
 
 
 def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_px: tuple[int, int]) -> Found | None:

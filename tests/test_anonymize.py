@@ -362,6 +362,14 @@ def test_a_find_without_a_place_stops_the_image(tmp_path):
     assert left_out(made) == {"s0": "one found somebody, and nothing tells where"}
 
 
+@pytest.mark.parametrize("listed", [0, 1])
+def test_masks_of_people_whom_a_set_of_finds_does_not_list_are_people_too(listed, tmp_path):
+    people = [Person(instance=1, attributes={"score": 0.9})][:listed]
+    found = written(tmp_path / "masks", [Sidecar(key="s0", people=people, layers={"instances": masks()})])
+    made = anonymized(unlabelled(tmp_path), tmp_path / "out", methods=Methods(finds=(found,)), on_miss="pass")
+    assert covered(made.dataset[0].image)
+
+
 def head(box):
     middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     return Person(instance=9, head_box_xyxy_px=box, head_px=middle, attributes={"score": 0.9, "label": "head"})

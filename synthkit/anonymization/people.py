@@ -81,7 +81,7 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         Quarantined: when a method found somebody without telling where.
     """
     ordered = {name: looks[name] for name in sorted(looks, key=lambda name: (name != TRUTH, name == TRACKS, name))}
-    sidecars = {name: look.sidecar for name, look in ordered.items()}
+    sidecars = {name: _with_all_masks(look.sidecar) for name, look in ordered.items()}
     bodies: list[Found] = []
     heads: list[Found] = []
     for places in finds.matched(sidecars):
@@ -98,11 +98,19 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
     return [evolve(one, doubt=_doubt(one.found_by, ordered, policy)) for one in bodies]
 
 
+def _with_all_masks(sidecar: Sidecar) -> Sidecar:
+    """Return finds in which all who have a mask are among the people, as sets of others' making may not list them."""
+    listed = {person.instance for person in sidecar.people or ()}
+    numbers = np.unique(sidecar.layers["instances"]).tolist() if "instances" in sidecar.layers else []
+    more = [Person(instance=number) for number in numbers if number and number not in listed]
+    return evolve(sidecar, people=[*(sidecar.people or ()), *more]) if more else sidecar
+
+
 def _with_head(body: Found, head: Found) -> Found:
     """Return somebody on whom a head was found, which may reach beyond them.
 
-    It may also be that of somebody else, of whom nothing more was found. So unless it is where their own is known to be,
-    nothing tells any more where heads are, and where heads alone are treated all of them is.
+    It may also be that of somebody else, of whom nothing more was found. So unless it is where their own is known to
+    be, nothing tells any more where heads are, and where heads alone are treated all of them is.
     """
     own, other = body.person.head_box_xyxy_px, head.person.head_box_xyxy_px
     box, point = None, None

@@ -21,7 +21,7 @@ from synthkit.dataset import DatasetWriter
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
-from synthkit.sample import Sidecar
+from synthkit.sample import Sidecar, evolve
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
@@ -168,6 +168,28 @@ def test_a_video_comes_out_as_long_as_it_was_with_gaps_blurred(video, tmp_path):
         window = slice(top + 4, bottom - 4), slice(left + 4, min(right, 128) - 4)
         belt = [np.abs(np.diff(frames[n][window].mean(axis=(1, 2)))).max() for frames in (before, after)]
         assert belt[1] < 0.5 * belt[0]
+
+
+def test_what_is_found_in_a_frame_later_is_known_in_the_frames_around_it(video, tmp_path, monkeypatch):
+    """A detector fails in the only frame in which somebody can be seen, and looks at it when it is run again."""
+    import seeing
+
+    right = seeing.Seeing.right
+
+    def only_in_one(self, sample):
+        return right(self, sample if sample.frame == 15 else evolve(sample, image=np.zeros_like(sample.image)))
+
+    def anonymized(out):
+        session = Session(discover(), RunSettings(), Local(0))
+        methods = Methods(detectors=[ComponentSpec("detector", "seeing", {"fault": "raises", "at": "walk_000015"})])
+        return run.anonymize(session, video, ComponentSpec("refiner", "sloppy"), out, methods, Policy(on_miss="pass"))
+
+    monkeypatch.setattr(seeing.Seeing, "right", only_in_one)
+    assert anonymized(tmp_path / "out").counts.people == {}
+    monkeypatch.setattr(seeing.Seeing, "wrong", lambda self, sample: iter([self.right(sample)]))
+    again = anonymized(tmp_path / "out")
+    assert again.counts.people == {"blurred": 10, "sloppy": 1}
+    assert again.dataset.fingerprint == anonymized(tmp_path / "clean").dataset.fingerprint
 
 
 @pytest.mark.parametrize("size", [None, "large", [64], [64, -1], [64.0, 64]])

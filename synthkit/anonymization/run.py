@@ -7,6 +7,7 @@ waits to be joined to shards.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def anonymize(
         looks[spec.name] = _detected(session, spec, believed, images, out, policy)
     tracks = tracked(images, looks, out / FINDS, policy) if looks else None
     if tracks is not None:
+        _treat_anew_by(session, tracks, out)
         looks[TRACKS] = _look(tracks, 0.0)
     data = _treated(
         session, images, refiner, out, work, {"looks": looks, "truth": methods.truth, "check": check}, policy
@@ -176,6 +178,20 @@ def _detected(
         least_score=believed * policy.doubtful, timeout_s=policy.timeout_s,
     )  # fmt: skip
     return _look(made.dataset, believed)
+
+
+def _treat_anew_by(session: Session, tracks: Dataset, out: Path) -> None:
+    """Remove what was treated by other tracks.
+
+    Where a detector had failed in a frame and has looked by now, or a clip has grown, somebody may be known of who was
+    missed in the frames around it.
+    """
+    note = out / FINDS / f"{TRACKS}.json"
+    others = not (note.is_file() and tracks.fingerprint.encode() in note.read_bytes())
+    if others and (out / DATASET).exists():
+        session.tell("more is known of the clips than before: all frames are treated anew")
+        shutil.rmtree(out / DATASET)
+    claims.write_json(note, {"tracks": tracks.fingerprint})
 
 
 def _treated(

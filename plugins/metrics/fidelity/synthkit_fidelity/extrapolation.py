@@ -20,6 +20,11 @@ LEAST = 100
 
 PARTS = 5
 
+STRAIGHT = 4
+"""Vectors of each dimension below which the limit is rough. Of two sets from one distribution in 64 dimensions, whose
+distance is 0, it was off by 6 % of the distance found with 4, by a fifth with 2, by a third or more with 1."""
+
+_BENT = 2  # vectors of each dimension below which distances leave the line, so that subsets have as many where they can
 _SMALLEST = 5000  # the smallest subset of large sets, as Stein et al. (NeurIPS 2023) take it
 
 
@@ -46,7 +51,8 @@ def extrapolate(
         points: how many sizes, evenly spaced up to all. Of each, as many subsets as have no vector in common, up to
             ``PARTS``, are averaged.
     """
-    smallest = min(_SMALLEST, max(len(vectors) // 10, 2))
+    straight = min(_BENT * vectors.shape[1], len(vectors) // 2)
+    smallest = max(min(_SMALLEST, len(vectors) // 10), straight, 2)
     counts = np.linspace(smallest, len(vectors), points).astype(np.int64)
     distances = np.array([_mean_distance(reference, vectors, int(count), draws) for count in counts])
     slope, limit = np.polyfit(1 / counts, distances, 1)

@@ -14,7 +14,7 @@ from synthkit_fidelity import extractors
 from synthkit_fidelity.config import FeatureConfig, FrechetConfig, InceptionScoreConfig, KidConfig, PrdcConfig
 from synthkit_fidelity.entropy import inception_scores
 from synthkit_fidelity.extractors import Inception, Space
-from synthkit_fidelity.extrapolation import LEAST, PARTS, Extrapolation, extrapolate
+from synthkit_fidelity.extrapolation import LEAST, PARTS, STRAIGHT, Extrapolation, extrapolate
 from synthkit_fidelity.features import Features
 from synthkit_fidelity.gaussians import frechet_distance
 from synthkit_fidelity.kernels import subset_distances
@@ -69,7 +69,8 @@ class FrechetMetric(FeatureMetric[FrechetConfig]):
                 "bias_of_the_reference": "stays: only the candidate's number is varied",
             }
             limit = f"{stem}_infinity{bracket}{inside}"
-            results.append(self.result(limit, line.limit, "lower", found, definition=definition))
+            rough = _rough(found, dimensions)
+            results.append(self.result(limit, line.limit, "lower", found, definition=definition, cautions=rough))
         return results
 
     def explain(self, states: Mapping[str, State]) -> Evidence:
@@ -176,7 +177,8 @@ class InceptionScoreMetric(FeatureMetric[InceptionScoreConfig]):
             raise DatasetError(f"the candidate has {len(vectors)} items, too few for {splits} parts: set metric.splits")
         network, device = self.network()
         assert isinstance(network, Inception)
-        scores = inception_scores(network.logits(vectors, device), splits)
+        logits = network.logits(vectors, device)
+        scores = inception_scores(logits, splits)
         name = named({("inception", "tf1"): "inception_score"}, "", _as_inception(self.config), self.space)
         return [
             self.result(
@@ -184,6 +186,7 @@ class InceptionScoreMetric(FeatureMetric[InceptionScoreConfig]):
                 float(scores.mean()),
                 "higher",
                 found,
+                cautions=_small_parts(len(vectors) // splits, logits.shape[1]),
                 definition={
                     "formula": "exp(mean KL(p(y|x) | p(y))), mean of the parts",
                     "splits": splits,
@@ -230,11 +233,30 @@ def _as_inception(config: InceptionScoreConfig) -> FeatureConfig:
     return FeatureConfig(extractor="inception", region=config.region, crop_px=config.crop_px)
 
 
+def _small_parts(each: int, classes: int) -> tuple[str, ...]:
+    if each >= classes:
+        return ()
+    return (
+        f"parts of {each} images for {classes} classes: a score is at most its number of images, and too low of few;"
+        " compare equal counts only",
+    )
+
+
 def _few(found: Mapping[str, Features], dimensions: int) -> tuple[str, ...]:
     least = min(features.count for features in found.values())
     if least > dimensions:
         return ()
     return (
         f"{least} items span no space of {dimensions} dimensions: the distance is biased upwards; compare equal"
-        " counts only, or the extrapolated one",
+        " counts only",
+    )
+
+
+def _rough(found: Mapping[str, Features], dimensions: int) -> tuple[str, ...]:
+    least = min(features.count for features in found.values())
+    if least >= STRAIGHT * dimensions:
+        return ()
+    return (
+        f"extrapolated from {least} items in {dimensions} dimensions: rough below {STRAIGHT * dimensions}, as bias is"
+        " there no constant over N; it may even be negative, and compares no better than the distance",
     )

@@ -28,7 +28,7 @@ def _metric(name: str, summary: str, config: type[Any], target: str, **more: Any
 
 
 def _frechet(name: str, summary: str, **defaults: Any) -> Component:
-    return _metric(name, summary, FrechetConfig, "metrics:FrechetMetric", revision=2, defaults=defaults)
+    return _metric(name, summary, FrechetConfig, "metrics:FrechetMetric", revision=3, defaults=defaults)
 
 
 @hookimpl
@@ -46,7 +46,7 @@ def synthkit_components() -> Iterable[Component]:
             "Frechet distance between two sets in the feature space of a named network",
             FrechetConfig,
             "metrics:FrechetMetric",
-            revision=2,
+            revision=3,
             demo={"settings": {"region": "crops", "layer": "stride16", "input_px": 128, "infinity_points": 0}},
         ),
         _metric(

@@ -150,3 +150,15 @@ def test_the_limit_of_endlessly_many():
     assert abs(line.limit) < 0.1 * biased
     assert line.counts[0] == 200
     assert line.counts[-1] == 2000
+
+
+@pytest.mark.parametrize(("each", "error"), [(4, 0.15), (10, 0.15)])
+def test_the_limit_of_few_images_rests_on_subsets_where_the_line_is_straight(each, error):
+    """Subsets of a tenth of these, fewer than dimensions, would pull it far below 0."""
+    generator = np.random.default_rng(4)
+    spread = np.arange(1, 33) ** -0.5
+    reference, candidate = (spread * generator.normal(0, 1, (count, 32)) for count in (20_000, each * 32))
+    line = extrapolate(of_vectors(reference), candidate, 15, generator)
+    biased = frechet_distance(of_vectors(reference), of_vectors(candidate))
+    assert abs(line.limit) < error * biased
+    assert line.counts[0] == 64

@@ -136,6 +136,10 @@ def test_the_limit_is_told_with_its_chart(make):
     assert limit.value == pytest.approx(distance.value, rel=0.1)
     assert chart.series["random subsets"][-1] == (100, pytest.approx(distance.value, rel=1e-6))
     assert distance.cautions == ()
+    assert limit.cautions == ()
+    of_few = judged(make(FrechetMetric, input_px=32), drawn(100, 0, SKIN), drawn(100, 1, GREEN))
+    assert of_few[0].cautions == ()
+    assert "extrapolated from 100 items in 32 dimensions: rough below 128" in of_few[1].cautions[0]
 
 
 def test_the_kernel_distance_and_its_subsets(make):

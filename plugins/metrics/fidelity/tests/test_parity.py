@@ -306,6 +306,7 @@ def test_published_names_stand_for_the_published_file_alone(tmp_path, monkeypatc
     wanted = subset_distances(*(states[role]["features"] for role in states), every, every)[0]
     assert results[1].value == pytest.approx(wanted)
     assert results[2].value >= 1
+    assert "parts of 3 images for 1008 classes" in results[2].cautions[0]
 
 
 @pytest.mark.slow

@@ -170,6 +170,24 @@ def test_a_video_comes_out_as_long_as_it_was_with_gaps_blurred(video, tmp_path):
         assert belt[1] < 0.5 * belt[0]
 
 
+def test_videos_stay_apart_where_their_names_are_dropped(tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name, side in (("ann", 64), ("ben", 96)):
+        path = str(tmp_path / "clips" / f"{name}.avi")
+        writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), RATE_HZ, (side, side))
+        for left in (8, 12):
+            image = np.full((side, side, 3), 20, np.uint8)
+            image[20:50, left : left + 20] = 220
+            writer.write(image)
+        writer.release()
+    methods = Methods(detectors=[ComponentSpec("detector", "seeing")])
+    session = Session(discover(), RunSettings(), Local(0))
+    made = run.anonymize(session, tmp_path / "clips", ComponentSpec("refiner", "sloppy"), tmp_path / "out", methods,
+                         Policy(names="number"))  # fmt: skip
+    assert sorted(path.name for path in made.files.glob("*.mp4")) == ["000000.mp4", "000001.mp4"]
+    assert [decoded(made.files / f"00000{n}.mp4")[0][1].shape[0] for n in (0, 1)] == [64, 96]
+
+
 def test_what_is_found_in_a_frame_later_is_known_in_the_frames_around_it(video, tmp_path, monkeypatch):
     """A detector fails in the only frame in which somebody can be seen, and looks at it when it is run again."""
     import seeing

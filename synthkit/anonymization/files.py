@@ -65,6 +65,7 @@ class _Frames:
         self._kept = _Pixels(data.location)
         self._places = {key: place for place, key in enumerate(data.keys())}
         self._images, self._policy = images, policy
+        self._numbers = _clip_numbers(images) if policy.names == "number" else {}
         self.identity: Mapping[str, Any] = {"dataset": data.fingerprint}
 
     def __len__(self) -> int:
@@ -73,7 +74,8 @@ class _Frames:
     def __getitem__(self, place: int) -> Picture:
         key = new_key(self._images, place, self._policy)
         kept = self._places.get(key)
-        return self._blank(place, key) if kept is None else self._kept[kept]
+        found = self._blank(place, key) if kept is None else self._kept[kept]
+        return attrs.evolve(found, sequence=self._numbers[_clip_of(self._images, place)]) if self._numbers else found
 
     def _blank(self, place: int, key: str) -> Picture:
         sample = self._images.read(place)
@@ -82,9 +84,18 @@ class _Frames:
         if not isinstance(sample, Skipped):  # which still has a place in the order
             size = sample.size_px
             when = {"sequence": sample.sequence, "frame": sample.frame, "time_s": sample.time_s}
-        if self._policy.names == "number":
-            when["sequence"] = None
         return picture(key, codecs.png(_blank(size)), VIDEO, {"people": None, **when}, lambda _: None)
+
+
+def _clip_of(images: inputs.Images, place: int) -> str:
+    """Return what a video is called, by the key of one of its frames."""
+    return images.key(place).rpartition("_")[0]
+
+
+def _clip_numbers(images: inputs.Images) -> Mapping[str, str]:
+    """Return the number of each video by its name, in their order."""
+    names = dict.fromkeys(_clip_of(images, place) for place in range(len(images)))
+    return {name: f"{number:06d}" for number, name in enumerate(names)}
 
 
 def _blank(size_px: tuple[int, int]) -> Pixels:

@@ -90,7 +90,7 @@ def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
     text, pictures = words(tmp_path / "page.html")
     assert "f1 0.75" in text
     assert "Measured on 4 images. " in text
-    assert "Curves" not in text
+    assert "Charts" not in text
     assert not pictures
 
 
@@ -100,6 +100,8 @@ def test_the_page_is_about_all_metrics_and_says_what_to_beware_of(data, tmp_path
     write_report([Judgement("told", RESULTS, None, turned), Judgement("other", [careful], None, turned)],
                  tmp_path / "page.html")  # fmt: skip
     text, _ = words(tmp_path / "page.html")
+    head = text[: text.index("Numbers")]
+    assert all(name in head for name in ("f1 0.75", "off 1.5", "recall 0.5")), head
     for expected in (
         "told, other: rooms",
         "Measured on 4 images, each at 3 random turns.",
@@ -108,6 +110,21 @@ def test_the_page_is_about_all_metrics_and_says_what_to_beware_of(data, tmp_path
         "How it was measured: other iou 0.3 version mine 1",
     ):
         assert expected in text, text
+
+
+def test_the_head_of_the_page_has_a_number_of_each_metric(data, tmp_path: Path):
+    judged = [
+        Judgement(name, [MetricResult(f"{name}_{n}", n, "higher", 4) for n in range(3)], None, Dataset.open(data))
+        for name in "abcde"
+    ]
+    write_report(judged, tmp_path / "page.html")
+    text, _ = words(tmp_path / "page.html")
+    head = text[: text.index("Numbers")]
+    assert [f"{name}_0" in head for name in "abcde"] == [True] * 5, head
+    assert "a_1" not in head
+    write_report(judged[:2], tmp_path / "page.html")
+    text, _ = words(tmp_path / "page.html")
+    assert "a_0 0 a_1 1 b_0 0 b_1 1" in text[: text.index("Numbers")], text
 
 
 def test_evaluate_writes_the_page_where_it_is_asked(data, tmp_path: Path, monkeypatch):

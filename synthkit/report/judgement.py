@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,22 @@ _FACTS = 4
 def write_report(judged: Sequence[Judgement], path: Path) -> None:
     """Write what one metric or several say of the same data set as one HTML file."""
     results = [result for judgement in judged for result in judgement.results]
-    whole = [result for result in results if not result.part]
     page = Page(
         title=f"{', '.join(judgement.metric for judgement in judged)}: {_name_of(judged[0].data)}",
         lead=_lead(results, judged[0].data),
-        facts=[(result.name, f"{result.value:.3g}") for result in whole[:_FACTS]],
+        facts=[(result.name, f"{result.value:.3g}") for result in _foremost(judged)],
         sections=list(_sections(judged, results)),
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
     )
     write_page(page, path)
+
+
+def _foremost(judged: Sequence[Judgement]) -> list[MetricResult]:
+    """Return the results at the top of the page: the first of each metric, and second ones where there is room."""
+    whole = [[result for result in judgement.results if not result.part] for judgement in judged]
+    rounds = [result for row in zip_longest(*whole) for result in row if result is not None]
+    shown = {id(result) for result in rounds[: max(_FACTS, sum(map(bool, whole)))]}
+    return [result for results in whole for result in results if id(result) in shown]
 
 
 def _sections(judged: Sequence[Judgement], results: Sequence[MetricResult]) -> Iterator[Section]:
@@ -53,7 +61,10 @@ def _sections(judged: Sequence[Judgement], results: Sequence[MetricResult]) -> I
 def _lead(results: Sequence[MetricResult], data: Dataset | Turned) -> str:
     count = max((result.count for result in results), default=0)
     intervals = any(result.interval for result in results)
-    told = " Brackets are 95 % intervals: where those of two numbers overlap, their order means little."
+    told = (
+        " Brackets are 95 % intervals, of what the definitions tell: where those of two numbers overlap, their order"
+        " means little."
+    )
     turns = f", each at {data.count} random turns" if isinstance(data, Turned) else ""
     return f"Measured on {count} images{turns}.{told if intervals else ''}"
 
@@ -77,7 +88,7 @@ def _evidence(evidence: Evidence, data: Dataset | Turned) -> Iterator[Section]:
     if evidence.charts:
         shown = [Plot(plots.chart(chart), f"{chart.title}: {chart.y_label} over {chart.x_label}", chart.note)
                  for chart in evidence.charts]  # fmt: skip
-        yield Section("Curves", plots=shown)
+        yield Section("Charts", plots=shown)
     tables = [
         Table([group, "how many"], [[kind, str(count)] for kind, count in kinds.items()])
         for group, kinds in evidence.counts.items()

@@ -13,7 +13,7 @@ from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, State
-from synthkit.meaning import cautions_of, check_name
+from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.observing import REFERENCE, Subject, states_of
 from synthkit.session import Session
 from synthkit.turning import Turned
@@ -64,7 +64,7 @@ def judge(
 
     Raises:
         ConfigError: when a metric needs a reference or a detector that is not given, or none has a use for what is.
-        PluginError: when a metric's result borrows the name of a published one.
+        PluginError: when a metric's result borrows the name of a published one, or is no number.
     """
     if checkpoint is not None and detector is not None:
         raise ConfigError(["--detector: is for those that need no checkpoint; give --checkpoint or --detector"])
@@ -111,6 +111,7 @@ def _completed(session: Session, metric: ComponentSpec, subject: Subject, result
     if isinstance(subject.data, Turned):
         definition["turns"] = f"{subject.data.count} random turns of each image, seed {session.run.seed}"
     check_name(metric.name, result)
+    check_value(metric.name, result)
     version = f"{found.origin.distribution} {found.origin.version}, revision {found.component.revision}"
     return attrs.evolve(
         result,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -31,6 +32,19 @@ def check_name(metric: str, result: MetricResult) -> None:
         raise PluginError(
             f"metric {metric!r} calls a result {result.name!r}, but {result.extractor.name} only stands in for"
             f" {result.extractor.stand_in_for}: numbers of stand-ins must not bear a published name"
+        )
+
+
+def check_value(metric: str, result: MetricResult) -> None:
+    """Refuse a result that is no number: it would be printed, compared and written as JSON that none reads.
+
+    Raises:
+        PluginError: when its value is not finite.
+    """
+    if not math.isfinite(result.value):
+        raise PluginError(
+            f"metric {metric!r} gives {result.value} for {result.name!r}: what it was measured on, or the weights of"
+            " its network, may be damaged"
         )
 
 

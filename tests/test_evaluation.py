@@ -16,7 +16,7 @@ from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.errors import ConfigError, DatasetError, PluginError
 from synthkit.interfaces import ComponentSpec, Evidence, Extractor, MetricResult, empty_detections
-from synthkit.meaning import cautions_of, check_name
+from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
 
@@ -235,6 +235,13 @@ def test_published_names_are_not_borrowed():
         with pytest.raises(PluginError, match="does not tell by which weights"):
             check_name("mine", MetricResult(name, 1.0, "lower", 9))
     check_name("mine", MetricResult("frechet_distance[small net]", 1.0, "lower", 9, extractor=stand_in))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
+def test_results_that_are_no_numbers_are_not_told(value):
+    check_value("mine", MetricResult("level", -1.5, "lower", 9))
+    with pytest.raises(PluginError, match=r"'mine' gives (nan|inf) for 'level'"):
+        check_value("mine", MetricResult("level", value, "lower", 9))
 
 
 def test_states_that_are_kept_are_read_again_by_all_that_observe_the_same(session, sets):

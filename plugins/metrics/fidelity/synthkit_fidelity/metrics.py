@@ -135,7 +135,7 @@ class KidMetric(FeatureMetric[KidConfig]):
                 "lower",
                 found,
                 interval=None if whole else (low, high),
-                cautions=self._cautions(size),
+                cautions=self._cautions(size, whole=whole),
                 definition={
                     "formula": "squared MMD under (x y / d + 1)^3, unbiased",
                     "subsets": self.config.subsets,
@@ -146,10 +146,11 @@ class KidMetric(FeatureMetric[KidConfig]):
             )
         ]
 
-    def _cautions(self, size: int) -> tuple[str, ...]:
-        if size == self.config.subset_size:
-            return ()
-        return (f"subsets of {size}, for want of {self.config.subset_size}: the mean stands, their spread is another",)
+    def _cautions(self, size: int, *, whole: bool) -> tuple[str, ...]:
+        wanted = self.config.subset_size
+        fewer = (f"subsets of {size}, for want of {wanted}: the mean stands, their spread is another",)
+        spread = ("the interval is that of 95 % of the subsets, which overlap, and none of their mean",)
+        return (*(fewer if size != wanted else ()), *(() if whole else spread))
 
 
 class InceptionScoreMetric(FeatureMetric[InceptionScoreConfig]):

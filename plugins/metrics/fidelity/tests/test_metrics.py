@@ -148,11 +148,14 @@ def test_the_kernel_distance_and_its_subsets(make):
     far = judged(metric, drawn(12, 0, SKIN), drawn(12, 1, GREEN))[0]
     assert near.value < far.value
     assert far.interval[0] < far.value < far.interval[1]
+    assert far.cautions == ("the interval is that of 95 % of the subsets, which overlap, and none of their mean",)
     assert far.name == "kernel_distance[mobilenet_v2.features.6, 64 px, image, subsets of 6]"
     fewer = judged(make(KidMetric), drawn(5, 0, SKIN), drawn(7, 1, SKIN))[0]
     assert fewer.name.endswith("subsets of 5]")
     assert "for want of 1000" in fewer.cautions[0]
-    assert judged(make(KidMetric), drawn(5, 0, SKIN), drawn(5, 1, SKIN))[0].interval is None
+    same_size = judged(make(KidMetric), drawn(5, 0, SKIN), drawn(5, 1, SKIN))[0]
+    assert same_size.interval is None
+    assert len(same_size.cautions) == 1
 
 
 def test_overlap_of_a_set_with_itself_and_with_another(make):

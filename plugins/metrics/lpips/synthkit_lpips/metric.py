@@ -85,7 +85,8 @@ class PairMetric(Generic[_Config]):
         order = np.lexsort((state["person"], state["key"]))
         keys, values = state["key"][order], state["value"][order]
         if not len(values):
-            what = "no people who can be cropped" if self._config.crops else "no people's masks"
+            what = "no people's masks" if config.masked else "no images"
+            what = "no people who can be cropped" if config.crops else what
             raise DatasetError(f"{self._name()}: there is nothing to compare: {what}")
         units = Units.of(keys if config.resample == "image" else sequences_of(state["sequence"][order], keys))
         means = units.means(values, self._runtime.seeds.stream("bootstrap"), config.bootstrap)
@@ -98,7 +99,7 @@ class PairMetric(Generic[_Config]):
                 definition={**self._definition(), "images": len(np.unique(keys))},
                 interval=interval(means),
                 extractor=self._extractor(),
-                cautions=(*units.caution(config.resample), *self._cautions(values)),
+                cautions=(*(units.caution(config.resample) if config.bootstrap else ()), *self._cautions(values)),
             )
         ]
 

@@ -100,6 +100,8 @@ def test_more_change_is_worse(make, name):
     assert little.interval[0] < little.value < little.interval[1]
     assert (little.count, little.definition["images"]) == (6, 6)
     assert "the intervals rest on 6 images, too few for them: they may be too narrow" in little.cautions
+    without = result(make(name, bootstrap=0), pairs(people=10, around=10))
+    assert (without.interval, without.cautions) == (None, ())
 
 
 @pytest.mark.parametrize("region", ["masked-image", "masked-crops"])
@@ -210,6 +212,8 @@ def test_what_cannot_be_compared_is_told(make):
         with pytest.raises(DatasetError, match=f"sample s0: .*{reason}"):
             result(make(name), [Pair(tiny, tiny)])
     nobody = evolve(sample, people=(), layers={"instances": np.zeros((80, 96), np.uint8)})
+    with pytest.raises(DatasetError, match="nothing to compare: no images"):
+        result(make("ssim"), [])
     with pytest.raises(DatasetError, match="nothing to compare: no people who can be cropped"):
         result(make("psnr", region="crops"), [Pair(nobody, nobody)])
 

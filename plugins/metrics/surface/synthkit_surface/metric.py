@@ -218,7 +218,7 @@ class SurfaceMetric:
             interval=interval(statistic(rows, draws)),
             part=part,
             counts={"people": len(rows)},
-            cautions=(few,) if units.count < LEAST_UNITS else (),
+            cautions=(few,) if self._config.bootstrap and units.count < LEAST_UNITS else (),
         )
 
     def _definition(self, kind: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from synthkit.dataset import DatasetWriter
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
-from synthkit.sample import Sidecar, evolve
+from synthkit.sample import Person, Sample, Sidecar, evolve
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
@@ -168,6 +168,37 @@ def test_a_video_comes_out_as_long_as_it_was_with_gaps_blurred(video, tmp_path):
         window = slice(top + 4, bottom - 4), slice(left + 4, min(right, 128) - 4)
         belt = [np.abs(np.diff(frames[n][window].mean(axis=(1, 2)))).max() for frames in (before, after)]
         assert belt[1] < 0.5 * belt[0]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_clips_are_clips_also_beside_images_that_are_none(told, tmp_path):
+    """Where finds do not tell that an image is a frame, but it is, the image is left out."""
+    image = Seeds(0).stream("image").integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    clips_of = [{}, *({"sequence": "clip", "frame": n} for n in range(3))]
+    person = Person(instance=1, box_xyxy_px=(10, 10, 30, 50), attributes={"score": 0.9, "label": "person"})
+    sides = [
+        Sidecar(
+            key=f"s{n}",
+            people=[] if n == 2 else [person],
+            meta={"size_px": [64, 64]},
+            **(clip if told or n != 1 else {}),
+        )
+        for n, clip in enumerate(clips_of)
+    ]
+    sets = [[Sample(key=f"s{n}", image=image, **clip) for n, clip in enumerate(clips_of)], sides]
+    for name, results in zip(("images", "found"), sets, strict=True):
+        with DatasetWriter(tmp_path / name, identity={}, scenes=4) as writer:
+            for scene, result in enumerate(results):
+                writer.spool.put(scene, [result])
+                writer.finished(scene)
+            writer.finalise()
+    session = Session(discover(), RunSettings(), Local(0))
+    made = run.anonymize(session, tmp_path / "images", ComponentSpec("refiner", "sloppy"), tmp_path / "out",
+                         Methods(finds=(tmp_path / "found",)), Policy(on_miss="pass"))  # fmt: skip
+    lines = {line["key"]: line for line in map(json.loads, made.audit.read_text().splitlines())}
+    assert lines["s0"]["treated"] == lines["s3"]["treated"] == "sloppy"
+    assert lines["s2"]["treated"] == "blurred"
+    assert lines["s1"].get("reason") == (None if told else "finds do not tell of which clip it is")
 
 
 def test_videos_stay_apart_where_their_names_are_dropped(tmp_path):

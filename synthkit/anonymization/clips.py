@@ -19,7 +19,7 @@ from synthkit.dataset.sidecars import SidecarSet
 from synthkit.finds import HEAD
 from synthkit.sample import Person, Sidecar, Skipped, evolve
 
-_REVISION = 1
+_REVISION = 2
 _SHORT_HASH = 12
 _DECIMALS = 2
 _NOT_KNOWN = "nothing is known of this frame"
@@ -37,7 +37,7 @@ def tracked(
         None where the images are no frames of clips.
     """
     sets = {name: (SidecarSet.open(name, look["path"]), float(look["believed"])) for name, look in looks.items()}
-    if not any(_is_frame(found.at(0)) for found, _ in sets.values() if len(found)):
+    if not any(_has_frames(look["path"]) for look in looks.values()):
         return None
     identity = {
         "tracks": _REVISION,
@@ -57,11 +57,21 @@ def tracked(
     return Dataset.open(out, allow_empty=True)
 
 
-class _Frame:
-    """What was found in a frame: who, and which frame of which clip it is; None where a method did not look."""
+def _has_frames(path: str) -> bool:
+    """Return whether a set of finds has any that are of frames of clips; their layers are not decoded."""
+    found = SidecarSet("found", Dataset.open(path, layers=()))
+    return any(_is_frame(found.at(position)) for position in range(len(found)))
 
-    def __init__(self, key: str, side: Sidecar | None, found: Sequence[Found]) -> None:
-        self.key = key
+
+class _Frame:
+    """What was found in a frame: who, and which frame of which clip it is; None where a method did not look.
+
+    Args:
+        apart: whether it is known to be an image of no clip.
+    """
+
+    def __init__(self, key: str, side: Sidecar | None, found: Sequence[Found], apart: bool = False) -> None:
+        self.key, self.apart = key, apart
         self.sequence = None if side is None else side.sequence
         self.frame = None if side is None else side.frame
         self.size_px = None if side is None else _size_of(side)
@@ -75,7 +85,8 @@ def _frame(key: str, sets: Mapping[str, tuple[SidecarSet, float]], policy: Polic
     side = next((look.sidecar for look in known.values() if _is_frame(look.sidecar)), None)
     size_px = None if side is None else _size_of(side)
     if size_px is None:
-        return _Frame(key, None, ())
+        apart = bool(known) and all(look.sidecar.sequence is None for look in known.values())
+        return _Frame(key, None, (), apart)
     try:
         return _Frame(key, side, together(known, size_px, policy))
     except Quarantined:  # as its image will be
@@ -102,7 +113,7 @@ def _results(frames: Sequence[_Frame], policy: Policy) -> Iterator[tuple[int, Si
         if frame.sequence is not None and frame.frame is not None:
             clips.setdefault(frame.sequence, {})[frame.frame] = place
         else:
-            yield place, Skipped(frame.key, _NOT_KNOWN)
+            yield place, Sidecar(frame.key, people=()) if frame.apart else Skipped(frame.key, _NOT_KNOWN)
     first_number = 0
     for clip in clips.values():
         numbers = sorted(clip)

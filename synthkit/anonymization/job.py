@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthkit import config, finds, inputs
-from synthkit.anonymization.people import TRUTH, Look, Quarantined, truth_of
+from synthkit.anonymization.people import TRACKS, TRUTH, Look, Quarantined, truth_of
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent
 from synthkit.anonymization.treating import Treatment
@@ -159,4 +159,6 @@ def _found(name: str, found: SidecarSet, sample: Sample) -> Sidecar:
     stated = sidecar.meta.get("size_px")
     if any(size != sample.size_px for size in sizes) or (stated is not None and tuple(stated) != sample.size_px):
         raise Quarantined(f"{name} looked at an image of another size")
+    if name == TRACKS and sidecar.sequence != sample.sequence:
+        raise Quarantined("finds do not tell of which clip it is")
     return sidecar

@@ -17,7 +17,7 @@ from PIL import Image
 from synthkit import crops, weights
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError, WeightsError
-from synthkit.interfaces import MetricResult, Runtime, Scored, State
+from synthkit.interfaces import Extractor, MetricResult, Runtime, Scored, State
 from synthkit.report.drawing import grid
 from synthkit.sample import Person, Sample
 from synthkit.training.devices import set_up
@@ -90,12 +90,13 @@ class MemorisationMetric:
         """Return the share of copies among the candidate's people, and the least distance in units of the limit.
 
         Raises:
-            DatasetError: when there are too few people, or the reference shows one person only.
+            DatasetError: when there are too few people, the reference shows one person only, or its people tell no
+                limit.
         """
         real, made = states["reference"], states["candidate"]
         self._check(real, made)
         between_people = nearest_other(real["maps"], real["who"], made["weights"])
-        bound = limit(between_people, self._config.chance)
+        bound = _limit(between_people, self._config.chance)
         which, distance = nearest(made["maps"], made["weights"], real["maps"])
         order = np.argsort(distance, kind="stable")
         if self._config.picture is not None:
@@ -118,21 +119,24 @@ class MemorisationMetric:
             "median_between_real_people": _told(float(np.median(between_people))),
             "median_to_real": _told(float(np.median(distance))),
             "expected_by_chance": self._config.chance,
-            "space": name,
-            "weights_sha256": None if isinstance(self._chosen(), Pixels) else weights.entry("mobilenet_v2").sha256,
-            "preprocessing": f"head-aligned crops, {CROP_PX} px, compared where the refined person's mask is, without"
-            " one where people usually are; unit vectors without mean",
+            "compared": "where the refined person's mask is, without one where people usually are; unit vectors without"
+            " mean",
             "reference_count": len(real["keys"]),
             "reference_people": len(np.unique(real["who"])),
             "nearest_pairs": pairs,
         }
         least = float(distance[order[0]] / bound)
+        sha256 = None if isinstance(self._chosen(), Pixels) else weights.entry("mobilenet_v2").sha256
+        about = Extractor(name, sha256, f"head-aligned crops, {CROP_PX} px")
         return [
             MetricResult(
-                f"memorised_share[{name}]", copies / total, "lower", total, definition, _wilson(copies, total)
+                f"memorised_share[{name}]", copies / total, "lower", total, definition, _wilson(copies, total),
+                extractor=about,
             ),
-            MetricResult(f"nearest_to_real[{name}, limits]", _told(least), "higher", total, definition),
-        ]
+            MetricResult(
+                f"nearest_to_real[{name}, limits]", _told(least), "higher", total, definition, extractor=about
+            ),
+        ]  # fmt: skip
 
     def _chosen(self) -> Space:
         if self._space is None:
@@ -193,6 +197,17 @@ def _who(sample: Sample, person: Person) -> str:
     if person.identity is not None:
         return f"identity {person.identity}"
     return f"clip {sample.sequence}" if sample.sequence is not None else f"image {sample.key}"
+
+
+def _limit(between_people: npt.NDArray[np.float64], chance: float) -> float:
+    bound = limit(between_people, chance)
+    if bound <= 0:
+        raise DatasetError(
+            "memorisation: most people of the reference have a double under another name, and some have none (median"
+            f" distance {_told(float(np.median(between_people)))}), so that not even a copy would lie below the limit:"
+            " pictures of one person need one identity, or one sequence, in the reference"
+        )
+    return bound
 
 
 def _wilson(hits: int, total: int) -> tuple[float, float]:

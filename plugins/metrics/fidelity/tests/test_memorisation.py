@@ -79,6 +79,14 @@ def test_pictures_of_one_person_under_two_names_hide_no_copy(tmp_path):
     assert share.value == pytest.approx(1 / 31)
 
 
+def test_people_of_two_names_throughout_tell_no_limit_rather_than_no_copies(tmp_path):
+    """Frames of a video whose people are not said to be the same: not even a copy would be below the limit."""
+    frames = [person(f"frame {n}", n % 12, lambda image, n=n: image + n) for n in range(36)]
+    alone = [person(f"alone {n}", 200 + n) for n in range(6)]
+    with pytest.raises(DatasetError, match="pictures of one person need one identity"):
+        judged(metric(tmp_path), [person(None, 3), *STRANGERS], [*frames, *alone])
+
+
 def test_the_order_and_the_parts_do_not_matter(tmp_path):
     checked = metric(tmp_path)
     whole = checked.merge([checked.observe("reference", REAL)])
@@ -101,7 +109,7 @@ def test_without_weights_the_stand_in_is_taken_and_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "load_features", nowhere)
     share, _ = judged(metric(tmp_path, space="auto"), STRANGERS)
-    assert share.definition["space"] == "coarse pixels 16x16"
+    assert (share.extractor.name, share.extractor.sha256) == ("coarse pixels 16x16", None)
     with pytest.raises(WeightsError):
         judged(metric(tmp_path, space="mobilenet_v2"), STRANGERS)
 

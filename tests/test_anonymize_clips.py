@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -235,7 +236,13 @@ def test_what_is_found_in_a_frame_later_is_known_in_the_frames_around_it(video, 
 
     monkeypatch.setattr(seeing.Seeing, "right", only_in_one)
     assert anonymized(tmp_path / "out").counts.people == {}
+    assert (tmp_path / "out/video").is_dir()
     monkeypatch.setattr(seeing.Seeing, "wrong", lambda self, sample: iter([self.right(sample)]))
+    with monkeypatch.context() as patch:
+        patch.setattr(run.files, "write", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            anonymized(tmp_path / "out")
+    assert not (tmp_path / "out/video").exists(), "it shows somebody who is known by now"
     again = anonymized(tmp_path / "out")
     assert again.counts.people == {"blurred": 10, "sloppy": 1}
     assert again.dataset.fingerprint == anonymized(tmp_path / "clean").dataset.fingerprint

@@ -190,7 +190,9 @@ def _treat_anew_by(session: Session, tracks: Dataset, out: Path) -> None:
     others = not (note.is_file() and tracks.fingerprint.encode() in note.read_bytes())
     if others and (out / DATASET).exists():
         session.tell("more is known of the clips than before: all frames are treated anew")
-        shutil.rmtree(out / DATASET)
+        for name in (files.PHOTOS, files.VIDEO, DATASET):
+            if (out / name).exists():
+                shutil.rmtree(out / name)
     claims.write_json(note, {"tracks": tracks.fingerprint})
 
 

@@ -16,7 +16,10 @@ _ROWS = 1024  # of distances that are in memory at once
 
 @attrs.frozen
 class Overlap:
-    """How two sets overlap; each is 1 for two sets from one distribution, density about 1.
+    """How two sets overlap; of two equally large ones from one distribution density is about 1, coverage 1 - 2^-k.
+
+    Precision and recall of such are below 1, and fall as numbers grow: in 64 dimensions, with 5 neighbours, from 0.95
+    of 20 vectors to 0.89 of 200 and 0.83 of 2,000. So only those of equal numbers compare.
 
     Args:
         precision: share of the candidate in a ball around a real vector. recall: share of the real in one around a

@@ -30,6 +30,7 @@ _FID_NAMES = {
 _KID_NAMES = {("inception", "tf1"): "kid", ("inception", "clean"): "clean_kid"}
 _KID_SIZE = 1000
 _SCORE_SPLITS = 10
+_FEW_VECTORS = 1000  # below which precision and recall differ by some hundredths from draw to draw
 
 
 class FrechetMetric(FeatureMetric[FrechetConfig]):
@@ -216,10 +217,12 @@ class PrdcMetric(FeatureMetric[PrdcConfig]):
         real, made = (found[role].vectors[: self.config.at_most] for role in ("reference", "candidate"))
         shares = overlap(real, made, k)
         definition = {"neighbours": k, "vectors": {"reference": len(real), "candidate": len(made)}}
+        least = min(len(real), len(made))
+        few = (f"{least} vectors are few, with wide balls: compare equal counts only",) if least < _FEW_VECTORS else ()
         return [
             self.result(
                 with_parts(named({}, name, self.config, self.space), f"k={k}"), value, "higher", found,
-                definition=definition | {"formula": formula},
+                definition=definition | {"formula": formula}, cautions=few,
             )
             for name, value, formula in (
                 ("precision", shares.precision, "share of the candidate within the real vectors' balls"),

@@ -163,6 +163,7 @@ def test_overlap_of_a_set_with_itself_and_with_another(make):
     same = judged(metric, drawn(12, 0, SKIN), drawn(12, 0, SKIN))
     assert [result.value for result in same if "density" not in result.name] == [1, 1, 1]
     assert same[0].name == "precision[mobilenet_v2.features.6, 64 px, image, k=3]"
+    assert all("12 vectors are few" in result.cautions[0] for result in same)
     with pytest.raises(DatasetError, match="has 4 images, and this metric needs at least 5"):
         judged(metric, drawn(12, 0, SKIN), drawn(4, 0, SKIN))
 

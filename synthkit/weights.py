@@ -162,7 +162,10 @@ def resolve(wanted: Pretrained, path: Path | None = None, progress: Progress = s
     if path is not None:
         candidate = path / wanted.file if path.is_dir() else path
         if not candidate.is_file():
-            raise WeightsError(f"weights {wanted.name}: there is no file {candidate}")
+            raise WeightsError(
+                f"weights {wanted.name}: there is no file {candidate}; download {wanted.url} (sha256 {wanted.sha256})"
+                " and put it there"
+            )
         return _verified(wanted, candidate)
     local = _local(wanted)
     return local if local is not None else _fetch(wanted, progress)
@@ -250,7 +253,7 @@ def _verified(wanted: Pretrained, path: Path) -> Found:
     if digest != wanted.sha256:
         raise WeightsError(
             f"weights {wanted.name}: {path} has sha256 {digest}, expected {wanted.sha256};"
-            " remove it or put the published file in its place"
+            f" remove it or put the published file in its place: {wanted.url}"
         )
     return Found(wanted, path)
 

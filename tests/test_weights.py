@@ -81,14 +81,16 @@ def test_an_installed_package_is_used_without_being_imported(tmp_path, monkeypat
 def test_another_file_under_the_name_is_refused(tmp_path, monkeypatch, named):
     wrong = put(tmp_path / "toy.pth", b"other")
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    with pytest.raises(WeightsError, match=r"toy\.pth has sha256 .* expected"):
+    with pytest.raises(WeightsError, match=r"toy\.pth has sha256 .* expected .* in its place: https?://"):
         weights.resolve(described(), wrong if named else None)
     assert wrong.exists()
 
 
 def test_a_named_file_must_be_there(tmp_path):
-    with pytest.raises(WeightsError, match="there is no file"):
+    with pytest.raises(WeightsError, match="there is no file") as told:
         weights.resolve(described(), tmp_path / "gone.pth")
+    assert described().url in str(told.value)
+    assert described().sha256 in str(told.value)
 
 
 def test_a_download_is_verified_and_kept(monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.dataset import Dataset
+from synthkit.errors import DatasetError
 from synthkit.interfaces import Chart, Evidence, MetricResult, State
 from synthkit_fidelity import extractors
 from synthkit_fidelity.config import PcaConfig
@@ -20,6 +21,7 @@ from synthkit_fidelity.observing import FeatureMetric, named, with_parts
 
 Floats = npt.NDArray[np.float64]
 
+_ROUNDING = 1e-6  # of the distance of centres: what is left of the spread of equal vectors
 _COLUMNS = 8192  # of the vectors that are in memory at double precision
 _TITLES = {"reference": "real", "candidate": "refined", "source": "synthetic"}
 
@@ -40,10 +42,16 @@ class Components:
 
         Args:
             components: how many are looked at; None for all, which is the whole space.
+
+        Raises:
+            DatasetError: when the second has no spread.
         """
         ours, theirs = (self.scores[name][:, :components] for name in (first, second))
         spread = np.sqrt(((theirs - theirs.mean(axis=0)) ** 2).sum(axis=1).mean())
-        return float(np.linalg.norm(ours.mean(axis=0) - theirs.mean(axis=0)) / max(spread, np.finfo(float).tiny))
+        apart = np.linalg.norm(ours.mean(axis=0) - theirs.mean(axis=0))
+        if spread <= _ROUNDING * max(apart, np.finfo(float).tiny):
+            raise DatasetError(f"the {second}'s images are all the same: without a spread distances have no unit")
+        return float(apart / spread)
 
 
 def principal_components(sets: Mapping[str, npt.NDArray[Any]]) -> Components:

@@ -183,6 +183,13 @@ def test_principal_components_against_numpy():
     assert found.distance("candidate", "reference") == pytest.approx(np.linalg.norm(means[0] - means[1]) / spread)
 
 
+@pytest.mark.parametrize("other", [2, 1])
+def test_a_reference_without_spread_gives_no_distance(other):
+    found = principal_components({"reference": np.ones((3, 50)), "candidate": np.full((3, 50), other)})
+    with pytest.raises(DatasetError, match="the reference's images are all the same"):
+        found.distance("candidate", "reference")
+
+
 def test_refined_images_between_synthetic_and_real(make, monkeypatch):
     monkeypatch.setattr("synthkit_fidelity.pca.Dataset.open", lambda _: list(drawn(8, 2, GREEN)))
     between = tuple((a + b) // 2 for a, b in zip(SKIN, GREEN, strict=True))

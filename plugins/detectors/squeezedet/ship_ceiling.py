@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put a trained detector of people into the package, in half precision.
+
+What ships learned from rendered rooms alone, and was chosen on rendered rooms of another kind. The settings lie in
+``ceiling`` beside this script; MAKEHUMAN is a folder of MakeHuman's clothes and hair, BVH one of motion capture (see
+docs/rendering.md), and SQUEEZENET the weights of ImageNet's SqueezeNet 1.1 (docs/detecting.md)::
+
+    synthkit render --config ceiling/meeting.toml       --count 600 --seed 61 --out meeting
+    synthkit render --config ceiling/modern.toml        --count 500 --seed 62 --out modern
+    synthkit render --config ceiling/institutional.toml --count 400 --seed 63 --out institutional
+    synthkit render --config ceiling/heldout.toml       --count 160 --seed 64 --out heldout \\
+        --set renderer.people.assets=MAKEHUMAN --set renderer.people.motions=BVH
+    synthkit train --config ceiling/detector.toml --set detector.backbone_file=SQUEEZENET \\
+        --train meeting --train modern --train institutional --validation heldout --out trained
+    python ship_ceiling.py trained
+
+    cd synthkit_squeezedet/weights
+    synthkit export ceiling.safetensors --onnx ceiling.onnx --check heldout
+    synthkit export ceiling.safetensors --onnx ceiling-int8.onnx --int8 --calibrate institutional --check heldout
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import SynthkitError
+from synthkit.training.checkpoints import load_tensors, save_checkpoint
+
+FILE = Path(__file__).parent / "synthkit_squeezedet" / "weights" / "ceiling.safetensors"
+LICENCE = (
+    "Apache-2.0; learned from images rendered by synthkit-blender, starting from ImageNet's SqueezeNet 1.1"
+    " (forresti/SqueezeNet, BSD-2-Clause)"
+)
+
+
+def ship(trained: Path) -> Checkpoint:
+    """Write the detector into the package; ``trained`` is a training's folder or its checkpoint."""
+    checkpoint = Checkpoint.open(trained / "checkpoint.safetensors" if trained.is_dir() else trained)
+    checkpoint.require("detector", "squeezedet")
+    halves = {name: tensor.to(torch.float16) for name, tensor in load_tensors(checkpoint).items()}
+    return save_checkpoint(FILE, halves, {**checkpoint.card, "licence": LICENCE})
+
+
+def main() -> int:
+    """Ship; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trained", type=Path, help="folder of the training, or its checkpoint")
+    try:
+        shipped = ship(parser.parse_args().trained)
+    except SynthkitError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stderr.write(f"written: {shipped.path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training starts from: ImageNet's SqueezeNet 1.1, our own weights learned from renders, or nothing."""
+"""What training starts from: ImageNet's SqueezeNet 1.1, the layers of our own detector, or nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress
 from synthkit.training import caffe
 from synthkit.training.checkpoints import load_tensors
-from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_squeezedet.config import SHIPPED, SqueezeDetConfig
 from synthkit_squeezedet.network import SqueezeDet
 
 SQUEEZENET: Final = "squeezenet1_1"
 RENDERED: Final = "rendered"
-RENDERED_FILE = "rendered.safetensors"
-"""Ships with this package; ``train_backbone.py`` beside the package made it."""
 
 Name = Literal["none", "squeezenet1_1", "rendered"]
 
@@ -112,8 +110,13 @@ def _squeezenet_of(path: Path) -> Backbone:
 
 
 def _rendered(why: Mapping[str, Any]) -> Backbone:
-    with resources.as_file(resources.files("synthkit_squeezedet") / "weights" / RENDERED_FILE) as path:
+    package, _, file = SHIPPED.partition(":")
+    with resources.as_file(resources.files(package) / file) as path:
         checkpoint = Checkpoint.open(Path(path))
-        checkpoint.require("backbone", RENDERED)
-        tensors = {name: tensor.float() for name, tensor in load_tensors(checkpoint).items()}
+        checkpoint.require("detector", "squeezedet")
+        tensors = {
+            name: tensor.float()
+            for name, tensor in load_tensors(checkpoint).items()
+            if not name.startswith("conv12.")
+        }
     return Backbone(RENDERED, tensors, {**why, "sha256": checkpoint.sha256, "licence": checkpoint.card["licence"]})

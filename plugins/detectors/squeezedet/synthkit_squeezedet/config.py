@@ -19,6 +19,9 @@ NetworkName = Literal["squeezedet", "squeezedet-plus"]
 BoxKind = Literal["upright", "rotated"]
 BackboneName = Literal["auto", "none", "squeezenet1_1", "rendered"]
 
+SHIPPED = "synthkit_squeezedet:weights/ceiling.safetensors"
+"""The detector of people that comes with this package; ``ship_ceiling.py`` beside it says how it is made."""
+
 STRIDE = 16
 """Pixels of the input from one cell of the network's output grid to the next."""
 
@@ -114,8 +117,9 @@ class SqueezeDetConfig(TrainingSettings):
     backbone: BackboneName = setting(
         "auto",
         help="weights to start from: ImageNet's SqueezeNet 1.1 (its first layer stays fixed, as released); rendered:"
-        " a small set that ships with this plugin, learned from renders; none; auto: SqueezeNet 1.1 where it can be"
-        " had, else rendered; SqueezeDet+ has its own layers, for which no weights are to be had, and takes none",
+        " those of squeezedet-ceiling, which ships with this plugin and learned from renders; none; auto: SqueezeNet"
+        " 1.1 where it can be had, else rendered; SqueezeDet+ has its own layers, for which no weights are to be had,"
+        " and takes none",
     )
     backbone_file: Path | None = setting(
         None,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this distribution brings: the detectors ``squeezedet`` and ``squeezedet-plus``."""
+"""What this distribution brings: the detectors ``squeezedet``, ``squeezedet-plus`` and ``squeezedet-ceiling``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
-from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_squeezedet.config import SHIPPED, SqueezeDetConfig
 
 _PLAIN = {"zoom": 1.0, "colour": 0.0, "noise": 0.0}  # variation pays in long trainings
 
@@ -35,5 +35,15 @@ def synthkit_components() -> Iterable[Component]:
             defaults={"network": "squeezedet-plus"},
             trainable=True,
             reads={"instances"},
+        ),
+        Component(
+            kind="detector",
+            name="squeezedet-ceiling",
+            summary="SqueezeDet that finds people below ceiling fisheyes at once, as rotated boxes; learned from renders",
+            config=SqueezeDetConfig,
+            target="synthkit_squeezedet.detector:SqueezeDetector",
+            defaults={"target": "person", "boxes": "rotated", "input_px": [256, 256]},
+            trainable=True,
+            demo_checkpoint=SHIPPED,
         ),
     ]

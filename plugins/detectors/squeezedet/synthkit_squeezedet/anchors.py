@@ -21,6 +21,7 @@ Centres = Literal["cells", "published"]
 _KMEANS_STEPS = 300
 _MOST_SHAPES = 9
 _REGION_SHARE = 0.5
+_AS_GOOD = 0.5
 _GOOD_OVERLAP = 0.65
 _SIZE_DECIMALS = 2  # sizes nearer than this are one: rounding alone tells them apart
 
@@ -92,27 +93,39 @@ def shape_iou(first: Floats, second: Floats) -> Floats:
     return overlaps
 
 
-def assign(truth: Floats, anchors: Floats) -> Ints:
-    """Return the index of the anchor that stands for each true box, (N,) int64, all different.
+def assign(truth: Floats, anchors: Floats, positives: int = 1) -> tuple[Ints, Ints]:
+    """Return which anchors stand for true boxes: the rows of ``truth`` (M,) and their anchors (M,), all different.
 
     Each box in turn takes the anchor it overlaps most among those still free and, when all free overlaps are
-    zero, the one nearest by squared distance in (cx, cy, w, h): the released assignment. Anchors have no angle: to a
-    rotated box they are turned as it is.
+    zero, the one nearest by squared distance in (cx, cy, w, h): the released assignment, which comes first. With more
+    ``positives`` it gets up to so many: of those that overlap no other box more, the best that reach half of what its
+    first one does. Anchors have no angle: to a rotated box they are turned as it is.
 
     Args:
         truth: (N, 4), anchors: (A, 4), cx, cy, w, h; truth of rotated boxes: (N, 5). N <= A.
     """
+    overlaps = np.array([_overlap_with(box, anchors) for box in truth]).reshape(len(truth), len(anchors))
     free = np.ones(len(anchors), dtype=bool)
     chosen = np.zeros(len(truth), dtype=np.int64)
     for row, box in enumerate(truth):
-        overlaps = np.where(free, _overlap_with(box, anchors), -1.0)
-        best = int(np.argmax(overlaps))
-        if overlaps[best] <= 0.0:
+        best = int(np.argmax(np.where(free, overlaps[row], -1.0)))
+        if overlaps[row, best] <= 0.0:
             distances = ((anchors - box[:4]) ** 2).sum(axis=1)
             best = int(np.argmin(np.where(free, distances, np.inf)))
         chosen[row] = best
         free[best] = False
-    return chosen
+    rows = np.arange(len(truth))
+    if positives == 1 or not len(truth):
+        return rows, chosen
+    least = _AS_GOOD * overlaps[rows, chosen]
+    owner = overlaps.argmax(axis=0)
+    more = [rows], [chosen]
+    for row in rows:
+        mine = np.flatnonzero(free & (owner == row) & (overlaps[row] > 0.0) & (overlaps[row] >= least[row]))
+        mine = mine[np.argsort(-overlaps[row, mine], kind="stable")][: positives - 1]
+        more[0].append(np.full(len(mine), row))
+        more[1].append(mine)
+    return np.concatenate(more[0]), np.concatenate(more[1])
 
 
 def within_regions(regions: Floats, anchors: Floats) -> Ints:

@@ -115,8 +115,6 @@ def _rendered(why: Mapping[str, Any]) -> Backbone:
         checkpoint = Checkpoint.open(Path(path))
         checkpoint.require("detector", "squeezedet")
         tensors = {
-            name: tensor.float()
-            for name, tensor in load_tensors(checkpoint).items()
-            if not name.startswith("conv12.")
+            name: tensor.float() for name, tensor in load_tensors(checkpoint).items() if not name.startswith("conv12.")
         }
     return Backbone(RENDERED, tensors, {**why, "sha256": checkpoint.sha256, "licence": checkpoint.card["licence"]})

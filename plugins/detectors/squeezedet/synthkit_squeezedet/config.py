@@ -10,7 +10,7 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import optional
 
-from synthkit.config import at_least, between, setting
+from synthkit.config import When, at_least, between, setting
 from synthkit.training.settings import TrainingSettings
 from synthkit_detection.truth import Target
 
@@ -48,6 +48,9 @@ def _attributes(_: Any, __: attrs.Attribute[Any], value: tuple[str, ...]) -> Non
             raise ValueError(f"must be a list of ATTRIBUTE=VALUE, such as posture=sitting, got {text!r}")
     if len(set(value)) < len(value) or len(value) > MOST_CLASSES:
         raise ValueError(f"must be at most {MOST_CLASSES} classes, all different, got {list(value)}")
+
+
+_PUBLISHED_OPTIMIZER = When("optimizer is published", lambda config: config.optimizer == "published")
 
 
 @attrs.frozen
@@ -134,14 +137,40 @@ class SqueezeDetConfig(TrainingSettings):
         " find them sooner",
         validator=at_least(1),
     )
-    learning_rate: float = setting(0.01, help="of stochastic gradient descent", validator=between(1e-8, 10))
+    positives: int = setting(
+        6,
+        help="anchors that learn from each object, of those that overlap it about as much as the best one does"
+        " (released: 1, which leaves each object little to teach and its neighbours at odds with it)",
+        validator=at_least(1),
+    )
+    dropout: float = setting(
+        0.0,
+        help="share of fire11's activations that are dropped while the network learns (released: 0.5, against learning"
+        " a small set by heart)",
+        validator=between(0, 0.9),
+    )
+    optimizer: Literal["adamw", "published"] = setting(
+        "adamw",
+        help="AdamW, which finds people sooner, or as released: gradient descent with momentum, each tensor's gradient"
+        " cut to a largest norm",
+    )
+    learning_rate: float | None = setting(
+        None, help="the highest; none: 0.001, or as released 0.01", validator=optional(between(1e-8, 10))
+    )
     schedule: Literal["cosine", "published"] = setting(
         "cosine",
         help="learning rate: a short rise and a cosine to zero over all steps, or as released halved every 10000 steps",
     )
-    momentum: float = setting(0.9, help="of stochastic gradient descent", validator=between(0, 0.999))
-    weight_decay: float = setting(1e-4, help="pull of every kernel to zero", validator=at_least(0))
-    clip: float = setting(1.0, help="largest norm of each tensor's gradient", validator=at_least(1e-6))
+    momentum: float = setting(
+        0.9, help="of the published optimizer", validator=between(0, 0.999), when=_PUBLISHED_OPTIMIZER
+    )
+    weight_decay: float = setting(0.01, help="pull of every kernel to zero (released: 0.0001)", validator=at_least(0))
+    clip: float = setting(
+        1.0,
+        help="published optimizer: largest norm of each tensor's gradient",
+        validator=at_least(1e-6),
+        when=_PUBLISHED_OPTIMIZER,
+    )
     augmentation: Literal["ceiling", "published"] = setting(
         "ceiling",
         help="how training images vary: ceiling, by the settings from flip to mosaic; published: drift by KITTI's"

@@ -121,11 +121,11 @@ def loss(predictions: Predictions, targets: Targets, *, objects: int | None = No
     """Return SqueezeDet's loss, its terms and weights as released.
 
     box = 5 * sum((delta - delta*)^2) / B; classes = sum(-log p_label - sum over others of log(1 - p)) / B;
-    confidence = mean over images of sum((IoU - c)^2 * (75 / B where an object is, else 100 / (A - B))). B
-    counts the objects of the whole batch (at least 1, so that a batch without people is legal), A the
-    anchors of an image. The IoU of a predicted box with its truth is a target: no gradient flows through it. Ignored
-    anchors, which the release has not, weigh nothing unless an object is there. Rotated boxes have two deltas more and
-    their own IoU, and are else treated alike.
+    confidence = mean over images of sum((IoU - c)^2 * (75 / B where an object is, else 100 / (A - B / N))).
+    B counts the anchors of objects in the whole batch (at least 1, so that a batch without people is legal), A the
+    anchors of each of its N images; the release takes B off A whole. The IoU of a predicted box with its truth is a
+    target: no gradient flows through it. Ignored anchors, which the release has not, weigh nothing unless an object is
+    there. Rotated boxes have two deltas more and their own IoU, and are else treated alike.
 
     Args:
         objects: where this is one of ``parts`` equal parts of a batch, the objects of all of it; the mean of the
@@ -139,7 +139,7 @@ def loss(predictions: Predictions, targets: Targets, *, objects: int | None = No
     wanted = torch.nn.functional.one_hot(targets.label, probabilities.shape[-1]).to(probabilities.dtype)
     logs = wanted * torch.log(probabilities + _EPSILON) + (1 - wanted) * torch.log(1 - probabilities + _EPSILON)
     overlap = torch.zeros_like(predictions.confidence)
-    weight = torch.full_like(predictions.confidence, 100.0 / max(anchors - count, 1))
+    weight = torch.full_like(predictions.confidence, 100.0 / max(anchors - count / (images * parts), 1))
     weight[targets.ignored_image, targets.ignored_anchor] = 0.0
     weight[at] = 75.0 / count
     overlap[at] = overlaps(predictions.boxes_px[at].detach(), targets.boxes_px)

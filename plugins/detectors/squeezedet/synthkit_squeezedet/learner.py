@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,15 +24,12 @@ from synthkit_squeezedet.augmentation import Example, augmentation_of
 from synthkit_squeezedet.backbone import Backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.decoding import Targets, loss
+from synthkit_squeezedet.descent import Descent
 from synthkit_squeezedet.examples import ExampleSet, regions_of, truth_of
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.judging import VALIDATION_IOU, judge
 from synthkit_squeezedet.model import Design, WholeDetector
-from synthkit_squeezedet.network import DROPOUT, SqueezeDet, normalize
-
-_WARM_UP = 0.05  # of all steps, at most _WARM_UP_STEPS
-_WARM_UP_STEPS = 200
-_HALVE_EVERY = 10_000
+from synthkit_squeezedet.network import SqueezeDet, normalize
 
 _PICTURES = 4
 _SHOWN_SCORE = 0.2
@@ -49,7 +45,7 @@ class Evaluation:
 
 
 class SqueezeDetLearner(Learner):
-    """What changes in a training: network, momentum, and the best weights so far.
+    """What changes in a training: network, optimizer, and the best weights so far.
 
     Args:
         config, runtime, device: of the training. design: the network's shape. backbone: what it starts from.
@@ -95,7 +91,7 @@ class SqueezeDetLearner(Learner):
             device
         )
         self._trained = {n: p for n, p in self._network.named_parameters() if p.requires_grad}
-        self._optimizer = torch.optim.SGD(self._trained.values(), lr=0.0, momentum=config.momentum)
+        self._descent = Descent(config, self._trained)
 
     def advance(self) -> dict[str, float]:
         """Do one step; return the parts of its loss."""
@@ -106,13 +102,10 @@ class SqueezeDetLearner(Learner):
         found = self._whole.decoded(raw)
         objects, parts = distributed.total(len(targets.image)), distributed.size()
         losses = loss(found, targets, objects=objects, parts=parts)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._descent.clear()
         losses.total.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self._trained.values())
-        self._condition_gradients()
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * rate_factor(self._config, self.step)
-        self._optimizer.step()
+        self._descent.step(self.step)
         self.step += 1
         values = {"loss_box": losses.box, "loss_confidence": losses.confidence, "loss_class": losses.classes}
         if len(self._design.classes) == 1:  # there is nothing to tell apart, and the term is zero
@@ -155,19 +148,17 @@ class SqueezeDetLearner(Learner):
         """Return all that changes, for a state of training."""
         result = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
         result.update({f"best.{name}": tensor for name, tensor in self._kept.items()})
-        for name, parameter in self._trained.items():
-            result[f"momentum.{name}"] = self._optimizer.state[parameter]["momentum_buffer"]
+        result.update({f"descent.{name}": tensor for name, tensor in self._descent.tensors().items()})
         return result
 
     def restore(self, tensors: dict[str, torch.Tensor], step: int) -> None:
         """Take back what ``tensors`` gave."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "momentum": {}}
+        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "descent": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
         self._network.load_state_dict(parts["network"])
-        for name, parameter in self._trained.items():
-            self._optimizer.state[parameter]["momentum_buffer"] = parts["momentum"][name].to(self._device)
+        self._descent.restore(parts["descent"])
         self._kept = parts["best"]
         self.step = step
 
@@ -224,6 +215,9 @@ class SqueezeDetLearner(Learner):
 
     def _dropped(self, features: torch.Tensor) -> torch.Tensor:
         """Drop activations at random: drawn for the whole batch, so that its parts get the same in any process."""
+        share = self._config.dropout
+        if not share:
+            return features
         torch.manual_seed(self._runtime.seeds.integer("dropout", self.step))
         whole = torch.empty(
             (self._config.batch, *features.shape[1:]),
@@ -231,7 +225,7 @@ class SqueezeDetLearner(Learner):
             device=features.device,
             memory_format=torch.channels_last,
         )
-        return features * distributed.share(whole.bernoulli_(1 - DROPOUT).div_(1 - DROPOUT))
+        return features * distributed.share(whole.bernoulli_(1 - share).div_(1 - share))
 
     def _batch(self) -> tuple[torch.Tensor, Targets]:
         """Return this process's part of the current batch."""
@@ -240,7 +234,8 @@ class SqueezeDetLearner(Learner):
         for place, (number, index) in enumerate(distributed.share(numbered)):
             example = self._varied(number, index)
             boxes, labels = truth_of(example, self._examples.boxes)
-            chosen = anchors.assign(boxes, self._anchors)
+            who, chosen = anchors.assign(boxes, self._anchors, self._config.positives)
+            boxes, labels = boxes[who], labels[who]
             encode = anchors.encode if self._design.boxes == "upright" else rotated.encode
             deltas = encode(boxes, self._anchors[chosen])
             rows.append((np.full(len(boxes), place), chosen, labels, deltas, _as_predicted(boxes)))
@@ -262,16 +257,6 @@ class SqueezeDetLearner(Learner):
         others = stream.integers(0, len(self._examples), self._augmentation.others(stream))
         return self._augmentation.draw([self._examples[int(i)] for i in (index, *others)], stream)
 
-    def _condition_gradients(self) -> None:
-        """Add the kernels' decay, then shorten each tensor's gradient to the largest norm, as released."""
-        for parameter in self._trained.values():
-            if parameter.grad is None:
-                continue
-            if parameter.ndim > 1:
-                parameter.grad.add_(parameter.detach(), alpha=self._config.weight_decay)
-            norm = parameter.grad.norm()
-            parameter.grad.mul_(torch.clamp(self._config.clip / (norm + 1e-12), max=1.0))
-
 
 def _as_predicted(boxes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return true boxes (N, 4), cx, cy, w, h, as edges, as the network's are; rotated ones (N, 5) as they are."""
@@ -287,13 +272,3 @@ def _outlined(image: Pixels, boxes: npt.NDArray[Any]) -> Pixels:
         corners = RotatedBox(*box).corners_px() if len(box) == 5 else box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
         cv2.polylines(drawn, [corners.round().astype(np.int32)], True, _BOX_RGB)
     return drawn
-
-
-def rate_factor(config: SqueezeDetConfig, step: int) -> float:
-    """Return the factor on the learning rate at a step."""
-    if config.schedule == "published":
-        return float(0.5 ** (step // _HALVE_EVERY))
-    rise = max(1, min(_WARM_UP_STEPS, round(_WARM_UP * config.steps)))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(config.steps - rise, 1)))

@@ -53,9 +53,6 @@ ARCHITECTURES: Mapping[NetworkName, Architecture] = {
     ),
 }
 
-DROPOUT = 0.5
-"""Share of fire11's activations that are dropped while the network learns, as released."""
-
 _DETECTOR_DEVIATION = 1e-4  # the released initialisation of the last layer: confidence starts at one half
 
 

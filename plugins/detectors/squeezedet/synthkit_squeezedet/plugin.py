@@ -39,7 +39,7 @@ def synthkit_components() -> Iterable[Component]:
         Component(
             kind="detector",
             name="squeezedet-ceiling",
-            summary="SqueezeDet that finds people below ceiling fisheyes at once, as rotated boxes; learned from renders",
+            summary="SqueezeDet, trained: finds people below ceiling fisheyes, as rotated boxes; learned from renders",
             config=SqueezeDetConfig,
             target="synthkit_squeezedet.detector:SqueezeDetector",
             defaults={"target": "person", "boxes": "rotated", "input_px": [256, 256]},

@@ -86,7 +86,7 @@ def test_each_truth_takes_its_best_free_anchor():
     anchors = np.array([[10, 10, 10, 10], [30, 10, 10, 10], [50, 10, 20, 20]], float)
     truth = np.array([[11, 10, 10, 10], [12, 10, 10, 10], [100, 100, 19, 19]], float)
     # The second truth finds its best anchor taken and overlaps no other: the nearest free one is its own.
-    assert assign(truth, anchors).tolist() == [0, 1, 2]
+    assert assign(truth, anchors)[1].tolist() == [0, 1, 2]
 
 
 @settings(max_examples=30, deadline=None)
@@ -95,7 +95,30 @@ def test_no_anchor_stands_for_two(seed, count):
     generator = np.random.default_rng(seed)
     anchors = anchor_grid((64, 48), 16, np.array([[12.0, 12.0], [24.0, 30.0]]), "cells")
     truth = np.concatenate([generator.uniform(0, 60, (count, 2)), generator.uniform(2, 40, (count, 2))], axis=1)
-    assert len(set(assign(truth, anchors).tolist())) == count
+    assert len(set(assign(truth, anchors)[1].tolist())) == count
+
+
+def test_more_anchors_learn_from_each_truth_as_far_as_they_are_good_and_its_own():
+    line = [[x, 10, 10, 10] for x in (10, 12, 14, 16, 30, 31)]
+    anchors = np.array(line, float)
+    truth = np.array([[10, 10, 10, 10], [30, 10, 10, 10]], float)
+    who, chosen = assign(truth, anchors, 4)
+    # Overlaps with the first: 1, 2/3, 3/7 (less than half of the best), 1/4; with the second 1 and 9/11.
+    assert list(zip(who.tolist(), chosen.tolist(), strict=True)) == [(0, 0), (1, 4), (0, 1), (1, 5)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 12), st.integers(1, 6), st.booleans())
+def test_the_released_assignment_stays_first_and_no_anchor_is_taken_twice(seed, count, positives, rotated):
+    generator = np.random.default_rng(seed)
+    anchors = anchor_grid((64, 48), 16, np.array([[12.0, 12.0], [24.0, 30.0]]), "cells")
+    truth = np.concatenate([generator.uniform(0, 60, (count, 2)), generator.uniform(2, 40, (count, 2))], axis=1)
+    if rotated:
+        truth = np.column_stack([truth, generator.uniform(-90, 90, count)])
+    who, chosen = assign(truth, anchors, positives)
+    assert chosen[:count].tolist() == assign(truth, anchors)[1].tolist()
+    assert len(set(chosen.tolist())) == len(chosen)
+    assert np.bincount(who, minlength=count).max(initial=0) <= positives
 
 
 def test_fitted_anchors_find_the_clusters():
@@ -165,7 +188,7 @@ def test_loss_by_hand():
     assert parts.box.item() == pytest.approx(5 * (0.01 + 0.04 + 0.09) / 3)
     overlaps = [1.0, 0.5, 0.5]
     at_objects = 75 / 3 * sum((overlap - 0.5) ** 2 for overlap in overlaps)
-    elsewhere = 100 / 1 * 3 * 0.25  # 3 anchors less 3 objects, at least 1
+    elsewhere = 100 / 1.5 * 3 * 0.25  # an image has 3 anchors, and 3 / 2 objects
     assert parts.confidence.item() == pytest.approx((at_objects + elsewhere) / 2)
     logs = [2 * math.log(0.75), 2 * math.log(0.25), 2 * math.log(0.75)]
     assert parts.classes.item() == pytest.approx(-sum(logs) / 3)
@@ -187,7 +210,7 @@ def test_ignored_anchors_teach_neither_object_nor_background():
         ignored_anchor=torch.tensor([0, 1, 2]),
     )
     parts = loss(decode(raw, anchors, (64, 32)), targets)
-    at_object, elsewhere = 75 * 0.5**2, 100 / 2 * 0.5**2
+    at_object, elsewhere = 75 * 0.5**2, 100 / 2.5 * 0.5**2
     assert parts.confidence.item() == pytest.approx((at_object + 3 * elsewhere) / 2)
     (gradient,) = torch.autograd.grad(parts.total, raw)
     taught = gradient.abs().sum(dim=2) > 0

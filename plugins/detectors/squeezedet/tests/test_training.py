@@ -20,7 +20,8 @@ from synthkit.seeds import Seeds
 from synthkit.training.checkpoints import load_tensors
 from synthkit_squeezedet import backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
-from synthkit_squeezedet.learner import SqueezeDetLearner, rate_factor
+from synthkit_squeezedet.descent import rate_factor
+from synthkit_squeezedet.learner import SqueezeDetLearner
 
 
 def test_the_last_weights_are_kept_beside_the_best(discs, tmp_path, monkeypatch):
@@ -128,12 +129,15 @@ def test_a_training_goes_on_without_the_weights_it_began_with(discs, tmp_path, m
 
     with make(tmp_path, progress=stop_at_three, **settings) as detector, pytest.raises(Stop):
         detector.fit(data, tmp_path / "parts")
-    monkeypatch.setattr(backbone, "RENDERED_FILE", "gone.safetensors")
+    monkeypatch.setattr(backbone, "SHIPPED", "synthkit_squeezedet:weights/gone.safetensors")
     with make(tmp_path, **settings) as detector:
         assert detector.fit(data, tmp_path / "parts").sha256 == whole.sha256
 
 
-ROTATED = {**BRIEF, "target": "person", "boxes": "rotated", "mosaic": 0.5, "network": "squeezedet-plus"}
+AS_RELEASED = {"optimizer": "published", "positives": 1, "dropout": 0.5}
+ROTATED = {
+    **BRIEF, **AS_RELEASED, "target": "person", "boxes": "rotated", "mosaic": 0.5, "network": "squeezedet-plus"
+}  # fmt: skip
 
 
 def test_rotated_boxes_and_mosaics_of_a_mixture_go_on_to_the_same_bytes(discs, tmp_path):

@@ -58,7 +58,8 @@ def judge(
         metrics: which ones.
         data: what is judged, or what the detector is judged on: a data set, its folder or its URL.
         reference: what ``data`` is compared with, for metrics that have such a role.
-        checkpoint: the detector's, for metrics that judge detections. detector: one that needs no checkpoint, instead.
+        checkpoint: the detector's, for metrics that judge detections. detector: one that needs none, or has one that
+            ships with it, instead.
         turns: judge the detector on every sample at so many random turns instead; see ``synthkit.turning``.
         explained: whether evidence is wanted.
 
@@ -67,7 +68,11 @@ def judge(
         PluginError: when a metric's result borrows the name of a published one, or is no number.
     """
     if checkpoint is not None and detector is not None:
-        raise ConfigError(["--detector: is for those that need no checkpoint; give --checkpoint or --detector"])
+        raise ConfigError(["--detector: is for those that are ready as they ship; give --checkpoint or --detector"])
+    if detector is not None:
+        checkpoint = session.registry.get("detector", detector.name).component.shipped_checkpoint()
+        if checkpoint is not None and detector.options:
+            raise ConfigError([f"detector: {detector.name!r} is judged as it ships: leave its settings away"])
     if checkpoint is not None:
         metrics = [attrs.evolve(metric, checkpoint=str(checkpoint)) for metric in metrics]
     layers = _layers(session, metrics)

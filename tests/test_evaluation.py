@@ -15,7 +15,7 @@ from synthkit import evaluation, observing
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter
 from synthkit.errors import ConfigError, DatasetError, PluginError
-from synthkit.interfaces import ComponentSpec, Evidence, Extractor, MetricResult, empty_detections
+from synthkit.interfaces import Component, ComponentSpec, Evidence, Extractor, MetricResult, empty_detections
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
@@ -146,6 +146,16 @@ def test_a_metric_of_detections_is_built_with_the_detectors_checkpoint(session, 
     (result,) = evaluation.evaluate(session, metric("judging"), sets[0], checkpoint=path)
     sha256 = Checkpoint.open(path).sha256
     assert (result.value, result.definition) == (2, {"of": sha256, "checkpoint_sha256": sha256})
+
+
+def test_a_detector_that_ships_its_weights_is_judged_by_its_name(session, sets, tmp_path, monkeypatch):
+    path = tmp_path / "x.safetensors"
+    save_file({"w": np.zeros(1)}, path, {CARD_KEY: json.dumps({"kind": "detector", "name": "odd", "config": {}})})
+    monkeypatch.setattr(Component, "shipped_checkpoint", lambda _: path)
+    (judged,) = evaluation.judge(session, [metric("judging")], sets[0], detector=ComponentSpec("detector", "odd"))
+    assert judged.results[0].definition["checkpoint_sha256"] == Checkpoint.open(path).sha256
+    with pytest.raises(ConfigError, match="'odd' is judged as it ships: leave its settings away"):
+        evaluation.judge(session, [metric("judging")], sets[0], detector=ComponentSpec("detector", "odd", {"a": 1}))
 
 
 def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(session, sets):

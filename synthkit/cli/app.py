@@ -240,7 +240,7 @@ def evaluate(
     ] = None,
     checkpoint: Checkpoint = None,
     detector: Annotated[
-        str | None, typer.Option(help="Which detector, of those that need no checkpoint.", metavar="NAME")
+        str | None, typer.Option(help="Which detector, of those that are ready as they ship.", metavar="NAME")
     ] = None,
     turns: Annotated[
         int,

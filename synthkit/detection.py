@@ -158,8 +158,8 @@ def chosen(
             )
         if checkpoint is None:
             return ComponentSpec("detector", component.name, options)
-    spec = detector_spec(checkpoint)
-    together = config.told(registry.get("detector", spec.name).component.config, spec.options)
+    spec = detector_spec(registry, checkpoint)
+    together = dict(spec.options)
     config.merge_into(together, options)
     return attrs.evolve(spec, options=together)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import attrs
 
+from synthkit import config
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, State
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.observing import REFERENCE, Subject, states_of
+from synthkit.plugins import Registry
 from synthkit.session import Session
 from synthkit.turning import Turned
 
@@ -83,7 +85,7 @@ def judge(
         entered = [(metric, stack.enter_context(session.entered(metric))) for metric in metrics]
         _check(entered, reference is not None, checkpoint is not None or detector is not None, turns > 0)
         if checkpoint is not None:
-            subject = attrs.evolve(subject, detector=detector_spec(checkpoint))
+            subject = attrs.evolve(subject, detector=detector_spec(session.registry, checkpoint))
         found = states_of(session, subject, entered)
         return [
             _judgement(session, subject, metric, instance, states, explained)
@@ -132,18 +134,19 @@ def judges_detections(session: Session, metric: ComponentSpec) -> bool:
     return "detections" in session.registry.build(metric, session.runtime("metric")).roles.values()
 
 
-def detector_spec(checkpoint: Path) -> ComponentSpec:
+def detector_spec(registry: Registry, checkpoint: Path) -> ComponentSpec:
     """Return the detector a checkpoint belongs to, configured as it was trained.
 
     Raises:
-        WeightsError: when it cannot be read or is no detector's.
+        WeightsError: when it cannot be read or is no detector's. PluginError: when that detector is not installed.
     """
     found = Checkpoint.open(checkpoint)
     found.require("detector")
     card = found.card
     if not isinstance(card.get("name"), str) or not isinstance(card.get("config"), Mapping):
         raise WeightsError(f"checkpoint {checkpoint}: its card lacks the detector's name or config")
-    return ComponentSpec("detector", card["name"], card["config"], str(found.path), found.sha256)
+    options = config.told(registry.get("detector", card["name"]).component.config, card["config"])
+    return ComponentSpec("detector", card["name"], options, str(found.path), found.sha256)
 
 
 def _layers(session: Session, metrics: Sequence[ComponentSpec]) -> frozenset[str] | None:

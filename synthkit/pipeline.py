@@ -279,7 +279,7 @@ def _applying(session: Session, checkpoint: Checkpoint) -> ComponentSpec:
     from synthkit.evaluation import detector_spec
 
     if checkpoint.card.get("kind") != "refiner":
-        return detector_spec(checkpoint.path)
+        return detector_spec(session.registry, checkpoint.path)
     name, broken = checkpoint.card.get("name"), []
     for item in session.registry.all("refiner"):
         component = item.component

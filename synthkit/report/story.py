@@ -176,7 +176,7 @@ def _scores(story: Story) -> Section:
 
 def _finds(session: Session, story: Story) -> Section:
     data = story.datasets["target-test"]
-    spec = evaluation.detector_spec(story.detectors["refined"].path)
+    spec = evaluation.detector_spec(session.registry, story.detectors["refined"].path)
     chosen = _spread_samples(data, _SHOWN_SAMPLES)
     least = story.detectors["refined"].card.get("operating_score") or DEFAULT_SCORE
     figures = []

@@ -16,7 +16,7 @@ docs/rendering.md), and SQUEEZENET the weights of ImageNet's SqueezeNet 1.1 (doc
 
     cd synthkit_squeezedet/weights
     synthkit export ceiling.safetensors --onnx ceiling.onnx --check heldout
-    synthkit export ceiling.safetensors --onnx ceiling-int8.onnx --int8 --calibrate institutional --check heldout
+    synthkit export ceiling.safetensors --onnx ceiling-int8.onnx --int8 --calibrate modern --images 256 --check heldout
 """
 
 from __future__ import annotations

@@ -246,12 +246,8 @@ def test_a_machine_that_dies_in_the_middle_changes_nothing(session, two_nodes, t
     assert made.skipped == 0
     pipeline.render(local(session), moody(), tmp_path / "near", 40)
     assert files(tmp_path / "far" / "shards") == files(tmp_path / "near" / "shards")
-    makers = defaultdict(set)
-    for note in notes.iterdir():
-        scene, process, *_ = note.name.split("-")
-        makers[scene].add(process)
-    assert len(set().union(*makers.values())) == 2, "both nodes worked"
-    assert any(len(processes) == 2 for processes in makers.values()), "what one began the other did"
+    # Whether the node died over a scene, which the other did again, or between two is chance.
+    assert len({note.name.split("-")[1] for note in notes.iterdir()}) == 2, "both nodes worked"
 
 
 @pytest.mark.slow

@@ -41,6 +41,8 @@ from synthkit.seeds import Seeds
 from synthkit.training.perceptual import FeatureNet
 from synthkit_detection.config import DetectionConfig
 from synthkit_detection.metric import DetectionMetric
+from synthkit_detection.state import Image, pack
+from synthkit_detection.truth import Truth
 from synthkit_lpips.config import Network
 from synthkit_lpips.distance import TRUNKS, PerceptualDistance
 
@@ -153,17 +155,17 @@ def turned(images: int) -> State:
 
 def state(truth: Any, found: Any, generator: np.random.Generator) -> State:
     """Return what the metric keeps of so many true boxes and as many found ones."""
-    count = len(truth)
-    images = count // BOXES
-    each = np.full(images, BOXES)
-    return {
-        "key": np.array([f"{n:06d}" for n in range(images)]), "digest": np.zeros((images, 2), np.uint64),
-        "frame": np.tile([240.0, 240.0, 240.0], (images, 1)), "truths": each, "detections": each,
-        "truth": truth.astype(np.float64), "detected": found.astype(np.float64),
-        "optional": np.zeros(count, bool), "region": np.zeros(count, bool), "visible": np.full(count, np.nan),
-        "scores": np.sort(generator.random((images, BOXES)), axis=1)[:, ::-1].ravel(),
-        "unlabelled": np.zeros(1, np.int64),
-    }  # fmt: skip
+    images = len(truth) // BOXES
+    scores = np.sort(generator.random((images, BOXES)), axis=1)[:, ::-1]
+    none, visible = np.zeros(BOXES, bool), np.full(BOXES, np.nan)
+
+    def image(number: int) -> Image:
+        rows = slice(number * BOXES, (number + 1) * BOXES)
+        people = Truth(truth[rows].astype(np.float64), none, none, visible)
+        key = f"{number:06d}"
+        return Image.of(key, (key, key), (240.0, 240.0, 240.0), people, found[rows].astype(np.float64), scores[number])
+
+    return pack([image(number) for number in range(images)], unlabelled=0, columns=truth.shape[1])
 
 
 def ours(judged: State, **choices: Any) -> list[float]:

@@ -35,6 +35,7 @@ LAYER_DTYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "depth": ("float32",),  # metres along the ray, 0 where there is none
         "normals": ("uint8",),  # (H, W, 3): 128 + 127 n of the unit normal in camera axes, 0 0 0 where there is none
         "surface": ("uint16",),  # 1 + the vertex of the MPFB base mesh, 0 where there is none
+        "surface_smpl": ("uint16",),  # 1 + the vertex of SMPL's halved mesh, 0 where there is none; see surfaces.py
         "background": ("uint8",),  # (H, W, 3) sRGB, the scene without its people
         "light": ("float32",),  # (H, W, 3): the scene's light, linear Rec. 709, before the sensor
         "alpha": ("uint8",),  # coverage by people, 255 = fully covered

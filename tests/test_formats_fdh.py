@@ -112,8 +112,8 @@ def test_what_a_sample_becomes(tmp_path):
     (person,) = sample.people
     assert np.array_equal(sample.layers["instances"], body())
     assert np.array_equal(sample.layers["mask"], keep())
-    assert np.array_equal(sample.layers["e_mask"] == 255, body())
-    assert sample.layers["vertices"].shape == (HEIGHT, WIDTH)
+    vertices = np.load(io.BytesIO(members()["vertices.npy"]))[0]
+    assert np.array_equal(sample.layers["surface_smpl"], np.where(body(), vertices + 1, 0))
     assert (person.instance, person.box_xyxy_px) == (1, (5, 6, 14, 30))
     assert sample.meta["split"] == "train"
     assert any("fractions" in line for line in told)
@@ -217,7 +217,8 @@ def test_there_and_back(table, seed, split):
     assert set(back) == set(original)
     for name in ("mask.png", "maskrcnn_mask.png", "E_mask.png"):
         assert np.array_equal(*(np.asarray(Image.open(io.BytesIO(s[name]))) for s in (back, original)))
-    assert np.array_equal(*(np.load(io.BytesIO(s["vertices.npy"])) for s in (back, original)))
+    known = np.asarray(Image.open(io.BytesIO(original["E_mask.png"]))) > 0
+    assert np.array_equal(*(np.load(io.BytesIO(s["vertices.npy"]))[known] for s in (back, original)))
     points_back, points_before = (np.load(io.BytesIO(s["keypoints.npy"])) for s in (back, original))
     assert np.allclose(points_back, points_before, atol=1e-4), "a thousandth of a pixel"
 
@@ -240,7 +241,31 @@ def test_crops_of_our_own_get_a_dilated_mask(tmp_path):
     assert np.array_equal(back.layers["instances"] > 0, body())
     assert not back.layers["mask"][body()].any(), "the person is to be made"
     assert (back.layers["mask"] == 255).any()
-    assert "vertices" not in back.layers
+    assert not {"surface", "surface_smpl"} & back.layers.keys()
+
+
+def test_surfaces_of_another_mesh_and_identities_there_and_back(tmp_path):
+    surface = np.where(body(), 19_158, 0).astype(np.uint16)
+    layers = {"instances": body() * np.uint8(2), "surface": surface}
+    people = [Person(instance=2, identity="c0ffee")]
+    source = written(tmp_path / "set", [rendered("a", layers=layers, people=people)])
+    made = formats.export(source, tmp_path / "made", "fdh")
+    assert any("surfaces are of the base mesh of MPFB" in line for line in made.remarks)
+    assert not any("no surface" in line or "identities" in line for line in made.remarks)
+    entry = {"cateogry": "train", "identity": "c0ffee", "surface": "mpfb"}
+    assert json.loads((tmp_path / "made/metadata.json").read_text()) == {"a": entry}
+    (back,) = formats.convert(tmp_path / "made", tmp_path / "back")
+    assert np.array_equal(back.layers["surface"], surface)
+    assert "surface_smpl" not in back.layers
+    assert back.people[0].identity == "c0ffee"
+    assert back.meta["fdh"] == {"cateogry": "train"}, "what a person or a layer tells is not told twice"
+
+
+@pytest.mark.parametrize("name", ["cat_5001", "", 7, True])
+def test_surfaces_of_a_mesh_that_nobody_knows(tmp_path, name):
+    source = build(tmp_path / "set", {"1": members()}, {"1": {"surface": name}})
+    with pytest.raises(DatasetError, match=r"sample 1: metadata.json names the surface .*, known are mpfb, smpl_27554"):
+        read(source, tmp_path / "out")
 
 
 REFUSED = {
@@ -252,8 +277,8 @@ REFUSED = {
     ),
     "no mask": ({"layers": {}}, "without the layer 'instances'"),
     "other vertices": (
-        {"layers": {"instances": body() * np.uint8(2), "vertices": np.full((HEIGHT, WIDTH), 30_000, np.uint16)}},
-        "with vertices outside 0..27553",
+        {"layers": {"instances": body() * np.uint8(2), "surface_smpl": np.full((HEIGHT, WIDTH), 30_000, np.uint16)}},
+        "wrong: has a layer surface_smpl with 30000..30000, expected 0..27554",
     ),
 }
 

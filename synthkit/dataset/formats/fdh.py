@@ -14,8 +14,11 @@
 Beside them lie ``embed_map.torch`` (27,554 x 16), which turns vertices into embeddings, and ``metadata.json``
 with the licence and origin of each key; its ``cateogry`` is the split, and is really spelled so.
 
-In a data set, layers are ``mask`` and ``e_mask`` (uint8, 0 or 255), ``vertices`` (uint16) and ``instances``:
-the one person is where ``maskrcnn_mask`` is 0. ``meta["fdh"]`` is the key's entry of the metadata.
+In a data set, layers are ``mask`` (uint8, 0 or 255), ``surface_smpl`` (1 + the vertex where it is valid, else 0) and
+``instances``: the one person is where ``maskrcnn_mask`` is 0. ``meta["fdh"]`` is the key's entry of the metadata.
+
+Ours can hold more than the original's, in fields of the metadata that others pass over: ``surface`` names the space of
+the vertices where it is another one (``mpfb``, whose layer is ``surface``), and ``identity`` tells who it is.
 """
 
 from __future__ import annotations

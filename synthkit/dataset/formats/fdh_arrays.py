@@ -13,8 +13,8 @@ from PIL import Image
 
 from synthkit.dataset import codec, images
 from synthkit.dataset.formats import coco_points
-from synthkit.dataset.formats.fdh_embedding import VERTICES
 from synthkit.sample import Keypoint
+from synthkit.surfaces import SurfaceSpace
 
 KEEP = 255
 FAR = 2.0
@@ -49,19 +49,20 @@ def mask_of(name: str, data: bytes, shape: tuple[int, int]) -> npt.NDArray[np.bo
     return np.asarray(mask > 0)
 
 
-def vertices_of(data: bytes, shape: tuple[int, int]) -> npt.NDArray[np.uint16]:
-    """Return (H, W) vertices, 0..27553.
+def surface_of(data: bytes, known: npt.NDArray[np.bool_], space: SurfaceSpace) -> npt.NDArray[np.uint16]:
+    """Return ``vertices.npy`` as a surface map (H, W): 1 + the vertex where it is known, else 0.
 
     Raises:
-        ValueError: when they are of another shape, or none of the body's.
+        ValueError: when they are of another shape than ``known``, or none of the space's.
     """
+    shape = known.shape
     found = codec.decode_npy(data, kinds="iu")
     if [n for n in found.shape if n != 1] != [n for n in shape if n != 1]:
         raise ValueError(f"vertices.npy is {found.shape}, the image {shape}")
     squeezed = found.reshape(shape)
-    if squeezed.min() < 0 or squeezed.max() >= VERTICES:
-        raise ValueError(f"vertices.npy has {squeezed.min()}..{squeezed.max()}, expected 0..{VERTICES - 1}")
-    return squeezed.astype(np.uint16)
+    if squeezed.min() < 0 or squeezed.max() >= space.vertices:
+        raise ValueError(f"vertices.npy has {squeezed.min()}..{squeezed.max()}, expected 0..{space.vertices - 1}")
+    return np.where(known, squeezed.astype(np.uint16) + np.uint16(1), np.uint16(0))
 
 
 def points_of(data: bytes) -> npt.NDArray[np.float64]:

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from synthkit.errors import DatasetError
 from synthkit.files import small_file
+from synthkit.surfaces import SMPL
 
 NAME = "embed_map.torch"
-VERTICES, CHANNELS = 27_554, 16
+VERTICES, CHANNELS = SMPL.vertices, 16
 _MAX_BYTES = 16_000_000
 
 

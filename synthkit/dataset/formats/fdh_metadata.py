@@ -16,6 +16,7 @@ from synthkit.dataset import description
 NAME = "metadata.json"
 SPLIT = "cateogry"  # the set's own spelling
 SPLITS = ("train", "val")
+SURFACE, IDENTITY = "surface", "identity"  # fields of ours
 _NO_SPLIT = -1
 _KEY = re.compile(rb'\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*')
 # A flat table: of texts, numbers, truth values.

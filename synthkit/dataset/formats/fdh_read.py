@@ -22,6 +22,7 @@ from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Layer, Person, Sample
+from synthkit.surfaces import SMPL, SPACES, SurfaceSpace
 
 _NEEDED = ("image.png", "mask.png")
 _MEMBERS = frozenset(
@@ -188,37 +189,53 @@ class FdhSource(FileSource):
     def _sample(self, split: str | None, key: str, members: Mapping[str, bytes]) -> Sample:
         image = fdh_arrays.image_of(members["image.png"])
         height, width = image.shape[:2]
-        layers: dict[str, Layer] = {}
-        for name in ("mask", "e_mask"):
-            if f"{name}.png" in members:
-                mask = fdh_arrays.mask_of(f"{name}.png", members[f"{name}.png"], (height, width))
-                layers[name] = np.where(mask, np.uint8(fdh_arrays.KEEP), np.uint8(0))
+        entry = (self._metadata.get(key) if self._metadata else None) or {}
+        mask = fdh_arrays.mask_of("mask.png", members["mask.png"], (height, width))
+        layers: dict[str, Layer] = {"mask": np.where(mask, np.uint8(fdh_arrays.KEEP), np.uint8(0))}
         if "vertices.npy" in members:
-            layers["vertices"] = fdh_arrays.vertices_of(members["vertices.npy"], (height, width))
-        person: dict[str, Any] = {}
+            space = _space(entry)
+            known = fdh_arrays.mask_of("E_mask.png", members["e_mask.png"], (height, width))
+            layers[space.layer] = fdh_arrays.surface_of(members["vertices.npy"], known, space)
+        person = _identity(entry)
         if "maskrcnn_mask.png" in members:
             name = "maskrcnn_mask.png"
             body = ~fdh_arrays.mask_of(name, members[name], (height, width))
             layers["instances"] = body.astype(np.uint8)
-            person = _extent(body)
+            person |= _extent(body)
         if "keypoints.npy" in members:
             points = fdh_arrays.points_of(members["keypoints.npy"])
             person["keypoints"] = fdh_arrays.keypoints_of(points, (width, height), pixels=self._pixels)
         source = {"format": "fdh", "file": key, "size_px": [width, height]}
-        meta = {"source": source, **self._origin(key), **({"split": split} if split else {})}
+        meta = {"source": source, **_origin(entry), **({"split": split} if split else {})}
         return Sample(key=key, image=image, people=[Person(**person)], layers=layers, meta=meta)
 
-    def _origin(self, key: str) -> dict[str, Any]:
-        """Return what is known of an image's licence and origin, and nothing else."""
-        entry = self._metadata.get(key) if self._metadata else None
-        if entry is None:
-            return {"licence": NOT_STATED}
-        licence, url = entry.get("license"), entry.get("license_url")
-        return {
-            "licence": licence if isinstance(licence, str) and licence else NOT_STATED,
-            **({"licence_url": url} if isinstance(url, str) and url else {}),
-            "fdh": fdh_metadata.carried(entry),
-        }
+
+def _origin(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of an image's licence and origin, and nothing else."""
+    licence, url = entry.get("license"), entry.get("license_url")
+    others = {name: value for name, value in entry.items() if name not in (fdh_metadata.SURFACE, fdh_metadata.IDENTITY)}
+    return {
+        "licence": licence if isinstance(licence, str) and licence else NOT_STATED,
+        **({"licence_url": url} if isinstance(url, str) and url else {}),
+        **({"fdh": fdh_metadata.carried(others)} if others else {}),
+    }
+
+
+def _space(entry: Mapping[str, Any]) -> SurfaceSpace:
+    """Return the space of an image's vertices: the original's, unless its entry names another one.
+
+    Raises:
+        ValueError: when nobody knows that.
+    """
+    name = entry.get(fdh_metadata.SURFACE, SMPL.name)
+    if not isinstance(name, str) or name not in SPACES:
+        raise ValueError(f"{fdh_metadata.NAME} names the surface {str(name)[:40]!r}, known are {', '.join(SPACES)}")
+    return SPACES[name]
+
+
+def _identity(entry: Mapping[str, Any]) -> dict[str, Any]:
+    name = entry.get(fdh_metadata.IDENTITY)
+    return {"identity": name} if isinstance(name, str) and name else {}
 
 
 def _damaged(place: Path) -> list[str]:

@@ -14,29 +14,34 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 import attrs
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from synthkit.bodies.masks import dilated
 from synthkit.dataset import tar
-from synthkit.dataset.formats import coco_points, fdh_arrays, fdh_embedding, fdh_metadata
+from synthkit.dataset.formats import coco_points, fdh_arrays, fdh_metadata
 from synthkit.dataset.formats.bodies import NO_CROP, checked
 from synthkit.dataset.formats.exporting import Export
 from synthkit.dataset.formats.labels import count_dropped
 from synthkit.dataset.formats.photos import NOT_STATED
 from synthkit.dataset.formats.pictures import Picture
 from synthkit.dataset.formats.splits import TRAIN, VAL, stated_split
+from synthkit.errors import DatasetError
+from synthkit.surfaces import SMPL, SPACES, SurfaceSpace, space_of
+from synthkit.surfaces import checked as checked_surface
 
 _SIZE_PX = (160, 288)
 _PROPORTION = 1.8  # of height to width
 _SLACK = 0.01
 _SHARD_SAMPLES, _SHARD_BYTES = 3000, 200 << 20
-_DILATION = 0.02  # of the image's mean side
 _CHUNK_BYTES = 1 << 20
 _OTHER_SIZE = "the images are not all 160x288: DeepPrivacy2's configurations need their resolution set"
 _DILATED = "samples without the layer 'mask' have the person's mask, dilated as FDH's are"
-_NO_SURFACE = "samples without the layers 'vertices' and 'e_mask' have no surface: load them without embedding"
+_NO_SURFACE = "samples without the layer 'surface_smpl' or 'surface' have no surface: load them without embedding"
+_OTHER_SPACE = (
+    "surfaces are of {mesh}: metadata.json names it ('surface'), and embeddings must be of that mesh, not FDH's own"
+)
 _MERGED = "images of the split {split!r} are in train, as FDH has only train and val"
 _SIDE_FILE = "embed_map.torch{which} is not written: put it beside the tars' folders"
 
@@ -55,8 +60,9 @@ def write(export: Export) -> None:
             split = VAL if stated == VAL else TRAIN
             if stated not in (TRAIN, VAL, None):
                 export.remark(_MERGED.format(split=stated))
-            shards[split].add(_members(export, picture))
-            entry = json.dumps({picture.key: _origin(picture, split)}, ensure_ascii=False)
+            masks = _masks(picture)
+            shards[split].add(_members(export, picture, masks))
+            entry = json.dumps({picture.key: _origin(picture, masks.space, split)}, ensure_ascii=False)
             lines.write(entry[1:-1].encode() + b"\n")
         for part in shards.values():
             part.finish()
@@ -102,8 +108,8 @@ class _Masks:
 
     body: npt.NDArray[np.bool_]
     kept: npt.NDArray[Any] | None
-    known: npt.NDArray[Any] | None
-    vertices: npt.NDArray[Any] | None
+    space: SurfaceSpace | None
+    surface: npt.NDArray[Any] | None
 
 
 def _masks(picture: Picture) -> _Masks:
@@ -117,26 +123,29 @@ def _masks(picture: Picture) -> _Masks:
         raise ValueError(NO_CROP)
     if abs(height / width / _PROPORTION - 1) > _SLACK:
         raise ValueError("not 160x288 pixels, nor of that proportion; cut people out so")
-    layers = {name: picture.layer(name) for name in ("instances", "mask", "e_mask", "vertices")}
+    names = ("instances", "mask", *(space.layer for space in SPACES.values()))
+    layers = {name: layer for name in names if (layer := picture.layer(name)) is not None}
     for name, layer in layers.items():
-        if layer is not None and (layer.shape != (height, width) or layer.dtype.kind not in "biu"):
+        if layer.shape != (height, width) or layer.dtype.kind not in "biu":
             raise ValueError(
-                f"has a layer {name} of {layer.dtype} {layer.shape}, expected whole numbers for each pixel"
+                f"wrong: has a layer {name} of {layer.dtype} {layer.shape}, expected whole numbers for each pixel"
             )
-    instances, vertices = layers["instances"], layers["vertices"]
-    if instances is None:
+    if "instances" not in layers:
         raise ValueError("without the layer 'instances': FDH has a mask of each person; segment people first")
-    if vertices is not None and (vertices.min() < 0 or vertices.max() >= fdh_embedding.VERTICES):
-        raise ValueError(f"with vertices outside 0..{fdh_embedding.VERTICES - 1}")
-    number = people[0].instance
+    try:
+        space = space_of(layers)
+        surface = None if space is None else checked_surface(layers[space.layer], space)
+    except DatasetError as error:
+        raise ValueError(f"wrong: {error}") from None
+    number, instances = people[0].instance, layers["instances"]
     body = np.zeros(instances.shape, bool) if number is None else instances == number
-    return _Masks(body, layers["mask"], layers["e_mask"], vertices)
+    return _Masks(body, layers.get("mask"), space, surface)
 
 
-def _members(export: Export, picture: Picture) -> list[tuple[str, bytes]]:
+def _members(export: Export, picture: Picture, masks: _Masks) -> list[tuple[str, bytes]]:
     """Return a sample's members in the order of their names, as the original's."""
     assert picture.people
-    person, masks = picture.people[0], _masks(picture)
+    person = picture.people[0]
     if picture.size_px != _SIZE_PX:
         export.remark(_OTHER_SIZE)
     if masks.kept is None:
@@ -144,29 +153,28 @@ def _members(export: Export, picture: Picture) -> list[tuple[str, bytes]]:
     members = {
         "image.png": _image(picture),
         "keypoints.npy": fdh_arrays.points_npy(person.keypoints, picture.size_px),
-        "mask.png": _mask(~_dilated(masks.body) if masks.kept is None else masks.kept > 0),
+        "mask.png": _mask(~dilated(masks.body) if masks.kept is None else masks.kept > 0),
         "maskrcnn_mask.png": _mask(~masks.body),
     }
-    if masks.known is None or masks.vertices is None:
+    if masks.space is None or masks.surface is None:
         export.remark(_NO_SURFACE)
     else:
-        sha256 = (export.notes.get("embed_map") or {}).get("sha256", "")
-        export.remark(_SIDE_FILE.format(which=f" (sha256 {sha256[:16]}...)" if sha256 else ""))
-        vertices = fdh_arrays.npy(masks.vertices.astype(np.int16))
-        members |= {"E_mask.png": _mask(masks.known > 0), "vertices.npy": vertices}
+        _remark_space(export, masks.space)
+        vertices = np.maximum(masks.surface.astype(np.int32) - 1, 0).astype(np.int16)
+        members |= {"E_mask.png": _mask(masks.surface > 0), "vertices.npy": fdh_arrays.npy(vertices)}
     others = [name for name in person.keypoints if name not in coco_points.NAMES]
     if others:
         export.dropped("key points of other names", len(others))
-    count_dropped(export, person, ("instance", "box_xyxy_px", "keypoints"))
+    count_dropped(export, person, ("instance", "box_xyxy_px", "keypoints", "identity"))
     return [(f"{picture.key}.{name}", data) for name, data in sorted(members.items())]
 
 
-def _dilated(body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return a mask grown by a disk, of 4 pixels' radius at 160x288."""
-    radius = int(np.sqrt(body.size) * _DILATION)
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    disk = (x * x + y * y <= radius * radius).astype(np.uint8)
-    return np.asarray(cv2.dilate(body.astype(np.uint8), disk) > 0)
+def _remark_space(export: Export, space: SurfaceSpace) -> None:
+    if space != SMPL:
+        export.remark(_OTHER_SPACE.format(mesh=space.mesh))
+        return
+    sha256 = (export.notes.get("embed_map") or {}).get("sha256", "")
+    export.remark(_SIDE_FILE.format(which=f" (sha256 {sha256[:16]}...)" if sha256 else ""))
 
 
 def _mask(keep: npt.NDArray[np.bool_]) -> bytes:
@@ -181,7 +189,7 @@ def _image(picture: Picture) -> bytes:
         return fdh_arrays.png(np.asarray(image.convert("RGB")))
 
 
-def _origin(picture: Picture, split: str) -> dict[str, Any]:
+def _origin(picture: Picture, space: SurfaceSpace | None, split: str) -> dict[str, Any]:
     """Return a key's entry in the metadata: what the sample knows of its origin, and its split."""
     known = picture.meta.get("fdh")
     entry = fdh_metadata.restored(known) if isinstance(known, dict) else {}
@@ -189,6 +197,11 @@ def _origin(picture: Picture, split: str) -> dict[str, Any]:
     if "license" not in entry and isinstance(licence, str) and licence not in ("", NOT_STATED):
         entry["license"] = licence
         entry |= {"license_url": url} if isinstance(url, str) and url else {}
+    if space not in (None, SMPL):
+        entry[fdh_metadata.SURFACE] = space.name
+    identity = picture.people[0].identity if picture.people else None
+    if identity is not None:
+        entry[fdh_metadata.IDENTITY] = identity
     return {**entry, fdh_metadata.SPLIT: split}
 
 

@@ -20,7 +20,7 @@ from synthkit.dataset.reader import Dataset
 from synthkit.errors import DatasetError
 from synthkit.sample import Layer, Person
 
-LAYERS = ("instances", "mask", "e_mask", "vertices")  # what an export can use
+LAYERS = ("instances", "mask", "surface", "surface_smpl")  # what an export can use
 _JPEG_QUALITY = 95
 
 

@@ -41,6 +41,7 @@ _ABOUT_LAYERS = {
     "depth": "Metres along the ray, 0 where there is none, float32.",
     "normals": "128 + 127 n for the unit normal n in camera axes (x right, y down, z away), 0 0 0 where there is none.",
     "surface": "1 + the vertex of the MPFB base mesh that is seen, 0 where there is none.",
+    "surface_smpl": "1 + the vertex of SMPL's halved mesh (27,554) that is seen, 0 where there is none.",
 }
 
 

@@ -44,7 +44,7 @@ class BodyCrop:
 
 
 class BodyCrops:
-    """A set of crops of one person each; made by ``synthkit cut``, or FDH's by ``synthkit convert``.
+    """A set of crops of one person each; made by ``synthkit bodies cut``, or FDH's by ``synthkit convert``.
 
     It can be pickled, and is cheap to open again in another process. For batches by PyTorch, with workers and a place
     to go on from, give ``Loader(crops.samples, transform=crops.of)``.
@@ -140,7 +140,7 @@ def _person(sample: Sample, where: str) -> tuple[Person, npt.NDArray[np.bool_]]:
     """Return the one person and their pixels."""
     instances, people = sample.layers.get("instances"), sample.people
     if instances is None or instances.ndim != 2 or people is None or len(people) != 1:
-        raise DatasetError(f"{where}: is no crop of one person with a mask; 'synthkit cut' makes such")
+        raise DatasetError(f"{where}: is no crop of one person with a mask; 'synthkit bodies cut' makes such")
     number = people[0].instance
     return people[0], np.zeros(instances.shape, bool) if number is None else np.asarray(instances == number)
 

@@ -344,6 +344,7 @@ def finish(skipped: int, allow_missing: bool, advice: str = _AGAIN) -> None:
 
 # Their commands are part of the app, which they import.
 import synthkit.cli.anonymize  # noqa: E402
+import synthkit.cli.bodies  # noqa: E402
 import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402

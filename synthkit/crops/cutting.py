@@ -23,8 +23,13 @@ def extract(image: Pixels, plan: CropPlan) -> Pixels:
 
 def extract_mask(instances: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[np.bool_]:
     """Cut the mask of a plan's person out of an instance layer (H, W), by nearest neighbour: (h, w) bool."""
-    cut = cv2.warpAffine(instances, _for_cv2(plan.crop_from_image), plan.size_px, flags=cv2.INTER_NEAREST)
-    return np.asarray(cut == plan.instance)
+    return np.asarray(extract_layer(instances, plan) == plan.instance)
+
+
+def extract_layer(layer: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[Any]:
+    """Cut numbers that must not be mixed out of a layer (H, W) of 8 or 16 bits: the nearest pixel's, 0 beyond it."""
+    cut = cv2.warpAffine(layer, _for_cv2(plan.crop_from_image), plan.size_px, flags=cv2.INTER_NEAREST)
+    return np.asarray(cut)
 
 
 def transfer(crop: npt.NDArray[Any], plan: CropPlan, other: CropPlan) -> Picture:

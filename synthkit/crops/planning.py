@@ -106,8 +106,7 @@ def plan_crops(
         if outline is None or np.ptp(outline, axis=0).max() < min_extent_px:
             continue
         head = _head_px(person, outline, nadir)
-        away = _away_px(sample.camera, head, nadir)
-        matrix = _crop_from_image(head, _upward(head, outline, away), outline, size_px, head_at)
+        matrix = _crop_from_image(head, upward_px(sample, person, outline), outline, size_px, head_at)
         plans.append(CropPlan(index, person.instance, size_px, matrix))
     return plans
 
@@ -127,6 +126,17 @@ def outline_px(person: Person, instances: npt.NDArray[Any] | None) -> Floats | N
         left, top, right, bottom = person.box_xyxy_px
         parts.append(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
     return np.concatenate(parts) if parts else None
+
+
+def upward_px(sample: Sample, person: Person, outline: Floats) -> Floats:
+    """Return the unit vector (2,) in the image that is up for a person: away from the nadir, under it to the head.
+
+    Args:
+        outline: of the person, as ``outline_px`` gives it.
+    """
+    nadir = nadir_px(sample)
+    head = _head_px(person, outline, nadir)
+    return _upward(head, outline, _away_px(sample.camera, head, nadir))
 
 
 def nadir_px(sample: Sample) -> Floats:

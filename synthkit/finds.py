@@ -187,7 +187,7 @@ def matched(found: Mapping[str, Sidecar], iou: float = SAME_PERSON_IOU) -> list[
             rows = [n for n, one in enumerate(known) if other in one]
             overlaps = _overlaps(found[other], side)[[known[n][other] for n in rows]]
             table[rows] = np.maximum(table[rows], overlaps)
-        pairs = _best_pairs(table, iou)
+        pairs = best_pairs(table, iou)
         for place in range(len(people)):
             if place in pairs:
                 known[pairs[place]][name] = place
@@ -249,7 +249,7 @@ def _is_head(person: Person) -> bool:
     return person.box_xyxy_px is None and person.rotated_box is None and person.head_box_xyxy_px is not None
 
 
-def _best_pairs(table: Floats, least: float) -> dict[int, int]:
+def best_pairs(table: Floats, least: float) -> dict[int, int]:
     """Return the row of each column that is paired, the greatest value first; of equal ones the first."""
     pairs: dict[int, int] = {}
     order = np.argsort(-table, axis=None, kind="stable")

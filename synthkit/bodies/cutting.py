@@ -224,7 +224,7 @@ def _check_parts(path: Path) -> None:
     Raises:
         ConfigError: when it fits no space.
     """
-    problems = []
+    problems: list[str] = []
     for space in SPACES.values():
         try:
             parts_of(space, path)

@@ -83,10 +83,9 @@ def measures(
 def _right(sample: Sample, surface: npt.NDArray[np.uint16], space: SurfaceSpace, parts: Parts, truth: Dataset) -> float:
     """Return the share of a map's pixels whose part of the body is that of truth."""
     where = f"{truth.location}: the truth of crop {sample.key}"
-    noted = sample.meta.get(CROP)
     try:
-        key, matrix = str(noted["of"]), noted["crop_from_image"]
-        plan = CropPlan(0, None, sample.size_px, matrix)
+        noted = sample.meta[CROP]
+        key, plan = str(noted["of"]), CropPlan(0, None, sample.size_px, noted["crop_from_image"])
     except (TypeError, KeyError, ValueError):
         raise DatasetError(f"{where}: cannot be found, as the crop does not tell where it was cut") from None
     whole = truth.by_key(key)

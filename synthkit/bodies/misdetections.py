@@ -11,6 +11,7 @@ import importlib.resources
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,12 +54,12 @@ def parts_of(space: SurfaceSpace, path: Path | None = None) -> Parts:
     )  # fmt: skip
 
 
-def unique_vertices(surface: npt.NDArray[np.integer]) -> int:
+def unique_vertices(surface: npt.NDArray[Any]) -> int:
     """Return how many different vertices a surface map shows (section A, first criterion)."""
     return int(np.count_nonzero(np.bincount(surface.ravel())[1:]))
 
 
-def vertices_per_part(surface: npt.NDArray[np.integer], parts: Parts) -> float:
+def vertices_per_part(surface: npt.NDArray[Any], parts: Parts) -> float:
     """Return the mean number of different vertices of the parts of the body that a surface map shows (section A.1).
 
     Args:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From settings and data to a finder's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synthkit import __version__
+from synthkit import config as configs
+from synthkit.checkpoint import Checkpoint
+from synthkit.dataset.mixture import Mixture
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Runtime, SampleSet
+from synthkit.training import loop
+from synthkit_squeezedet.backbone import choose_backbone, chosen_before
+from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_surface_finder.config import SurfaceFinderConfig
+from synthkit_surface_finder.examples import Subjects
+from synthkit_surface_finder.learner import Evaluation, SurfaceLearner
+from synthkit_surface_finder.model import NAME
+from synthkit_surface_finder.surface import Surface
+
+
+def fit(
+    config: SurfaceFinderConfig,
+    runtime: Runtime,
+    device: torch.device,
+    surface: Surface,
+    data: Mapping[str, SampleSet],
+    workdir: Path,
+) -> Checkpoint:
+    """Train on ``data["train"]``, or go on training in ``workdir``; see ``loop.train`` for what it gets.
+
+    With ``data["validation"]`` the weights with the best ``part_iou`` are kept, and the curves get ``val_mask_iou`` and
+    the other means of ``judging.Judged`` at evaluations.
+
+    Raises:
+        DatasetError: when a set is empty or cannot teach, or the folder holds another training. WeightsError: when the
+        backbone cannot be had. WorkError: when the losses diverge or the disk is full.
+    """
+    if "train" not in data or not len(data["train"]):
+        raise DatasetError("surface: the training set is missing or empty; give one with samples in it")
+    card = _card(config, runtime, data)
+    done = loop.finished(workdir, card)
+    if done is not None:
+        return done
+    notes = loop.notes_of(workdir, card)
+    subjects = Subjects(data["train"], config.min_px, surface, runtime.progress)
+    validation = data.get("validation")
+    judged = Subjects(validation, config.min_px, surface, runtime.progress) if validation else None
+    if notes is None:
+        kept, backbone = [], choose_backbone(SqueezeDetConfig(backbone=config.backbone), runtime.progress)
+    else:
+        kept = [one and Evaluation(**one) for one in (notes["best"], notes["last"])]
+        backbone = chosen_before(notes["backbone"])
+    learner = SurfaceLearner(config, runtime, device, surface, subjects, judged, backbone, *kept)
+    return loop.train(learner, workdir, card, config, runtime, stage="training surface")
+
+
+def _card(config: SurfaceFinderConfig, runtime: Runtime, data: Mapping[str, SampleSet]) -> dict[str, Any]:
+    """Return what decides about the weights; the learner adds what it found."""
+    return loop.identified(
+        {
+            "kind": "detector",
+            "name": NAME,
+            "synthkit": __version__,
+            "config": configs.identity(config),
+            "seed": runtime.seeds.root,
+            "seeds": repr(runtime.seeds),
+            "data": {role: _told(part) for role, part in data.items()},
+            "licence": "the weights were learned from the data sets and the backbone named here; their licences apply",
+        }
+    )
+
+
+def _told(data: SampleSet) -> dict[str, Any]:
+    told = {"fingerprint": data.fingerprint, "samples": len(data)}
+    return told | ({"parts": data.parts} if isinstance(data, Mixture) else {})

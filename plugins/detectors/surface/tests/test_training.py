@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainings on drawn dolls: what they learn and keep, and that stopped ones go on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import DatasetError, WeightsError
+from synthkit.interfaces import Detector, Trainable
+from synthkit.sample import Detections
+from synthkit.training.checkpoints import load_tensors, save_checkpoint
+from synthkit_squeezedet import backbone
+from synthkit_squeezedet.backbone import Backbone, choose_backbone
+from synthkit_squeezedet.config import SqueezeDetConfig
+from synthkit_squeezedet.network import SqueezeDet, normalize
+from synthkit_surface_finder import training
+from synthkit_surface_finder.config import SurfaceFinderConfig
+from synthkit_surface_finder.detector import SurfaceFinder
+from synthkit_surface_finder.examples import UNKNOWN, Subjects
+from synthkit_surface_finder.finding import with_layers
+from synthkit_surface_finder.judging import judge
+from synthkit_surface_finder.learner import SurfaceLearner
+from synthkit_surface_finder.model import Finder
+from synthkit_surface_finder.network import BodyNet
+from synthkit_surface_finder.variation import Variation
+from synthkit_surface_finder.windows import plan_window
+
+CPU = torch.device("cpu")
+SMALL = {"side_px": 48, "width": 8, "min_px": 20, "colour": 0.1, "noise": 0.0}
+BRIEF = SurfaceFinderConfig(
+    **SMALL, backbone="none", steps=6, batch=2, checkpoint_every=2, evaluate_every=3, log_every=1
+)
+
+
+def fit(config, runtime, doll, data, folder, progress=None):
+    torch.set_num_threads(1)
+    return training.fit(config, runtime(progress) if progress else runtime(), CPU, doll, data, folder)
+
+
+def small(dolls):
+    return {"train": dolls(4, 1), "validation": dolls(2, 2)}
+
+
+@pytest.fixture(scope="module")
+def whole(dolls, doll, runtime, tmp_path_factory):
+    """Return the folder and the checkpoint of a short training that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, fit(BRIEF, runtime, doll, small(dolls), folder)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 2])  # during the evaluation after step 3, and after the last step
+def test_a_stopped_training_goes_on_to_the_same_bytes(whole, dolls, doll, runtime, tmp_path, at):
+    evaluations = []
+
+    def stop(stage, done, total, note=""):
+        if stage == "evaluating" and done == 1:
+            evaluations.append(stage)
+            if len(evaluations) == at:
+                raise Stop
+
+    with pytest.raises(Stop):
+        fit(BRIEF, runtime, doll, small(dolls), tmp_path, stop)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+    assert fit(BRIEF, runtime, doll, small(dolls), tmp_path).sha256 == whole[1].sha256
+    for name in ("curves.jsonl", "last.safetensors"):
+        assert (tmp_path / name).read_bytes() == (whole[0] / name).read_bytes()
+    lines = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "val_part_iou" in line] == [3, 6]
+
+
+def test_another_training_in_the_folder_is_refused(whole, dolls, doll, runtime):
+    other = attrs.evolve(BRIEF, learning_rate=0.1)
+    with pytest.raises(DatasetError, match="other settings"):
+        fit(other, runtime, doll, small(dolls), whole[0])
+
+
+@pytest.fixture(scope="module")
+def trained(dolls, doll, runtime, tmp_path_factory):
+    """Return a finder of dolls."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = SurfaceFinderConfig(**SMALL, steps=200, batch=8, evaluate_every=200, learning_rate=0.003)
+    return fit(config, runtime, doll, {"train": dolls(24, 1), "validation": dolls(8, 2)}, folder)
+
+
+def found_at(sample, boxes, scores):
+    boxes = np.array([box.as_tuple() for box in boxes], np.float32)
+    around = np.concatenate([boxes[:, :2] - 5, boxes[:, :2] + 5], axis=1)
+    labels = np.zeros(len(boxes), np.int32)
+    return Detections(sample.key, around, np.array(scores, np.float32), labels, rotated_boxes=boxes)
+
+
+def test_it_learns_masks_and_surfaces(trained, dolls, doll):
+    finder, held_out = Finder.open(trained, CPU), dolls(12, 3)
+    subjects = Subjects(held_out, 20, doll, lambda *_: None)
+    judged = []
+    for place, sample in enumerate(held_out):
+        own = [subjects[n] for n in range(len(subjects)) if subjects[n].place == place]
+        answer = with_layers(finder, sample, found_at(sample, [one.box for one in own], [0.9] * len(own)), 0.05, 0.5)
+        vertices = answer.layers["surface"].astype(np.int64) - 1
+        truth = sample.layers["surface"].astype(np.int64) - 1
+        for number, one in enumerate(own, 1):
+            mask, true = answer.layers["instances"] == number, sample.layers["instances"] == one.instance
+            judged.append(judge(mask, vertices, true, truth, doll))
+    assert np.mean([one.mask_iou for one in judged]) > 0.8
+    assert np.mean([one.part_share for one in judged]) > 0.9
+    assert np.mean([one.surface_cm for one in judged]) < 25.0  # of a doll of 165
+
+
+def test_the_surer_of_two_boxes_about_one_has_the_pixels(trained, dolls, doll):
+    sample = dolls(1, 3)[0]
+    box = Subjects([sample], 20, doll, lambda *_: None)[0].box
+    answer = with_layers(
+        Finder.open(trained, CPU), sample, found_at(sample, [box, box, box], [0.9, 0.4, 0.02]), 0.05, 0.5
+    )
+    assert answer.scores.tolist() == pytest.approx([0.9, 0.4])  # below the least score nobody is looked at
+    assert set(np.unique(answer.layers["instances"])) == {0, 1}
+    assert np.array_equal(answer.layers["surface"] > 0, answer.layers["instances"] > 0)
+    assert answer.layers["surface"].max() <= len(doll.vertices_m)
+
+
+def test_an_image_of_nobody_has_empty_layers(trained, dolls):
+    sample = dolls(1, 3)[0]
+    nobody = Detections(sample.key, np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), rotated_boxes=np.zeros((0, 5)))
+    answer = with_layers(Finder.open(trained, CPU), sample, nobody, 0.05, 0.5)
+    assert {name: layer.any() for name, layer in answer.layers.items()} == {"instances": False, "surface": False}
+
+
+def test_a_mirrored_crop_is_the_crop_of_a_mirrored_image(dolls, doll):
+    sample = dolls(1, 5)[0]
+    across = sample.layers["surface"].astype(np.int64) - 1  # a doll's vertex in a mirror: the column from the other end
+    other = np.where(across >= 0, across - across % 6 + 5 - across % 6, -1) + 1
+    layers = {"instances": sample.layers["instances"], "surface": other.astype(np.uint16)}
+    flipped = attrs.evolve(
+        sample, image=sample.image[:, ::-1], layers={name: layer[:, ::-1] for name, layer in layers.items()}
+    )
+    crops = []
+    for one in (sample, flipped):
+        subjects = Subjects([one], 20, doll, lambda *_: None)
+        subject = subjects[0]
+        plan = plan_window(subject.box, subject.nadir_px, 64, 1.5)
+        crops.append(subjects.crop(subject, subject.box, plan))
+    mirrored, expected = crops[0].mirrored(doll), crops[1]
+    off = abs(mirrored.image.astype(int) - expected.image)
+    assert (off.mean(), off.max()) < (1.0, 9)  # OpenCV samples at whole 32nds of a pixel
+    assert np.mean(mirrored.mask != expected.mask) < 0.02  # centres that lie on an edge fall to either side
+    same = mirrored.mask & expected.mask
+    assert np.mean(mirrored.parts[same] == expected.parts[same]) > 0.98
+    assert np.abs(mirrored.places - expected.places)[same].mean() < 0.05
+
+
+def test_what_varies_stays_true(dolls, doll, runtime):
+    """However boxes are misplaced, the colour of a doll's pixel tells its part."""
+    config = SurfaceFinderConfig(**{**SMALL, "colour": 0.0})
+    subjects, variation = Subjects(dolls(6, 1), 20, doll, lambda *_: None), Variation.of(config)
+    right = []
+    for index in range(len(subjects)):
+        crop = variation.draw(subjects, subjects[index], doll, np.random.default_rng(index))
+        assert (crop.image.shape, crop.box.shape, crop.mask.shape) == ((48, 48, 3), (48, 48), (24, 24))
+        halved = crop.image.reshape(24, 2, 24, 2, 3).mean(axis=(1, 3))
+        reddish = halved[..., 0] > halved[..., 2]
+        right += (reddish == (crop.parts == 0))[crop.parts != UNKNOWN].tolist()
+    assert np.mean(right) > 0.9  # but where head and trunk meet
+
+
+def test_people_without_surfaces_teach_masks_alone(dolls, doll, runtime, tmp_path):
+    """Half of each step's crops are of the one image whose surfaces are known, however many others there are."""
+    mixed = [dolls(1, 1)[0]] + [
+        attrs.evolve(sample, layers={"instances": sample.layers["instances"]}) for sample in dolls(6, 2)
+    ]
+    subjects = Subjects(mixed, 20, doll, lambda *_: None)
+    learner = SurfaceLearner(attrs.evolve(BRIEF, batch=5), runtime(), CPU, doll, subjects, None, Backbone("none"))
+    for step in range(4):
+        learner.step = step
+        crops = learner._varied()
+        assert [bool((crop.parts != UNKNOWN).any()) for crop in crops] == [True, True, False, False, False]
+        assert all(crop.mask.any() for crop in crops)
+    assert fit(BRIEF, runtime, doll, {"train": plain_set(mixed)}, tmp_path).card["steps"] == 6
+
+
+def test_what_cannot_teach_is_told(dolls, doll, runtime, tmp_path):
+    plain = [attrs.evolve(sample, layers={"instances": sample.layers["instances"]}) for sample in dolls(2, 1)]
+    with pytest.raises(DatasetError, match="no sample has the layer surface"):
+        fit(BRIEF, runtime, doll, {"train": plain_set(plain)}, tmp_path)
+    with pytest.raises(DatasetError, match="5000 pixels"):
+        fit(attrs.evolve(BRIEF, min_px=5000), runtime, doll, {"train": dolls(2, 1)}, tmp_path)
+    strange = [attrs.evolve(s, layers={**s.layers, "surface": s.layers["surface"] * 9}) for s in dolls(2, 1)]
+    with pytest.raises(DatasetError, match="skin has not"):
+        fit(BRIEF, runtime, doll, {"train": plain_set(strange)}, tmp_path)
+    with pytest.raises(DatasetError, match="empty"):
+        fit(BRIEF, runtime, doll, {"train": plain_set([])}, tmp_path)
+
+
+def plain_set(samples):
+    class Listed(list):
+        fingerprint = "listed"
+
+    return Listed(samples)
+
+
+def test_without_validation_the_last_weights_are_kept(dolls, doll, runtime, tmp_path):
+    checkpoint = fit(attrs.evolve(BRIEF, steps=2), runtime, doll, {"train": dolls(2, 1)}, tmp_path)
+    assert checkpoint.card["chosen_by"] == "last step, no validation set"
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_the_detector_as_a_whole(trained, dolls, runtime):
+    """Its boxes are those of the detector that ships, which knows no dolls: what it finds of them is not looked at."""
+    with SurfaceFinder(SurfaceFinderConfig(), trained, runtime()) as detector:
+        assert isinstance(detector, Detector)
+        assert isinstance(detector, Trainable)
+        assert list(detector.class_names) == ["person"]
+        assert 0 < detector.operating_score < 1
+        answers = list(detector.detect(dolls(2, 1)))
+    assert [answer.layers["instances"].shape for answer in answers] == [(96, 96)] * 2
+    with SurfaceFinder(SurfaceFinderConfig(), None, runtime()) as detector, pytest.raises(WeightsError, match="train"):
+        list(detector.detect(dolls(1, 1)))
+
+
+def opened(whole, tmp_path, card=None, **tensors):
+    path = tmp_path / "damaged.safetensors"
+    return Finder.open(save_checkpoint(path, {**load_tensors(whole[1]), **tensors}, card or whole[1].card), CPU)
+
+
+def test_a_sound_one_opens(whole, tmp_path):
+    assert opened(whole, tmp_path).design.side_px == 48
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": "smpl_27554"}, "of 'smpl_27554', expected 'mpfb'"),
+        ({"design": {}}, "does not describe"),
+        ({"design": None}, "does not describe"),
+        ({"name": "squeezedet"}, "expected detector surface"),
+    ],
+)
+def test_other_cards_are_refused(whole, tmp_path, changes, message):
+    with pytest.raises(WeightsError, match=message):
+        opened(whole, tmp_path, {**whole[1].card, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"side_px": 33}, {"side_px": 10**9}, {"width": 10**6}, {"margin": 1e9}, {"parts": []},
+     {"parts": ["head", "head"]}, {"vertices": 10**9}, {"vertices": 3}],
+)  # fmt: skip
+def test_no_card_makes_it_build_what_cannot_be(whole, tmp_path, changes):
+    with pytest.raises(WeightsError, match="no finder that could be built"):
+        opened(whole, tmp_path, {**whole[1].card, "design": {**whole[1].card["design"], **changes}})
+
+
+def test_tensors_that_do_not_fit_are_refused(whole, tmp_path):
+    with pytest.raises(WeightsError, match="does not fit"):
+        opened(whole, tmp_path, vertices_m=torch.zeros(3, 3))
+    with pytest.raises(WeightsError, match="not finite"):
+        opened(whole, tmp_path, vertices_m=torch.full((72, 3), torch.nan))
+    with pytest.raises(WeightsError, match="without names"):
+        opened(whole, tmp_path, vertex_parts=torch.arange(72, dtype=torch.uint8))
+
+
+def test_a_cut_file_is_refused(whole, tmp_path):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(whole[1].path.read_bytes()[:-1000])
+    with pytest.raises(WeightsError):
+        Finder.open(Checkpoint.open(path), CPU)
+
+
+def test_the_way_down_starts_from_the_detector_that_ships(runtime):
+    """Before the first step it makes of an image what SqueezeDet's layers make of it, whatever the box."""
+    rendered = choose_backbone(SqueezeDetConfig(backbone="rendered"), lambda *_: None)
+    squeezedet = SqueezeDet(1, 1)
+    squeezedet.load_features(rendered.tensors)
+    network = BodyNet(2, 8, 12)
+    network.load_features(rendered.tensors)
+    images = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    squeezedet.fires["fire10"], squeezedet.fires["fire11"] = torch.nn.Identity(), torch.nn.Identity()
+    with torch.inference_mode():
+        expected = squeezedet.features(normalize(images))
+        for box in (torch.zeros(1, 64, 64), torch.ones(1, 64, 64)):
+            flow = torch.cat([normalize(images), box.unsqueeze(1)], dim=1)
+            assert torch.allclose(network._down(flow)[-1], expected, atol=1e-4)
+
+
+def test_a_training_goes_on_without_the_weights_it_began_with(dolls, doll, runtime, tmp_path, monkeypatch):
+    config = attrs.evolve(BRIEF, backbone="rendered")
+    whole = fit(config, runtime, doll, small(dolls), tmp_path / "whole")
+    assert whole.card["backbone"]["weights"] == "rendered"
+
+    def stop(stage, done, total, note=""):
+        if stage == "evaluating":
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(config, runtime, doll, small(dolls), tmp_path / "parts", stop)
+    monkeypatch.setattr(backbone, "SHIPPED", "synthkit_squeezedet:weights/gone.safetensors")
+    assert fit(config, runtime, doll, small(dolls), tmp_path / "parts").sha256 == whole.sha256

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from synthkit import inputs
 from synthkit.anonymization import clips, run
-from synthkit.anonymization.assignment import cheapest_pairs
+from synthkit.assignment import cheapest_pairs
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.run import Methods
 from synthkit.anonymization.tracking import linked

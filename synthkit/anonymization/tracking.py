@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from synthkit.anonymization.assignment import cheapest_pairs
+from synthkit.assignment import cheapest_pairs
 from synthkit.deployment.overlaps import iou_table
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What detectors find, as people: looked at before it is believed, and brought together where several looked."""
+
+from __future__ import annotations
+
+from synthkit.finds.answers import HEAD, MOST_FINDS, REVISION, Nonsense, sidecar_of
+from synthkit.finds.several import SAME_PERSON_IOU, best_pairs, combined, matched
+
+__all__ = ["HEAD", "MOST_FINDS", "REVISION", "SAME_PERSON_IOU", "Nonsense", "best_pairs", "combined", "matched", "sidecar_of"]

@@ -18,7 +18,7 @@ import threading
 from typing import Any
 
 from synthkit.execution.channel import Unpacker, pack
-from synthkit.execution.jobs import JobSpec, error_to_plain
+from synthkit.execution.jobs import JobSpec, error_to_plain, with_steps
 
 _PR_SET_PDEATHSIG = 1
 _CHUNK_BYTES = 1 << 16
@@ -78,14 +78,15 @@ def _serve(state: _State, spec: JobSpec) -> None:
         state.send(pack({"ready": True}))
         while (message := state.inbox.get()) is not None:
             state.busy = True
-            answer = _answer(job, message["task"])
+            answer = _answer(state, job, message["task"])
             state.busy = False
             state.send(answer)
 
 
-def _answer(job: Any, task: int) -> bytes:
+def _answer(state: _State, job: Any, task: int) -> bytes:
     try:
-        return pack({"task": task, "result": job(task)})
+        result = with_steps(job, task, lambda done: state.send(pack({"task": task, "step": done})))
+        return pack({"task": task, "result": result})
     except Exception as error:  # one task's mistake must not end the others
         return pack({"task": task, "error": error_to_plain(error)})
 

@@ -18,7 +18,6 @@ from synthkit import config, finds, inputs
 from synthkit.dataset.sidecars import SIDECAR_OF
 from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.evaluation import detector_spec
-from synthkit.execution import Local
 from synthkit.interfaces import Calibrated, ComponentSpec
 from synthkit.plugins import Registry
 from synthkit.session import Session
@@ -66,8 +65,7 @@ def detect(
     opened = images if isinstance(images, inputs.Images) else inputs.open_images(images, tell=session.tell)
     known = known_score(session, detector)  # what is wrong with the detector's files is told before ``out`` is claimed
     least = known if least_score is None else least_score
-    if isinstance(session.executor, Local):
-        session = attrs.evolve(session, executor=attrs.evolve(session.executor, timeout_s=timeout_s))
+    session = attrs.evolve(session, executor=session.executor.limited(timeout_s))
     origin = {"path": seen_from(opened.location, out), "fingerprint": opened.fingerprint}
     stage = Stage(
         session=session,

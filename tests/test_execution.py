@@ -145,6 +145,23 @@ def test_a_task_beyond_its_time_is_given_up(tmp_path):
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_steps_of_tasks_are_told(workers):
+    told = []
+    spec = job(kind="LongJob", pauses=[0.0, 0.0])
+    assert [o.task for o in run(spec, [3, 4], Local(workers), heard=lambda *step: told.append(step))] == [3, 4]
+    assert told == [(3, 1), (3, 2), (4, 1), (4, 2)]
+
+
+def test_a_time_limit_is_of_each_step():
+    limited = Local(1).limited(1.0)
+    assert limited == Local(1, timeout_s=1.0)
+    (done,) = run(job(kind="LongJob", pauses=[0.4] * 4), [1], limited)
+    assert done == Done(1, 4)
+    (failed,) = run(job(kind="LongJob", pauses=[0.1, 60]), [1], limited)
+    assert failed == Failed(1, "the worker took longer than 1 s (2 attempts)")
+
+
 def test_a_worker_that_writes_much_to_stderr_does_not_hang():
     assert isinstance(outcomes(job("chatty"), workers=1)[3], Done)
 

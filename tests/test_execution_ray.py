@@ -23,13 +23,13 @@ import cv2
 import numpy as np
 import pytest
 
-from synthkit import pipeline
+from synthkit import detection, pipeline
 from synthkit.cli.app import app
 from synthkit.cli.options import ExecutorName, executor_of
 from synthkit.dataset import Dataset, formats
 from synthkit.dataset.tools.filter import Conditions, filtered
 from synthkit.errors import ConfigError, SynthkitError, WeightsError, WorkError
-from synthkit.execution import JobSpec, Local, RayCluster, cluster
+from synthkit.execution import JobSpec, Local, RayCluster, _ray_worker, cluster
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.session import Session
@@ -46,23 +46,25 @@ QUICK = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "h
 
 @pytest.fixture(scope="module")
 def two_nodes(tmp_path_factory):
-    """Yield a cluster of two nodes, to which this process is connected, with the plugin ``moody``."""
+    """Yield a cluster of two nodes, to which this process is connected, with the plugins ``moody`` and ``seeing``."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed (extra 'ray')")
     import ray
     from ray.cluster_utils import Cluster
 
-    info = tmp_path_factory.mktemp("plugins") / "moody-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[synthkit.v1]\nmoody = moody\n")
+    plugins = tmp_path_factory.mktemp("plugins")
+    for name in ("moody", "seeing"):
+        info = plugins / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[synthkit.v1]\n{name} = {name}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(JOBS)]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(plugins), str(JOBS)]))
         patch.setenv("RAY_TMPDIR", tempfile.gettempdir())  # the paths of its sockets must be short
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("spools")))
         patch.syspath_prepend(JOBS)
-        patch.syspath_prepend(info.parent)
+        patch.syspath_prepend(plugins)
         nodes = Cluster(
             initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "_system_config": QUICK}
         )
@@ -187,6 +189,17 @@ def test_a_scene_that_kills_its_process_costs_itself_alone(session, tmp_path, mo
     assert {reason for _, reason in made.dataset.skipped} == {"its Ray task died: WorkerCrashedError (1 attempts)"}
 
 
+def test_an_image_beyond_its_time_costs_itself_alone(session, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for n in range(4):
+        cv2.imwrite(str(photos / f"p{n}.png"), np.full((8, 8, 3), n, np.uint8))
+    hanging = ComponentSpec("detector", "seeing", {"fault": "hangs", "at": "p2"})
+    made = detection.detect(session, hanging, photos, tmp_path / "found", timeout_s=2.0)
+    assert made.dataset.skipped == [("p2", "the worker took longer than 2 s (2 attempts)")]  # as without Ray
+    assert list(made.dataset.keys()) == ["p0", "p1", "p3"]
+
+
 def test_too_large_a_task_is_told_at_once(two_nodes, tmp_path):
     session = Session(discover(), RUN, RayCluster(cpus=64, gpus=1))
     with pytest.raises(WorkError, match="no machine of the Ray cluster has room for a task of 64 CPUs, 1 GPUs"):
@@ -286,6 +299,54 @@ def test_who_listens_may_die(two_nodes):
     tasks = cluster._Tasks(ray, job, RayCluster()._options(), lambda *what: told.append(what))
     ray.kill(tasks._listener)
     assert [outcome.task for outcome in tasks.results(iter([1]))] == [1]
+
+
+class Listener:
+    """As the handle of Ray's that listens."""
+
+    def __init__(self):
+        self.told = []
+        self.note = SimpleNamespace(remote=lambda *step: self.told.append(step))
+
+
+@pytest.fixture
+def do(monkeypatch):
+    """Yield what a process of the cluster does; it leaves its job in the end."""
+    monkeypatch.syspath_prepend(JOBS)
+    monkeypatch.setattr(_ray_worker, "_warm", warm := _ray_worker._Warm())
+    yield _ray_worker.do
+    warm.leave()
+
+
+@pytest.mark.parametrize("timeout_s", [None, 5.0])
+def test_a_job_stays_entered_until_another_run_begins(do, tmp_path, timeout_s):
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        arguments = {"mode": "mistake", "folder": str(tmp_path / run)}
+        answers = [do(("trouble:Job", arguments, run, timeout_s), task, None) for task in (1, 3, 4)]
+        assert [answer.get("result", {}).get("double") for answer in answers] == [2, None, 8]
+        assert answers[1]["failed"].startswith("ValueError: a mistake")
+        (entered,) = (tmp_path / run).glob("enter*")
+        assert (entered.name.partition(".")[0] == f"enter{os.getpid()}") is (timeout_s is None)
+    assert [len(list((tmp_path / run).glob("exit*"))) for run in ("first", "second")] == [1, 0]
+
+
+@pytest.mark.parametrize("timeout_s", [None, 5.0])
+def test_what_ends_a_run_is_told_and_the_next_task_begins_anew(do, timeout_s):
+    job = ("trouble:Job", {"mode": "users"}, "run", timeout_s)
+    error = do(job, 3, None)["error"]
+    assert error["class"] == "DatasetError"
+    assert error["message"] == f"the user can mend this (on {socket.gethostname()})"
+    assert do(job, 4, None)["result"]["double"] == 8
+    assert "no entry" in do(("trouble:Job", {"mode": "cannot enter"}, "other", timeout_s), 1, None)["error"]["message"]
+
+
+def test_steps_are_told_and_one_that_takes_too_long_fails_its_task(do):
+    listener = Listener()
+    assert do(("trouble:LongJob", {"pauses": [0, 0]}, "run", None), 7, listener) == {"result": 2}
+    answer = do(("trouble:LongJob", {"pauses": [0, 60]}, "slow", 1.0), 8, listener)
+    assert answer == {"failed": "the worker took longer than 1 s (2 attempts)"}
+    assert listener.told == [(7, 1), (7, 2), (8, 1), (8, 1)]
 
 
 def test_a_head_that_is_lost_is_one_line():

@@ -25,7 +25,6 @@ from synthkit.anonymization.treating import REVISION
 from synthkit.dataset import Dataset
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.errors import ConfigError
-from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.jobs import job_arguments
 from synthkit.report import templates
@@ -205,8 +204,7 @@ def _treated(
     Args:
         work: what decides about the result. looking: the arguments of the job about what looks, and looks again.
     """
-    if isinstance(session.executor, Local):
-        session = attrs.evolve(session, executor=attrs.evolve(session.executor, timeout_s=policy.timeout_s))
+    session = attrs.evolve(session, executor=session.executor.limited(policy.timeout_s))
     settings = session.registry.configure(refiner)
     stage = Stage(
         session=session,

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from typing import Protocol
+from collections.abc import Generator, Iterable
+from typing import Protocol, Self
 
 from synthkit.execution.cluster import RayCluster
-from synthkit.execution.jobs import Done, Failed, JobSpec
+from synthkit.execution.jobs import Done, Failed, Heard, JobSpec, unheard
 from synthkit.execution.local import Local
 
 __all__ = ["Done", "Executor", "Failed", "JobSpec", "Local", "RayCluster", "run"]
@@ -20,10 +20,11 @@ class Executor(Protocol):
     def whole_shards(self) -> bool:
         """Whether its tasks should be whole shards, published from where they are made, rather than scenes."""
 
-    def run(
-        self, job: JobSpec, tasks: Iterable[int], heard: Callable[[int, int], None] | None = None
-    ) -> Generator[Done | Failed, None, None]:
+    def run(self, job: JobSpec, tasks: Iterable[int], heard: Heard = unheard) -> Generator[Done | Failed, None, None]:
         """Run a job, as ``run`` does."""
+
+    def limited(self, timeout_s: float) -> Self:
+        """Return the same with a limit on how long a task may take, or a step of it where it tells them."""
 
 
 def run(
@@ -31,7 +32,7 @@ def run(
     tasks: Iterable[int],
     executor: Executor,
     *,
-    heard: Callable[[int, int], None] | None = None,
+    heard: Heard = unheard,
 ) -> Generator[Done | Failed, None, None]:
     """Run a job over tasks and yield what comes of each as it finishes, in no promised order.
 
@@ -39,7 +40,7 @@ def run(
 
     Args:
         job: what to run. tasks: numbers, each of which is handed to the job once. executor: where.
-        heard: takes the task and how many of its steps are done, from executors that run long tasks.
+        heard: takes how many steps of a task are done, of tasks that tell them.
 
     Yields:
         ``Done`` with the job's result; ``Failed`` when the job raised an unexpected error, or what ran it

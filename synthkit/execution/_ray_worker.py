@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import atexit
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
-from synthkit.execution.jobs import JobSpec, error_to_plain, steps
+from synthkit.execution.jobs import Done, Failed, JobSpec, error_to_plain
+from synthkit.execution.local import Local
 
 
 class Heard:
@@ -29,44 +29,62 @@ class Heard:
 
 
 class _Warm:
-    """The one job that is entered in this process."""
+    """The one run whose job is entered: in this process, or in another one where there is a time limit."""
 
     def __init__(self) -> None:
         self._run: str | None = None
-        self._stack = ExitStack()
-        self._job: Any = None
-        atexit.register(self._stack.close)
+        self._outcomes: Generator[Done | Failed, None, None] | None = None
+        self._task = 0
+        self._listener: Any = None
+        atexit.register(self.leave)
 
-    def job(self, target: str, arguments: Mapping[str, Any], run: str) -> Any:
-        """Return the job of a run, entered; another one that was is left first."""
-        if run != self._run:
-            self._run, self._job = None, None
-            self._stack.close()
-            self._job = self._stack.enter_context(JobSpec(target, arguments).build())
-            self._run = run
-        return self._job
+    def outcome(self, run: str, job: JobSpec, timeout_s: float | None, task: int, listener: Any) -> Done | Failed:
+        """Do a task; the job of another run is left first.
+
+        Raises:
+            Exception: what the job raised while it was begun, or, of a task, what the user can mend.
+        """
+        self._task, self._listener = task, listener
+        if run != self._run or self._outcomes is None:
+            self.leave()
+            executor = Local(workers=0 if timeout_s is None else 1, timeout_s=timeout_s)
+            self._run, self._outcomes = run, executor.run(job, self._asked(), self._heard)
+        try:
+            return next(self._outcomes)
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Leave the job."""
+        outcomes, self._run, self._outcomes = self._outcomes, None, None
+        if outcomes is not None:
+            outcomes.close()
+
+    def _asked(self) -> Iterator[int]:
+        while True:
+            yield self._task
+
+    def _heard(self, task: int, done: int) -> None:
+        self._listener.note.remote(task, done)
 
 
 _warm = _Warm()
 
 
-def do(job: tuple[str, Mapping[str, Any], str], task: int, heard: Any) -> dict[str, Any]:
-    """Do one task; return its ``result`` or ``error``, and whether the job could be ``begun``.
+def do(job: tuple[str, Mapping[str, Any], str, float | None], task: int, listener: Any) -> dict[str, Any]:
+    """Do one task; return its ``result``, why it ``failed``, or the ``error`` that ends the run.
 
     Args:
-        job: its target, its arguments, and a name of the run that no other run has.
-        heard: handle of the ``Heard`` actor.
+        job: its target, its arguments, a name of the run that no other run has, and the time limit of its steps.
+        listener: handle of the ``Heard`` actor.
     """
-    begun = False
-    token = steps.set(lambda done: heard.note.remote(task, done))
+    target, arguments, run, timeout_s = job
     try:
-        entered = _warm.job(*job)
-        begun = True
-        return {"result": entered(task), "begun": begun}
+        outcome = _warm.outcome(run, JobSpec(target, arguments), timeout_s, task, listener)
     except Exception as error:  # whatever it is, the driver must hear of it
         plain = error_to_plain(error)
         if plain["class"] is not None:
             plain["message"] += f" (on {socket.gethostname()})"
-        return {"error": plain, "begun": begun}
-    finally:
-        steps.reset(token)
+        return {"error": plain}
+    return {"failed": outcome.reason} if isinstance(outcome, Failed) else {"result": outcome.result}

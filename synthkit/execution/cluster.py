@@ -9,16 +9,16 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 
 from synthkit.entrypoints import ALLOW_VARIABLE
 from synthkit.errors import ConfigError, WorkError
 from synthkit.execution import _ray_worker
-from synthkit.execution.jobs import Done, Failed, JobSpec, outcome_of, start_error
+from synthkit.execution.jobs import Done, Failed, Heard, JobSpec, start_error, unheard
 from synthkit.execution.process import thread_variables
 
 RETRIES = 3
@@ -38,6 +38,8 @@ class RayCluster:
         address: ``HOST:PORT`` of its head; None takes ``$RAY_ADDRESS``, a cluster that runs on this machine, or
             else starts one on this machine alone.
         cpus, gpus, memory_gb: what a task takes of its machine (10^9 bytes; 0 leaves memory to luck).
+        timeout_s: how long a task may take, or a step of it where it tells them; None means for ever. With a limit the
+            work is done in a process of its own beside Ray's, which can be ended and replaced.
 
     Raises:
         ConfigError: when Ray is not installed.
@@ -49,18 +51,17 @@ class RayCluster:
     cpus: float = 1.0
     gpus: float = 0.0
     memory_gb: float = 0.0
+    timeout_s: float | None = None
 
     def __attrs_post_init__(self) -> None:
         if importlib.util.find_spec("ray") is None:
             raise ConfigError(["--executor ray: Ray is not installed: pip install 'synthkit-core[ray]'"])
 
-    def run(
-        self, job: JobSpec, tasks: Iterable[int], heard: Callable[[int, int], None] | None = None
-    ) -> Generator[Done | Failed, None, None]:
+    def run(self, job: JobSpec, tasks: Iterable[int], heard: Heard = unheard) -> Generator[Done | Failed, None, None]:
         """Run a job as ``execution.run`` does.
 
-        A task fails when the job raised an unexpected error, or its processes or machines died
-        ``1 + RETRIES`` times.
+        A task fails when the job raised an unexpected error, its processes or machines died ``1 + RETRIES`` times,
+        or it overran its time twice.
 
         Raises:
             WorkError: when the cluster cannot be reached, has no machine for such tasks, or cannot begin them.
@@ -70,7 +71,11 @@ class RayCluster:
             return
         with _connected(self.address) as ray:
             self._check_room(ray)
-            yield from _Tasks(ray, job, self._options(), heard).results(waiting)
+            yield from _Tasks(ray, job, self._options(), heard, self.timeout_s).results(waiting)
+
+    def limited(self, timeout_s: float) -> Self:
+        """Return the same with a time limit."""
+        return attrs.evolve(self, timeout_s=timeout_s)
 
     def _options(self) -> dict[str, Any]:
         variables = {**thread_variables(1), "PYTHONHASHSEED": "0"}
@@ -108,11 +113,12 @@ class _Tasks:
     """The tasks that a cluster was told of and has not finished."""
 
     def __init__(
-        self, ray: Any, job: JobSpec, options: Mapping[str, Any], heard: Callable[[int, int], None] | None
+        self, ray: Any, job: JobSpec, options: Mapping[str, Any], heard: Heard, timeout_s: float | None = None
     ) -> None:
-        self._ray, self._heard = ray, heard
+        self._ray = ray
+        self._heard: Heard | None = heard
         # Once for all tasks: they may hold a place for each of a million samples.
-        self._job = ray.put((job.target, dict(job.arguments), secrets.token_hex(8)))
+        self._job = ray.put((job.target, dict(job.arguments), secrets.token_hex(8), timeout_s))
         self._remote = ray.remote(**options)(_ray_worker.do)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -173,9 +179,9 @@ class _Tasks:
             raise WorkError(f"a machine of the Ray cluster cannot begin the work: {_last_line(error)}") from None
         except exceptions.RayError as error:
             return Failed(task, f"its Ray task died: {type(error).__name__} ({1 + RETRIES} attempts)")
-        if not answer["begun"]:
+        if "error" in answer:
             raise start_error(answer["error"])
-        return outcome_of(task, answer)
+        return Failed(task, answer["failed"]) if "failed" in answer else Done(task, answer["result"])
 
 
 def _peeked(tasks: Iterable[int]) -> tuple[bool, Iterator[int]]:

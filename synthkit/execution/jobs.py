@@ -33,12 +33,25 @@ class Job(Protocol):
         """Do one task and return plain JSON values."""
 
 
-def _unheard(_: int) -> None:
-    return None
+Heard = Callable[[int, int], None]
+"""Takes a task, and how many of its steps are done."""
 
 
-steps: ContextVar[Callable[[int], None]] = ContextVar("steps", default=_unheard)
-"""Takes how many steps of a long task are done; set by whoever runs the job where somebody listens."""
+def unheard(task: int, done: int) -> None:
+    """Do nothing about a task's steps."""
+
+
+steps: ContextVar[Callable[[int], None]] = ContextVar("steps", default=lambda done: None)
+"""Takes how many steps of a long task are done; set by ``with_steps``."""
+
+
+def with_steps(job: Job, task: int, heard: Callable[[int], None]) -> Any:
+    """Do a task, whose steps are told to ``heard``."""
+    token = steps.set(heard)
+    try:
+        return job(task)
+    finally:
+        steps.reset(token)
 
 
 def _plain_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,13 +7,24 @@ import collections
 import itertools
 import selectors
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import ClassVar
+from collections.abc import Generator, Iterable, Iterator
+from functools import partial
+from typing import ClassVar, Self
 
 import attrs
 
 from synthkit.errors import SynthkitError, WorkError
-from synthkit.execution.jobs import Done, Failed, JobSpec, outcome_of, reason_of, start_error
+from synthkit.execution.jobs import (
+    Done,
+    Failed,
+    Heard,
+    JobSpec,
+    outcome_of,
+    reason_of,
+    start_error,
+    unheard,
+    with_steps,
+)
 from synthkit.execution.process import WorkerProcess
 
 ATTEMPTS = 2
@@ -28,7 +39,7 @@ class Local:
     Args:
         workers: how many processes; 0 works in this one, with its own threads and without time limit.
         threads: how many threads the libraries of each worker may use.
-        timeout_s: how long a task may take in a worker; None means for ever.
+        timeout_s: how long a task may take in a worker, or a step of it where it tells them; None means for ever.
         least: how many tasks are worth processes of their own; fewer are done in this one.
     """
 
@@ -39,10 +50,8 @@ class Local:
     timeout_s: float | None = None
     least: int = 1
 
-    def run(
-        self, job: JobSpec, tasks: Iterable[int], heard: Callable[[int, int], None] | None = None
-    ) -> Generator[Done | Failed, None, None]:
-        """Run a job as ``execution.run`` does; tasks are small here, so their steps are not told.
+    def run(self, job: JobSpec, tasks: Iterable[int], heard: Heard = unheard) -> Generator[Done | Failed, None, None]:
+        """Run a job as ``execution.run`` does.
 
         A task fails when the job raised an unexpected error, or a worker died of the task or overran its
         time twice.
@@ -56,16 +65,20 @@ class Local:
         if not first:
             return
         if self.workers == 0 or len(first) < self.least:
-            yield from _run_here(job, tasks)
+            yield from _run_here(job, tasks, heard)
         else:
-            yield from _Pool(job, tasks, self.workers, self.threads, self.timeout_s).results()
+            yield from _Pool(job, tasks, self.workers, self.threads, self.timeout_s, heard).results()
+
+    def limited(self, timeout_s: float) -> Self:
+        """Return the same with a time limit, which work in this process does not heed."""
+        return attrs.evolve(self, timeout_s=timeout_s)
 
 
-def _run_here(job: JobSpec, tasks: Iterable[int]) -> Generator[Done | Failed, None, None]:
+def _run_here(job: JobSpec, tasks: Iterable[int], heard: Heard) -> Generator[Done | Failed, None, None]:
     with job.build() as entered:
         for task in tasks:
             try:
-                outcome: Done | Failed = Done(task, entered(task))
+                outcome: Done | Failed = Done(task, with_steps(entered, task, partial(heard, task)))
             except SynthkitError:
                 raise
             except Exception as error:  # as in a worker: one task's mistake does not end the others
@@ -74,8 +87,11 @@ def _run_here(job: JobSpec, tasks: Iterable[int]) -> Generator[Done | Failed, No
 
 
 class _Pool:
-    def __init__(self, job: JobSpec, tasks: Iterable[int], workers: int, threads: int, timeout_s: float | None) -> None:
+    def __init__(
+        self, job: JobSpec, tasks: Iterable[int], workers: int, threads: int, timeout_s: float | None, heard: Heard
+    ) -> None:
         self._job, self._count, self._threads, self._timeout_s = job, workers, threads, timeout_s
+        self._steps_heard = heard
         self._tasks = iter(tasks)
         self._again: collections.deque[int] = collections.deque()
         self._deaths: collections.Counter[int] = collections.Counter()
@@ -174,7 +190,12 @@ class _Pool:
                 raise start_error(message["unusable"])
             if "ready" in message:
                 worker.ready, self._failed_starts = True, 0
-            elif message.get("task") == worker.task:
+            elif message.get("task") != worker.task:
+                continue
+            elif "step" in message:
+                worker.since = time.monotonic()
+                self._steps_heard(message["task"], message["step"])
+            else:
                 worker.task = None
                 yield outcome_of(message["task"], message)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from synthkit.errors import ConfigError, DatasetError, WeightsError
+from synthkit.execution.jobs import steps
 
 
 class Job:
@@ -68,6 +69,20 @@ class Job:
     def _note(self, what):
         if self.folder:
             (self.folder / f"{what}{os.getpid()}.{time.monotonic_ns()}").touch()
+
+
+class LongJob(Job):
+    """Has steps, before each of which it pauses; returns how many."""
+
+    def __init__(self, pauses, **arguments):
+        super().__init__(**arguments)
+        self.pauses = pauses
+
+    def __call__(self, task):
+        for done, pause_s in enumerate(self.pauses, 1):
+            time.sleep(pause_s)
+            steps.get()(done)
+        return len(self.pauses)
 
 
 class OddJob(Job):

@@ -34,4 +34,5 @@ def _preset(name: str, summary: str, defaults: Mapping[str, Any]) -> Component:
         defaults=defaults,
         needs={"instances"},
         trainable=True,
+        reads={"instances"},
     )

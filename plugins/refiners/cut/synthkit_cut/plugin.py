@@ -23,6 +23,7 @@ def synthkit_components() -> list[Component]:
             target=_TARGET,
             needs=_NEEDS,
             trainable=True,
+            reads=_NEEDS,
         ),
         Component(
             kind="refiner",
@@ -33,5 +34,6 @@ def synthkit_components() -> list[Component]:
             defaults={"nce_weight": 10.0, "identity_nce": False, "flip_equivariance": True},
             needs=_NEEDS,
             trainable=True,
+            reads=_NEEDS,
         ),
     ]

@@ -70,6 +70,7 @@ def _pair(name: str, row: Row) -> list[Component]:
         "revision": 2,
         "needs": frozenset({"instances"}),
         "trainable": True,
+        "reads": frozenset({"instances"}),
     }
     shown: dict[str, Any] = {}
     if name == "cyclegan-dfm":

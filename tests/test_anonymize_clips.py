@@ -14,10 +14,10 @@ from scipy.optimize import linear_sum_assignment
 
 from synthkit import inputs
 from synthkit.anonymization import clips, run
-from synthkit.assignment import cheapest_pairs
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.run import Methods
 from synthkit.anonymization.tracking import linked
+from synthkit.assignment import cheapest_pairs
 from synthkit.dataset import DatasetWriter
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec

@@ -81,7 +81,7 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         Quarantined: when a method found somebody without telling where.
     """
     ordered = {name: looks[name] for name in sorted(looks, key=lambda name: (name != TRUTH, name == TRACKS, name))}
-    sidecars = {name: _with_all_masks(look.sidecar) for name, look in ordered.items()}
+    sidecars = {name: _with_all_masks(finds.apart(look.sidecar)) for name, look in ordered.items()}
     bodies: list[Found] = []
     heads: list[Found] = []
     for places in finds.matched(sidecars):

@@ -16,18 +16,25 @@ _MARGIN_PX = 1e-3  # edges nearer than this lie on one another
 
 def iou_table(first: Floats, second: Floats) -> Floats:
     """Return the overlap of each two boxes (N, M): edges (N, 4), or rotated boxes (N, 5) cx, cy, w, h, degrees."""
+    shared = _shared_table(first, second)
+    return np.asarray(shared / np.maximum(_areas(first)[:, None] + _areas(second)[None] - shared, _LEAST_AREA))
+
+
+def inside_table(first: Floats, second: Floats) -> Floats:
+    """Return which share of each first box lies in each second one (N, M), both as in ``iou_table``."""
+    return np.asarray(_shared_table(first, second) / np.maximum(_areas(first)[:, None], _LEAST_AREA))
+
+
+def _shared_table(first: Floats, second: Floats) -> Floats:
+    shared = _shared_rotated if first.shape[1] == 5 else _shared_upright
     rows = max(1, _MOST_PAIRS // max(len(second), 1))
-    parts = [_iou(first[start : start + rows], second) for start in range(0, max(len(first), 1), rows)]
+    parts = [shared(first[start : start + rows], second) for start in range(0, max(len(first), 1), rows)]
     return np.concatenate(parts)
 
 
-def _iou(first: Floats, second: Floats) -> Floats:
-    rotated = first.shape[1] == 5
-    shared = _shared_rotated(first, second) if rotated else _shared_upright(first, second)
-    areas = [boxes[:, 2:4].prod(axis=1) if rotated else (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-             for boxes in (first, second)]  # fmt: skip
-    overlaps: Floats = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, _LEAST_AREA)
-    return overlaps
+def _areas(boxes: Floats) -> Floats:
+    sides = boxes[:, 2:4] if boxes.shape[1] == 5 else boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(sides.prod(axis=1))
 
 
 def around(rotated: Floats, size_px: tuple[int, int]) -> Floats:

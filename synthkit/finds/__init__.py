@@ -3,7 +3,21 @@
 
 from __future__ import annotations
 
-from synthkit.finds.answers import HEAD, MOST_FINDS, REVISION, Nonsense, sidecar_of
+from synthkit.finds.answers import MOST_FINDS, REVISION, Nonsense, sidecar_of
+from synthkit.finds.heads import HEAD, apart, head_of, is_head
 from synthkit.finds.several import SAME_PERSON_IOU, best_pairs, combined, matched
 
-__all__ = ["HEAD", "MOST_FINDS", "REVISION", "SAME_PERSON_IOU", "Nonsense", "best_pairs", "combined", "matched", "sidecar_of"]
+__all__ = [
+    "HEAD",
+    "MOST_FINDS",
+    "REVISION",
+    "SAME_PERSON_IOU",
+    "Nonsense",
+    "apart",
+    "best_pairs",
+    "combined",
+    "head_of",
+    "is_head",
+    "matched",
+    "sidecar_of",
+]

@@ -6,19 +6,17 @@ An answer that cannot be right is no answer: taken as it is, it would say that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synthkit.deployment.overlaps import around
+from synthkit.finds import heads
 from synthkit.sample import Detections, Layer, Person, RotatedBox, Sample, Sidecar, normalized_rotated
 
-REVISION = 1  # of what an answer becomes; part of every fingerprint
-HEAD = "head"
-"""The class whose boxes are of heads; all others are of whole people."""
-
+REVISION = 2  # of what an answer becomes; part of every fingerprint
 MOST_FINDS = 4096
 _SCORE_DECIMALS = 4
 _INSTANCES = "instances"
@@ -35,9 +33,11 @@ def sidecar_of(answer: object, sample: Sample, class_names: Sequence[str], least
 
     Everybody who was found with at least ``least_score`` is one of its people, best first, with ``instance`` from 1,
     ``attributes`` ``score`` (0..1) and ``label`` (the class), and a box of the detector's kind: ``rotated_box``, or
-    ``box_xyxy_px`` cut to the image, or of heads ``head_box_xyxy_px`` with the centre in ``head_px``. Layers are the
-    detector's; ``instances`` has the people's numbers, and what is only of finds that do not count is 0 in all. Some of
-    the finds may lie in the padding that detectors put around an image; these are nobody.
+    ``box_xyxy_px`` cut to the image, or of heads ``head_box_xyxy_px`` with the centre in ``head_px``. A head that
+    belongs to somebody (``heads.owners``) is theirs, with its score in ``attributes["head_score"]``, rather than a
+    person of its own. Layers are the detector's; ``instances`` has the people's numbers, and what is only of finds that
+    do not count is 0 in all. Some of the finds may lie in the padding that detectors put around an image; these are
+    nobody.
 
     Args:
         answer: what the detector gave for the sample. class_names: of its labels.
@@ -57,15 +57,23 @@ def sidecar_of(answer: object, sample: Sample, class_names: Sequence[str], least
     kept = counted[_has_area(_upright(answer, sample.size_px)[counted])]
     if len(counted) and not len(kept):
         raise Nonsense(f"found {len(counted)} people, all of them around the image and none in it")
+    single = [_person(answer, row, class_names, sample.size_px) for row in kept]
+    people, numbers = heads.joined(single)
     return Sidecar(
         key=sample.key,
-        people=[_person(answer, row, number, class_names, sample.size_px) for number, row in enumerate(kept, 1)],
-        layers=_layers(answer, kept),
-        meta={"size_px": list(sample.size_px)},
+        people=people,
+        layers=_layers(answer, kept, numbers),
+        meta={"size_px": list(sample.size_px), **_origin(sample)},
         sequence=sample.sequence,
         frame=sample.frame,
         time_s=sample.time_s,
     )
+
+
+def _origin(sample: Sample) -> dict[str, Any]:
+    """Return what says which image of a COCO file a sample is, where it is one; see ``formats.coco_origin``."""
+    told = sample.meta.get("coco")
+    return {"coco": {"id": told["id"]}} if isinstance(told, Mapping) and "id" in told else {}
 
 
 def _problems(found: Detections, sample: Sample, class_names: Sequence[str]) -> Iterator[str]:
@@ -120,27 +128,27 @@ def _upright(found: Detections, size_px: tuple[int, int]) -> Floats:
     return np.clip(found.boxes_xyxy_px.astype(np.float64), 0.0, np.array(size_px * 2))
 
 
-def _person(found: Detections, row: int, number: int, class_names: Sequence[str], size_px: tuple[int, int]) -> Person:
+def _person(found: Detections, row: int, class_names: Sequence[str], size_px: tuple[int, int]) -> Person:
     label = class_names[int(found.labels[row])]
     attributes = {"score": round(float(found.scores[row]), _SCORE_DECIMALS), "label": label}
     left, top, right, bottom = _upright(found, size_px)[row].tolist()
-    if label == HEAD:
+    if label == heads.HEAD:
         centre = ((left + right) / 2, (top + bottom) / 2)
         point = centre if found.points_px is None else found.points_px[row].tolist()
-        return Person(number, head_px=point, head_box_xyxy_px=(left, top, right, bottom), attributes=attributes)
+        return Person(head_px=point, head_box_xyxy_px=(left, top, right, bottom), attributes=attributes)
     if found.rotated_boxes is None:
-        return Person(number, box_xyxy_px=(left, top, right, bottom), attributes=attributes)
+        return Person(box_xyxy_px=(left, top, right, bottom), attributes=attributes)
     rotated = RotatedBox(*normalized_rotated(found.rotated_boxes[row])[0])
-    return Person(number, rotated_box=rotated, attributes=attributes)
+    return Person(rotated_box=rotated, attributes=attributes)
 
 
-def _layers(found: Detections, kept: npt.NDArray[np.intp]) -> dict[str, Layer]:
-    """Return a detector's layers with the numbers of those who are kept."""
+def _layers(found: Detections, kept: npt.NDArray[np.intp], people: Sequence[int]) -> dict[str, Layer]:
+    """Return a detector's layers with the numbers of the people whose the finds are that are kept."""
     instances = found.layers.get(_INSTANCES)
     if instances is None:
         return dict(found.layers)
     numbers = np.zeros(len(found.scores) + 1, np.uint16)
-    numbers[kept + 1] = np.arange(1, len(kept) + 1)
+    numbers[kept + 1] = people
     renumbered = numbers[instances]
     left_out = (instances > 0) & (renumbered == 0)
     layers = {name: _without(layer, left_out) for name, layer in found.layers.items() if name != _INSTANCES}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.deployment.overlaps import iou_table
+from synthkit.finds.heads import is_head
 from synthkit.sample import Array, Box, Layer, Person, Sidecar
 
 SAME_PERSON_IOU = 0.4
@@ -100,10 +101,6 @@ def _score(person: Person) -> float:
     return float(person.attributes.get("score", 1.0))
 
 
-def _is_head(person: Person) -> bool:
-    return person.box_xyxy_px is None and person.rotated_box is None and person.head_box_xyxy_px is not None
-
-
 def best_pairs(table: Floats, least: float) -> dict[int, int]:
     """Return the row of each column that is paired, the greatest value first; of equal ones the first."""
     pairs: dict[int, int] = {}
@@ -118,7 +115,7 @@ def best_pairs(table: Floats, least: float) -> dict[int, int]:
 
 def _overlaps(first: Sidecar, second: Sidecar) -> Floats:
     """Return the overlap of each two people, (N, M); 0 of a head and a person."""
-    heads, other_heads = (np.array([_is_head(person) for person in _people(side)], bool) for side in (first, second))
+    heads, other_heads = (np.array([is_head(person) for person in _people(side)], bool) for side in (first, second))
     return np.where(heads[:, None] == other_heads[None], _covered(first, second), 0.0)
 
 

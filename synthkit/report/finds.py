@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from synthkit import finds
 from synthkit.dataset import images
 from synthkit.dataset.formats import FORMATS, exporting
 from synthkit.dataset.formats.exporting import Exported
@@ -109,12 +110,9 @@ def drawing(sample: Sample) -> Array:
     line, size = _widths(sample)
     people = sorted(sample.people or (), key=lambda person: person.attributes.get("score", 1.0))
     for person in people:  # the surest on top
-        corners = _outline(person)
-        if corners is not None:
-            colour = HEAD if person.box_xyxy_px is None and person.rotated_box is None else FOUND
+        for corners, colour, score in _outlines(person):
             points = np.rint(corners * 2**_SHIFT).astype(np.int32)
             cv2.polylines(canvas, [points], True, colour, line, cv2.LINE_AA, _SHIFT)
-            score = person.attributes.get("score")
             if score is not None:
                 _label(canvas, f"{score:.2f}", corners[np.argmin(corners.sum(axis=1))], colour, size)
     return canvas
@@ -135,11 +133,20 @@ def _widths(sample: Sample) -> tuple[int, float]:
     return max(1, round(side / 350)), min(max(side / 1400, 0.35), 1.5)
 
 
-def _outline(person: Person) -> Array | None:
-    """Return the corners of a find."""
-    if person.rotated_box is not None:
-        return person.rotated_box.corners_px()
-    box = person.box_xyxy_px or person.head_box_xyxy_px
+def _outlines(person: Person) -> Iterator[tuple[Array, Colour, float | None]]:
+    """Yield what was found of somebody: corners, their colour, and the score where it is known."""
+    for find in (person, finds.head_of(person)):
+        if find is None:
+            continue
+        corners = _corners(find)
+        if corners is not None:
+            yield corners, HEAD if finds.is_head(find) else FOUND, find.attributes.get("score")
+
+
+def _corners(find: Person) -> Array | None:
+    if find.rotated_box is not None:
+        return find.rotated_box.corners_px()
+    box = find.box_xyxy_px or find.head_box_xyxy_px
     if box is None:
         return None
     left, top, right, bottom = box

@@ -52,6 +52,10 @@ Timeout = Annotated[
     float | None,
     typer.Option(min=1, help="Seconds that an image may take before it counts as not looked at. [default: 300]"),
 ]
+Coco = Annotated[
+    Path | None,
+    typer.Option(help="Also write the finds as a list of results that COCO's evaluators read.", metavar="FILE.json"),
+]
 Lines = Annotated[bool, typer.Option("--json", help="Print what was found, a line of JSON for each image.")]
 
 
@@ -63,6 +67,7 @@ def detect(
     checkpoint: Checkpoint = None,
     score: Score = None,
     pictures: Pictures = None,
+    coco: Coco = None,
     every: Every = 1,
     form: Form = None,
     timeout: Timeout = None,
@@ -81,16 +86,17 @@ def detect(
     tells. An image that could not be looked at is listed with the reason, never taken for one without people.
     """
     from synthkit import detection, inputs, settings
-    from synthkit.errors import ConfigError
     from synthkit.found import Found, counted, lines
     from synthkit.plugins import discover
 
-    if timeout is not None and executor is not ExecutorName.LOCAL:
-        raise ConfigError(["--timeout: is for --executor local"])
     if pictures is not None:
         from synthkit.report import finds
 
         finds.check_pictures(pictures)
+    if coco is not None:
+        from synthkit import coco_results
+
+        coco_results.check_results(coco)
     plan = detection.plan(discover(), settings.read(config, sets or (), {"seed": seed}), detector, checkpoint)
     spec = plan.components["detector"]
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
@@ -100,10 +106,14 @@ def detect(
         made = detection.detect(session, spec, opened, out, least_score=score, timeout_s=timeout or detection.TIMEOUT_S)
         if pictures is not None:
             drawn = finds.draw(Found(made.dataset, opened), pictures, progress=session.progress, tell=session.tell)
+        if coco is not None:
+            listed = coco_results.write_results(made.dataset, coco)
     if as_json:
         for line in lines(made.dataset):
             typer.echo(json.dumps(line, ensure_ascii=False))
     typer.echo(f"found: {made.dataset.location} ({counted(made.dataset)})", err=as_json)
     if pictures is not None:
         typer.echo(f"drawn: {drawn.path} ({drawn.images} images)", err=as_json)
+    if coco is not None:
+        typer.echo(f"COCO: {coco} ({listed} results)", err=as_json)
     finish(made.skipped, allow_missing)

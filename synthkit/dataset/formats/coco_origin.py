@@ -3,8 +3,9 @@
 
 * ``meta["licence"]`` is the licence's name, or its address where that is all there is; ``meta["licence_url"]`` its
   address.
-* ``meta["coco"]`` has the other fields of the image that are plain values, as they are: ``license`` (the licence's
-  id), ``coco_url``, ``flickr_url``, ``date_captured``, and what a set has of its own.
+* ``meta["coco"]`` has the other fields of the image that are plain values, as they are: ``id``, ``license`` (the
+  licence's id), ``coco_url``, ``flickr_url``, ``date_captured``, and what a set has of its own. Files of ours number
+  images anew, and their ids mean nothing.
 * ``notes["coco_info"]`` has what all label files say of the set: ``contributor``, ``url``, ``year``, ...
 
 What stands in COCO's own fields is not written a second time under ``synthkit``: whoever changes it there is believed.
@@ -23,7 +24,8 @@ _FIELDS = "coco"
 _INFO = "coco_info"
 _ID = "license"
 _LICENCE, _ADDRESS, _PARTS = "licence", "licence_url", "licences"
-_OURS = frozenset({"id", "file_name", "width", "height", "synthkit"})  # of an image: never carried
+_IMAGE_ID = "id"
+_OURS = frozenset({"file_name", "width", "height", "synthkit"})  # of an image: never carried
 _LONGEST = 4000  # characters of a value; more is no attribution
 
 
@@ -57,7 +59,8 @@ def origin(entry: Mapping[str, Any], listed: Mapping[int | str, Licence]) -> dic
     number = entry.get(_ID)
     licence = listed.get(number) if is_id(number) else None
     stated = {} if licence is None else {_LICENCE: licence.name, _ADDRESS: licence.url}
-    fields = _plain({key: value for key, value in entry.items() if key not in _OURS})
+    left_out = _OURS | {_IMAGE_ID} if "synthkit" in entry else _OURS
+    fields = _plain({key: value for key, value in entry.items() if key not in left_out})
     return {key: value for key, value in (stated | {_FIELDS: fields}).items() if value}
 
 
@@ -77,6 +80,7 @@ def parted(meta: Mapping[str, Any]) -> tuple[Licence | None, dict[str, Any], dic
     known = meta.get(_FIELDS)
     fields = _plain(known) if isinstance(known, Mapping) else {}
     number = fields.pop(_ID, None)
+    fields.pop(_IMAGE_ID, None)
     url, parts = _text(meta.get(_ADDRESS)), _together(meta.get(_PARTS))
     stated = _text(meta.get(_LICENCE))
     name = url if stated in ("", NOT_STATED) else stated

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthkit import config
-from synthkit.dataset import Dataset, formats, stores
+from synthkit.dataset import Dataset, formats, images, stores
 from synthkit.dataset.formats.converting import check_unchanged
 from synthkit.dataset.formats.job import fingerprint
 from synthkit.errors import DatasetError, WorkError
@@ -66,6 +66,16 @@ class Images(ABC):
         Raises:
             DatasetError: when a data set is damaged.
         """
+
+    def hides(self, place: int) -> bool:
+        """Return whether transparency hides anything of the image that is stored in a place, which ``read`` shows.
+
+        Of photos it is told in ``Sample.meta``.
+
+        Raises:
+            DatasetError: when a data set is damaged. ValueError: when the image is.
+        """
+        return False
 
     @abstractmethod
     def check_unchanged(self) -> None:
@@ -162,6 +172,11 @@ class _StoredImages(Images):
     def read(self, place: int) -> Sample | Skipped:
         slot = self._slots[place]
         return slot if isinstance(slot, Skipped) else self._data[slot]
+
+    def hides(self, place: int) -> bool:
+        slot = self._slots[place]
+        members = {} if isinstance(slot, Skipped) else self._data.members(slot)[1]
+        return "png" in members and images.hides(members["png"])
 
     def check_unchanged(self) -> None:
         return None  # its shards are checked as they are read

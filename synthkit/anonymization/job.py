@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthkit import config, finds, inputs
-from synthkit.anonymization.people import TRACKS, TRUTH, Look, Quarantined, truth_of
+from synthkit.anonymization.people import TRACKS, TRUTH, Look, Quarantined, doubts_of, truth_of
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent
 from synthkit.anonymization.treating import Treatment
 from synthkit.cache import cache_dir
+from synthkit.dataset.formats.photos import TRANSPARENT
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.errors import WorkError
 from synthkit.interfaces import ComponentSpec, Detector, Refiner, Runtime
@@ -96,6 +97,8 @@ class AnonymizeJob(ComponentJob):
             raise Quarantined(UNREADABLE) from None
         if isinstance(sample, Skipped):
             raise Quarantined(UNREADABLE)
+        if TRANSPARENT in doubts_of(sample) or self._images.hides(place):
+            raise Quarantined("transparency hides some of it, and would not do so any more")
         looks = {name: Look(_found(name, found, sample), look["believed"])
                  for name, (found, look) in self._sets.items()}  # fmt: skip
         truth = truth_of(sample) if self._truth else None

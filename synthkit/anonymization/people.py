@@ -15,10 +15,15 @@ import numpy as np
 from synthkit import finds
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Region, located, of_box, of_person, union
+from synthkit.dataset.formats.photos import DOUBTS, SIZELESS, TURN_UNCLEAR
 from synthkit.sample import Person, Sample, Sidecar, evolve
 
 TRUTH, TRACKS = "truth", "tracks"
 """The methods that are the set's own labels, and finds of other frames of a clip; see ``clips``."""
+
+
+MOST_PEOPLE = 1000
+"""Of whom one method may tell in one image: what must be done for all pairs of people stays within seconds."""
 
 
 class Quarantined(Exception):
@@ -59,16 +64,25 @@ def truth_of(sample: Sample) -> Look | None:
     """Return what a sample's own labels say, None when they say nothing of people.
 
     Raises:
-        Quarantined: when they tell of somebody but not where.
+        Quarantined: when they tell of somebody but not where, or may count on the image otherwise turned.
     """
     if sample.people is None and "instances" not in sample.layers:
         return None
-    people = located(sample)
-    if people is None:
+    people, doubts = located(sample), doubts_of(sample)
+    if people is None or SIZELESS in doubts:
         raise Quarantined("somebody is known to be in it, and nothing tells where")
+    if TURN_UNCLEAR in doubts:
+        raise Quarantined("its labels may count on it as it is stored, or as viewers turn it")
     layers = {"instances": sample.layers["instances"]} if "instances" in sample.layers else {}
     known = [one.person or Person(instance=one.instance) for one in people]
     return Look(Sidecar(sample.key, people=known, layers=layers))
+
+
+def doubts_of(sample: Sample) -> frozenset[str]:
+    """Return what may be wrong with the photo that a sample was read from; see ``photos.DOUBTS``."""
+    source = sample.meta.get("source")
+    doubts = source.get(DOUBTS) if isinstance(source, Mapping) else None
+    return frozenset(map(str, doubts)) if isinstance(doubts, list | tuple) else frozenset()
 
 
 def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy) -> list[Found]:
@@ -78,10 +92,12 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         looks: by the method's name, in any order. size_px: (width, height) of the image.
 
     Raises:
-        Quarantined: when a method found somebody without telling where.
+        Quarantined: when a method found somebody without telling where, or more people than are told apart.
     """
     ordered = {name: looks[name] for name in sorted(looks, key=lambda name: (name != TRUTH, name == TRACKS, name))}
     sidecars = {name: _with_all_masks(finds.apart(look.sidecar)) for name, look in ordered.items()}
+    if any(len(sidecar.people or ()) > MOST_PEOPLE for sidecar in sidecars.values()):
+        raise Quarantined(f"more than {MOST_PEOPLE} people are in it, which are too many to be told apart")
     bodies: list[Found] = []
     heads: list[Found] = []
     for places in finds.matched(sidecars):

@@ -92,9 +92,7 @@ def anonymize(
     methods, policy = methods or Methods(), policy or Policy()
     images = inputs.open_images(source, layers=("instances",), progress=session.progress, tell=session.tell)
     _check_methods(session, methods, images)
-    given = [SidecarSet.open(path.resolve().name, path) for path in methods.finds]
-    for found in given:
-        found.check_of(images.location, images.fingerprint)
+    given = _given(session, methods.finds, images)
     templates.check()
     try_out(session, refiner)
     detectors = [(spec, _believed(session, spec, policy)["believed"]) for spec in methods.detectors]
@@ -115,18 +113,39 @@ def anonymize(
     counts = audit.write(data, out / AUDIT)
     from synthkit.report import anonymization as page  # it needs an extra
 
-    page.write_report(data, counts, out / SUMMARY)
+    names = {found.name: path.resolve().name for found, path in zip(given, methods.finds, strict=True)}
+    page.write_report(data, counts, out / SUMMARY, names)
     return Anonymized(data, folder, out / AUDIT, out / SUMMARY, counts)
+
+
+def _given(session: Session, folders: Sequence[Path], images: inputs.Images) -> list[SidecarSet]:
+    """Open sets of finds. They are called by numbers: what a folder is called may be anybody's name.
+
+    Raises:
+        DatasetError: when they are of other images.
+    """
+    given = [SidecarSet.open(f"finds-{number}", folder) for number, folder in enumerate(folders, 1)]
+    for found, folder in zip(given, folders, strict=True):
+        found.check_of(images.location, images.fingerprint)
+        session.tell(f"{found.name}: {folder}")
+    return given
 
 
 def _check_methods(session: Session, methods: Methods, images: inputs.Images) -> None:
     problems = []
-    looking = [spec.name for spec in methods.detectors] + [path.resolve().name for path in methods.finds]
-    if not looking and (not methods.truth or images.opened_as.get("form") in (files.PHOTOS, files.VIDEO)):
+    looking = [spec.name for spec in methods.detectors]
+    if (
+        not looking
+        and not methods.finds
+        and (not methods.truth or images.opened_as.get("form") in (files.PHOTOS, files.VIDEO))
+    ):
         problems.append("nothing looks for people: give --detector NAME, or --finds DIR from 'synthkit detect'")
     twice = sorted({name for name in looking if looking.count(name) > 1 or name in (TRUTH, TRACKS)})
     if twice:
-        problems.append(f"{', '.join(twice)}: names more than one method; rename a folder of finds")
+        problems.append(f"{', '.join(twice)}: names more than one method")
+    folders = [path.resolve() for path in methods.finds]
+    problems += [f"--finds {path}: is given twice, and agrees with itself" for path in sorted(set(folders))
+                 if folders.count(path) > 1]  # fmt: skip
     if methods.check is not None:
         known = [session.registry.identity(spec) for spec in methods.detectors]
         if session.registry.identity(methods.check) in known:

@@ -17,7 +17,7 @@ from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent, Located, Region, extent_of
 from synthkit.sample import Layer, Person, Sample, Skipped, evolve
 
-REVISION = 2
+REVISION = 3
 """Raised when the same image and finds come out otherwise; part of every fingerprint."""
 
 NOTE = "anonymized"
@@ -27,7 +27,7 @@ BLANK = (118, 118, 118)
 """What a refiner that does not look at people sees in their place."""
 
 _BLURRED = "blurred"
-_BODY_CELLS, _HEAD_CELLS = 4.0, 2.0  # over somebody in doubt, and over a head that was found alone
+_BODY_CELLS, _HEAD_CELLS = 3.0, 2.0  # over somebody in doubt, and over a head that was found alone
 _LEAST_MARGIN_PX = 4.0
 _SCORE_DECIMALS, _SHARE_DECIMALS = 4, 3
 

@@ -25,6 +25,8 @@ _PNG_CHUNK = struct.Struct(">I4s")
 # All that pixels depend on. Others may hold compressed text or profiles, which nobody needs to unpack.
 _PNG_NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _PNG_GREY, _PNG_RGB = 0, 2
+_PNG_WITH_ALPHA = (4, 6)
+_OPAQUE = 255
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended and progressive Huffman
@@ -71,6 +73,26 @@ def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
         raise ValueError(f"an image states {width}x{height} pixels and holds {array.shape[1]}x{array.shape[0]}")
     array.flags.writeable = False  # so that a sample takes it without a copy
     return array
+
+
+def hides(data: bytes) -> bool:
+    """Return whether transparency hides anything of PNG or JPEG bytes, which ``decode`` shows.
+
+    Raises:
+        ValueError: when the bytes are damaged, or exceed a limit.
+    """
+    if data[:8] != _PNG_SIGNATURE:
+        return False
+    width, height, _, colour = _png_header(data)
+    checked_size(width, height)
+    data = needed_chunks(data)
+    if colour not in _PNG_WITH_ALPHA and b"tRNS" not in data:
+        return False
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            return bool(image.convert("RGBA").getextrema()[3][0] < _OPAQUE)
+    except (OSError, SyntaxError, EOFError, OverflowError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"its image is damaged: {error}") from None
 
 
 def png(array: npt.NDArray[Any]) -> bytes:

@@ -18,6 +18,9 @@ from synthkit.sample import Detections, Layer, Person, RotatedBox, Sample, Sidec
 
 REVISION = 2  # of what an answer becomes; part of every fingerprint
 MOST_FINDS = 4096
+LAYERS = ("instances", "amodal", "surface", "surface_smpl", "depth", "normals", "alpha", "attention")
+"""Layers that finds may have: none that is made to show what people look like."""
+
 _SCORE_DECIMALS = 4
 _INSTANCES = "instances"
 
@@ -112,6 +115,8 @@ def _has_area(boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 def _layer_problems(found: Detections, size_px: tuple[int, int]) -> Iterator[str]:
     for name, layer in found.layers.items():
+        if name not in LAYERS:
+            yield f"gave a layer {name!r:.40}, which may show people: finds have {', '.join(LAYERS)}"
         if layer.shape[1::-1] != size_px:
             yield f"gave a layer {name!r} of {layer.shape[:2]}, the image is {size_px[::-1]}"
     instances = found.layers.get(_INSTANCES)

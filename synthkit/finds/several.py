@@ -104,12 +104,14 @@ def _score(person: Person) -> float:
 def best_pairs(table: Floats, least: float) -> dict[int, int]:
     """Return the row of each column that is paired, the greatest value first; of equal ones the first."""
     pairs: dict[int, int] = {}
+    taken: set[int] = set()
     order = np.argsort(-table, axis=None, kind="stable")
     for row, column in zip(*np.unravel_index(order, table.shape), strict=True) if table.size else ():
-        if table[row, column] < least:
+        if table[row, column] < least or len(taken) == min(table.shape):
             break
-        if int(column) not in pairs and int(row) not in pairs.values():
+        if int(column) not in pairs and int(row) not in taken:
             pairs[int(column)] = int(row)
+            taken.add(int(row))
     return pairs
 
 
@@ -134,17 +136,25 @@ def _covered(first: Sidecar, second: Sidecar) -> Floats:
 
 def _mask_overlaps(first: Array, numbers: Sequence[int], second: Array, others: Sequence[int]) -> Floats:
     """Return intersections over unions of the masks of numbers in two layers; 0 where one has no pixels."""
-    size = int(second.max()) + 1
-    pairs = first.astype(np.int64) * size + second
-    shared = np.bincount(pairs.ravel(), minlength=(int(first.max()) + 1) * size).reshape(-1, size).astype(np.float64)
-    areas, other_areas = shared.sum(axis=1), shared.sum(axis=0)
-    table = np.zeros((len(numbers), len(others)))
-    for i, number in enumerate(numbers):
-        for j, other in enumerate(others):
-            if 0 < number < len(areas) and 0 < other < size:
-                both = shared[number, other]
-                table[i, j] = both / max(areas[number] + other_areas[other] - both, 1.0)
-    return table
+    (rows, places), (columns, other_places) = _places(first, numbers), _places(second, others)
+    shape = int(rows.max(initial=0)) + 1, int(columns.max(initial=0)) + 1
+    pairs = places.astype(np.int64) * shape[1] + other_places
+    shared = np.bincount(pairs.ravel(), minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    either = shared.sum(axis=1)[:, None] + shared.sum(axis=0) - shared
+    table = shared / np.maximum(either, 1.0)
+    table[0], table[:, 0] = 0.0, 0.0  # nobody
+    return np.asarray(table[np.ix_(rows, columns)])
+
+
+def _places(layer: Array, numbers: Sequence[int]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return for each number its place, from 1 on, among those that are somebody's; and for each pixel the same.
+
+    Numbers in a layer may be large and few, and a table by them would not fit into memory.
+    """
+    known = np.unique([0, *(number for number in numbers if 0 < number <= int(layer.max(initial=0)))])
+    table = np.zeros(int(layer.max(initial=0)) + 1, np.intp)
+    table[known] = np.arange(len(known))
+    return np.array([table[n] if 0 < n < len(table) else 0 for n in numbers], np.intp), table[layer]
 
 
 def _hull(person: Person, side: Sidecar) -> Box:

@@ -27,11 +27,11 @@ _BECAME = {
 }
 
 
-def write_report(data: Dataset, counts: Counts, path: Path) -> None:
+def write_report(data: Dataset, counts: Counts, path: Path, folders: Mapping[str, str]) -> None:
     """Write the summary of an anonymized set as one HTML file; it holds no original.
 
     Args:
-        data: what is handed on. counts: of its audit record.
+        data: what is handed on. counts: of its audit record. folders: what the folders of finds are called, by method.
     """
     page = Page(
         title="Anonymized images",
@@ -42,7 +42,14 @@ def write_report(data: Dataset, counts: Counts, path: Path) -> None:
             ("people treated", str(sum(counts.people.values()))),
             ("of them blurred in doubt", str(sum(counts.doubts.values()))),
         ],
-        sections=[_images(counts), _people(counts), *_left_out(data, counts), *_pictures(data), _how(data), _limits()],
+        sections=[
+            _images(counts),
+            _people(counts),
+            *_left_out(data, counts),
+            *_pictures(data),
+            _how(data, folders),
+            _limits(),
+        ],
         footer=f"written by synthkit anonymize {synthkit.__version__}, Python {platform.python_version()};"
         f" data set {data.fingerprint[:16]}",
     )
@@ -115,12 +122,13 @@ def _shrunk(image: Picture) -> Picture:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _how(data: Dataset) -> Section:
+def _how(data: Dataset, folders: Mapping[str, str]) -> Section:
     identity = data.manifest.identity if data.manifest else {}
     policy = identity.get("policy", {})
     check = identity.get("check")
     labels = ["the set's labels, where it has any"] if identity.get("truth") else []
-    methods = [*labels, *identity.get("detectors", {}), *identity.get("finds", {})]
+    finds = [f"{name} (folder {folder})" for name, folder in folders.items()]
+    methods = [*labels, *identity.get("detectors", {}), *finds]
     rows = [
         ["refiner", str(identity.get("refiner", {}).get("name"))],
         [
@@ -160,7 +168,7 @@ def _limits() -> Section:
             "Detectors overlook people. Whoever all of them overlooked, in an image in which somebody else was found,"
             " is in the result; a second look by another detector finds some of them, not all.",
             "Outlines, gaits, places, times, companions, belongings, reflections, shadows and written names are not"
-            " treated. Whoever knows a person may still tell who it is. Blurred and pixelated people keep the colours"
-            " of their clothes: only covered ones keep nothing but their outline.",
+            " treated. Whoever knows a person may still tell who it is. Blurred and pixelated people keep where they"
+            " are light and dark: only covered ones keep nothing but their outline.",
         ],
     )

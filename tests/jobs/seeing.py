@@ -77,6 +77,8 @@ class Seeing:
         match self.config.fault:
             case "raises":
                 raise ValueError("a mistake")
+            case "shows":
+                yield found(sample, [box], layers={"picture": sample.image})
             case "says":
                 raise WeightsError("the weights are wet")
             case "dies":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from synthkit.dataset.formats.labels import (
     checked_rotated,
     with_heads,
 )  # fmt: skip
-from synthkit.dataset.formats.photos import Frame, Photo, PhotoSource, below, keys_for
+from synthkit.dataset.formats.photos import SIZELESS, Frame, Photo, PhotoSource, below, keys_for
 from synthkit.dataset.formats.splits import TASKS, split_of, split_of_labels
 from synthkit.dataset.formats.texts import files_named
 from synthkit.sample import Box, Layer, Person
@@ -97,6 +98,7 @@ class _Labels:
     ) -> None:
         self._folder, self._path = folder, path
         self._problems, self._remarks, self._classes, self._infos = problems, remarks, classes, infos
+        self._sizeless = Counter[str]()  # of people and heads, by image
         name = path.stem
         for task in TASKS:
             name = name.removeprefix(task)
@@ -126,7 +128,8 @@ class _Labels:
         bodies = self._bodies(table.get("annotations", []), categories, listed, photos)
         for name, entry in found.items():
             try:
-                yield _frame(entry, photos[name], bodies.get(name, []), licences, self._split, known)
+                frame = _frame(entry, photos[name], bodies.get(name, []), licences, self._split, known)
+                yield attrs.evolve(frame, doubts=(SIZELESS,) if self._sizeless[name] else ())
             except ValueError as error:
                 self._problems.append(f"{self._path}: image {name}: {error}")
 
@@ -187,7 +190,6 @@ class _Labels:
     ) -> dict[str, list[tuple[Person | Box, Any]]]:
         """Return (person or head box, segmentation) by image, in the file's order."""
         found: dict[str, list[tuple[Person | Box, Any]]] = {}
-        without_size = 0
         for i, entry in enumerate(entries):
             try:
                 if not isinstance(entry, dict):
@@ -200,11 +202,12 @@ class _Labels:
                 self._problems.append(f"{self._path}: annotations[{i}]: {error}")
                 continue
             if made is None:
-                without_size += 1
+                self._sizeless[name] += 1
             else:
                 found.setdefault(name, []).append(made)
-        if without_size:
-            self._remarks.append(f"{self._path.name}: {without_size} boxes without width or height are left out")
+        if self._sizeless:
+            count = self._sizeless.total()
+            self._remarks.append(f"{self._path.name}: {count} boxes without width or height are left out")
         return found
 
     def _references(

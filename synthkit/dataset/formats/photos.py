@@ -24,6 +24,15 @@ from synthkit.sample import Layer, Person, Sample
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 NOT_STATED = "not stated"
+DOUBTS = "doubts"
+"""In ``Sample.meta["source"]`` of a photo that may not be what it seems: a list of these."""
+TRANSPARENT, TURN_UNCLEAR, SIZELESS = "transparent", "turn unclear", "boxes without size"
+"""What transparency hid can be seen; the labels may count on the photo as stored or as its EXIF orientation shows it;
+people of the labels are left out, as their boxes have no width or height."""
+_UNCLEAR = (
+    "{count} photos have an EXIF orientation, and nothing tells whether their labels count on them as they are stored,"
+    " or as viewers turn them: they are taken as stored"
+)
 _IMAGE_FORMATS = ("JPEG", "PNG")
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -46,12 +55,14 @@ class Photo:
     Args:
         name: relative to the folder, with forward slashes. size_px: (width, height) as the labels count.
         turned: whether the labels count on the image as its EXIF orientation shows it.
+        unclear: whether the size that the labels state does not tell that.
     """
 
     path: Path
     name: str
     size_px: tuple[int, int]
     turned: bool = False
+    unclear: bool = False
 
     @classmethod
     def open(cls, folder: Path, path: Path, *, turned: bool = False) -> Photo:
@@ -81,17 +92,18 @@ class Photo:
         Raises:
             ValueError: when it is no image, or of another size.
         """
-        photo = cls.open(folder, path)
+        photo, upright = cls.open(folder, path), cls.open(folder, path, turned=True)
         if _fits(photo, width, height):
-            return photo
-        upright = cls.open(folder, path, turned=True)
+            return attrs.evolve(photo, unclear=upright.turned and _fits(upright, width, height))
         if _fits(upright, width, height):
             return upright
         size = photo.size_px
         raise ValueError(f"{path} has {size[0]}x{size[1]} pixels, the labels say {width!s:.20}x{height!s:.20}")
 
-    def read(self) -> tuple[Pixels, Stored]:
-        """Return (H, W, 3) uint8, and a file with just these pixels: its own bytes where they are, else PNG.
+    def read(self) -> tuple[Pixels, Stored, bool]:
+        """Return (H, W, 3) uint8, a file with just these pixels, and whether transparency hides any of the original.
+
+        The file has the original's own bytes where they are just these pixels, else it is a PNG.
 
         Raises:
             DatasetError: when the file is damaged.
@@ -104,7 +116,11 @@ class Photo:
         suffix, kept, pixels = found or ("png", b"", self._decoded(data))
         if pixels.shape[1::-1] != self.size_px:
             raise DatasetError(f"{self.path}: was exchanged while it was being read")
-        return pixels, (suffix, kept or images.png(pixels))
+        try:
+            hides = images.hides(data)
+        except ValueError as error:
+            raise DatasetError(f"{self.path}: cannot be read as an image: {error}") from None
+        return pixels, (suffix, kept or images.png(pixels)), hides
 
     def _decoded(self, data: bytes) -> Pixels:
         """Decode what is turned, or of a kind that data sets do not store."""
@@ -146,6 +162,8 @@ class Frame:
     """Further arguments of ``Sample``: sequence, frame, time_s, camera."""
     meta: Mapping[str, Any] = attrs.field(factory=dict)
     """Besides ``source`` and ``licence``, which are filled in."""
+    doubts: tuple[str, ...] = ()
+    """Of the labels; see ``DOUBTS``."""
 
 
 class PhotoSource(FileSource):
@@ -161,7 +179,8 @@ class PhotoSource(FileSource):
         notes: Mapping[str, Any] | None = None, remarks: Sequence[str] = (),
     ) -> None:  # fmt: skip
         told = {"source": f"{form} format", "folder": folder.resolve().name, "licence": NOT_STATED, **(notes or {})}
-        super().__init__(told, remarks)
+        unclear = sum(frame.photo.unclear and frame.people is not None for frame in frames)
+        super().__init__(told, [*remarks, *([_UNCLEAR.format(count=unclear)] if unclear else [])])
         self._form, self._frames, self._labels_sha256 = form, frames, labels_sha256
 
     def identify(self, progress: Progress = silent) -> Mapping[str, Any]:
@@ -183,8 +202,13 @@ class PhotoSource(FileSource):
             DatasetError: when the image file is damaged.
         """
         frame = self._frames[index]
-        pixels, stored = frame.photo.read()
-        source = {"format": self._form, "file": frame.photo.name, "size_px": list(frame.photo.size_px)}
+        pixels, stored, transparent = frame.photo.read()
+        source: dict[str, Any] = {
+            "format": self._form, "file": frame.photo.name, "size_px": list(frame.photo.size_px)
+        }  # fmt: skip
+        doubts = [*([TRANSPARENT] if transparent else []), *([TURN_UNCLEAR] if frame.photo.unclear else []),
+                  *frame.doubts]  # fmt: skip
+        source |= {DOUBTS: doubts} if doubts else {}
         sample = Sample(
             key=frame.key,
             image=pixels,

@@ -37,8 +37,13 @@ class CellsConfig(AnonymizerConfig):
     """How much of people is left."""
 
     body_cells: float = setting(
-        6.0, help="how many cells go over a person's length; fewer hide more", validator=between(1, 12)
+        3.0, help="how many cells go over a person's length; fewer hide more", validator=between(1, 12)
     )
     head_cells: float = setting(
         2.0, help="how many cells go over a head where heads alone are treated", validator=between(1, 4)
+    )
+    shades: int = setting(
+        3,
+        help="how many shades of grey a cell may have; 0 keeps its colour, by which people can be told apart",
+        validator=between(0, 16),
     )

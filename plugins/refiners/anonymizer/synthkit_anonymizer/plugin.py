@@ -7,6 +7,8 @@ from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
 from synthkit_anonymizer.config import CellsConfig, MaskConfig
 
+_CELLS_REVISION = 2
+
 
 @hookimpl
 def synthkit_components() -> list[Component]:
@@ -24,17 +26,19 @@ def synthkit_components() -> list[Component]:
         Component(
             kind="refiner",
             name="anonymizer-blur",
-            summary="blurs people, the larger they are the more",
+            summary="blurs people, the larger they are the more, into a few greys",
             config=CellsConfig,
             target="synthkit_anonymizer.refiner:BlurRefiner",
+            revision=_CELLS_REVISION,
             keeps_people=False,
         ),
         Component(
             kind="refiner",
             name="anonymizer-pixelate",
-            summary="gives people a few large pixels, as many whatever their size",
+            summary="gives people a few large grey pixels, as many whatever their size",
             config=CellsConfig,
             target="synthkit_anonymizer.refiner:PixelateRefiner",
+            revision=_CELLS_REVISION,
             keeps_people=False,
         ),
     ]

@@ -86,21 +86,22 @@ class _Cells(_Anonymizer):
     def __init__(self, config: CellsConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
         super().__init__(config, checkpoint, runtime)
         self._cells = config.head_cells if config.extent == "head" else config.body_cells
+        self._shades = config.shades
 
 
 class BlurRefiner(_Cells):
-    """Blurs people: soft spots of their colours are left."""
+    """Blurs people: soft spots of a few greys are left."""
 
     name = "anonymizer-blur"
 
     def _treat(self, image: Pixels, region: Region, length_px: float) -> None:
-        obscuring.blur(image, region, length_px, self._cells)
+        obscuring.blur(image, region, length_px, self._cells, self._shades)
 
 
 class PixelateRefiner(_Cells):
-    """Pixelates people: large squares of their colours are left."""
+    """Pixelates people: large squares of a few greys are left."""
 
     name = "anonymizer-pixelate"
 
     def _treat(self, image: Pixels, region: Region, length_px: float) -> None:
-        obscuring.pixelate(image, region, length_px, self._cells)
+        obscuring.pixelate(image, region, length_px, self._cells, self._shades)

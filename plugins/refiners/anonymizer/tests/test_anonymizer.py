@@ -144,7 +144,7 @@ def test_what_is_under_a_mask_changes_nothing(tmp_path):
 def test_strength_goes_with_size(name, scale, tmp_path):
     """Detail finer than a part of a person is gone, as large as that part may be in pixels; what is coarser stays."""
     before, mask = standing(scale)
-    after = refined(name, before, tmp_path)
+    after = refined(name, before, tmp_path, body_cells=6.0, shades=0)
     length = 160 * scale
     assert likeness(before.image, after.image, mask, 0.02 * length) < 0.3
     assert likeness(before.image, after.image, mask, 0.5 * length) > 0.4
@@ -187,13 +187,40 @@ def response(name: str, cells: float, tmp_path: Path) -> np.ndarray:
         at = SIZE // 2 - 20 + shift
         image[at - 8 : at + 8, at - 8 : at + 8] = 255
         sample = Sample(key="s", image=image, people=[Person(instance=1)], layers={"instances": layer})
-        after = refined(name, sample, tmp_path, body_cells=cells, margin=0.0, least_margin_px=0.0)
+        after = refined(name, sample, tmp_path, body_cells=cells, shades=0, margin=0.0, least_margin_px=0.0)
         total += np.roll(after.image[..., 0].astype(np.float64), (20 - shift, 20 - shift), axis=(0, 1))
     return total / total.sum()
 
 
 @pytest.mark.parametrize("name", ["anonymizer-blur", "anonymizer-pixelate"])
-def test_deconvolution_brings_nobody_back(name, tmp_path):
+def test_of_colours_nothing_is_left(name, tmp_path):
+    """Clothes of one luminance (Rec. 601) cannot be told apart, unless that is asked for."""
+    before, mask = standing()
+    outputs: dict[int, list[np.ndarray]] = {3: [], 0: []}
+    for colour in ((255, 0, 0), (0, 130, 0), (76, 76, 76)):
+        image = before.image.copy()
+        image[mask] = colour
+        sample = Sample(key="s", image=image, people=before.people, layers=before.layers)
+        for shades, found in outputs.items():
+            found.append(refined(name, sample, tmp_path, shades=shades, margin=0.0, least_margin_px=0.0).image[mask])
+    grey = outputs[3][0]
+    assert (grey == grey[:, :1]).all()
+    assert all((grey == other).all() for other in outputs[3][1:])
+    assert all((outputs[0][0] != other).any(axis=1).mean() > 0.97 for other in outputs[0][1:])
+
+
+def test_a_pixelated_person_has_as_many_greys_as_are_asked_for(tmp_path):
+    before, mask = standing()
+    for shades in (2, 3):
+        after = refined("anonymizer-pixelate", before, tmp_path, shades=shades, body_cells=12)
+        colours = np.unique(after.image[mask], axis=0)
+        assert len(colours) <= shades
+        assert (colours == colours[:, :1]).all()
+
+
+@pytest.mark.parametrize("shades", [0, 3])
+@pytest.mark.parametrize("name", ["anonymizer-blur", "anonymizer-pixelate"])
+def test_deconvolution_brings_nobody_back(name, shades, tmp_path):
     """What Wiener's filter and Richardson-Lucy bring back of a plain Gaussian blur they do not of this one."""
     image = patterned()
     everywhere = np.ones((SIZE, SIZE), bool)
@@ -206,7 +233,7 @@ def test_deconvolution_brings_nobody_back(name, tmp_path):
 
     layer = np.ones((SIZE, SIZE), np.uint8)
     sample = Sample(key="s", image=image, people=[Person(instance=1)], layers={"instances": layer})
-    after = refined(name, sample, tmp_path, margin=0.0, least_margin_px=0.0)
+    after = refined(name, sample, tmp_path, body_cells=6.0, shades=shades, margin=0.0, least_margin_px=0.0)
     known = response(name, 6.0, tmp_path)
     attacks = [wiener(after.image, known, noise) for noise in (1e-1, 1e-3, 1e-5)]
     attacks += [richardson_lucy(after.image, known)]

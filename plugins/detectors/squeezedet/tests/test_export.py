@@ -31,7 +31,7 @@ from synthkit_squeezedet.export import Maps
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.network import normalize
 
-MOST_F1_LOSS = 0.1  # of few people and a short training, in which many anchors tie
+MOST_F1_LOSS = 0.05  # one of some twenty people; test_shipped.py looks at a long training's
 
 _MAKE = SqueezeDetector.onnx_graph
 
@@ -124,6 +124,8 @@ def test_the_network_alone_in_eight_bits(trained, small):
     metrics = card["checks"]["metrics"]
     assert metrics["before"]["f1"] > 0.8
     assert metrics["f1_loss"] <= MOST_F1_LOSS
+    assert card["checks"]["quantised"]["mean_iou"] >= 0.95
+    assert card["checks"]["quantised"]["mean_score_difference"] <= 0.02
     assert metrics["before"]["score"] == metrics["after"]["score"]
     assert card["calibration"]["images"] == 8
     assert card["budget"]["parameters"] == sum(

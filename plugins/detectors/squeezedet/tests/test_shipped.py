@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from synthkit.checkpoint import sha256_of
+from synthkit.deployment.overlaps import iou_table
 from synthkit.evaluation import detector_spec
 from synthkit.plugins import discover
 from synthkit.sample import Sample
@@ -21,6 +22,7 @@ from synthkit.settings import RunSettings
 
 WEIGHTS = Path(str(resources.files("synthkit_squeezedet"))) / "weights"
 HERE = Path(__file__).parent
+MOST_SCORE_DIFFERENCE = 0.1  # of eight bits
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +52,46 @@ def test_it_finds_people_below_a_ceiling(room):
     assert len(sure) <= len(middles) + 2
 
 
+def card_of(name):
+    return json.loads((WEIGHTS / f"{name}.json").read_text())
+
+
+def found_by(name, image):
+    """Return the boxes and scores that a file gives."""
+    session = onnxruntime.InferenceSession(WEIGHTS / f"{name}.onnx", providers=["CPUExecutionProvider"])
+    boxes, scores, *_ = session.run(None, {session.get_inputs()[0].name: image[None]})
+    return boxes[0].astype(np.float64), scores[0]
+
+
 @pytest.mark.parametrize("name", ["ceiling", "ceiling-int8"])
 def test_its_files_find_them_too(room, name):
     image, middles = room
-    card = json.loads((WEIGHTS / f"{name}.json").read_text())
-    file = WEIGHTS / f"{name}.onnx"
-    assert card["sha256"] == sha256_of(file)
-    assert card["checkpoint_sha256"] == sha256_of(WEIGHTS / "ceiling.safetensors")
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    boxes, scores, *_ = session.run(None, {session.get_inputs()[0].name: image[None]})
-    assert found_share(boxes[0][scores[0] >= 0.4], middles) >= 0.75
+    assert card_of(name)["sha256"] == sha256_of(WEIGHTS / f"{name}.onnx")
+    assert card_of(name)["checkpoint_sha256"] == sha256_of(WEIGHTS / "ceiling.safetensors")
+    boxes, scores = found_by(name, image)
+    assert found_share(boxes[scores >= 0.4], middles) >= 0.75
+
+
+def test_eight_bits_find_the_same_people(room):
+    image, _ = room
+    (boxes, scores), (others, other_scores) = (found_by(name, image) for name in ("ceiling", "ceiling-int8"))
+    least = card_of("ceiling-int8")["checks"]["quantised"]["score"]
+    near = least - MOST_SCORE_DIFFERENCE  # a score at the limit may fall on either side of it
+    for sure, sure_scores, all_boxes, all_scores in (
+        (boxes[scores >= least], scores[scores >= least], others[other_scores >= near], other_scores),
+        (others[other_scores >= least], other_scores[other_scores >= least], boxes[scores >= near], scores),
+    ):
+        overlaps = iou_table(sure, all_boxes)
+        assert len(sure) >= 5
+        assert len(set(overlaps.argmax(axis=1))) == len(sure)
+        assert overlaps.max(axis=1).min() >= 0.8
+        assert overlaps.max(axis=1).mean() >= 0.9
+        assert np.abs(sure_scores - all_scores[overlaps.argmax(axis=1)]).max() <= MOST_SCORE_DIFFERENCE
+
+
+def test_eight_bits_are_as_good_and_small_as_said():
+    card = card_of("ceiling-int8")
+    assert card["bytes"] == (WEIGHTS / "ceiling-int8.onnx").stat().st_size <= 2.1e6
+    before, after = (card["checks"]["metrics"][when] for when in ("before", "after"))
+    assert before["score"] == after["score"]
+    assert abs(before["f1"] - after["f1"]) <= 0.01

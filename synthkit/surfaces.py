@@ -36,6 +36,8 @@ MPFB = SurfaceSpace("mpfb", "surface", 19_158, "the base mesh of MPFB (MakeHuman
 SMPL = SurfaceSpace("smpl_27554", "surface_smpl", 27_554, "SMPL's mesh with its edges halved once, as DensePose CSE's")
 
 SPACES: Mapping[str, SurfaceSpace] = MappingProxyType({space.name: space for space in (MPFB, SMPL)})
+LAYERS = tuple(space.layer for space in SPACES.values())
+"""The layers of surface maps."""
 
 
 def space_of(layers: Mapping[str, Any]) -> SurfaceSpace | None:

@@ -23,6 +23,7 @@ from made_private import (
 )
 from typer.testing import CliRunner
 
+from synthkit.anonymization.people import Look, surfaces_of, truth_of
 from synthkit.anonymization.run import Methods
 from synthkit.cli.app import app
 from synthkit.dataset.verify import verify
@@ -219,6 +220,22 @@ def test_the_command_tells_what_came_of_it(labels, tmp_path):
     assert f"anonymized: {tmp_path}/out/dataset (2 images, 4 people treated)" in result.output
     assert f"1 samples were skipped (reasons are in the records); {tmp_path}/out/audit.jsonl says why" in result.output
     assert invoked(*words, "--allow-missing").exit_code == 0
+
+
+def test_surface_maps_of_all_methods_are_known_the_labels_first():
+    truth, found = np.zeros((1, 4), np.uint16), np.array([[0, 5, 6, 7]], np.uint16)
+    truth[0, 2:] = 9
+    looks = {
+        "a": Look(Sidecar("s", layers={"surface": found, "surface_smpl": found + 1})),
+        "truth": Look(Sidecar("s", layers={"surface": truth, "instances": truth})),
+    }
+    maps = surfaces_of(looks)
+    assert set(maps) == {"surface", "surface_smpl"}
+    assert maps["surface"].tolist() == [[0, 5, 9, 9]]
+    assert maps["surface"].dtype == np.uint16
+    assert maps["surface_smpl"].tolist() == [[1, 6, 7, 8]]
+    known = labelled(0, layers={"instances": masks(), "surface": masks().astype(np.uint16)})
+    assert set(truth_of(known).sidecar.layers) == {"instances", "surface"}
 
 
 def test_all_wrong_settings_are_told_at_once(labels, tmp_path):

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import attrs
 import numpy as np
 
-from synthkit import finds
+from synthkit import finds, surfaces
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Region, located, of_box, of_person, union
 from synthkit.dataset.formats.photos import DOUBTS, SIZELESS, TURN_UNCLEAR
-from synthkit.sample import Person, Sample, Sidecar, evolve
+from synthkit.sample import Layer, Person, Sample, Sidecar, evolve
 
 TRUTH, TRACKS = "truth", "tracks"
 """The methods that are the set's own labels, and finds of other frames of a clip; see ``clips``."""
@@ -73,7 +73,7 @@ def truth_of(sample: Sample) -> Look | None:
         raise Quarantined("somebody is known to be in it, and nothing tells where")
     if TURN_UNCLEAR in doubts:
         raise Quarantined("its labels may count on it as it is stored, or as viewers turn it")
-    layers = {"instances": sample.layers["instances"]} if "instances" in sample.layers else {}
+    layers = {name: sample.layers[name] for name in ("instances", *surfaces.LAYERS) if name in sample.layers}
     known = [one.person or Person(instance=one.instance) for one in people]
     return Look(Sidecar(sample.key, people=known, layers=layers))
 
@@ -112,6 +112,16 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         else:
             bodies[owner] = _with_head(bodies[owner], head)
     return [evolve(one, doubt=_doubt(one.found_by, ordered, policy)) for one in bodies]
+
+
+def surfaces_of(looks: Mapping[str, Look]) -> dict[str, Layer]:
+    """Return an image's surface maps by layer, the labels' first; each method fills what those before left empty."""
+    found: dict[str, Layer] = {}
+    for _, look in sorted(looks.items(), key=lambda item: (item[0] != TRUTH, item[0])):
+        for name in set(surfaces.LAYERS) & set(look.sidecar.layers):
+            layer = look.sidecar.layers[name]
+            found[name] = np.where(found[name] > 0, found[name], layer) if name in found else layer
+    return found
 
 
 def _with_all_masks(sidecar: Sidecar) -> Sidecar:

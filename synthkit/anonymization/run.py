@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from synthkit import claims, config, detection, inputs
+from synthkit import claims, config, detection, inputs, surfaces
 from synthkit.anonymization import audit, files
 from synthkit.anonymization.audit import Counts
 from synthkit.anonymization.clips import tracked
@@ -90,7 +90,9 @@ def anonymize(
         WeightsError: when a detector or the refiner cannot be entered; nothing is written then.
     """
     methods, policy = methods or Methods(), policy or Policy()
-    images = inputs.open_images(source, layers=("instances",), progress=session.progress, tell=session.tell)
+    images = inputs.open_images(
+        source, layers=("instances", *surfaces.LAYERS), progress=session.progress, tell=session.tell
+    )
     _check_methods(session, methods, images)
     given = _given(session, methods.finds, images)
     templates.check()

@@ -12,7 +12,7 @@ import numpy as np
 from synthkit.anonymization import obscuring
 from synthkit.anonymization.checking import detail_left, survivors
 from synthkit.anonymization.obscuring import Pixels
-from synthkit.anonymization.people import TRUTH, Found, Look, Quarantined, together
+from synthkit.anonymization.people import TRUTH, Found, Look, Quarantined, surfaces_of, together
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent, Located, Region, extent_of
 from synthkit.sample import Layer, Person, Sample, Skipped, evolve
@@ -64,7 +64,7 @@ class Treatment:
         if self.extent == "body" and any(one.head_only for one in found):
             raise Quarantined("of somebody only the head was found")
         if found:
-            image, records = self._treated(sample, found)
+            image, records = self._treated(sample, found, surfaces_of(looks))
             self._look_again(sample, image, found)
             done = _handed_on(sample, key, image, self._people(found), self._note("treated", looks, records))
             return evolve(done, layers={"instances": _instances(found, sample.size_px)})
@@ -78,7 +78,9 @@ class Treatment:
         self._look_again(sample, sample.image, found)
         return _handed_on(sample, key, sample.image, None, self._note("passed", looks))
 
-    def _treated(self, sample: Sample, found: Sequence[Found]) -> tuple[Pixels, list[dict[str, Any]]]:
+    def _treated(
+        self, sample: Sample, found: Sequence[Found], surfaces: Mapping[str, Layer]
+    ) -> tuple[Pixels, list[dict[str, Any]]]:
         """Return the image with everybody treated, and a record for each."""
         image = sample.image.copy()
         for one in found:
@@ -86,7 +88,7 @@ class Treatment:
                 _blur(image, one, self.policy.doubt_margin)
         sure = [one for one in found if not one.doubt]
         if sure:
-            image = self._refined(sample, image, sure)
+            image = self._refined(sample, image, sure, surfaces)
         records = []
         for one in found:
             region = one.region if one.doubt else self._region(one, sample.size_px)
@@ -96,7 +98,7 @@ class Treatment:
             records.append(self._record(one, left))
         return image, records
 
-    def _refined(self, sample: Sample, image: Pixels, sure: Sequence[Found]) -> Pixels:
+    def _refined(self, sample: Sample, image: Pixels, sure: Sequence[Found], surfaces: Mapping[str, Layer]) -> Pixels:
         """Return an image with those who are not in doubt treated by the refiner."""
         if not self.sees_people:
             for one in sure:
@@ -106,7 +108,7 @@ class Treatment:
             image=image,
             people=[_known(one, number) for number, one in enumerate(sure, 1)],
             camera=sample.camera,
-            layers={"instances": _instances(sure, sample.size_px)},
+            layers={**surfaces, "instances": _instances(sure, sample.size_px)},
             sequence=sample.sequence,
             frame=sample.frame,
             time_s=sample.time_s,

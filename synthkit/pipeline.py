@@ -18,7 +18,7 @@ from synthkit.dataset import Dataset, formats, storage, stores
 from synthkit.dataset.records import MANIFEST
 from synthkit.drift.settings import REVISION as GUARD_REVISION
 from synthkit.errors import ConfigError, PluginError, WeightsError
-from synthkit.interfaces import ComponentSpec, Deployable, Exportable, SampleSet, Trainable
+from synthkit.interfaces import Component, ComponentSpec, Deployable, Exportable, SampleSet, Trainable
 from synthkit.jobs import scene_keys, slot_key
 from synthkit.plugins import check_chain
 from synthkit.session import Session
@@ -132,6 +132,8 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
     component = session.registry.get(spec.kind, spec.name).component
     if not component.trainable:
         raise PluginError(f"{spec.kind} {spec.name!r} learns nothing: use it as it is")
+    if spec.kind == "refiner":
+        _check_roles(component, data)
     opened = {
         role: Dataset.open(item, layers=component.reads) if isinstance(item, str | Path) else item
         for role, item in data.items()
@@ -147,6 +149,18 @@ def fit(session: Session, spec: ComponentSpec, data: Mapping[str, Path | str | S
         with _in_turn():
             finished = _claim_workdir(workdir, claim)
         return finished or _fitted(session, spec, opened, workdir, claim, new)
+
+
+def _check_roles(refiner: Component, data: Mapping[str, Any]) -> None:
+    """Check that a refiner gets the data sets that it learns from, and no others.
+
+    Raises:
+        ConfigError: naming each that is missing or too many.
+    """
+    missing = [f"--{role}: refiner {refiner.name!r} learns from it too" for role in refiner.learns_from - set(data)]
+    surplus = [f"--{role}: refiner {refiner.name!r} learns nothing from it" for role in set(data) - refiner.learns_from]
+    if missing or surplus:
+        raise ConfigError(sorted(missing + surplus))
 
 
 def build(
@@ -201,7 +215,8 @@ def build(
 
     rendered = render(session, renderer, _below(out, "rendered"), count)
     if real_set is not None:
-        pair = {"source": rendered.dataset, "target": real_set}
+        sets: dict[str, SampleSet] = {"source": rendered.dataset, "target": real_set}
+        pair = {role: item for role, item in sets.items() if role in parts[1].learns_from}
         fitted = fit(session, refiner, pair, Path(out, "refiner"))
         refiner = attrs.evolve(refiner, checkpoint=str(fitted.path.resolve()), checkpoint_sha256=fitted.sha256)
     refined = refine(session, refiner, rendered.dataset.location, _below(out, "refined"))

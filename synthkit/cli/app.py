@@ -146,20 +146,28 @@ def preview(
 
 @app.command()
 def fit(
-    source: Annotated[str, typer.Option(help="Data set to be refined, such as rendered samples.", metavar="IN")],
     target: Annotated[str, typer.Option(help="Data set it shall look like, such as real samples.", metavar="IN")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, curves and training state.")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set to be refined, such as rendered samples; not for refiners that generate people, which learn"
+            " from the target alone.",
+            metavar="IN",
+        ),
+    ] = None,
     refiner: RefinerName = None,
     config: ConfigFile = None,
     sets: Sets = None,
     seed: Seed = None,
 ) -> None:
-    """Train a refiner from two data sets."""
+    """Train a refiner, from two data sets or, where it generates people, from one."""
     from synthkit import pipeline
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
     with session_of(plan) as session:
-        fitted = pipeline.fit(session, plan.components["refiner"], {"source": source, "target": target}, out)
+        sets: dict[str, str | SampleSet] = {"target": target} | ({"source": source} if source else {})
+        fitted = pipeline.fit(session, plan.components["refiner"], sets, out)
     _tell_fitted(fitted)
 
 

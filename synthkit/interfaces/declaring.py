@@ -91,6 +91,7 @@ class Component:
             which is used instead. provides: what its output carries, in the same words.
         trainable: whether the target also has ``fit``. reads: of what is trainable the layers that ``fit`` looks at, of
             a metric those that it does; others of the data sets are not decoded for it. None: all of them.
+        learns_from: of a trainable refiner: the sets that ``fit`` gets, ``source`` and ``target`` or ``target`` alone.
         keeps_people: of a refiner: whether everybody shall stay what and where they are, which the drift guard
             watches. False for those that are meant to change people, such as anonymizers.
         sees_people: of a refiner: whether it looks at people's own pixels. False is a promise that these change
@@ -115,6 +116,7 @@ class Component:
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     trainable: bool = False
     reads: frozenset[str] | None = attrs.field(default=None, converter=attrs.converters.optional(_names))
+    learns_from: frozenset[str] = attrs.field(default=frozenset({"source", "target"}), converter=_names)
     keeps_people: bool = True
     sees_people: bool = True
     demo_checkpoint: str | None = None

@@ -86,10 +86,10 @@ class Trainable(Entered, Protocol):
         """Train and return the checkpoint.
 
         Resumes from what an interrupted call left in ``workdir``, to the same weights on a CPU. Refiners
-        get ``source`` and ``target``; detectors ``train`` and, when there is one, ``validation``.
-        Training curves are written to ``workdir/curves.jsonl``, one JSON object a line: ``step``, losses by
-        name, and scores of an evaluation with names that begin with ``val_``. A detector's card may tell
-        its ``operating_score``, the least score at which it did best on the validation set.
+        get ``source`` and ``target``, or what their component ``learns_from``; detectors ``train`` and, when there is
+        one, ``validation``. Training curves are written to ``workdir/curves.jsonl``, one JSON object a line:
+        ``step``, losses by name, and scores of an evaluation with names that begin with ``val_``. A detector's card may
+        tell its ``operating_score``, the least score at which it did best on the validation set.
 
         The card's ``name`` is the component's, or, where presets apply one another's checkpoints, that of their
         target's attribute ``family``.

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A set's people, cut once and kept as one flat array of bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from synthkit import config as configs
+from synthkit import crops as core_crops
+from synthkit.dataset import storage
+from synthkit.errors import DatasetError
+from synthkit.interfaces import Progress, SampleSet
+from synthkit.sample import Sample
+from synthkit_anonymizer_gan import people, surface
+from synthkit_anonymizer_gan.config import GeneratingConfig
+from synthkit_anonymizer_gan.people import Crop
+
+_BYTES = 6  # of a pixel: red, green, blue, whose it is, and the place on the surface, low byte first
+
+
+@attrs.frozen(eq=False)
+class Store:
+    """The crops of a set.
+
+    Args:
+        pixels: (N, h, w, 6) uint8. identities: (N,) who each is, as a number.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    identities: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Crop:
+        """Return a crop."""
+        pixels = np.asarray(self.pixels[index])
+        places = pixels[..., 4].astype(np.int64) + 256 * pixels[..., 5].astype(np.int64)
+        return Crop(pixels[..., :3], pixels[..., 3], places.astype(np.uint16))
+
+    def others_of(self, index: int) -> npt.NDArray[np.int64]:
+        """Return which other crops show the same person."""
+        same = np.flatnonzero(self.identities == self.identities[index])
+        return np.asarray(same[same != index])
+
+
+def load(samples: SampleSet, config: GeneratingConfig, folder: Path, progress: Progress) -> Store:
+    """Return the crops of everybody in a set, mapped from a file in ``folder`` that is made where it is missing.
+
+    Raises:
+        DatasetError: when nobody can be cut out, or nothing tells where their surface is. WorkError: when the disk is
+        full.
+    """
+    name = fingerprint(samples, config)[:16]
+    path, names = folder / f"people-{name}.u8", folder / f"people-{name}.json"
+    if not (path.exists() and names.exists()):
+        with storage.disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            storage.clear_temporaries(folder)
+        who: list[str] = []
+        storage.write_atomically(path, _cut(samples, config, progress, who))
+        storage.write_atomically(names, (json.dumps(who).encode(),))
+    if path.stat().st_size == 0:
+        raise DatasetError(
+            f"the set ({len(samples)} images) has nobody to learn from: people need masks or boxes, an extent of a few"
+            " pixels, and all in an image must have them"
+        )
+    _, numbers = np.unique(np.array(json.loads(names.read_text())), return_inverse=True)
+    return Store(np.memmap(path, np.uint8, "r").reshape(-1, *config.size, _BYTES), numbers.astype(np.int64))
+
+
+def fingerprint(samples: SampleSet, config: GeneratingConfig) -> str:
+    """Return the identity of a set's crops."""
+    cut = {"crop_px": config.crop_px, "alignment": config.alignment, "surface": config.surface}
+    return configs.fingerprint(
+        {"set": samples.fingerprint, **cut, "revision": people.REVISION, "crops": core_crops.REVISION}
+    )
+
+
+def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: list[str]) -> Iterator[bytes]:
+    """Yield the bytes of each crop, and note who it is."""
+    for done in range(len(samples)):
+        progress("crop people", done, len(samples))
+        sample = samples[done]
+        if sample.people != () and surface.places(sample, config.surface) is None and config.surface != "none":
+            raise DatasetError(_no_surface(sample, config))
+        told = people.numbered(sample)
+        if told is None:
+            continue
+        numbered, _ = told
+        of_each = people.identities(numbered.people or (), sample.key)
+        for plan in people.plans_of(numbered, config.crop_px, config.alignment):
+            who.append(of_each[plan.person])
+            yield _bytes(people.cut(numbered, plan, config.surface))
+    progress("crop people", len(samples), len(samples))
+
+
+def _bytes(crop: Crop) -> bytes:
+    low, high = (crop.places & 255).astype(np.uint8), (crop.places >> 8).astype(np.uint8)
+    return np.dstack([crop.image, crop.whose, low, high]).tobytes()
+
+
+def _no_surface(sample: Sample, config: GeneratingConfig) -> str:
+    remedy = {
+        "mpfb": "render with --set 'renderer.layers=[\"surface\"]', or take surface=smpl for FDH",
+        "smpl": "FDH has it; for rendered people take surface=mpfb",
+    }[config.surface]
+    needed = surface.layer_of(config.surface)
+    return (
+        f"sample {sample.key}: has no layer {needed}, which surface={config.surface} needs: {remedy}; or surface=none"
+    )

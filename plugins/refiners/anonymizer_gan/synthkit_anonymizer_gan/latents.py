@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which latents people get: one for each identity, drawn towards the middle as far as is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from synthkit.seeds import Seeds
+from synthkit_anonymizer_gan.networks import Mapping
+
+Truncate = Literal["z", "w", "modes"]
+
+_SAMPLES = 10_000  # of w, for its mean and its modes
+_AT_ONCE = 1000
+_ITERATIONS = 30
+
+
+def of_identity(seeds: Seeds, identity: str, width: int) -> npt.NDArray[np.float32]:
+    """Return the z of somebody, (width,), from the standard normal distribution.
+
+    It is a function of the seed and the name: ``Seeds`` hashes both (BLAKE2b). Who knows both can compute it.
+    """
+    return seeds.child("latent").child(identity).stream("z").standard_normal(width, np.float32)
+
+
+@attrs.frozen(eq=False)
+class Truncation:
+    """Draws latents towards a middle: t = 1 leaves them, t = 0 takes the middle itself.
+
+    Args:
+        t: in 0..1. middles: (M, latent) of w, of which each takes the nearest; None for z's zero vector.
+    """
+
+    t: float
+    middles: torch.Tensor | None
+
+    def of(self, mapping: Mapping, z: torch.Tensor) -> torch.Tensor:
+        """Return w for latents z, (N, latent) both."""
+        if self.middles is None:
+            return mapping(self.t * z)
+        w = mapping(z)
+        if self.t == 1:
+            return w
+        nearest = self.middles[torch.cdist(w, self.middles).argmin(dim=1)]
+        return torch.lerp(nearest, w, self.t)
+
+
+def truncation(mapping: Mapping, latent: int, t: float, how: Truncate, modes: int) -> Truncation:
+    """Return a truncation for a trained mapping network.
+
+    ``z``: towards the zero vector (thesis 002, section 2.11). ``w``: towards the mean of w (Karras et al. 2019, section
+    B). ``modes``: towards the nearest of several middles of w (Mokady et al. 2022; thesis 002, section 2.11.1).
+    """
+    if t == 1 or how == "z":
+        return Truncation(t, None)
+    drawn = samples_of_w(mapping, latent)
+    middles = drawn.mean(axis=0, keepdims=True) if how == "w" else middles_of(drawn, modes)
+    return Truncation(t, torch.from_numpy(middles.astype(np.float32)).to(next(mapping.parameters()).device))
+
+
+@torch.no_grad()
+def samples_of_w(mapping: Mapping, latent: int) -> npt.NDArray[np.float64]:
+    """Return many w, (10000, latent), of z that are always the same."""
+    device = next(mapping.parameters()).device
+    parts = []
+    for place in range(_SAMPLES // _AT_ONCE):
+        z = Seeds(0).child("truncation").stream("z", place).standard_normal((_AT_ONCE, latent), np.float32)
+        parts.append(mapping(torch.from_numpy(z).to(device)).double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def middles_of(points: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Return middles by k-means (Lloyd 1982; begun by Arthur and Vassilvitskii 2007), (count, D), always the same."""
+    from scipy.cluster.vq import kmeans2
+
+    stream = Seeds(0).child("truncation").stream("modes")
+    middles, _ = kmeans2(points, count, iter=_ITERATIONS, minit="++", rng=stream, missing="warn")
+    return np.asarray(middles)
+
+
+def between(first: npt.NDArray[np.float32], last: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+    """Return latents z from one to another, (count, latent), along the arc between them.
+
+    Numbers from the normal distribution lie about on a sphere, and a straight line would lead through its inside, where
+    hardly any are (White: Sampling Generative Networks, 2016).
+    """
+    lengths = np.linalg.norm(first), np.linalg.norm(last)
+    cosine = float(np.dot(first, last) / max(float(lengths[0] * lengths[1]), 1e-12))
+    angle = float(np.arccos(np.clip(cosine, -1, 1)))
+    shares = np.linspace(0, 1, count)[:, None]
+    if np.sin(angle) < 1e-6:
+        return ((1 - shares) * first + shares * last).astype(np.float32)
+    return ((np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * last) / np.sin(angle)).astype(np.float32)
+
+
+def stacked(latents: Sequence[npt.NDArray[np.float32]], device: torch.device) -> torch.Tensor:
+    """Return latents as a batch on a device."""
+    return torch.from_numpy(np.stack(latents)).to(device)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained generator at work: people made from crops and latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from synthkit import crops
+from synthkit.checkpoint import Checkpoint
+from synthkit.errors import ConfigError, WeightsError
+from synthkit.files import small_file
+from synthkit.training import checkpoints
+from synthkit_anonymizer_gan import fitting, people, surface
+from synthkit_anonymizer_gan.conditions import views_of
+from synthkit_anonymizer_gan.config import GeneratingConfig
+from synthkit_anonymizer_gan.latents import truncation
+from synthkit_anonymizer_gan.networks import Generator
+from synthkit_anonymizer_gan.people import OWN, Crop
+
+Made = npt.NDArray[np.float32]
+Latent = npt.NDArray[np.float32]
+
+_MOST_PICTURE_BYTES = 50_000_000
+
+
+class Maker:
+    """Makes people, one at a time: others in an image change nothing of anybody, not a bit.
+
+    Args:
+        checkpoint: of this family. config: how latents are truncated. device: where to compute.
+
+    Raises:
+        WeightsError: when the card describes no such networks, or the weights do not fit them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: GeneratingConfig, device: torch.device) -> None:
+        self.shape, self.cut = fitting.described(checkpoint)
+        made = checkpoints.network_of(
+            checkpoint,
+            lambda: Generator(self.shape, places=surface.places_of(self.cut.surface), generator=torch.Generator()),
+        )
+        self.generator = made.eval().requires_grad_(False).to(device)
+        self.device = device
+        self.size_px = self.shape.size[1], self.shape.size[0]
+        self.margin_px = people.margin_px(self.cut.margin, self.size_px)
+        # Sets of crops had been cut around boxes before; whole images have to be.
+        self.alignment: people.Alignment = "head" if self.cut.alignment == "head" else "box"
+        self._truncation = truncation(
+            self.generator.mapping, self.shape.latent, config.truncation, config.truncate, config.modes
+        )
+
+    @torch.inference_mode()
+    def make(self, crop: Crop, z: Latent) -> Made:
+        """Return a crop with somebody made in it, (h, w, 3) float32 in 0..255; of people it sees nothing."""
+        views = views_of([crop], [self.margin_px]).to(self.device)
+        w = self._truncation.of(self.generator.mapping, torch.from_numpy(z[None]).to(self.device))
+        made = views.completed(self.generator(views.seen(self.generator.embedding), w))
+        return ((made[0].float().cpu() + 1) * 127.5).permute(1, 2, 0).contiguous().numpy()
+
+    @torch.inference_mode()
+    def look_of(self, crop: Crop) -> Latent:
+        """Return the z that stands for how somebody looks, the mean of its distribution (section 5.3.2).
+
+        Raises:
+            WeightsError: when the checkpoint has no appearance mapper.
+        """
+        if self.generator.appearance is None:
+            raise WeightsError(
+                "this checkpoint has no appearance mapper, so nobody's look can be taken: train with appearance=true"
+            )
+        views = views_of([crop], [self.margin_px]).to(self.device)
+        mean, _ = self.generator.appearance(views.people())
+        return mean[0].float().cpu().numpy()
+
+    def look_in(self, picture: Path) -> Latent:
+        """Return the z of who is in a picture; where it is transparent they are not.
+
+        Raises:
+            ConfigError: when it is no picture, or nobody is left of it.
+        """
+        return self.look_of(picture_of(picture, self.size_px))
+
+    def strip(self, crop: Crop, latents: Sequence[Latent]) -> npt.NDArray[np.uint8]:
+        """Return a picture (h, N w, 3): somebody made with each latent, side by side."""
+        made = [np.clip(np.rint(self.make(crop, z)), 0, 255).astype(np.uint8) for z in latents]
+        return np.concatenate(made, axis=1)
+
+
+def picture_of(path: Path, size_px: tuple[int, int]) -> Crop:
+    """Return a picture as a crop, as large as fits and in the middle.
+
+    Raises:
+        ConfigError: when it is no picture, or nobody is left of it.
+    """
+    try:
+        data = np.frombuffer(small_file(path, _MOST_PICTURE_BYTES, "a picture"), np.uint8)
+    except ValueError as error:
+        raise ConfigError([f"refiner.look: {path}: {error}"]) from None
+    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if decoded is None or decoded.dtype != np.uint8 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
+        raise ConfigError([f"refiner.look: {path}: is no picture of 8 bits in colour, PNG or JPEG"])
+    opaque = decoded[..., 3] if decoded.shape[2] == 4 else np.full(decoded.shape[:2], 255, np.uint8)
+    scale = min(size_px[0] / decoded.shape[1], size_px[1] / decoded.shape[0])
+    offset = (np.array(size_px) - np.array(decoded.shape[1::-1]) * scale) / 2
+    matrix = np.column_stack([np.eye(2) * scale, offset])
+    plan = crops.CropPlan(0, 1, size_px, matrix)
+    mask = crops.extract(np.repeat(opaque[..., None], 3, axis=2), plan)[..., 0] > 127
+    if not mask.any():
+        raise ConfigError([f"refiner.look: {path}: is transparent everywhere: nobody is in it"])
+    colours = crops.extract(np.ascontiguousarray(decoded[..., 2::-1]), plan)
+    return Crop(colours, np.where(mask, OWN, 0).astype(np.uint8), np.zeros(mask.shape, np.uint16))

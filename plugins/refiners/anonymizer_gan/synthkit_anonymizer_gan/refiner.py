@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People taken out of images, and others put in their place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from synthkit import crops
+from synthkit.anonymization.regions import Located
+from synthkit.checkpoint import Checkpoint
+from synthkit.crops import CropPlan
+from synthkit.errors import WeightsError
+from synthkit.interfaces import Runtime, SampleSet
+from synthkit.sample import Layer, Sample, Skipped, evolve
+from synthkit.training import devices
+from synthkit_anonymizer_gan import fitting, latents, people
+from synthkit_anonymizer_gan.config import GeneratingConfig
+from synthkit_anonymizer_gan.making import Latent, Maker
+
+BLANK = (118, 118, 118)
+"""What is seen of people before others are made in their place, and of those in whose place nobody is made."""
+
+_KEPT_LAYERS = frozenset({"instances", "amodal", "depth", "normals", "surface", "surface_smpl", "background"})
+
+
+class GeneratingRefiner:
+    """Makes other people in the place of those who are there.
+
+    Everybody is taken away before anything else is done, so nothing of their pixels is in the result. Who is too small
+    for a crop, or has no known surface where the networks want one, is left blank. A sample of which it cannot be told
+    where everybody is, is skipped.
+
+    Args:
+        config: how latents are chosen; what the networks look like is read from the checkpoint's card.
+        checkpoint: of this family, or None when it is to be fitted. runtime: device, threads, seeds and progress.
+    """
+
+    family = fitting.FAMILY
+
+    def __init__(self, config: GeneratingConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
+        self._config, self._checkpoint, self._runtime = config, checkpoint, runtime
+        self._maker: Maker | None = None
+        self._look: Latent | None = None
+
+    def __enter__(self) -> Self:
+        if self._checkpoint is not None:
+            self._checkpoint.require("refiner", self.family)
+            self._maker = Maker(self._checkpoint, self._config, devices.set_up(self._runtime))
+            self._look = None if self._config.look is None else self._maker.look_in(self._config.look)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._maker = None
+
+    def fit(self, data: Mapping[str, SampleSet], workdir: Path) -> Checkpoint:
+        """Train on the people of ``data["target"]``; see ``fitting.fit``."""
+        return fitting.fit(self._config, data, workdir, self._runtime)
+
+    def refine(self, samples: Iterable[Sample]) -> Iterator[Sample | Skipped]:
+        """Yield each sample with others in its people's place; keys and truth are kept, layers that show looks are not.
+
+        Raises:
+            WeightsError: when there is no checkpoint.
+        """
+        if self._maker is None:
+            raise WeightsError(
+                f"the refiner {self.family!r} has no weights: train it with 'synthkit fit', or name a checkpoint"
+            )
+        for sample in samples:
+            told = people.numbered(sample)
+            if told is None:
+                yield Skipped(sample.key, "nothing tells where all its people are: neither masks nor boxes")
+            else:
+                yield self._made(self._maker, sample, *told)
+
+    def _made(self, maker: Maker, sample: Sample, numbered: Sample, found: list[Located]) -> Sample:
+        """Return a sample with others made in everybody's place."""
+        image = sample.image.copy()
+        image[numbered.layers["instances"] > 0] = BLANK
+        empty = evolve(numbered, image=image)
+        plans = [
+            (plan, crop)
+            for plan in people.plans_of(empty, maker.size_px, maker.alignment)
+            for crop in [people.cut(empty, plan, maker.cut.surface)]
+            if maker.cut.surface == "none" or crop.places.any()
+        ]
+        who = people.identities(empty.people or (), sample.key)
+        made = [(plan, maker.make(crop, self._latent(maker, who[plan.person]))) for plan, crop in plans]
+        wider = evolve(
+            empty, layers={**empty.layers, "instances": _widened(maker, empty, found, [p for p, _ in plans])}
+        )
+        note = {**self._note(), "people": len(plans), "blank": len(found) - len(plans)}
+        return evolve(
+            sample,
+            image=crops.reinsert(wider, made, feather_px=self._config.feather_px),
+            layers={name: layer for name, layer in sample.layers.items() if name in _KEPT_LAYERS},
+            meta={**sample.meta, "refined_by": [*sample.meta.get("refined_by", ()), note]},
+        )
+
+    def _latent(self, maker: Maker, identity: str) -> Latent:
+        if self._look is not None:
+            return self._look
+        return latents.of_identity(self._runtime.seeds, identity, maker.shape.latent)
+
+    def _note(self) -> dict[str, Any]:
+        assert self._checkpoint is not None
+        return {"name": self.family, "checkpoint_sha256": self._checkpoint.sha256}
+
+
+def _widened(maker: Maker, sample: Sample, found: list[Located], plans: list[CropPlan]) -> Layer:
+    """Return the layer ``instances`` with the margins in which people are made anew too, the smallest in front."""
+    layer = np.zeros_like(sample.layers["instances"])
+    scales = {plan.instance: plan.scale for plan in plans}
+    for number, one in sorted(enumerate(found, 1), key=lambda item: -item[1].region.area_px):
+        by_px = math.floor(maker.margin_px / scales[number]) if number in scales else 0
+        wider = one.region.grown(by_px, sample.size_px)
+        layer[wider.window][wider.mask] = number
+    return layer

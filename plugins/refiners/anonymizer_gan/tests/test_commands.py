@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a set to a checkpoint to anonymized images, as the commands do it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from synthkit import pipeline
+from synthkit.anonymization import run
+from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.errors import ConfigError
+from synthkit.execution import Local
+from synthkit.interfaces import ComponentSpec
+from synthkit.plugins import discover
+from synthkit.session import Session
+from synthkit.settings import RunSettings
+from synthkit_anonymizer_gan.refiner import BLANK
+
+SETTINGS = {
+    "crop_px": [16, 32], "alignment": "box", "channels": 2, "discriminator_channels": 2, "latent": 6, "images": 8,
+    "batch": 4, "surface": "none", "discriminator_sees": "mask", "flip": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def session(monkeypatch) -> Session:
+    monkeypatch.setenv("SYNTHKIT_PLUGINS", "synthkit-anonymizer-gan,synthkit-cyclegan")
+    return Session(discover(), RunSettings(), Local(0))
+
+
+@pytest.fixture
+def people(tmp_path, sample):
+    samples = [sample(n) for n in range(2)]
+    with DatasetWriter(tmp_path / "people", identity={}, scenes=2, scenes_per_shard=2) as writer:
+        for scene, one in enumerate(samples):
+            writer.spool.put(scene, [one])
+            writer.finished(scene)
+        writer.finalise()
+    return tmp_path / "people"
+
+
+def test_one_set_is_learned_from_and_people_are_replaced(session, people, tmp_path):
+    learns = ComponentSpec("refiner", "anonymizer-consistent", SETTINGS)
+    made = pipeline.fit(session, learns, {"target": people}, tmp_path / "fitted")
+    applied = pipeline.with_weights(session, ComponentSpec("refiner", "anonymizer-stylegan"), made.path)
+    pipeline.refine(session, applied, people, tmp_path / "refined")
+    run.anonymize(session, people, applied, tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "audit.jsonl").read_text().splitlines()]
+    assert {line["treated"] for line in lines} == {"anonymizer-stylegan"}
+    originals = Dataset.open(people)
+    for folder in (tmp_path / "refined", tmp_path / "out" / "dataset"):
+        for before, after in zip(originals, Dataset.open(folder), strict=True):
+            masks = before.layers["instances"] > 0
+            assert np.array_equal(after.layers["instances"] > 0, masks)
+            assert (after.image[masks] != before.image[masks]).any(axis=-1).mean() > 0.9
+            assert (after.image[masks] != BLANK).any(axis=-1).mean() > 0.9
+
+
+def test_which_sets_a_refiner_learns_from_is_checked(session, people, tmp_path):
+    spec = ComponentSpec("refiner", "anonymizer-consistent", SETTINGS)
+    with pytest.raises(ConfigError, match="--source: refiner 'anonymizer-consistent' learns nothing from it"):
+        pipeline.fit(session, spec, {"source": people, "target": people}, tmp_path / "a")
+    with pytest.raises(ConfigError, match="--source: refiner 'cyclegan-dfm' learns from it too"):
+        pipeline.fit(session, ComponentSpec("refiner", "cyclegan-dfm"), {"target": people}, tmp_path / "a")
+    assert not (tmp_path / "a").exists()

@@ -42,6 +42,10 @@ class WeightsError(SynthkitError):
     """Weights are neither present nor to be had, or are not what their name promises."""
 
 
+class MissingWeightsError(WeightsError):
+    """Weights are nowhere on this machine and cannot be fetched; what was found would have been sound."""
+
+
 class WorkError(SynthkitError):
     """Work could not be finished: a process died too often, or a disk is full."""
 

@@ -23,12 +23,17 @@ from synthkit.turning import Turned
 
 @attrs.frozen(eq=False)
 class Judgement:
-    """A metric's results, what stands behind them where the metric tells, and the set whose keys that names."""
+    """A metric's results, what stands behind them where the metric tells, and the set whose keys that names.
+
+    Args:
+        reference: the set that was compared with, if any.
+    """
 
     metric: str
     results: list[MetricResult]
     evidence: Evidence | None
     data: Dataset | Turned
+    reference: Dataset | None = None
 
 
 def evaluate(
@@ -103,7 +108,7 @@ def _judgement(
 ) -> Judgement:
     results = [_completed(session, metric, subject, result) for result in instance.compute(states)]
     evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
-    return Judgement(metric.name, results, evidence, subject.data)
+    return Judgement(metric.name, results, evidence, subject.data, subject.reference)
 
 
 def _completed(session: Session, metric: ComponentSpec, subject: Subject, result: MetricResult) -> MetricResult:

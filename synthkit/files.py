@@ -21,5 +21,13 @@ def small_file(path: Path, max_bytes: int, what: str) -> bytes:
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     if len(data) > max_bytes:
-        raise ValueError(f"is larger than {max_bytes} bytes, too large for {what}")
+        raise ValueError(f"is larger than {_size(max_bytes)}, too large for {what}")
     return data
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes as people tell it."""
+    for power, unit in ((20, "MiB"), (10, "KiB")):
+        if count >= 1 << power:
+            return f"{count / (1 << power):.4g} {unit}"
+    return f"{count} bytes"

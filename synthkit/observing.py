@@ -10,19 +10,21 @@ from typing import Any
 import attrs
 import numpy as np
 
-from synthkit import config
+from synthkit import config, weights
 from synthkit.dataset import Dataset
-from synthkit.errors import DatasetError, PluginError
+from synthkit.errors import ConfigError, DatasetError, PluginError, SynthkitError, WeightsError
 from synthkit.interfaces import (
     ComponentSpec,
     Detector,
     Keeping,
     Metric,
     Pair,
+    Progress,
     RoleKind,
     SampleSet,
     Scored,
     State,
+    Weighted,
 )
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
@@ -89,10 +91,15 @@ def states_of(
 
     States that the cache holds are not made again; metrics that observe the same share a state; all others look at each
     set in one pass.
+
+    Raises:
+        ConfigError, WeightsError: before anything is looked at, of all networks that cannot be had.
     """
     cache = StateCache(session.runtime("metric").cache_dir / "states")
-    looks = [look for place in range(len(metrics)) for look in _looks(session, subject, place, *metrics[place])]
+    looks, problems = _all_looks(session, subject, metrics)
     found = {look.key: kept for look in looks if look.kept and (kept := cache.get(look.key)) is not None}
+    observing = {look.metric: metrics[look.metric][1] for look in looks if look.key not in found}
+    _check_networks(observing.values(), problems, session.progress)
     waiting: dict[tuple[RoleKind, bool], dict[str, _Look]] = {}
     for look in looks:
         if look.key not in found:
@@ -105,6 +112,35 @@ def states_of(
             if look.kept:
                 cache.put(look.key, state)
     return [{look.role: found[look.key] for look in looks if look.metric == place} for place in range(len(metrics))]
+
+
+def _all_looks(
+    session: Session, subject: Subject, metrics: Sequence[tuple[ComponentSpec, Metric]]
+) -> tuple[list[_Look], list[SynthkitError]]:
+    """Return what metrics look at, and why some cannot tell by what they look."""
+    looks: list[_Look] = []
+    problems: list[SynthkitError] = []
+    for place, (spec, metric) in enumerate(metrics):
+        try:
+            looks += _looks(session, subject, place, spec, metric)
+        except (ConfigError, WeightsError) as error:
+            problems.append(error)
+    return looks, problems
+
+
+def _check_networks(metrics: Iterable[Metric], problems: list[SynthkitError], progress: Progress) -> None:
+    """Raise what is wrong with networks, and with the weights that some metrics need, as one error."""
+    try:
+        weights.require((wanted for metric in metrics if isinstance(metric, Weighted) for wanted in metric.weights()),
+                        progress)  # fmt: skip
+    except WeightsError as error:
+        problems = [*problems, error]
+    if not problems:
+        return
+    lines = dict.fromkeys(line for problem in problems for line in str(problem).splitlines())
+    if all(isinstance(problem, ConfigError) for problem in problems):
+        raise ConfigError(lines)
+    raise WeightsError("\n".join(lines))
 
 
 def _looks(session: Session, subject: Subject, place: int, spec: ComponentSpec, metric: Metric) -> Iterator[_Look]:

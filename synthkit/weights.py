@@ -17,7 +17,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +27,7 @@ import attrs
 
 from synthkit import config
 from synthkit.checkpoint import sha256_of
-from synthkit.errors import WeightsError
+from synthkit.errors import MissingWeightsError, WeightsError
 from synthkit.interfaces import Progress, silent
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ class Pretrained:
     source: str
     url: str
     wheel: Wheel | None = None
+
+
+Wanted = tuple[Pretrained, Path | None]
+"""Weights, and the file or folder where the user says that they are."""
 
 
 @attrs.frozen
@@ -152,7 +156,8 @@ def find(name: str, path: Path | None = None, progress: Progress = silent) -> Fo
         progress: told about a download, in bytes.
 
     Raises:
-        WeightsError: when the file has another sha256, or cannot be had; it says what to do.
+        WeightsError: when the file has another sha256 or cannot be had, ``MissingWeightsError`` when it is nowhere; it
+            says what to do.
     """
     return resolve(entry(name), path, progress)
 
@@ -169,6 +174,22 @@ def resolve(wanted: Pretrained, path: Path | None = None, progress: Progress = s
         return _verified(wanted, candidate)
     local = _local(wanted)
     return local if local is not None else _fetch(wanted, progress)
+
+
+def require(wanted: Iterable[Wanted], progress: Progress = silent) -> None:
+    """Do what ``resolve`` does for several weights, each once.
+
+    Raises:
+        WeightsError: with a line for each that cannot be had or is another file.
+    """
+    problems = []
+    for known, path in dict.fromkeys(wanted):
+        try:
+            resolve(known, path, progress)
+        except WeightsError as error:
+            problems.append(str(error))
+    if problems:
+        raise WeightsError("\n".join(dict.fromkeys(problems)))
 
 
 def available() -> list[str]:
@@ -323,10 +344,10 @@ def _partial(target: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def _missing(wanted: Pretrained, reason: str) -> WeightsError:
+def _missing(wanted: Pretrained, reason: str) -> MissingWeightsError:
     others = [name for name in available() if name != wanted.name] if wanted.name in REGISTRY else []
     remedy = f"; or choose weights that are here: {', '.join(others)}" if others else ""
-    return WeightsError(
+    return MissingWeightsError(
         f"weights {wanted.name} are not on this machine and could not be fetched ({reason})."
         f" Download {wanted.url} (sha256 {wanted.sha256}) and put it as {wanted.file} into {cache_folder()} or into a"
         f" folder named by {FOLDER_VARIABLE}{remedy}"

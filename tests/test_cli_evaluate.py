@@ -29,7 +29,7 @@ class Levels(Counting):
         extractor = Extractor("pixels", None, "as they are")
         return [
             MetricResult("level", float(self.config.level), "lower", 2, interval=(0.5, 12.25), extractor=extractor),
-            MetricResult("level", 7.0, "lower", 2, part="near", cautions=("there are few",)),
+            MetricResult("level", 7.0, "lower", 2, {}, (6.0, 8.0), "subsets", "near", cautions=("there are few",)),
         ]
 
 
@@ -54,11 +54,11 @@ def test_several_metrics_are_told_in_one_table(evaluate):
     done = evaluate("a", "b", "--metrics", "counting, levels", "--set", "metric.levels.level=3")
     assert done.exit_code == 0, (done.output, done.exception)
     assert done.stdout.splitlines() == [
-        "           value  95 % interval  n  better",
-        "count          2                 1  higher",
-        "level          3  [0.5, 12.25]   2  lower",
+        "           value  95 % interval      n  better",
+        "count          2                     1  higher",
+        "level          3  [0.5, 12.25]       2  lower",
         "near:",
-        "  level !      7                 2  lower",
+        "  level !      7  [6, 8] of subsets  2  lower",
     ]
     assert "caution: there are few (level)" in done.stderr
 

@@ -14,11 +14,12 @@ from safetensors.numpy import save_file
 from synthkit import evaluation, observing
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter
-from synthkit.errors import ConfigError, DatasetError, PluginError
+from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
 from synthkit.interfaces import Component, ComponentSpec, Evidence, Extractor, MetricResult, empty_detections
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.sample import Detections, Sample
 from synthkit.session import Session
+from synthkit.weights import Pretrained
 
 
 class Odd(Double):
@@ -104,7 +105,39 @@ class Doubling(Remembering):
         return [MetricResult("double", 2 * int(states["candidate"]["count"][0]), "higher", 1)]
 
 
+def published(name):
+    return Pretrained(name, f"{name}.pth", name * 64, "a net", "free", "https://a", f"https://a/{name}.pth")
+
+
+class Needing(Remembering):
+    """A metric that needs weights, which are nowhere."""
+
+    needed: ClassVar = ["a", "b"]
+
+    def weights(self):
+        return [(published(name), None) for name in self.needed]
+
+
+class NeedingMore(Needing):
+    """One that needs another one as well."""
+
+    needed: ClassVar = ["b", "c"]
+
+    def observed(self, role):
+        return {"extractor": "more"}
+
+
+class Failing(Remembering):
+    """A metric whose network cannot be made."""
+
+    def observed(self, role):
+        raise ConfigError(["extractor: cannot be made"])
+
+
 METRICS = {
+    "needing": Needing,
+    "more": NeedingMore,
+    "failing": Failing,
     "counting": Counting,
     "telling": Telling,
     "judging": Judging,
@@ -263,6 +296,31 @@ def test_states_that_are_kept_are_read_again_by_all_that_observe_the_same(sessio
     assert (len(OBSERVED), doubled.value) == (2, 6)
     evaluation.evaluate(session, metric("remembering", level=2), a, b)
     assert len(OBSERVED) == 4
+
+
+def test_all_networks_that_cannot_be_had_are_told_at_once(session, sets, tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_OFFLINE", "1")
+    monkeypatch.setenv("SYNTHKIT_WEIGHTS", str(tmp_path))
+    (tmp_path / "c.pth").write_bytes(b"of something else")
+    with pytest.raises(WeightsError) as caught:
+        evaluation.judge(session, [metric(name) for name in ("needing", "more", "failing", "counting")], *sets)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "extractor: cannot be made"
+    assert len(lines) == 3
+    for name, line in zip("ab", lines, strict=False):
+        assert f"weights {name} are not on this machine" in line
+        assert f"Download https://a/{name}.pth (sha256 {name * 64}) and put it as {name}.pth into " in line
+    assert lines[2].startswith(f"weights c: {tmp_path / 'c.pth'} has sha256 ")
+    assert OBSERVED == []
+    with pytest.raises(ConfigError, match=r"^extractor: cannot be made$"):
+        evaluation.judge(session, [metric("failing"), metric("counting")], *sets)
+
+
+def test_what_is_kept_needs_no_weights(session, sets, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_OFFLINE", "1")
+    evaluation.evaluate(session, metric("remembering"), *sets)
+    (result,) = evaluation.evaluate(session, metric("needing"), *sets)  # it observes the same
+    assert (result.value, len(OBSERVED)) == (2, 2)
 
 
 def test_states_that_cannot_be_kept_stop_nobody(session, sets, tmp_path, caplog):

@@ -28,7 +28,7 @@ from synthkit.turning import Turned
 SQUARE = np.array([[20.0, 20], [40, 20], [40, 40], [20, 40]])
 RESULTS = [
     MetricResult("f1", 0.75, "higher", 4, {"score": 0.5, "images": 4}, (0.5, 0.875)),
-    MetricResult("off", 1.5, "lower", 4, {"score": 0.5, "images": 4}),
+    MetricResult("off", 1.5, "lower", 9, {"score": 0.5, "images": 4}),
     MetricResult("f1", 0.25, "higher", 4, {"score": 0.5, "images": 4}, part="small <people>"),
 ]
 EVIDENCE = Evidence(
@@ -74,7 +74,8 @@ def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Pat
     write_report([Judgement("told", RESULTS, EVIDENCE, Dataset.open(data))], tmp_path / "page.html")
     text, pictures = words(tmp_path / "page.html")
     assert "told: rooms" in text
-    assert "f1 0.75 [0.5, 0.875] off (lower is better) 1.5" in text
+    assert "Measured on 4 images." in text
+    assert "rests on f1 0.75 [0.5, 0.875] 4 off (lower is better) 1.5 9 " in text
     assert "small &lt;people&gt; 0.25" in text
     assert "nobody there 17" in text
     assert "s2: not found at all" in text
@@ -86,10 +87,13 @@ def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Pat
 
 
 def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
-    write_report([Judgement("told", RESULTS[:1], None, Dataset.open(data))], tmp_path / "page.html")
+    there = Dataset.open(data)
+    subsets = [MetricResult("kid", 0.5, "lower", 4, {}, (0.25, 0.75), "subsets")]
+    write_report([Judgement("told", subsets, None, there, there)], tmp_path / "page.html")
     text, pictures = words(tmp_path / "page.html")
-    assert "f1 0.75" in text
-    assert "Measured on 4 images. " in text
+    assert "kid (lower is better) 0.5 [0.25, 0.75] of subsets 4" in text
+    assert "Measured on 4 images, compared with 4 images of rooms." in text
+    assert "their order means little" not in text
     assert "Charts" not in text
     assert not pictures
 

@@ -40,7 +40,8 @@ def table(results: Sequence[MetricResult]) -> list[str]:
 
 def _row(result: MetricResult) -> tuple[str, ...]:
     name = f"  {result.name}" if result.part else result.name
-    interval = "" if result.interval is None else f"[{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
+    of = f" of {result.interval_of}" if result.interval_of else ""
+    interval = "" if result.interval is None else f"[{result.interval[0]:.4g}, {result.interval[1]:.4g}]{of}"
     return f"{name}{' !' if result.cautions else ''}", f"{result.value:.4g}", interval, str(result.count), result.better
 
 

@@ -24,6 +24,7 @@ from synthkit.interfaces.judging import (
     RoleKind,
     Scored,
     State,
+    Weighted,
 )
 from synthkit.interfaces.keys import key_order, sample_key, scene_of
 from synthkit.interfaces.running import Progress, Runtime, SampleSet, silent
@@ -61,6 +62,7 @@ __all__ = [
     "State",
     "Trainable",
     "Tunable",
+    "Weighted",
     "empty_detections",
     "key_order",
     "sample_key",

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy.typing as npt
 
 from synthkit.interfaces.running import Entered
 from synthkit.sample import Array, Detections, Sample
+
+if TYPE_CHECKING:
+    from synthkit.weights import Wanted
 
 State = Mapping[str, npt.NDArray[Any]]
 """A metric's partial result: named arrays without objects, so that it can be kept as npz."""
@@ -61,7 +64,8 @@ class MetricResult:
 
     Args:
         name: the metric's id; it names the extractor and preprocessing where they matter.
-        value, interval: the number, and a confidence interval when one was computed.
+        value, interval: the number, and its 95 % interval when one was computed.
+        interval_of: what 95 % of which lie in it, such as ``subsets``; empty for a confidence interval of the value.
         better: which way is good. count: how many items it rests on.
         definition: all else that decides about it, as plain JSON: formula, thresholds, region.
         part: which part of the set it is about, such as small people; empty for all of it.
@@ -78,6 +82,7 @@ class MetricResult:
     count: int
     definition: Mapping[str, Any] = attrs.field(factory=dict)
     interval: tuple[float, float] | None = None
+    interval_of: str = ""
     part: str = ""
     extractor: Extractor | None = None
     counts: Mapping[str, int] = attrs.field(factory=dict)
@@ -167,6 +172,14 @@ class Keeping(Protocol):
         Such as the extractor and its weights' sha256, preprocessing, region, and a revision to be raised when the code
         observes otherwise; not what matters to ``compute`` alone, nor to speed alone. Called when entered.
         """
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A metric of networks with published weights, which are looked for before anything is observed."""
+
+    def weights(self) -> Sequence[Wanted]:
+        """Return which weights ``observe`` needs, so that all that are missing are told at once."""
 
 
 @runtime_checkable

@@ -7,11 +7,13 @@ import base64
 import io
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from synthkit.dataset import storage
 from synthkit.interfaces import Exhibit
 from synthkit.sample import Array, Detections, Person, RotatedBox, Sample
 
@@ -120,6 +122,17 @@ def encode(picture: Picture, *, kind: str = "jpeg", quality: int = 88) -> bytes:
     options = {"quality": quality} if kind == "jpeg" else {}
     Image.fromarray(picture).save(buffer, format=kind.upper(), **options)
     return buffer.getvalue()
+
+
+def write_png(picture: Picture, path: Path) -> None:
+    """Write a picture as a PNG file, whole or not at all, in a folder that is made where there is none.
+
+    Raises:
+        DatasetError: when it cannot be written.
+    """
+    with storage.disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_atomically(path, [encode(picture, kind="png")], durable=False)
 
 
 def data_url(picture: Picture, *, quality: int = 88) -> str:

@@ -30,7 +30,7 @@ def write_report(judged: Sequence[Judgement], path: Path) -> None:
     results = [result for judgement in judged for result in judgement.results]
     page = Page(
         title=f"{', '.join(judgement.metric for judgement in judged)}: {_name_of(judged[0].data)}",
-        lead=_lead(results, judged[0].data),
+        lead=_lead(results, judged[0]),
         facts=[(result.name, f"{result.value:.3g}") for result in _foremost(judged)],
         sections=list(_sections(judged, results)),
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
@@ -58,22 +58,31 @@ def _sections(judged: Sequence[Judgement], results: Sequence[MetricResult]) -> I
         yield _definition(judgement)
 
 
-def _lead(results: Sequence[MetricResult], data: Dataset | Turned) -> str:
-    count = max((result.count for result in results), default=0)
-    intervals = any(result.interval for result in results)
-    told = (
-        " Brackets are 95 % intervals, of what the definitions tell: where those of two numbers overlap, their order"
-        " means little."
-    )
-    turns = f", each at {data.count} random turns" if isinstance(data, Turned) else ""
-    return f"Measured on {count} images{turns}.{told if intervals else ''}"
+def _lead(results: Sequence[MetricResult], judged: Judgement) -> str:
+    data, reference = judged.data, judged.reference
+    told = f"Measured on {_images(data.data if isinstance(data, Turned) else data)}"
+    if isinstance(data, Turned):
+        told += f", each at {data.count} random turns"
+    if reference is not None:
+        told += f", compared with {_images(reference)} of {_name_of(reference)}"
+    if any(result.interval and not result.interval_of for result in results):
+        told += (
+            ". Brackets are 95 % intervals, of what the definitions tell: where those of two numbers overlap, their"
+            " order means little"
+        )
+    return f"{told}."
+
+
+def _images(data: Dataset) -> str:
+    return f"{len(data)} image{'' if len(data) == 1 else 's'}"
 
 
 def _numbers(results: Sequence[MetricResult]) -> Section:
     lower = {"lower": " (lower is better)", "higher": ""}
-    rows = [[result.name + lower[result.better], _number(result)] for result in results]
+    rows = [[result.name + lower[result.better], _number(result), str(result.count)] for result in results]
     cautions = list(dict.fromkeys(caution for result in results for caution in result.cautions))
-    return Section("Numbers", [f"Caution: {caution}." for caution in cautions], tables=[Table(["", "value"], rows)])
+    paragraphs = [f"Caution: {caution}." for caution in cautions]
+    return Section("Numbers", paragraphs, tables=[Table(["", "value", "rests on"], rows)])
 
 
 def _by_part(results: Sequence[MetricResult]) -> Section:
@@ -138,7 +147,8 @@ def _told(result: MetricResult) -> dict[str, Any]:
 def _number(result: MetricResult) -> str:
     if result.interval is None:
         return f"{result.value:.3g}"
-    return f"{result.value:.3g} [{result.interval[0]:.3g}, {result.interval[1]:.3g}]"
+    of = f" of {result.interval_of}" if result.interval_of else ""
+    return f"{result.value:.3g} [{result.interval[0]:.3g}, {result.interval[1]:.3g}]{of}"
 
 
 def _name_of(data: Dataset | Turned) -> str:

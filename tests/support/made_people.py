@@ -15,14 +15,17 @@ SIDE = (16, 32)
 CARD = "size_px = [16, 32]\nmean = [127.5, 127.5, 127.5]\ndeviation = [127.5, 127.5, 127.5]\n"
 
 
-def colours_file(folder: Path, *, cells=(4, 8), outputs=1, batch=1, card=CARD) -> Path:
-    """Write an embedder whose numbers are the mean colours of cells of the picture."""
+def colours_file(folder: Path, *, cells=(4, 8), outputs=1, batch=1, card=CARD, texts=False) -> Path:
+    """Write an embedder whose numbers are the mean colours of cells of the picture, or the same as texts."""
     width, height = SIDE
     kernel = [height // cells[1], width // cells[0]]
     nodes = [helper.make_node("AveragePool", ["pixels"], ["pooled"], kernel_shape=kernel, strides=kernel),
-             helper.make_node("Flatten", ["pooled"], ["vector"])]  # fmt: skip
+             helper.make_node("Flatten", ["pooled"], ["flat" if texts else "vector"])]  # fmt: skip
+    if texts:
+        nodes.append(helper.make_node("Cast", ["flat"], ["vector"], to=TensorProto.STRING))
+    kind = TensorProto.STRING if texts else TensorProto.FLOAT
     dims = 3 * cells[0] * cells[1]
-    made = [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [batch, dims])]
+    made = [helper.make_tensor_value_info("vector", kind, [batch, dims])]
     if outputs == 2:
         made.append(helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [batch, 3, cells[1], cells[0]]))
     given = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 3, height, width])]

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 from attrs.validators import optional
 
-from synthkit.config import When, at_least, between, nearest, setting
+from synthkit.config import When, at_least, between, setting
+from synthkit.own_networks import known
 from synthkit.training.taps import TAPS, check_layer
 
 Preprocessing = Literal["own", "tf1", "clean", "pillow", "squash", "centre-crop"]
@@ -21,24 +21,6 @@ EXTRACTORS = (
 )  # fmt: skip
 _FIXED_PX = {"inception": 299, "clip": 224}
 _DINO_PATCH_PX = 14
-
-
-def _known(_: Any, field: attrs.Attribute[Any], value: str) -> None:
-    if value not in EXTRACTORS and not is_onnx(value) and not is_module(value):
-        raise ValueError(
-            f"no extractor is called {value!r}{nearest(value, EXTRACTORS)}; known are"
-            f" {', '.join(EXTRACTORS)}, an .onnx file, or pkg.mod:Class"
-        )
-
-
-def is_onnx(extractor: str) -> bool:
-    """Return whether an extractor is an ONNX file."""
-    return extractor.endswith(".onnx")
-
-
-def is_module(extractor: str) -> bool:
-    """Return whether an extractor is a class that can be imported."""
-    return re.fullmatch(r"[A-Za-z_][\w.]*:\w+", extractor) is not None
 
 
 @attrs.frozen
@@ -74,7 +56,7 @@ class FeatureConfig(RegionConfig):
     extractor: str = setting(
         "mobilenet_v2",
         help=f"the network whose features are compared: {', '.join(EXTRACTORS)}, FILE.onnx or pkg.mod:Class",
-        validator=_known,
+        validator=known("extractor", EXTRACTORS),
     )
     layer: str | None = setting(
         None, help="where mobilenet_v2 or vgg16 is tapped: stride2 ... stride32, pool1 ... pool5; none takes the last"

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from synthkit import weights
+from synthkit import own_networks, weights
 from synthkit.checkpoint import sha256_of
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import Extractor, Progress
 from synthkit.training.perceptual import load_features
 from synthkit.training.taps import TAPS, tap
 from synthkit_fidelity import resizing
-from synthkit_fidelity.config import FeatureConfig, is_module, is_onnx
+from synthkit_fidelity.config import FeatureConfig
 from synthkit_fidelity.networks import inception, torchscript
 from synthkit_fidelity.networks.squeezenet import SqueezeNet
 from synthkit_fidelity.networks.transformers import ClipVisual, DinoV2
@@ -85,9 +83,9 @@ def space_of(config: FeatureConfig, *, flat: bool = False) -> Space:
         ConfigError, WeightsError: when a file or class cannot be had.
     """
     name = config.extractor
-    if is_onnx(name):
+    if own_networks.is_onnx(name):
         return _of_onnx(config, flat=flat)
-    if is_module(name):
+    if own_networks.is_module(name):
         return _of_class(config, flat=flat)
     sha256 = PUBLISHED[name].sha256
     if name in TAPS:
@@ -120,7 +118,9 @@ def load_inception(path: Path | None, progress: Progress) -> Inception:
     try:
         network.load_state_dict(inception.folded(tensors))
     except (KeyError, RuntimeError) as error:
-        raise WeightsError(f"weights inception-2015-12-05: are not of this network: {_short(error)}") from None
+        raise WeightsError(
+            f"weights inception-2015-12-05: are not of this network: {own_networks.short(error)}"
+        ) from None
     return Inception(network)
 
 
@@ -162,20 +162,17 @@ def _behind(normalisation: tuple[Any, Any], network: nn.Module) -> nn.Module:
     return nn.Sequential(_Normalised(*normalisation), network).eval()
 
 
+def weights_of(config: FeatureConfig) -> Sequence[weights.Wanted]:
+    """Return the published weights that a space needs; files and classes of the user's own have none."""
+    known = PUBLISHED.get(config.extractor)
+    return [] if known is None else [(known, config.weights)]
+
+
 def _of_class(config: FeatureConfig, *, flat: bool) -> Space:
-    """Return the space of a class that the user's own settings name: without arguments it gives a module."""
-    module, _, name = config.extractor.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), name)()
-    except Exception as error:  # a stranger's code may raise anything
-        raise ConfigError([f"extractor: {config.extractor} cannot be made: {_short(error)}"]) from None
-    if not isinstance(made, nn.Module):
-        raise ConfigError([f"extractor: {config.extractor} is no torch.nn.Module"])
-    if config.weights is not None:
-        _fill(made, weights.read(config.weights), str(config.weights))
-    normalisation = _NORMALISATIONS[config.normalise]
-    network = _behind(normalisation, _Pooled(made.eval().requires_grad_(False), flat=flat))
-    return _space(config, f"{config.extractor}{_FLAT * flat}", _sha256(made), normalisation, lambda _: network)
+    name, normalisation = config.extractor, _NORMALISATIONS[config.normalise]
+    made = own_networks.made(name, "extractor", config.weights)
+    network = _behind(normalisation, _Pooled(_Own(made, f"extractor {name}"), flat=flat))
+    return _space(config, f"{name}{_FLAT * flat}", own_networks.tensors_sha256(made), normalisation, lambda _: network)
 
 
 def _of_onnx(config: FeatureConfig, *, flat: bool) -> Space:
@@ -232,26 +229,32 @@ class _Tapped(nn.Module):
         return found.flatten(1) if self.flat else found.mean(dim=(2, 3))
 
 
+class _Own(nn.Module):
+    """A class of the user's own, whose mistakes are told."""
+
+    def __init__(self, network: nn.Module, origin: str) -> None:
+        super().__init__()
+        self.network, self.origin = network, origin
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return own_networks.run(self.network, images, self.origin)
+
+
 class _Onnx(nn.Module):
     """An ONNX file run by ONNX Runtime: its input takes the images, its first output is the features."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        try:
-            from synthkit.deployment import sessions
-            from synthkit.deployment.files import OnnxFile
-        except ImportError:
-            raise ConfigError([f"extractor: {path} needs ONNX Runtime: pip install 'synthkit-core[onnx]'"]) from None
-        self.origin, self.run_session = f"extractor {path}", sessions.run_session
-        data = OnnxFile.read(path, "an extractor").data
-        self.session = sessions.open_session(data, self.origin, torch.get_num_threads())
+        self.network = own_networks.OnnxNetwork.open(path, "extractor", torch.get_num_threads())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        wanted, features = self.session.get_inputs()[0], self.session.get_outputs()[0].name
         pixels = images.cpu().numpy()
-        batches = np.split(pixels, len(pixels)) if wanted.shape[:1] == [1] else [pixels]
-        found = [self.run_session(self.session, wanted.name, batch, self.origin)[features] for batch in batches]
-        return torch.from_numpy(np.concatenate([np.atleast_1d(part) for part in found]).astype(np.float32))
+        batches = np.split(pixels, len(pixels)) if self.network.one_by_one else [pixels]
+        found = [np.atleast_1d(self.network.run(batch, self.network.outputs[0])) for batch in batches]
+        shapes = sorted({part.shape for part in found})
+        if len(shapes) > 1:
+            raise WeightsError(f"{self.network.origin}: gives {shapes[0]} for one image and {shapes[1]} for another")
+        return torch.from_numpy(np.concatenate(found))
 
 
 def _clip(config: FeatureConfig, progress: Progress) -> nn.Module:
@@ -259,37 +262,11 @@ def _clip(config: FeatureConfig, progress: Progress) -> nn.Module:
     tensors = torchscript.read(found.path) if torchscript.is_archive(found.path) else weights.load(found)
     visual = {key.removeprefix("visual."): value.float() for key, value in tensors.items() if key.startswith("visual.")}
     network = ClipVisual()
-    _fill(network, visual, str(found.path))
+    own_networks.fill(network, visual, f"weights {found.path}: are not of CLIP ViT-B/32")
     return network
 
 
 def _loaded(name: str, network: nn.Module, config: FeatureConfig, progress: Progress) -> nn.Module:
     found = weights.resolve(PUBLISHED[name], config.weights, progress)
-    _fill(network, weights.load(found), str(found.path))
+    own_networks.fill(network, weights.load(found), f"weights {found.path}: are not of {name}")
     return network
-
-
-def _fill(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
-    """Give a network its tensors; a file may hold more, such as a classifier."""
-    wanted = network.state_dict()
-    missing = sorted(set(wanted) - set(tensors))
-    if missing:
-        raise WeightsError(f"weights {where}: are not of this network: {missing[0]} is missing")
-    try:
-        network.load_state_dict({name: tensors[name] for name in wanted})
-    except RuntimeError as error:
-        raise WeightsError(f"weights {where}: are not of this network: {_short(error)}") from None
-
-
-def _sha256(network: nn.Module) -> str:
-    """Return the identity of a network's tensors; its code is named by the extractor's name."""
-    hasher = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        array: npt.NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
-        hasher.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return hasher.hexdigest()
-
-
-def _short(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -10,25 +10,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
+import attrs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from synthkit import crops, weights
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import DatasetError, WeightsError
+from synthkit.errors import DatasetError, MissingWeightsError
 from synthkit.interfaces import Extractor, MetricResult, Runtime, Scored, State
-from synthkit.report.drawing import grid
+from synthkit.report.drawing import grid, write_png
 from synthkit.sample import Person, Sample
 from synthkit.training.devices import set_up
 from synthkit.training.perceptual import load_features
+from synthkit.weights import Wanted
 from synthkit_fidelity.config import MemorisationConfig
 from synthkit_fidelity.nearest import SKEW, limit, nearest, nearest_other
-from synthkit_fidelity.spaces import CROP_PX, Network, Pixels, Space, weight_of
+from synthkit_fidelity.spaces import CROP_PX, PIXELS, Network, Pixels, Space, weight_of
+
+REVISION = 1  # of what is observed: raised when the same samples give other maps
 
 _BATCH = 16
 _LEAST_REAL = 20  # people, for a limit that means anything
-_LAYER = "stride8"
+_NETWORK, _LAYER = "mobilenet_v2", "stride8"
 _Z = 1.96
 _SHOWN = 8  # pairs in the definition and in a row of the picture
 
@@ -50,6 +53,7 @@ class MemorisationMetric:
         self._config = config
         self._runtime = runtime
         self._space: Space | None = None
+        self._by_network: bool | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -59,13 +63,29 @@ class MemorisationMetric:
     ) -> None:
         self._space = None
 
+    def weights(self) -> Sequence[Wanted]:
+        """Return the network's weights where people are compared by it."""
+        return [(weights.entry(_NETWORK), self._config.weights)] if self._uses_network else []
+
+    def observed(self, role: str) -> Mapping[str, Any]:
+        """Return what decides about the maps of people.
+
+        Raises:
+            WeightsError: when a file is there that is not what it should be.
+        """
+        return {
+            "people": attrs.asdict(self._about),
+            "crops": self._config.picture is not None,
+            "revisions": [REVISION, crops.REVISION],
+        }
+
     def observe(self, role: str, items: Iterable[Sample] | Iterable[Scored]) -> State:
         """Return maps of everybody in some samples, where in them the people are, keys, and whom they show.
 
         Raises:
-            WeightsError: when a network is asked for whose weights cannot be had.
+            WeightsError: when a network is asked for whose weights cannot be had, or a file of it is damaged.
         """
-        space = self._chosen()
+        space = self._opened()
         found = _crops(cast("Iterable[Sample]", items))
         parts: list[tuple[npt.NDArray[Any], ...]] = []
         while batch := list(islice(found, _BATCH)):
@@ -110,7 +130,7 @@ class MemorisationMetric:
             }
             for n in order[:_SHOWN]
         ]
-        name = self._chosen().name
+        about = self._about
         definition = {
             "copy": "the distance to the nearest real crop is below the limit",
             "limit": _told(bound),
@@ -126,33 +146,57 @@ class MemorisationMetric:
             "nearest_pairs": pairs,
         }
         least = float(distance[order[0]] / bound)
-        sha256 = None if isinstance(self._chosen(), Pixels) else weights.entry("mobilenet_v2").sha256
-        about = Extractor(name, sha256, f"head-aligned crops, {CROP_PX} px")
         return [
             MetricResult(
-                f"memorised_share[{name}]", copies / total, "lower", total, definition, _wilson(copies, total),
-                extractor=about,
+                f"memorised_share[{about.name}]", copies / total, "lower", total, definition, _wilson(copies, total),
+                extractor=about, cautions=self._cautions(),
             ),
             MetricResult(
-                f"nearest_to_real[{name}, limits]", _told(least), "higher", total, definition, extractor=about
+                f"nearest_to_real[{about.name}, limits]", _told(least), "higher", total, definition,
+                extractor=about, cautions=self._cautions(),
             ),
         ]  # fmt: skip
 
-    def _chosen(self) -> Space:
-        if self._space is None:
-            self._space = self._opened()
-        return self._space
+    def _cautions(self) -> tuple[str, ...]:
+        if self._config.space != "auto" or self._uses_network:
+            return ()
+        return (
+            f"people are compared by coarse colours, as the weights of {_NETWORK} are not here;"
+            f" metric.space={_NETWORK} tells where to get them",
+        )
+
+    @property
+    def _uses_network(self) -> bool:
+        """Whether people are compared by a network: where that is asked for, else where its weights can be had.
+
+        Raises:
+            WeightsError: when these are damaged, or not where the user says.
+        """
+        if self._by_network is None:
+            self._by_network = self._config.space == _NETWORK or (self._config.space == "auto" and self._at_hand())
+        return self._by_network
+
+    def _at_hand(self) -> bool:
+        try:
+            weights.find(_NETWORK, self._config.weights, self._runtime.progress)
+        except MissingWeightsError:
+            return False
+        return True
+
+    @property
+    def _about(self) -> Extractor:
+        name, sha256 = PIXELS, None
+        if self._uses_network:
+            name, sha256 = f"{_NETWORK} {_LAYER}", weights.entry(_NETWORK).sha256
+        return Extractor(name, sha256, f"head-aligned crops, {CROP_PX} px")
 
     def _opened(self) -> Space:
-        wanted, progress = self._config.space, self._runtime.progress
-        if wanted == "pixels":
-            return Pixels()
-        try:
-            network, _ = load_features("mobilenet_v2", [_LAYER], self._config.weights, progress)
-        except WeightsError:
-            if wanted != "auto" or self._config.weights is not None:
-                raise
-            return Pixels()
+        if self._space is None:
+            self._space = self._network() if self._uses_network else Pixels()
+        return self._space
+
+    def _network(self) -> Network:
+        network, _ = load_features(_NETWORK, [_LAYER], self._config.weights, self._runtime.progress)
         device = set_up(self._runtime)
         return Network(network.to(device), _LAYER, device)
 
@@ -173,8 +217,7 @@ class MemorisationMetric:
             row = slice(at, min(at + _SHOWN, shown))
             blank = [np.full_like(made[0], 255)] * (min(_SHOWN, shown) - (row.stop - row.start))
             rows += [*made[row], *blank, *real[row], *blank]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(grid(rows, columns=min(_SHOWN, shown))).save(path)
+        write_png(grid(rows, columns=min(_SHOWN, shown)), path)
 
 
 def _crops(samples: Iterable[Sample]) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], str, str]]:

@@ -10,10 +10,9 @@ import numpy as np
 
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Chart, Evidence, MetricResult, State
-from synthkit_fidelity import extractors
 from synthkit_fidelity.config import FeatureConfig, FrechetConfig, InceptionScoreConfig, KidConfig, PrdcConfig
 from synthkit_fidelity.entropy import inception_scores
-from synthkit_fidelity.extractors import Inception, Space
+from synthkit_fidelity.extractors import Inception
 from synthkit_fidelity.extrapolation import LEAST, PARTS, STRAIGHT, Extrapolation, extrapolate
 from synthkit_fidelity.features import Features
 from synthkit_fidelity.gaussians import frechet_distance
@@ -136,7 +135,8 @@ class KidMetric(FeatureMetric[KidConfig]):
                 "lower",
                 found,
                 interval=None if whole else (low, high),
-                cautions=self._cautions(size, whole=whole),
+                interval_of="" if whole else "subsets",
+                cautions=self._cautions(size),
                 definition={
                     "formula": "squared MMD under (x y / d + 1)^3, unbiased",
                     "subsets": self.config.subsets,
@@ -147,11 +147,10 @@ class KidMetric(FeatureMetric[KidConfig]):
             )
         ]
 
-    def _cautions(self, size: int, *, whole: bool) -> tuple[str, ...]:
+    def _cautions(self, size: int) -> tuple[str, ...]:
         wanted = self.config.subset_size
-        fewer = (f"subsets of {size}, for want of {wanted}: the mean stands, their spread is another",)
-        spread = ("the interval is that of 95 % of the subsets, which overlap, and none of their mean",)
-        return (*(fewer if size != wanted else ()), *(() if whole else spread))
+        fewer = f"subsets of {size}, for want of {wanted}: the mean stands, their spread is another"
+        return (fewer,) if size != wanted else ()
 
 
 class InceptionScoreMetric(FeatureMetric[InceptionScoreConfig]):
@@ -162,10 +161,13 @@ class InceptionScoreMetric(FeatureMetric[InceptionScoreConfig]):
 
     roles: Mapping[str, Literal["samples", "detections", "pairs"]] = {"candidate": "samples"}
 
-    def make_space(self) -> Space:
-        """Return Inception's space, as FID has it."""
+    @property
+    def features(self) -> FeatureConfig:
+        """Inception's space, as FID has it."""
         config = self.config
-        return extractors.space_of(FeatureConfig(extractor="inception", weights=config.weights))
+        return FeatureConfig(
+            extractor="inception", weights=config.weights, region=config.region, crop_px=config.crop_px
+        )
 
     def compute(self, states: Mapping[str, State]) -> Sequence[MetricResult]:
         """Return the mean of the parts' scores.
@@ -181,7 +183,7 @@ class InceptionScoreMetric(FeatureMetric[InceptionScoreConfig]):
         assert isinstance(network, Inception)
         logits = network.logits(vectors, device)
         scores = inception_scores(logits, splits)
-        name = named({("inception", "tf1"): "inception_score"}, "", _as_inception(self.config), self.space)
+        name = named({("inception", "tf1"): "inception_score"}, "", self.features, self.space)
         return [
             self.result(
                 name if splits == _SCORE_SPLITS else with_parts(name, f"{splits} parts"),
@@ -231,10 +233,6 @@ class PrdcMetric(FeatureMetric[PrdcConfig]):
                 ("coverage", shares.coverage, "share of the real vectors' balls that hold one of the candidate"),
             )
         ]  # fmt: skip
-
-
-def _as_inception(config: InceptionScoreConfig) -> FeatureConfig:
-    return FeatureConfig(extractor="inception", region=config.region, crop_px=config.crop_px)
 
 
 def _small_parts(each: int, classes: int) -> tuple[str, ...]:

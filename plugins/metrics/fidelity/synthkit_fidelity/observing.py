@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import DatasetError
+from synthkit.errors import DatasetError, WeightsError
 from synthkit.interfaces import Items, MetricResult, Runtime, State
 from synthkit.sample import Sample
 from synthkit.training.devices import set_up
+from synthkit.weights import Wanted
 from synthkit_fidelity import extractors
 from synthkit_fidelity.config import FeatureConfig, RegionConfig
 from synthkit_fidelity.extractors import Space
@@ -45,9 +46,18 @@ class FeatureMetric(Generic[C]):
     ) -> None:
         self._space, self._loaded = None, None
 
+    @property
+    def features(self) -> FeatureConfig:
+        """The settings of the space in which sets are compared."""
+        return cast("FeatureConfig", self.config)
+
     def make_space(self) -> Space:
         """Return the space that the settings name."""
-        return extractors.space_of(cast("FeatureConfig", self.config))
+        return extractors.space_of(self.features)
+
+    def weights(self) -> Sequence[Wanted]:
+        """Return the weights that the space needs."""
+        return extractors.weights_of(self.features)
 
     @property
     def least(self) -> int:
@@ -139,9 +149,17 @@ class FeatureMetric(Generic[C]):
         return (self.config.keep, False) if self.most is None else (self.most, True)
 
     def _batches(self, found: Iterator[tuple[str, Pixels]]) -> Iterator[tuple[list[str], Any]]:
+        length = None
         while batch := list(islice(found, self.config.batch)):
             network, device = self.network()
-            yield [key for key, _ in batch], self.space.vectors(network, [pixels for _, pixels in batch], device)
+            vectors = self.space.vectors(network, [pixels for _, pixels in batch], device)
+            length = length or vectors.shape[1]
+            if vectors.shape[1] != length:
+                raise WeightsError(
+                    f"extractor {self.space.about.name}: gives {length} numbers for some images and"
+                    f" {vectors.shape[1]} for others"
+                )
+            yield [key for key, _ in batch], vectors
 
 
 def named(known: Mapping[tuple[str, str], str], other: str, config: FeatureConfig, space: Space) -> str:

@@ -24,6 +24,9 @@ SIDE = 16
 
 PLACES = SIDE * SIDE
 
+PIXELS = f"coarse pixels {SIDE}x{SIDE}"
+"""What results call the space of ``Pixels``."""
+
 _CENTRE = (crops.HEAD_AT[0], 0.42)  # of where people are in their crops
 _SPREAD = (0.14, 0.22)
 
@@ -31,18 +34,12 @@ _SPREAD = (0.14, 0.22)
 class Space(Protocol):
     """Turns crops into maps of features."""
 
-    @property
-    def name(self) -> str:
-        """What results are named after."""
-
     def maps(self, cut: Crops) -> Maps:
         """Return (N, PLACES, c) for crops (N, CROP_PX, CROP_PX, 3)."""
 
 
 class Pixels:
     """Coarse colours: a stand-in where no network is at hand."""
-
-    name = f"coarse pixels {SIDE}x{SIDE}"
 
     def maps(self, cut: Crops) -> Maps:
         """Return (N, PLACES, 3) colours, 0..1."""
@@ -55,7 +52,6 @@ class Network:
 
     def __init__(self, network: FeatureNet, layer: str, device: torch.device) -> None:
         self._network, self._layer, self._device = network, layer, device
-        self.name = f"{network.name} {layer}"
 
     def maps(self, cut: Crops) -> Maps:
         """Return (N, PLACES, c) activations."""

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from synthkit import weights
 from synthkit.config import structure
 from synthkit.errors import DatasetError, WeightsError
-from synthkit.interfaces import Metric, Runtime
+from synthkit.interfaces import Keeping, Metric, Runtime
 from synthkit.sample import Person, RotatedBox, Sample
 from synthkit.seeds import Seeds
-from synthkit_fidelity import memorisation as module
 from synthkit_fidelity.config import MemorisationConfig
 from synthkit_fidelity.memorisation import MemorisationMetric
 from synthkit_fidelity.nearest import limit, nearest, nearest_other
@@ -104,14 +104,40 @@ def test_too_few_people_are_an_error(tmp_path):
 
 
 def test_without_weights_the_stand_in_is_taken_and_named(tmp_path, monkeypatch):
-    def nowhere(*_):
-        raise WeightsError("not here")
-
-    monkeypatch.setattr(module, "load_features", nowhere)
-    share, _ = judged(metric(tmp_path, space="auto"), STRANGERS)
+    monkeypatch.setenv("SYNTHKIT_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(weights, "_in_package", lambda _: None)
+    checked = metric(tmp_path, space="auto")
+    assert checked.weights() == []
+    share, _ = judged(checked, STRANGERS)
     assert (share.extractor.name, share.extractor.sha256) == ("coarse pixels 16x16", None)
-    with pytest.raises(WeightsError):
-        judged(metric(tmp_path, space="mobilenet_v2"), STRANGERS)
+    assert share.cautions[0].startswith("people are compared by coarse colours, as the weights of mobilenet_v2 are not")
+    assert judged(metric(tmp_path), STRANGERS)[0].cautions == ()
+    asked = metric(tmp_path, space="mobilenet_v2")
+    assert asked.weights() == [(weights.entry("mobilenet_v2"), None)]
+    with pytest.raises(WeightsError, match="mobilenet_v2 are not on this machine"):
+        judged(asked, STRANGERS)
+
+
+def test_weights_that_are_damaged_are_an_error_and_no_reason_for_the_stand_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHKIT_OFFLINE", "1")
+    monkeypatch.setenv("SYNTHKIT_WEIGHTS", str(tmp_path))
+    (tmp_path / weights.entry("mobilenet_v2").file).write_bytes(b"half a file")
+    for checked in (metric(tmp_path, space="auto"), metric(tmp_path, space="auto", weights=str(tmp_path))):
+        with pytest.raises(WeightsError, match=r"has sha256 .* expected"):
+            checked.observed("candidate")
+        with pytest.raises(WeightsError, match=r"has sha256 .* expected"):
+            judged(checked, STRANGERS)
+    with pytest.raises(WeightsError, match="there is no file"):
+        metric(tmp_path, space="auto", weights=str(tmp_path / "gone.pth")).observed("candidate")
+
+
+def test_states_are_kept_by_what_decides_about_them(tmp_path):
+    assert isinstance(metric(tmp_path), Keeping)
+    plain, other, shown = (metric(tmp_path, **options).observed("reference") for options in
+                           ({}, {"chance": 0.05}, {"picture": str(tmp_path / "a.png")}))  # fmt: skip
+    assert plain == other != shown
+    assert plain["people"]["name"] == "coarse pixels 16x16"
 
 
 @settings(max_examples=20, deadline=None)
@@ -119,14 +145,14 @@ def test_without_weights_the_stand_in_is_taken_and_named(tmp_path, monkeypatch):
 def test_nearest_by_hand(seed, count, people):
     generator = np.random.default_rng(seed)
     references = generator.normal(size=(count, 6, 2)).astype(np.float32)
-    maps, weights = generator.normal(size=(5, 6, 2)).astype(np.float32), generator.uniform(0, 1, (5, 6))
+    maps, shares = generator.normal(size=(5, 6, 2)).astype(np.float32), generator.uniform(0, 1, (5, 6))
     who = np.array([f"p{n % (people + 1)}" for n in range(count)])
-    index, distance = nearest(maps, weights, references)
-    every = np.array([[by_hand(one, r, weight) for r in references] for one, weight in zip(maps, weights, strict=True)])
+    index, distance = nearest(maps, shares, references)
+    every = np.array([[by_hand(one, r, weight) for r in references] for one, weight in zip(maps, shares, strict=True)])
     assert np.array_equal(index, every.argmin(axis=1))
     assert np.allclose(distance, every.min(axis=1), atol=1e-4)
-    for n, found in enumerate(nearest_other(references, who, weights[:1])):
-        others = [by_hand(references[n], references[m], weights[0]) for m in range(count) if who[m] != who[n]]
+    for n, found in enumerate(nearest_other(references, who, shares[:1])):
+        others = [by_hand(references[n], references[m], shares[0]) for m in range(count) if who[m] != who[n]]
         assert found == pytest.approx(min(others, default=np.inf), abs=1e-4)
 
 

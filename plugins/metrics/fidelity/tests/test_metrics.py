@@ -148,13 +148,15 @@ def test_the_kernel_distance_and_its_subsets(make):
     far = judged(metric, drawn(12, 0, SKIN), drawn(12, 1, GREEN))[0]
     assert near.value < far.value
     assert far.interval[0] < far.value < far.interval[1]
-    assert far.cautions == ("the interval is that of 95 % of the subsets, which overlap, and none of their mean",)
+    assert far.interval_of == "subsets"
+    assert far.cautions == ()
     assert far.name == "kernel_distance[mobilenet_v2.features.6, 64 px, image, subsets of 6]"
     fewer = judged(make(KidMetric), drawn(5, 0, SKIN), drawn(7, 1, SKIN))[0]
     assert fewer.name.endswith("subsets of 5]")
     assert "for want of 1000" in fewer.cautions[0]
     same_size = judged(make(KidMetric), drawn(5, 0, SKIN), drawn(5, 1, SKIN))[0]
     assert same_size.interval is None
+    assert same_size.interval_of == ""
     assert len(same_size.cautions) == 1
 
 
@@ -212,6 +214,11 @@ def test_refined_images_between_synthetic_and_real(make, monkeypatch):
     assert "place by place" in results[0].name
 
 
+class Raising(nn.Module):
+    def forward(self, images):
+        raise ValueError("of no colour")
+
+
 class Means(nn.Module):
     def forward(self, images):
         return images.mean(dim=(2, 3))
@@ -219,7 +226,9 @@ class Means(nn.Module):
 
 def saved(path, *nodes, constants=()):
     """Write a network from x, the images, to y."""
-    images, features = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    texts = any(node.op_type == "Cast" for node in nodes)
+    images = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
+    features = helper.make_tensor_value_info("y", TensorProto.STRING if texts else TensorProto.FLOAT, None)
     graph = helper.make_graph(list(nodes), "network", [images], [features], list(constants))
     onnx.save(helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]), path)
 
@@ -240,6 +249,27 @@ def test_an_extractor_of_ones_own(make, tmp_path):
     assert same.value == pytest.approx(result.value, rel=1e-4)  # float32 means of 4,096 pixels
     assert same.name.startswith("frechet_distance[means.onnx, ")
     assert len(same.extractor.sha256) == 64
+
+
+class Growing(nn.Module):
+    """As many numbers as the first image of the batch has bright pixels."""
+
+    def forward(self, images):
+        return images.flatten(1)[:, : 1 + int((images[0] > 0.5).sum())]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Raising", r"Raising: fails on pictures \(1, 3, 64, 64\): of no colour"),
+        ("Growing", "Growing: gives [0-9]+ numbers for some images and [0-9]+ for others"),
+    ],
+)
+def test_classes_of_ones_own_that_fail_say_so(make, name, message):
+    sys.modules.setdefault(__name__, sys.modules[Means.__module__])
+    metric = make(PrdcMetric, extractor=f"{__name__}:{name}", layer=None, normalise="unit", batch=1)
+    with pytest.raises(WeightsError, match=message):
+        judged(metric, drawn(9, 0, SKIN), drawn(9, 1, SKIN))
 
 
 @pytest.mark.parametrize(
@@ -281,6 +311,7 @@ ELSEWHERE.external_data.add(key="location", value="secret.bin")
         ([helper.make_node("Add", ["x", "w"], ["y"])], [ELSEWHERE], "keeps weights in other files"),
         ([helper.make_node("Steal", ["x"], ["y"], domain="evil")], [], "evil:Steal, which is not of ONNX"),
         ([helper.make_node("Expand", ["x", "shape"], ["y"])], [HUGE], "cannot run it"),
+        ([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.STRING)], [], "its output 'y' is object"),
         ([helper.make_node("ReduceMean", ["x"], ["y"])], [], r"gives \(1, 1\) for 2 images"),
         ([helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)], [], r"gives \(1,\) for 2 images"),
         ([helper.make_node("Sub", ["x", "x"], ["z"]), helper.make_node("Div", ["x", "z"], ["y"])], [], "finite"),

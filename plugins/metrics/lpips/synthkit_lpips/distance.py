@@ -21,7 +21,7 @@ from synthkit.checkpoint import sha256_of
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Progress, silent
 from synthkit.training.perceptual import FeatureNet, load_features, stand_in_features
-from synthkit_lpips.config import Network
+from synthkit_lpips.config import LpipsConfig, Network
 
 VERSION = "0.1"
 
@@ -134,6 +134,13 @@ def read_heads(network: Network, path: Path) -> list[torch.Tensor]:
     if sorted(tensors) != sorted(names):
         raise WeightsError(f"weights {path}: are not LPIPS's heads for {network}: expected {names[0]} to {names[-1]}")
     return [tensors[name].flatten() for name in names]
+
+
+def weights_of(config: LpipsConfig) -> list[weights.Wanted]:
+    """Return the published weights that a metric needs."""
+    backbone = weights.entry(TRUNKS[config.network].features), config.backbone
+    heads = HEADS[config.network], config.heads
+    return [heads] if config.stand_in is not None else [backbone, heads]
 
 
 def backbone_sha256(network: Network, stand_in: Path | None) -> str:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
@@ -15,9 +16,10 @@ from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Extractor, Items, MetricResult, Pair, RoleKind, Runtime, State
 from synthkit.resampling import Units, interval, sequences_of, unit_of
+from synthkit.weights import Wanted
 from synthkit_lpips import structure
 from synthkit_lpips.config import LpipsConfig, PairConfig
-from synthkit_lpips.regions import Region, regions
+from synthkit_lpips.regions import Mask, Pixels, Region, regions
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +34,7 @@ _NAMES = {"original": "lpips", "reconstruction": "lpips_reconstruction", "divers
 _Config = TypeVar("_Config", bound=PairConfig)
 
 
-class PairMetric(Generic[_Config]):
+class PairMetric(ABC, Generic[_Config]):
     """The mean over pairs of some value of each; its 95 % percentile bootstrap interval over images or sequences."""
 
     roles: Mapping[str, RoleKind] = {"pairs": "pairs"}
@@ -103,15 +105,9 @@ class PairMetric(Generic[_Config]):
             )
         ]
 
+    @abstractmethod
     def _rows(self, found: Iterator[Region]) -> Iterator[tuple[str, int, float]]:
-        for region in found:
-            try:
-                yield region.key, region.person, self._value(region)
-            except ValueError as error:
-                raise DatasetError(f"sample {region.key}: {error}") from None
-
-    def _value(self, region: Region) -> float:
-        raise NotImplementedError
+        """Yield key, person and value of each region."""
 
     def _extractor(self) -> Extractor | None:
         return None
@@ -119,8 +115,9 @@ class PairMetric(Generic[_Config]):
     def _name(self) -> str:
         return f"{self._kind()}[{self._where()}]"
 
+    @abstractmethod
     def _kind(self) -> str:
-        raise NotImplementedError
+        """Return what results are called."""
 
     def _where(self) -> str:
         config = self._config
@@ -145,28 +142,39 @@ def _noting(pairs: Iterable[Pair], sequences: dict[str, str]) -> Iterator[Pair]:
         yield pair
 
 
-class SsimMetric(PairMetric[PairConfig]):
+class PixelMetric(PairMetric[PairConfig]):
+    """A value that is computed from the pixels of one pair alone."""
+
+    value: Callable[[Pixels, Pixels, Mask | None], float]
+
+    def _rows(self, found: Iterator[Region]) -> Iterator[tuple[str, int, float]]:
+        for region in found:
+            try:
+                yield region.key, region.person, type(self).value(region.candidate, region.reference, region.mask)
+            except ValueError as error:
+                raise DatasetError(f"sample {region.key}: {error}") from None
+
+
+class SsimMetric(PixelMetric):
     """The mean structural similarity (Wang et al. 2004), as scikit-image has it with their Gaussian window."""
+
+    value = staticmethod(structure.ssim)
 
     def _kind(self) -> str:
         return "ssim"
-
-    def _value(self, region: Region) -> float:
-        return structure.ssim(region.candidate, region.reference, region.mask)
 
     def _definition(self) -> dict[str, Any]:
         window = "scikit-image: gaussian_weights, sigma 1.5, no sample covariance, data_range 255, mean of RGB channels"
         return {**super()._definition(), "formula": window}
 
 
-class PsnrMetric(PairMetric[PairConfig]):
+class PsnrMetric(PixelMetric):
     """The mean peak signal-to-noise ratio in dB, as scikit-image has it; equal pictures count 100 dB."""
+
+    value = staticmethod(structure.psnr)
 
     def _kind(self) -> str:
         return "psnr"
-
-    def _value(self, region: Region) -> float:
-        return structure.psnr(region.candidate, region.reference, region.mask)
 
     def _definition(self) -> dict[str, Any]:
         formula = f"10 log10(255^2 / MSE) of each pair in dB, at most {structure.MOST_DB:g}; then the mean"
@@ -193,13 +201,19 @@ class LpipsMetric(PairMetric[LpipsConfig]):
     ) -> None:
         self._loaded = None
 
+    def weights(self) -> Sequence[Wanted]:
+        """Return LPIPS's weights: the heads, and the network's where nothing stands in for them."""
+        from synthkit_lpips.distance import weights_of
+
+        return weights_of(self._config)
+
     def observed(self, role: str) -> Mapping[str, Any]:
         """Return what decides about the values of pairs, weights among it."""
         from synthkit_lpips.distance import HEADS, backbone_sha256
 
         network = self._config.network
-        weights = [backbone_sha256(network, self._config.stand_in), HEADS[network].sha256]
-        return {**super().observed(role), "network": network, "weights": weights}
+        files = [backbone_sha256(network, self._config.stand_in), HEADS[network].sha256]
+        return {**super().observed(role), "network": network, "weights": files}
 
     def _rows(self, found: Iterator[Region]) -> Iterator[tuple[str, int, float]]:
         """Yield the values of regions, as many at once as the network shall take, all of one size."""

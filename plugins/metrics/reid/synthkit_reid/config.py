@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from synthkit.config import all_of, at_least, between, nearest, setting
+from synthkit.config import all_of, at_least, between, setting
+from synthkit.own_networks import known
 
 Background = Literal["kept", "removed"]
 View = Literal["auto", "camera", "sequence", "image"]
@@ -17,27 +17,9 @@ View = Literal["auto", "camera", "sequence", "image"]
 EMBEDDERS = ("osnet_x0_25_msmt17",)
 
 
-def _known(_: Any, __: attrs.Attribute[Any], value: str) -> None:
-    if value not in EMBEDDERS and not is_onnx(value) and not is_module(value):
-        raise ValueError(
-            f"no embedder is called {value!r}{nearest(value, EMBEDDERS)}; known are {', '.join(EMBEDDERS)},"
-            " an .onnx file, or pkg.mod:Class"
-        )
-
-
 def _rising(_: Any, __: attrs.Attribute[Any], value: tuple[int, ...]) -> None:
     if not value or list(value) != sorted(set(value)):
         raise ValueError(f"must be ranks that rise, got {list(value)}")
-
-
-def is_onnx(embedder: str) -> bool:
-    """Return whether an embedder is an ONNX file."""
-    return embedder.endswith(".onnx")
-
-
-def is_module(embedder: str) -> bool:
-    """Return whether an embedder is a class that can be imported."""
-    return re.fullmatch(r"[A-Za-z_][\w.]*:\w+", embedder) is not None
 
 
 @attrs.frozen
@@ -48,7 +30,7 @@ class EmbedderConfig:
         "osnet_x0_25_msmt17",
         help=f"the network that tells people apart: {', '.join(EMBEDDERS)}, FILE.onnx, or pkg.mod:Class of a torch"
         " module",
-        validator=_known,
+        validator=known("embedder", EMBEDDERS),
     )
     weights: Path | None = setting(
         None, help="file or folder of its weights; none looks in the usual places", decides="nothing"
@@ -81,6 +63,11 @@ class ReidConfig(EmbedderConfig):
         (1, 5, 10, 20), help="ranks up to which somebody is to be found",
         validator=all_of(at_least(1), between(1, 1000), _rising),
     )  # fmt: skip
+    resample: Literal["person", "sequence"] = setting(
+        "person",
+        help="what other queries would be of, for the interval: other people, or other sequences, as all who are in one"
+        " share its light and place",
+    )
     min_extent_px: float = setting(
         12.0, help="people shorter than this in the image are left out", validator=at_least(1)
     )

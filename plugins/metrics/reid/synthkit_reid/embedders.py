@@ -7,29 +7,24 @@ the picture, the network and its preprocessing.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from synthkit import weights
+from synthkit import own_networks, weights
 from synthkit.checkpoint import sha256_of
-from synthkit.deployment.files import OnnxFile
-from synthkit.deployment.sessions import as_input, check_input, open_session, run_session
-from synthkit.errors import ConfigError, WeightsError
+from synthkit.deployment.sessions import as_input, check_input
+from synthkit.errors import WeightsError
 from synthkit.interfaces import Extractor, Runtime
+from synthkit.own_networks import OnnxNetwork
 from synthkit_reid.cards import EmbedderCard, read_card
-from synthkit_reid.config import EmbedderConfig, is_module, is_onnx
+from synthkit_reid.config import EmbedderConfig
 from synthkit_reid.published import KNOWN
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float32]
@@ -38,7 +33,7 @@ Vector = npt.NDArray[np.float32]
 class Embed(Protocol):
     """A network, ready to run."""
 
-    def __call__(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def __call__(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the embedding of a batch of one, (1, d) or with further axes of length 1."""
 
 
@@ -61,51 +56,56 @@ class Embedder:
             WeightsError: when what comes out is none.
         """
         resized = np.asarray(Image.fromarray(picture).resize(self.card.size_px, Image.Resampling.BILINEAR))
-        found = np.asarray(network(as_input(self.card.input(""), resized)))
+        found = network(as_input(self.card.input(""), resized))
         if found.size < 2 or found.size != found.shape[-1 if found.ndim < 3 else 1] or not np.isfinite(found).all():
             raise WeightsError(
-                f"embedder {self.about.name}: gives {found.dtype} {found.shape} for a picture, expected finite numbers"
-                " (1, d)"
+                f"embedder {self.about.name}: gives {found.shape} for a picture, expected finite numbers (1, d)"
             )
-        return np.asarray(found.reshape(-1), dtype=np.float32)
+        return found.reshape(-1)
 
 
 def embedder_of(config: EmbedderConfig, runtime: Runtime) -> Embedder:
-    """Return the embedder that settings name.
+    """Return the embedder that settings name; published weights are not looked for before it is loaded.
 
     Raises:
-        ConfigError, WeightsError: when a file, a card or a class cannot be had.
+        ConfigError, WeightsError: when a file, a card or a class of the user's own cannot be had.
     """
     name = config.embedder
-    if is_module(name):
+    if own_networks.is_module(name):
         return _of_class(config)
-    if is_onnx(name):
-        return _of_file(Path(name), _card_of(config, Path(name)), Path(name).stem, runtime.threads)
+    if own_networks.is_onnx(name):
+        path = Path(name)
+        if not path.is_file():
+            raise WeightsError(f"embedder {path}: there is no such file")
+        card = _card_of(config, path)
+        return Embedder(
+            Extractor(path.stem, sha256_of(path), card.told), card, lambda: _opened(path, card, runtime.threads)
+        )
     known = KNOWN[name]
-    path = weights.resolve(known.weights, config.weights, runtime.progress).path
-    return _of_file(path, known.card, name, runtime.threads)
+
+    def load() -> Embed:
+        found = weights.resolve(known.weights, config.weights, runtime.progress)
+        return _opened(found.path, known.card, runtime.threads)
+
+    return Embedder(Extractor(name, known.weights.sha256, known.card.told), known.card, load)
 
 
-def _of_file(path: Path, card: EmbedderCard, name: str, threads: int) -> Embedder:
-    if not path.is_file():
-        raise WeightsError(f"embedder {path}: there is no such file")
-    about = Extractor(name, sha256_of(path), card.told)
-    return Embedder(about, card, lambda: _opened(path, card, threads))
+def weights_of(config: EmbedderConfig) -> Sequence[weights.Wanted]:
+    """Return the published weights that an embedder needs; files and classes of the user's own have none."""
+    known = KNOWN.get(config.embedder)
+    return [] if known is None else [(known.weights, config.weights)]
 
 
 def _opened(path: Path, card: EmbedderCard, threads: int) -> Embed:
-    session = open_session(OnnxFile.read(path, "an embedder").data, str(path), threads)
-    inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
-    if len(inputs) != 1:
-        raise WeightsError(f"{path}: has the inputs {', '.join(inputs)}; an embedder has one, a picture")
-    check_input(card.input(inputs[0]), session, str(path))
-    output: str = card.output or (outputs[0] if len(outputs) == 1 else "")
-    if output not in outputs:
+    network = OnnxNetwork.open(path, "embedder", threads)
+    check_input(card.input(network.input), network.session, network.origin)
+    output = card.output or (network.outputs[0] if len(network.outputs) == 1 else "")
+    if output not in network.outputs:
         raise WeightsError(
-            f"{path}: its outputs are {', '.join(outputs)}; its card must tell with output which has embeddings"
-            + (f", and tells {output!r}" if output else "")
+            f"{network.origin}: its outputs are {', '.join(network.outputs)}; its card must tell with output which has"
+            " embeddings" + (f", and tells {output!r}" if output else "")
         )
-    return lambda batch: run_session(session, inputs[0], batch, str(path))[output]
+    return lambda batch: network.run(batch, output)
 
 
 def _card_of(config: EmbedderConfig, model: Path) -> EmbedderCard:
@@ -122,38 +122,14 @@ def _card_of(config: EmbedderConfig, model: Path) -> EmbedderCard:
 
 
 def _of_class(config: EmbedderConfig) -> Embedder:
-    """Return the embedder of a class that the user's own settings name: without arguments it gives a module."""
-    import torch
-    from torch import nn
-
-    module, _, name = config.embedder.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), name)()
-    except Exception as error:  # a stranger's code may raise anything
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ConfigError([f"embedder: {config.embedder} cannot be made: {reason}"]) from None
-    if not isinstance(made, nn.Module):
-        raise ConfigError([f"embedder: {config.embedder} is no torch.nn.Module"])
-    if config.weights is not None:
-        try:
-            made.load_state_dict(weights.read(config.weights))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise WeightsError(f"weights {config.weights}: are not of {config.embedder}: {reason}") from None
-    made.eval()
+    name = config.embedder
+    made = own_networks.made(name, "embedder", config.weights)
     card = EmbedderCard() if config.card is None else read_card(config.card)
 
-    def embed(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def embed(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        import torch
+
         with torch.inference_mode():
-            return np.asarray(made(torch.from_numpy(batch)).numpy())
+            return np.asarray(own_networks.run(made, torch.from_numpy(batch), f"embedder {name}").numpy())
 
-    return Embedder(Extractor(config.embedder, _sha256(made), card.told), card, lambda: embed)
-
-
-def _sha256(network: nn.Module) -> str:
-    """Return the identity of a network's tensors; its code is named by the embedder's name."""
-    hasher = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        hasher.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return hasher.hexdigest()
+    return Embedder(Extractor(name, own_networks.tensors_sha256(made), card.told), card, lambda: embed)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intervals of means over queries, which are not independent: those of one person resemble each other."""
+"""Intervals of means over queries, which are not independent: those of one person or sequence resemble each other."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,28 +12,28 @@ from scipy import stats
 _COVERED = 0.95
 
 
-def interval(values: npt.NDArray[np.float64], person: npt.NDArray[np.int64]) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean of values in 0..1, had other people been asked for; None with one person.
+def interval(values: npt.NDArray[np.float64], cluster: npt.NDArray[Any]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean of values in 0..1, had other clusters been drawn; None of one cluster.
 
     It is Clopper and Pearson's for as many independent queries as tell as much as these do (Korn and Graubard,
     Confidence intervals for proportions with small expected number of positive counts estimated from survey data,
-    Survey Methodology 24, 1998), with people as clusters. Where all queries agree, it takes a query a person.
+    Survey Methodology 24, 1998). Where all queries agree, it takes a query a cluster.
 
     Args:
-        values: (V,). person: (V,) whose query each is.
+        values: (V,). cluster: (V,) the person, or the sequence, that each query is of.
     """
-    _, which, counts = np.unique(person, return_inverse=True, return_counts=True)
-    people, total = len(counts), len(values)
-    if people < 2:
+    _, which, counts = np.unique(cluster, return_inverse=True, return_counts=True)
+    clusters, total = len(counts), len(values)
+    if clusters < 2:
         return None
     mean = float(values.mean())
-    residual = np.bincount(which, values, people) - mean * counts
-    variance = people / (people - 1) * float(residual @ residual) / total**2
+    residual = np.bincount(which, values, clusters) - mean * counts
+    variance = clusters / (clusters - 1) * float(residual @ residual) / total**2
     if variance > 0:
-        tails = stats.t.ppf((1 + _COVERED) / 2, [total - 1, people - 1])
+        tails = stats.t.ppf((1 + _COVERED) / 2, [total - 1, clusters - 1])
         independent = min(total, mean * (1 - mean) / variance * (tails[0] / tails[1]) ** 2)
     else:
-        independent = people
+        independent = clusters
     hits, low, high = mean * independent, (1 - _COVERED) / 2, (1 + _COVERED) / 2
     return (
         float(stats.beta.ppf(low, hits, independent - hits + 1)) if mean > 0 else 0.0,

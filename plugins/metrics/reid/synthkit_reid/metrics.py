@@ -14,18 +14,20 @@ from PIL import Image
 
 from synthkit import crops
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import DatasetError
+from synthkit.errors import DatasetError, WeightsError
 from synthkit.interfaces import Chart, Evidence, Items, MetricResult, Pair, RoleKind, Runtime, State
 from synthkit.sample import Sample
+from synthkit.weights import Wanted
 from synthkit_reid import distances, people, pictures, states
 from synthkit_reid.config import ReidConfig
-from synthkit_reid.embedders import Embed, Embedder, embedder_of
+from synthkit_reid.embedders import Embed, Embedder, Vector, embedder_of, weights_of
 from synthkit_reid.intervals import interval
 from synthkit_reid.people import Cut, Pixels, cut_out
-from synthkit_reid.ranking import Floats, Labels, Protocol, Removal, Scores, score
+from synthkit_reid.ranking import Floats, Labels, Protocol, Removal, Scores, by_chance, score
 from synthkit_reid.states import THUMB_PX, Seen
 
-_FEW_PEOPLE = 10
+_FEW = 10  # people or sequences on which numbers rest
+_DRAWN = {"person": "people", "sequence": "sequences"}
 _SUBJECT, _ANONYMIZED, _ORIGINALS = "people", "anonymized", "originals"
 _KEPT = {
     "own": "pictures of the query's person in the query's {view} do not count",
@@ -44,6 +46,7 @@ class Ranked:
     Args:
         seen: everybody. queries, gallery: who is asked for, and among whom.
         images: which of a sample's images (0, or 1 for the original) are the queries', and the gallery's.
+        chance: scores to expect if the gallery were in any order.
     """
 
     seen: Seen
@@ -53,11 +56,17 @@ class Ranked:
     removal: Removal
     labels: Labels
     scores: Scores
+    chance: Scores
 
     @property
-    def person(self) -> Any:
-        """(V,) whom each scored query shows."""
-        return self.labels.identity[self.queries[self.scores.query]]
+    def asked(self) -> Any:
+        """(V,) which of everybody are the scored queries."""
+        return self.queries[self.scores.query]
+
+    @property
+    def people(self) -> int:
+        """How many people are asked for."""
+        return len(np.unique(self.labels.identity[self.asked]))
 
 
 class ReidMetric:
@@ -71,6 +80,8 @@ class ReidMetric:
         self._runtime = runtime
         self._embedder: Embedder | None = None
         self._network: Embed | None = None
+        self._length: int | None = None
+        self._found: tuple[Mapping[str, State], Mapping[str, Ranked]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +89,11 @@ class ReidMetric:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._embedder, self._network = None, None
+        self._embedder, self._network, self._found = None, None, None
+
+    def weights(self) -> Sequence[Wanted]:
+        """Return the embedder's published weights, if it has such."""
+        return weights_of(self._config)
 
     def observed(self, role: str) -> Mapping[str, Any]:
         """Return what the role's state depends on: the embedder, and how people are cut out."""
@@ -122,13 +137,13 @@ class ReidMetric:
         Raises:
             DatasetError: when nobody is there twice.
         """
-        return self._results(self._rankings(self._seen(states_))[_SUBJECT], "higher", map_too=True)
+        return self._results(self._rankings(states_)[_SUBJECT], "higher", map_too=True)
 
     def explain(self, states_: Mapping[str, State]) -> Evidence:
         """Return how many are found up to each rank."""
         curves = {
             title: [(float(rank), float(share)) for rank, share in enumerate(ranked.scores.cmc, start=1)]
-            for title, ranked in self._rankings(self._seen(states_)).items()
+            for title, ranked in self._rankings(states_).items()
         }
         chart = Chart(
             title=f"{self.name}: found among the nearest",
@@ -139,8 +154,14 @@ class ReidMetric:
         )
         return Evidence((chart,), {}, {})
 
-    def _rankings(self, seen: Seen) -> Mapping[str, Ranked]:
-        """Return what is ranked, by what it shows."""
+    def _rankings(self, states_: Mapping[str, State]) -> Mapping[str, Ranked]:
+        """Return what is ranked, by what it shows; ranked once for the numbers and the curves."""
+        if self._found is None or self._found[0] is not states_:
+            (state,) = states_.values()
+            self._found = states_, self._ranked_all(states.joined([Seen.of(state)]))
+        return self._found[1]
+
+    def _ranked_all(self, seen: Seen) -> Mapping[str, Ranked]:
         return {_SUBJECT: self._ranked(seen, (0, 0), "own")}
 
     def _images(self, items: Items) -> Iterator[tuple[Sample, tuple[Pixels, ...]]]:
@@ -154,19 +175,27 @@ class ReidMetric:
         background = card.neutral if self._config.background == "removed" else None
         return Cut(card.size_px, background, self._config.min_extent_px)
 
-    def _embed(self, picture: Pixels) -> Any:
+    def _embed(self, picture: Pixels) -> Vector:
+        """Return a picture's embedding, as long as any other's.
+
+        Raises:
+            WeightsError: when it is not, or what comes out is none.
+        """
         if self._network is None:
             self._network = self.embedder.load()
-        return self.embedder.embed(self._network, picture)
+        found = self.embedder.embed(self._network, picture)
+        self._length = self._length or len(found)
+        if len(found) != self._length:
+            raise WeightsError(
+                f"embedder {self.embedder.about.name}: gives {self._length} numbers for some pictures and {len(found)}"
+                " for others"
+            )
+        return found
 
     def _thumbs(self, found: people.Picture) -> list[Pixels]:
         if self._config.pictures is None:
             return []
         return [np.asarray(Image.fromarray(picture).resize(THUMB_PX)) for picture in found.pixels]
-
-    def _seen(self, states_: Mapping[str, State]) -> Seen:
-        (state,) = states_.values()
-        return states.joined([Seen.of(state)])
 
     def _ranked(self, seen: Seen, images: tuple[int, int], removal: Removal) -> Ranked:
         """Return the gallery ranked.
@@ -183,7 +212,8 @@ class ReidMetric:
             vectors = seen.vectors[queries, images[0]], seen.vectors[gallery, images[1]]
             found = score(distances.blocks(*vectors, self._config.distance), asked, among, protocol)
             if len(found.query):
-                return Ranked(seen, queries, gallery, images, removal, labels, found)
+                chance = by_chance(found, protocol)
+                return Ranked(seen, queries, gallery, images, removal, labels, found, chance)
         known = len(np.unique(seen.identity[seen.told("identity")]))
         raise DatasetError(
             f"{self.name}: nobody is there twice: there are {len(seen)} pictures of {known} known people, and none"
@@ -194,10 +224,16 @@ class ReidMetric:
     def _results(
         self, ranked: Ranked, better: Literal["higher", "lower"], *, map_too: bool, part: str = "", **more: Any
     ) -> list[MetricResult]:
-        values = {"map": ranked.scores.ap, "map_trapezoid": ranked.scores.ap_trapezoid} if map_too else {}
-        values |= {f"rank_{rank}": ranked.scores.found[:, rank - 1] for rank in self._config.ranks}
         self._write_pictures(ranked, part)
-        return [self._result(ranked, name, value, better, part, **more) for name, value in values.items()]
+        return [
+            self._result(ranked, name, values, better, part, **more)
+            for name, values in self._values(ranked.scores, map_too=map_too).items()
+        ]
+
+    def _values(self, scores: Scores, *, map_too: bool = True) -> dict[str, Floats]:
+        """Return what is averaged over queries, (V,), by the name of the mean."""
+        values = {"map": scores.ap, "map_trapezoid": scores.ap_trapezoid} if map_too else {}
+        return values | {f"rank_{rank}": scores.found[:, rank - 1] for rank in self._config.ranks}
 
     def _result(
         self, ranked: Ranked, name: str, values: Floats, better: Literal["higher", "lower"], part: str = "", *,
@@ -212,12 +248,16 @@ class ReidMetric:
             better=better,
             count=len(values),
             definition={**self._definition(ranked, name), **more},
-            interval=interval(values, ranked.person),
+            interval=self._interval(ranked, values),
             part=part,
             extractor=about,
-            counts={"queries": len(values), "gallery": len(ranked.gallery), "people": len(np.unique(ranked.person))},
+            counts={"queries": len(values), "gallery": len(ranked.gallery), "people": ranked.people},
             cautions=(*self._cautions(ranked), *cautions),
         )
+
+    def _interval(self, ranked: Ranked, values: Floats) -> tuple[float, float] | None:
+        """Return the interval of the mean of values of the scored queries, (V,)."""
+        return interval(values, ranked.seen.clusters(self._config.resample)[ranked.asked])
 
     def _definition(self, ranked: Ranked, name: str) -> dict[str, Any]:
         config, seen = self._config, ranked.seen
@@ -234,17 +274,20 @@ class ReidMetric:
             "view": f"{view}: {_KEPT[ranked.removal].format(view=view)}",
             "distance": config.distance,
             "ties": "the mean over all orders of pictures at equal distances",
-            "by_chance": round(float(ranked.scores.chance.mean()), 6),
+            "by_chance": round(float(self._values(ranked.chance)[name].mean()), 6),
             "background": config.background,
             "queries_without_match": len(ranked.queries) - len(ranked.scores.query),
             "strangers_in_gallery": int((seen.identity[ranked.gallery] == "").sum()),
             "left_out": dict(zip(states.REASONS, seen.left_out.tolist(), strict=True)),
-            "interval": "95 %, people resampled (Korn and Graubard 1998)",
+            "interval": f"95 %, had there been other {_DRAWN[config.resample]} (Korn and Graubard 1998)",
         }
 
     def _cautions(self, ranked: Ranked) -> list[str]:
-        count = len(np.unique(ranked.person))
-        return [f"only {count} people are asked for"] if count < _FEW_PEOPLE else []
+        found = [f"only {ranked.people} people are asked for"] if ranked.people < _FEW else []
+        if self._config.resample == "sequence":
+            count = len(np.unique(ranked.seen.clusters("sequence")[ranked.asked]))
+            found += [f"intervals rest on {count} sequences"] if count < _FEW else []
+        return found
 
     def _write_pictures(self, ranked: Ranked, part: str) -> None:
         path = self._config.pictures
@@ -292,13 +335,13 @@ class ConsistencyMetric(_PairMetric):
         Raises:
             DatasetError: when nobody is there twice.
         """
-        ranked = self._rankings(self._seen(states_))
+        ranked = self._rankings(states_)
         return [
             *self._results(ranked[_ANONYMIZED], "higher", map_too=True),
             *self._results(ranked[_ORIGINALS], "higher", map_too=True, part=_ORIGINALS),
         ]
 
-    def _rankings(self, seen: Seen) -> Mapping[str, Ranked]:
+    def _ranked_all(self, seen: Seen) -> Mapping[str, Ranked]:
         """Return the anonymized among the anonymized, and the originals among the originals."""
         return {name: self._ranked(seen, (n, n), "own") for n, name in enumerate((_ANONYMIZED, _ORIGINALS))}
 
@@ -320,29 +363,30 @@ class LeakageMetric(_PairMetric):
         Raises:
             DatasetError: when nobody is there twice.
         """
-        attack, limit = self._rankings(self._seen(states_)).values()
-        by_chance = float(attack.scores.chance.mean())
+        attack, limit = self._rankings(states_).values()
+        chance = float(attack.chance.found[:, 0].mean())
         cautions = []
         if self._config.background == "kept":
             cautions.append("surroundings are in the pictures: those that stay the same find people by themselves")
         first = limit.scores.found[:, 0]
-        low = (interval(first, limit.person) or (0.0, 1.0))[0]
-        if low <= by_chance:
+        low = (self._interval(limit, first) or (0.0, 1.0))[0]
+        if low <= chance:
             cautions.append(
                 f"the attack finds originals in {first.mean():.0%} of cases (from {low:.0%}), which is not surely above"
-                f" chance ({by_chance:.0%}): it proves nothing"
+                f" chance ({chance:.0%}): it proves nothing"
             )
-        found = attack.scores.found[:, 0]
-        bounds = interval(found, attack.person)
-        above = bounds is not None and bounds[0] > by_chance
-        results = self._results(attack, "lower", map_too=True, cautions=cautions, rank_1_above_chance=above)
-        chance = self._result(attack, "rank_1", attack.scores.chance, "lower", "chance", cautions=cautions)
+        bounds = self._interval(attack, attack.scores.found[:, 0])
+        above = bounds is not None and bounds[0] > chance
+        drawn = [
+            attrs.evolve(self._result(attack, name, values, "lower", "chance", cautions=cautions), interval=None)
+            for name, values in self._values(attack.chance).items()
+        ]
         return [
-            *results,
-            attrs.evolve(chance, interval=None),
+            *self._results(attack, "lower", map_too=True, cautions=cautions, rank_1_above_chance=above),
+            *drawn,
             *self._results(limit, "higher", map_too=False, part=_ORIGINALS, cautions=cautions),
         ]
 
-    def _rankings(self, seen: Seen) -> Mapping[str, Ranked]:
+    def _ranked_all(self, seen: Seen) -> Mapping[str, Ranked]:
         """Return the anonymized among the originals, and the originals among themselves."""
         return {name: self._ranked(seen, (n, 1), "all") for n, name in enumerate((_ANONYMIZED, _ORIGINALS))}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from synthkit.report.drawing import write_png
 from synthkit_reid import distances
 from synthkit_reid.states import THUMB_PX
 
@@ -39,8 +40,7 @@ def write(ranked: Ranked, kind: Kind, shown: int, path: Path) -> None:
         for column, cell in enumerate(cells):
             left = _GAP + column * (_CELL[0] + _GAP) + (2 * _GAP if column else 0)
             sheet.paste(cell, (left, _LEGEND_PX + n * (_CELL[1] + _GAP)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    write_png(np.asarray(sheet), path)
 
 
 def _chosen(ap: npt.NDArray[np.float64], shown: int) -> npt.NDArray[np.int64]:

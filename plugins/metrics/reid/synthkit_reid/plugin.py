@@ -4,38 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
 from synthkit_reid.config import ConsistencyConfig, LeakageConfig, ReidConfig
 
 
+def _metric(name: str, target: str, summary: str, config: type[Any]) -> Component:
+    return Component(
+        kind="metric", name=name, summary=summary, config=config, target=f"synthkit_reid.metrics:{target}",
+        reads={"instances"},
+    )  # fmt: skip
+
+
 @hookimpl
 def synthkit_components() -> Iterable[Component]:
     """Return the components of this plugin."""
     return [
-        Component(
-            kind="metric",
-            name="reid",
-            summary="how well people are found again in a set: mAP and ranks by Market-1501's protocol",
-            config=ReidConfig,
-            target="synthkit_reid.metrics:ReidMetric",
-            reads={"instances"},
+        _metric(
+            "reid", "ReidMetric", "how well people are found again in a set: mAP and ranks by Market-1501's protocol",
+            ReidConfig,
         ),
-        Component(
-            kind="metric",
-            name="consistency",
-            summary="whether an identity stays one identity after anonymization: mAP and ranks before and after",
-            config=ConsistencyConfig,
-            target="synthkit_reid.metrics:ConsistencyMetric",
-            reads={"instances"},
+        _metric(
+            "consistency", "ConsistencyMetric", "whether an identity stays one identity after anonymization: mAP and"
+            " ranks before and after", ConsistencyConfig,
         ),
-        Component(
-            kind="metric",
-            name="leakage",
-            summary="whether the original person can be found from the anonymized one: an attack, against chance",
-            config=LeakageConfig,
-            target="synthkit_reid.metrics:LeakageMetric",
-            reads={"instances"},
+        _metric(
+            "leakage", "LeakageMetric", "whether the original person can be found from the anonymized one: an attack,"
+            " against chance", LeakageConfig,
         ),
-    ]
+    ]  # fmt: skip

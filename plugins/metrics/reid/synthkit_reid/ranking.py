@@ -149,6 +149,22 @@ def score(blocks: Iterator[Block], query: Labels, gallery: Labels, protocol: Pro
     return Scores(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in attrs.fields(Scores)))
 
 
+def by_chance(scores: Scores, protocol: Protocol) -> Scores:
+    """Return what to expect of the same queries if the order of the gallery were drawn, all as near as another."""
+    kinds, which = np.unique(np.stack([scores.right, scores.wrong]), axis=1, return_inverse=True)
+    precisions, found = np.ones((2, kinds.shape[1])), np.ones((kinds.shape[1], protocol.most_rank))
+    for n, (right, wrong) in enumerate(kinds.T.tolist()):
+        if wrong:
+            equals = ties.Equals(0, wrong, right, 0)
+            precision, earlier = equals.precisions()
+            precisions[:, n], found[n] = (precision, (precision + earlier) / 2), equals.found(protocol.most_rank)
+    ap, trapezoid = precisions[:, which.reshape(-1)]
+    each = found[which.reshape(-1)]
+    if protocol.shots == "single":
+        each = np.minimum(1.0, scores.chance[:, None] * np.arange(1, protocol.most_rank + 1))
+    return attrs.evolve(scores, ap=ap, ap_trapezoid=trapezoid, found=each)
+
+
 def _score_block(block: Block, query: Labels, gallery: Labels, protocol: Protocol) -> Scores:
     keys, first_row = block.keys, block.rows.start or 0
     identity, view = query.identity[block.rows], query.view[block.rows]

@@ -31,6 +31,8 @@ def found_single_shot(less: Flags, equal: Flags, person: npt.NDArray[np.int64], 
         less, equal: (P, W) which wrong pictures are nearer than each right one, and which as near.
         person: (W,) whose they are; see ``people``.
     """
+    if not len(person):
+        return np.ones(most_rank)  # there is nobody else
     size = np.bincount(person)
     nearer, as_near = (np.stack([np.bincount(person, row, len(size)) for row in flags]) / size
                        for flags in (less, equal))  # fmt: skip

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from synthkit.interfaces import State
+from synthkit.resampling import sequences_of
 from synthkit.sample import Sample
 from synthkit_reid.config import View
 from synthkit_reid.people import Picture, Pixels
@@ -79,6 +80,18 @@ class Seen:
         identity = np.where(self.told("identity"), numbers, STRANGER)
         values = np.where(self.told(view), getattr(self, view), np.char.add("image ", self.image))
         return Labels(identity, np.unique(values, return_inverse=True)[1])
+
+    def clusters(self, wanted: Literal["person", "sequence"]) -> Texts:
+        """Return names, (N,), of what would be drawn anew: people, or sequences and images that are in none.
+
+        Raises:
+            DatasetError: when no picture is of a sequence.
+        """
+        if wanted == "person":
+            return self.identity
+        images = np.char.add("image ", self.image)
+        known = np.char.add("sequence ", self.sequence)
+        return sequences_of(np.where(self.told("sequence"), known, images), images)
 
     def asked(self) -> tuple[Integers, Integers]:
         """Return who is a query and who is in the gallery, by its splits ``query`` and ``test`` if it has these."""

@@ -17,6 +17,7 @@ from synthkit.interfaces import ComponentSpec, Pair, Runtime
 from synthkit.plugins import discover
 from synthkit.sample import Person, Sample
 from synthkit.seeds import Seeds
+from synthkit_reid import metrics
 
 ASSETS = Path(__file__).parents[5] / "shared" / "assets"
 
@@ -76,6 +77,10 @@ def test_a_static_background_finds_people_by_itself(build):
     attack, chance = alone["leakage_rank_1", ""], alone["leakage_rank_1", "chance"]
     assert not attack.definition["rank_1_above_chance"]
     assert attack.interval[0] <= chance.value <= attack.interval[1]
+    assert chance.interval is None
+    told = {name: alone[f"leakage_{name}", ""].definition["by_chance"] for name in ("map", "map_trapezoid", "rank_5")}
+    assert {name: round(alone[f"leakage_{name}", "chance"].value, 6) for name in told} == told
+    assert told["map"] > chance.value  # where a right one comes late, it still counts
     assert alone["leakage_rank_1", "originals"].value > 0.9  # the attack works where there is something to find
 
 
@@ -155,6 +160,21 @@ def test_one_camera_is_enough(build):
     assert results(build("reid"), clips)["reid_rank_1", ""].definition["view"].startswith("sequence")
 
 
+def test_intervals_over_sequences(build):
+    """Where sequences decide about everything, as many queries of few of them tell little."""
+    clips = [attrs.evolve(sample, sequence=f"clip {n % 3}") for n, sample in enumerate(made_people.crowd(8, 6))]
+    people, sequences = (
+        results(build("reid", view="image", resample=by), clips)["reid_map", ""] for by in ("person", "sequence")
+    )
+    assert people.value == sequences.value
+    assert people.interval != sequences.interval
+    assert sequences.interval[0] < sequences.value < sequences.interval[1]
+    assert sequences.definition["interval"] == "95 %, had there been other sequences (Korn and Graubard 1998)"
+    assert "intervals rest on 3 sequences" in sequences.cautions
+    with pytest.raises(DatasetError, match="no sample tells which sequence it is of"):
+        results(build("reid", resample="sequence"), made_people.crowd(4, 3))
+
+
 def test_rank_lists_are_drawn(build, tmp_path):
     path = tmp_path / "pictures" / "ranks.png"
     results(build("leakage", pictures=str(path), shown=4), pairs(made_people.crowd(), made_people.masked))
@@ -164,12 +184,16 @@ def test_rank_lists_are_drawn(build, tmp_path):
     assert {(0, 114, 178), (213, 94, 0)} <= {tuple(colour) for colour in sheet.reshape(-1, 3)[::7].tolist()}
 
 
-def test_reports_show_the_curves(build):
+def test_reports_show_the_curves(build, monkeypatch):
     metric = build("leakage", ranks=[1, 3])
+    ranked, score = [], metrics.score
+    monkeypatch.setattr(metrics, "score", lambda *args: ranked.append(1) or score(*args))
     with metric:
         state = metric.observe("pairs", pairs(made_people.crowd(4, 3), made_people.masked))
-        (chart,) = metric.explain({"pairs": state}).charts
-        results_ = metric.compute({"pairs": state})
+        states = {"pairs": state}
+        results_ = metric.compute(states)
+        (chart,) = metric.explain(states).charts
+    assert len(ranked) == 2  # the anonymized and the originals, once each
     told = {(result.name.partition("[")[0], result.part): result.value for result in results_}
     assert dict(chart.series["anonymized"])[3] == told["leakage_rank_3", ""]
     assert dict(chart.series["originals"])[1] == told["leakage_rank_1", "originals"]
@@ -224,13 +248,17 @@ def test_weights_that_are_absent_or_wrong(tmp_path, monkeypatch):
         observe(embedder=str(made_people.colours_file(tmp_path / "bare", card="")))
     with pytest.raises(WeightsError, match=r"outputs are vector, pooled; its card must tell"):
         observe(embedder=str(made_people.colours_file(tmp_path / "two", outputs=2)))
-    with pytest.raises(WeightsError, match=r"gives float32 \(1, 3, 8, 4\)"):
+    with pytest.raises(WeightsError, match=r"gives \(1, 3, 8, 4\)"):
         observe(embedder=str(made_people.colours_file(tmp_path / "map", outputs=2,
                                                       card=made_people.CARD + 'output = "pooled"')))  # fmt: skip
     with pytest.raises(WeightsError, match=r"its input 'pixels' is tensor\(float\) \[4, 3, 32, 16\]"):
         observe(embedder=str(made_people.colours_file(tmp_path / "many", batch=4)))
     with pytest.raises(ConfigError, match=r"colours\.toml.*size"):
         observe(embedder=str(made_people.colours_file(tmp_path / "card", card="size = [1, 2]")))
+    with pytest.raises(
+        WeightsError, match=r"colours\.onnx: its output 'vector' is object, expected an array of numbers"
+    ):
+        observe(embedder=str(made_people.colours_file(tmp_path / "texts", texts=True)))
     (tmp_path / "evil").mkdir()
     (tmp_path / "evil" / "net.onnx").write_bytes(b"MZ" * 99)
     (tmp_path / "evil" / "net.toml").write_text(made_people.CARD)
@@ -246,6 +274,13 @@ class Net(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.ones(1))
     def forward(self, pixels):
         return torch.nn.functional.avg_pool2d(pixels, 4).flatten(1) * self.scale
+class Raising(Net):
+    def forward(self, pixels):
+        raise KeyError("colour")
+class Growing(Net):
+    sizes = iter(range(5, 99))
+    def forward(self, pixels):
+        return pixels.flatten(1)[:, : next(self.sizes)]
 """
 
 
@@ -265,6 +300,11 @@ def test_a_torch_module_named_by_the_settings(build, tmp_path, monkeypatch):
         results(build("reid", **own, weights=str(tmp_path / "other.pth")), made_people.crowd(2, 2))
     with pytest.raises(ConfigError, match="json:loads cannot be made"):
         results(build("reid", embedder="json:loads"), made_people.crowd(2, 2))
+    own.pop("embedder")
+    with pytest.raises(WeightsError, match=r"my_reid_net:Raising: fails on pictures \(1, 3, 32, 16\): 'colour'"):
+        results(build("reid", embedder="my_reid_net:Raising", **own), made_people.crowd(2, 2))
+    with pytest.raises(WeightsError, match="my_reid_net:Growing: gives 5 numbers for some pictures and 6 for others"):
+        results(build("reid", embedder="my_reid_net:Growing", **own), made_people.crowd(2, 2))
     sys.modules.pop("my_reid_net")
 
 

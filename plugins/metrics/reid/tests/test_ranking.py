@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synthkit_reid import distances
 from synthkit_reid.intervals import interval
-from synthkit_reid.ranking import STRANGER, Labels, Protocol, score, score_distances
+from synthkit_reid.ranking import STRANGER, Labels, Protocol, by_chance, score, score_distances
 
 CASES = json.loads((Path(__file__).parent / "torchreid_cases.json").read_text())
 
@@ -117,6 +117,18 @@ def test_everything_equal_is_chance():
     single = score_distances(np.zeros((5, 15)), query, gallery, Protocol(shots="single", most_rank=5))
     assert single.cmc == pytest.approx(np.arange(1, 6) / 5)
     assert single.chance == pytest.approx(np.full(5, 1 / 5))
+
+
+@pytest.mark.parametrize("shots", ["all", "single"])
+def test_chance_is_what_pictures_that_are_all_as_near_give(shots):
+    found, query, gallery = small(2, queries=6, pictures=20)
+    protocol = Protocol(shots=shots, most_rank=8)
+    chance = by_chance(score_distances(found, query, gallery, protocol), protocol)
+    equal = score_distances(np.zeros_like(found), query, gallery, protocol)
+    for name in ("ap", "ap_trapezoid", "found"):
+        assert getattr(chance, name) == pytest.approx(getattr(equal, name), abs=1e-9)
+    alone = score_distances(np.zeros((1, 2)), Labels([1], [0]), Labels([1, 1], [1, 2]), protocol)
+    assert by_chance(alone, protocol).ap == pytest.approx([1])  # nothing in the gallery is wrong
 
 
 def test_a_perfect_embedding_finds_everybody():

@@ -72,6 +72,7 @@ class SurfaceMetric:
     def __init__(self, config: SurfaceConfig, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
         self._config = config
         self._runtime = runtime
+        self._found: tuple[Mapping[str, State], list[Judged]] | None = None
 
     @property
     def roles(self) -> Mapping[str, RoleKind]:
@@ -85,7 +86,7 @@ class SurfaceMetric:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self._found = None
 
     def observed(self, role: str) -> Mapping[str, Any]:
         """Return what decides about the colours of views."""
@@ -142,6 +143,12 @@ class SurfaceMetric:
         return Evidence([chart], {}, {})
 
     def _judged(self, states: Mapping[str, State]) -> list[Judged]:
+        """Return everybody's differences, found once for the numbers and the chart."""
+        if self._found is None or self._found[0] is not states:
+            self._found = states, self._judge(states)
+        return self._found[1]
+
+    def _judge(self, states: Mapping[str, State]) -> list[Judged]:
         candidate = _sorted(states["candidate"])
         seeds, most = self._runtime.seeds, self._config.pairs
         if "reference" in states:

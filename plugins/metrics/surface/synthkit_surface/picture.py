@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from synthkit.dataset import storage
+from synthkit.report.drawing import write_png
 from synthkit_surface.patches import Patches
 
 Floats = npt.NDArray[np.float64]
@@ -40,10 +39,7 @@ def write_picture(patches: Patches, own: Floats, others: Floats, path: Path) -> 
     canvas = Image.new("RGB", (sheet.shape[1], sheet.shape[0] + 3 * _BAR_PX), "white")
     canvas.paste(Image.fromarray(sheet), (0, _BAR_PX))
     _legend(canvas, sheet.shape[0] + _BAR_PX)
-    buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(path, [buffer.getvalue()], durable=False)
+    write_png(np.asarray(canvas), path)
 
 
 def _palette(share: Floats) -> Floats:

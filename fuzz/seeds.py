@@ -61,21 +61,37 @@ def _pax(**values: str | bytes) -> bytes:
     return _block(b"x", b"pax", len(found), found)
 
 
+_END = bytes(1024)
+
+
 def archives() -> dict[str, bytes]:
     """Return tars."""
-    png, end = targets.members()["png"], bytes(1024)
+    kinds = {"symlink": b"2", "link": b"1", "character": b"3", "block": b"4", "pipe": b"6"}
+    others = {f"a {name}": _block(kind, b"a.png", 0) + _END for name, kind in kinds.items()}
+    return _whole_archives() | _archives_of_odd_headers() | _archives_of_odd_names() | others
+
+
+def _whole_archives() -> dict[str, bytes]:
+    """Return tars that are proper ones, whatever is in them."""
+    png = targets.members()["png"]
     files = [(f"a.{suffix}", data) for suffix, data in targets.members().items()]
-    member = _block(b"0", b"a.png", len(png), png)
-    found = {f"good{form}": _tar(*files, form=form) for form in (0, 1, 2)}
-    found |= {
+    return {f"good{form}": _tar(*files, form=form) for form in (0, 1, 2)} | {
         "folders": _tar(("x/y/a.png", png), ("./b.png", png)),
         "long": _tar(("d" * 90 + "/" + "n" * 200 + ".png", png), form=tarfile.GNU_FORMAT),
-        "old": _block(b"\0", b"a.png", len(png), png).replace(b"ustar\x0000", bytes(8)) + end,
+        "old": _block(b"\0", b"a.png", len(png), png).replace(b"ustar\x0000", bytes(8)) + _END,
         "text alone": _tar(("a.cls", b"1"), ("b.txt", b"2")),
         "scattered": _tar(("a.png", png), ("b.png", png), ("a.json", b"{}")),
         "twice": _tar(("a.png", png), ("a.png", png)),
         "many": _tar(*((f"{n}.txt", b"") for n in range(300))),
         "capitals": _tar(("a.PNG", png), ("a.Depth.NPY", targets.members()["depth.npy"])),
+        "sidecars": _tar(("a.json", b'{"schema":1}')),
+    }
+
+
+def _archives_of_odd_headers() -> dict[str, bytes]:
+    png, end = targets.members()["png"], _END
+    member = _block(b"0", b"a.png", len(png), png)
+    return {
         "long name chain": _block(b"L", b"L", 6, b"b.png\0") * 40 + member + end,
         "long name of a megabyte": _block(b"L", b"L", 1 << 20, b"n" * (1 << 20)) + member + end,
         "long link": _block(b"K", b"L", 6, b"b.png\0") + member + end,
@@ -95,8 +111,11 @@ def archives() -> dict[str, bytes]:
         "sparse": _block(b"S", b"a.png", len(png), png) + end,
         "multi-volume": _block(b"M", b"a.png", len(png), png) + end,
         "noise behind": member + end + b"noise" * 400,
-        "sidecars": _tar(("a.json", b'{"schema":1}')),
     }
+
+
+def _archives_of_odd_names() -> dict[str, bytes]:
+    png, found = targets.members()["png"], {}
     names = {
         "up": "../a.png",
         "absolute": "/etc/a.png",
@@ -119,15 +138,17 @@ def archives() -> dict[str, bytes]:
     }
     for name, value in names.items():
         raw = value.encode(errors="surrogateescape")
-        found[f"name {name}"] = _block(b"0", raw, len(png), png) + end
-        found[f"pax name {name}"] = _pax(path=raw) + member + end
-    for name, kind in {"symlink": b"2", "link": b"1", "character": b"3", "block": b"4", "pipe": b"6"}.items():
-        found[f"a {name}"] = _block(kind, b"a.png", 0) + end
+        found[f"name {name}"] = _block(b"0", raw, len(png), png) + _END
+        found[f"pax name {name}"] = _pax(path=raw) + _block(b"0", b"a.png", len(png), png) + _END
     return found
 
 
 def texts() -> dict[str, bytes]:
     """Return JSON of samples."""
+    return _texts_of_odd_values() | _odd_texts()
+
+
+def _texts_of_odd_values() -> dict[str, bytes]:
     person = {
         "instance": 1,
         "identity": "p",
@@ -167,9 +188,12 @@ def texts() -> dict[str, bytes]:
             found[f"person {key} {name}"] = {"schema": 1, "people": [{**person, key: value}]}
         for key in camera:
             found[f"camera {key} {name}"] = {"schema": 1, "camera": {**camera, key: value}}
-    result = {name: json.dumps(value).encode() for name, value in found.items()}
+    return {name: json.dumps(value).encode() for name, value in found.items()}
+
+
+def _odd_texts() -> dict[str, bytes]:
     deep = 10**6
-    return result | {
+    return {
         "lists 10^6 deep": b"[" * deep,
         "closed lists 10^6 deep": b"[" * deep + b"]" * deep,
         "tables 10^6 deep": b'{"a":' * deep,

@@ -367,7 +367,7 @@ def test_a_head_that_is_lost_is_one_line():
         cancel = kill
 
     tasks = object.__new__(cluster._Tasks)
-    tasks._ray, tasks._running, tasks._listener = Lost(), {"reference": 1}, "listener"
+    tasks._ray, tasks._kept, tasks._running, tasks._listener = Lost(), True, {"reference": 1}, "listener"
     with pytest.raises(WorkError, match="the Ray cluster is lost: Failed to connect to GCS; what is finished is kept"):
         next(tasks.results(iter([])))
 

@@ -69,9 +69,9 @@ class RayCluster:
         first, waiting = _peeked(tasks)
         if not first:
             return
-        with _connected(self.address) as ray:
+        with _connected(self.address) as (ray, kept):
             self._check_room(ray)
-            yield from _Tasks(ray, job, self._options(), heard, self.timeout_s).results(waiting)
+            yield from _Tasks(ray, job, self._options(), heard, self.timeout_s, kept=kept).results(waiting)
 
     def limited(self, timeout_s: float) -> Self:
         """Return the same with a time limit."""
@@ -110,12 +110,17 @@ class RayCluster:
 
 
 class _Tasks:
-    """The tasks that a cluster was told of and has not finished."""
+    """The tasks that a cluster was told of and has not finished.
+
+    Args:
+        kept: whether the connection outlives the work. Otherwise the cluster ends the tasks with it.
+    """
 
     def __init__(
-        self, ray: Any, job: JobSpec, options: Mapping[str, Any], heard: Heard, timeout_s: float | None = None
-    ) -> None:
-        self._ray = ray
+        self, ray: Any, job: JobSpec, options: Mapping[str, Any], heard: Heard, timeout_s: float | None = None,
+        *, kept: bool = True,
+    ) -> None:  # fmt: skip
+        self._ray, self._kept = ray, kept
         self._heard: Heard | None = heard
         # Once for all tasks: they may hold a place for each of a million samples.
         self._job = ray.put((job.target, dict(job.arguments), secrets.token_hex(8), timeout_s))
@@ -135,9 +140,10 @@ class _Tasks:
                     task = self._running.pop(reference)
                     yield self._outcome(task, reference)
         finally:
-            for reference in self._running:
+            # Only what would go on without it: in a race with a task that finishes or is tried again cancelling may
+            # end the driver (ray-project/ray issue 54260). By force: Ray 2.60 does so whenever tasks are asked to stop.
+            for reference in self._running if self._kept else ():
                 with suppress(Exception):  # what is not to be reached any more is ended already
-                    # By force: Ray 2.60 ends the driver when a task finishes while it is asked to stop.
                     self._ray.cancel(reference, force=True)
             with suppress(Exception):  # gone with the head, or with the memory of its machine
                 self._ray.kill(self._listener)
@@ -192,8 +198,12 @@ def _peeked(tasks: Iterable[int]) -> tuple[bool, Iterator[int]]:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
-    """Connect to a cluster, and leave it in the end; a connection that the caller has is used and kept."""
+def _connected(address: str | None) -> Iterator[tuple[Any, bool]]:
+    """Connect to a cluster, and leave it in the end; a connection that the caller has is used and kept.
+
+    Yields:
+        The module, and whether the connection is kept.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here tells nobody of it
     import ray
     import ray.util.scheduling_strategies
@@ -202,7 +212,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     if address:
         _probe(address)
     if ray.is_initialized():
-        yield ray
+        yield ray, True
         return
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -212,7 +222,7 @@ def _connected(address: str | None) -> Iterator[Any]:
             " a cluster that asks for a token also needs RAY_AUTH_MODE=token here"
         ) from None
     try:
-        yield ray
+        yield ray, False
     finally:
         ray.shutdown()
 

@@ -90,7 +90,7 @@ def hides(data: bytes) -> bool:
         return False
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            return bool(image.convert("RGBA").getextrema()[3][0] < _OPAQUE)
+            return bool(np.asarray(image.convert("RGBA"))[..., 3].min() < _OPAQUE)
     except (OSError, SyntaxError, EOFError, OverflowError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"its image is damaged: {error}") from None
 

@@ -31,3 +31,9 @@ class OnnxConfig:
         " filter by themselves do not ask",
         validator=optional(between(0, 1)),
     )
+    windows: int = setting(
+        0,
+        help="for images from ceilings and detectors of upright people: at how many turns around the nadir to look at"
+        " upright windows, such as 12; 0 looks at the image as it is",
+        validator=between(0, 72),
+    )

@@ -9,6 +9,7 @@ from typing import Self
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.deployment.cards import DetectorCard, parse_card, read_card
@@ -17,6 +18,7 @@ from synthkit.deployment.runner import Runner
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Runtime
 from synthkit.sample import Detections, Sample
+from synthkit_onnx import windows
 from synthkit_onnx.config import OnnxConfig
 
 
@@ -63,7 +65,17 @@ class OnnxDetector:
         if self._runner is None:
             raise WeightsError("detector 'onnx' is not entered")
         for sample in samples:
-            yield self._runner.detect(sample.key, np.asarray(sample.image))
+            if self._config.windows:
+                yield windows.look(sample, self._config.windows, self._look_at_window)
+            else:
+                yield self._runner.detect(sample.key, np.asarray(sample.image))
+
+    def _look_at_window(self, image: npt.NDArray[np.uint8]) -> Detections:
+        assert self._runner is not None
+        found = self._runner.detect("window", image)
+        if found.rotated_boxes is not None:
+            raise WeightsError(f"{self._config.model}: gives rotated boxes, and needs no windows: set windows=0")
+        return found
 
     def _card_of(self, file: OnnxFile) -> DetectorCard:
         """Return the card: that of the settings, in the file, or beside it."""

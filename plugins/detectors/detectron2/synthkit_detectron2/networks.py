@@ -101,7 +101,7 @@ class Network:
         if embedder is None or not embedder.has_embeddings(MESH):
             raise WeightsError(f"surface_config: is of no DensePose CSE with the mesh {MESH}")
         with torch.no_grad():
-            found = embedder(MESH).float().cpu()
+            found: torch.Tensor = embedder(MESH).float().cpu()
         if not bool(torch.isfinite(found).all()) or not bool(found.any()):
             raise WeightsError(f"surface_weights: has no embeddings of the vertices of {MESH}")
         return found

@@ -117,5 +117,6 @@ def _looked_up(
 def nearest(embeddings: torch.Tensor, vertices: torch.Tensor) -> npt.NDArray[np.uint16]:
     """Return the vertex (N,) nearest to each embedding (N, D), by squared distances to ``vertices`` (V, D)."""
     squares = (vertices**2).sum(dim=1)
-    parts = [torch.argmin(squares - 2 * some @ vertices.T, dim=1) for some in embeddings.split(_AT_ONCE)]
+    some = (embeddings[start : start + _AT_ONCE] for start in range(0, len(embeddings), _AT_ONCE))
+    parts = [torch.argmin(squares - 2 * part @ vertices.T, dim=1) for part in some]
     return torch.cat(parts).numpy().astype(np.uint16) if parts else np.zeros(0, np.uint16)

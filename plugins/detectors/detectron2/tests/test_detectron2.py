@@ -37,7 +37,7 @@ def table():
 
 def instances(boxes, scores, **more):
     boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    return SimpleNamespace(pred_boxes=SimpleNamespace(tensor=boxes), scores=torch.tensor(scores), **more)
+    return SimpleNamespace(pred_boxes=SimpleNamespace(tensor=boxes), scores=torch.as_tensor(scores), **more)
 
 
 def cse(boxes, scores, vertices, *, embedding=None, segmentation=None):

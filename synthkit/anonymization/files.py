@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from synthkit import claims, inputs
+from synthkit.anonymization import sound
 from synthkit.anonymization.job import new_key
 from synthkit.anonymization.obscuring import Pixels
 from synthkit.anonymization.policy import Policy
@@ -25,6 +26,8 @@ from synthkit.session import Session
 
 PHOTOS, VIDEO = "images", "video"
 """Formats in which the result is written too: folders of photos, and videos."""
+
+SOUND = "video-with-sound"
 
 
 def write(session: Session, data: Dataset, images: inputs.Images, out: Path, policy: Policy) -> Path | None:
@@ -46,6 +49,28 @@ def write(session: Session, data: Dataset, images: inputs.Images, out: Path, pol
     for line in made.remarks:
         session.tell(line)
     return folder
+
+
+def write_sound(session: Session, data: Dataset, images: inputs.Images, out: Path, policy: Policy) -> Path | None:
+    """Write the videos again with the sound of their originals; None where none came in or sound is not to be kept.
+
+    Raises:
+        WorkError: with all videos whose sound could not be kept.
+    """
+    if policy.sound == "drop" or images.opened_as.get("form") != VIDEO or not len(data):
+        return None
+    place, numbers = Path(images.location), _clip_numbers(images)
+    firsts: dict[str, int] = {}
+    for n in range(len(images)):
+        firsts.setdefault(_clip_of(images, n), n)
+    originals = {}
+    for clip, first in firsts.items():
+        frame = images.read(first)
+        if not isinstance(frame, Skipped):
+            name = numbers[clip] if policy.names == "number" else clip
+            originals[name] = place / frame.meta["source"]["file"] if place.is_dir() else place
+    sound.keep(out / VIDEO, originals, out / SOUND, data.fingerprint, session.tell)
+    return out / SOUND
 
 
 class _Pixels(DatasetPictures):

@@ -60,6 +60,12 @@ class Policy:
         "keep", help="keys of images: as they are, which may be names of files, or their numbers"
     )
     identities: bool = setting(False, help="keep what people are called across images, which may be their names")
+    sound: Literal["drop", "keep"] = setting(
+        "drop",
+        help="of videos: left away, or kept as it is in a second folder, by the program ffmpeg on the PATH; voices are"
+        " people too",
+        decides="nothing",
+    )
     timeout_s: float = setting(
         300.0, help="how long an image may take before it is left out", validator=at_least(1), decides="nothing"
     )

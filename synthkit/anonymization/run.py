@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from synthkit import claims, config, detection, inputs, surfaces
-from synthkit.anonymization import audit, files
+from synthkit.anonymization import audit, files, sound
 from synthkit.anonymization.audit import Counts
 from synthkit.anonymization.clips import tracked
 from synthkit.anonymization.job import ENDED
@@ -90,6 +90,8 @@ def anonymize(
         WeightsError: when a detector or the refiner cannot be entered; nothing is written then.
     """
     methods, policy = methods or Methods(), policy or Policy()
+    if policy.sound == "keep":
+        sound.check()
     images = inputs.open_images(
         source, layers=("instances", *surfaces.LAYERS), progress=session.progress, tell=session.tell
     )
@@ -117,6 +119,7 @@ def anonymize(
 
     names = {found.name: path.resolve().name for found, path in zip(given, methods.finds, strict=True)}
     page.write_report(data, counts, out / SUMMARY, names)
+    folder = files.write_sound(session, data, images, out, policy) or folder
     return Anonymized(data, folder, out / AUDIT, out / SUMMARY, counts)
 
 
@@ -210,7 +213,7 @@ def _treat_anew_by(session: Session, tracks: Dataset, out: Path) -> None:
     others = not (note.is_file() and tracks.fingerprint.encode() in note.read_bytes())
     if others and (out / DATASET).exists():
         session.tell("more is known of the clips than before: all frames are treated anew")
-        for name in (files.PHOTOS, files.VIDEO, DATASET):
+        for name in (files.PHOTOS, files.VIDEO, files.SOUND, DATASET):
             if (out / name).exists():
                 shutil.rmtree(out / name)
     claims.write_json(note, {"tracks": tracks.fingerprint})

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.session import Session
 from synthkit.settings import RunSettings
-from synthkit_anonymizer_gan.refiner import BLANK
+from synthkit_anonymizer_gan.config import GeneratingConfig
+from synthkit_anonymizer_gan.refiner import BLANK, GeneratingRefiner
 
 SETTINGS = {
     "crop_px": [16, 32], "alignment": "box", "channels": 2, "discriminator_channels": 2, "latent": 6, "images": 8,
@@ -66,3 +69,19 @@ def test_which_sets_a_refiner_learns_from_is_checked(session, people, tmp_path):
     with pytest.raises(ConfigError, match="--source: refiner 'cyclegan-dfm' learns from it too"):
         pipeline.fit(session, ComponentSpec("refiner", "cyclegan-dfm"), {"target": people}, tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_what_is_shipped_is_the_generator_in_half_precision(tiny, data, runtime, tmp_path):
+    path = Path(__file__).parents[1] / "ship_small.py"
+    spec = importlib.util.spec_from_file_location("ship_small", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    made = GeneratingRefiner(tiny, None, runtime).fit(data, tmp_path / "fitted")
+    shipped = script.ship(tmp_path / "fitted", tmp_path / "small.safetensors")
+    assert shipped.card["licence"].startswith("Apache-2.0")
+    assert shipped.path.stat().st_size < 0.7 * made.path.stat().st_size
+    results = []
+    for checkpoint in (made, shipped):
+        with GeneratingRefiner(GeneratingConfig(), checkpoint, runtime) as refiner:
+            results += list(refiner.refine([data["target"][0]]))
+    assert np.abs(results[0].image.astype(int) - results[1].image).max() <= 3

@@ -14,14 +14,13 @@ from typing import Any
 
 import attrs
 
-from synthkit import config, finds, inputs
+from synthkit import detectors, finds, inputs
 from synthkit.dataset.sidecars import SIDECAR_OF
-from synthkit.errors import ConfigError, PluginError, WeightsError
-from synthkit.evaluation import detector_spec
+from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import Calibrated, ComponentSpec
 from synthkit.plugins import Registry
 from synthkit.session import Session
-from synthkit.settings import Plan, component_table, general
+from synthkit.settings import Plan, general
 from synthkit.stage import Made, Stage, provenance, seen_from
 
 DEFAULT_SCORE = 0.5
@@ -50,7 +49,7 @@ def detect(
     ``SidecarSet.open(NAME, out)`` reads it, ``get(key)`` is None for a hole, and ``Joined`` puts it beside its images.
 
     Args:
-        detector: with its checkpoint, as ``chosen`` gives it.
+        detector: with its checkpoint, as ``detectors.chosen`` gives it.
         images: opened by ``inputs.open_images``, or a data set, folder, photo or video that it opens.
         out: a folder, or a URL that fsspec reaches.
         least_score: keep finds from this score on, 0..1. None takes the one that the detector knows
@@ -110,64 +109,17 @@ def known_score(session: Session, detector: ComponentSpec) -> float:
 def plan(
     registry: Registry, settings: Mapping[str, Any], name: str | None = None, checkpoint: Path | None = None
 ) -> Plan:
-    """Check the settings of a command that finds people, and return them with the detector as ``chosen`` gives it.
+    """Check the settings of a command that finds people, and return them with its detector; see ``detectors.chosen``.
 
     Args:
         settings: plain values, as ``settings.plan`` takes them; without ``name``, that in their table is meant.
 
     Raises:
-        ConfigError: with every problem of every part. WeightsError: as ``chosen`` does.
+        ConfigError: with every problem of every part. WeightsError: as ``detectors.chosen`` does.
     """
     problems: list[str] = []
     run = general(settings, ("detector",), problems)
-    wanted, options = component_table(settings, "detector", problems)
-    if name is not None and checkpoint is not None:
-        problems.append("--checkpoint: says itself of which detector it is: leave --detector away")
-    components = {}
-    if name is None or checkpoint is None:
-        with config.collected(problems):
-            components["detector"] = chosen(registry, name or wanted, options or {}, checkpoint)
-            registry.configure(components["detector"])
-    if problems:
+    spec = detectors.from_settings(registry, settings, name, checkpoint, problems)
+    if spec is None or problems:
         raise ConfigError(problems)
-    return Plan(registry, run, components)
-
-
-def chosen(
-    registry: Registry, name: str | None, options: Mapping[str, Any], checkpoint: Path | None = None
-) -> ComponentSpec:
-    """Return the detector to use, set up as it was trained, with its checkpoint.
-
-    Args:
-        name: which detector, with the checkpoint that ships with it, if it needs one; None takes the first that is
-            ready as it ships. A checkpoint says itself which detector's it is. options: settings over those it was
-            trained with.
-
-    Raises:
-        PluginError: when there is no such detector, or none that is ready. WeightsError: when it must be trained
-            first, or the checkpoint is no detector's.
-    """
-    if checkpoint is None:
-        component = registry.get("detector", name or _ready(registry)).component
-        checkpoint = component.shipped_checkpoint()
-        if checkpoint is None and component.trainable:
-            raise WeightsError(
-                f"detector {component.name!r} must be trained first: give --checkpoint FILE from 'synthkit train'"
-            )
-        if checkpoint is None:
-            return ComponentSpec("detector", component.name, options)
-    spec = detector_spec(registry, checkpoint)
-    together = dict(spec.options)
-    config.merge_into(together, options)
-    return attrs.evolve(spec, options=together)
-
-
-def _ready(registry: Registry) -> str:
-    """Return the name of the first detector that finds people as it ships."""
-    for found in registry.all("detector"):
-        if found.component.demo_checkpoint is not None:
-            return found.component.name
-    raise PluginError(
-        "no detector that is installed is ready to find people: give --checkpoint FILE from 'synthkit train',"
-        " or --detector NAME of one that needs none (see 'synthkit plugins list')"
-    )
+    return Plan(registry, run, {"detector": spec})

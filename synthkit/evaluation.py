@@ -6,18 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from synthkit import config
-from synthkit.checkpoint import Checkpoint
+from synthkit import config, detectors, settings
 from synthkit.dataset import Dataset
-from synthkit.errors import ConfigError, WeightsError
+from synthkit.errors import ConfigError
 from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, State
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.observing import REFERENCE, Subject, states_of
 from synthkit.plugins import Registry
 from synthkit.session import Session
+from synthkit.settings import Plan
 from synthkit.turning import Turned
 
 
@@ -34,6 +35,37 @@ class Judgement:
     evidence: Evidence | None
     data: Dataset | Turned
     reference: Dataset | None = None
+
+
+def plan(
+    registry: Registry,
+    given: Mapping[str, Any],
+    metrics: str | None,
+    detector: str | None = None,
+    checkpoint: Path | None = None,
+) -> Plan:
+    """Check the settings of a command that judges, and return them with the metrics and the detector, if there is one.
+
+    Args:
+        given: plain settings, as ``settings.plan`` takes them. metrics: their names, with commas between.
+        detector, checkpoint: of the one that is judged, see ``detectors.from_settings``.
+
+    Raises:
+        ConfigError: with every problem of every part. PluginError, WeightsError: as ``detectors.chosen`` does.
+    """
+    problems: list[str] = []
+    parts = {}
+    table = given.get("detector")
+    if detector or checkpoint or (isinstance(table, Mapping) and table.get("name")):
+        spec = detectors.from_settings(registry, given, detector, checkpoint, problems)
+        parts = {} if spec is None else {"detector": spec}
+    elif table is not None:
+        problems.append("detector: which one? give --checkpoint FILE, or --detector NAME for one that is ready")
+    with config.collected(problems):
+        found = settings.plan(registry, {key: given[key] for key in given if key != "detector"}, {"metric": metrics})
+        if not problems:
+            return attrs.evolve(found, components=parts)
+    raise ConfigError(problems)
 
 
 def evaluate(
@@ -65,8 +97,8 @@ def judge(
         metrics: which ones.
         data: what is judged, or what the detector is judged on: a data set, its folder or its URL.
         reference: what ``data`` is compared with, for metrics that have such a role.
-        checkpoint: the detector's, for metrics that judge detections. detector: one that needs none, or has one that
-            ships with it, instead.
+        checkpoint: the detector's, for metrics that judge detections; it is set up as it was trained. detector:
+            instead, as ``detectors.chosen`` gives it, or by name and settings one that is ready as it ships.
         turns: judge the detector on every sample at so many random turns instead; see ``synthkit.turning``.
         explained: whether evidence is wanted.
 
@@ -76,21 +108,19 @@ def judge(
     """
     if checkpoint is not None and detector is not None:
         raise ConfigError(["--detector: is for those that are ready as they ship; give --checkpoint or --detector"])
-    if detector is not None:
-        checkpoint = session.registry.get("detector", detector.name).component.shipped_checkpoint()
-        if checkpoint is not None and detector.options:
-            raise ConfigError([f"detector: {detector.name!r} is judged as it ships: leave its settings away"])
     if checkpoint is not None:
-        metrics = [attrs.evolve(metric, checkpoint=str(checkpoint)) for metric in metrics]
+        detector = detectors.detector_spec(session.registry, checkpoint)
+    elif detector is not None and detector.checkpoint is None:
+        detector = detectors.chosen(session.registry, detector.name, detector.options)
+    if detector is not None and detector.checkpoint is not None:
+        metrics = [attrs.evolve(metric, checkpoint=detector.checkpoint) for metric in metrics]
     layers = _layers(session, metrics)
     judged = _opened(data, layers)
     shown = Turned(judged, turns, session.runtime("turns").seeds) if turns else judged
     subject = Subject(shown, None if reference is None else _opened(reference, layers), detector)
     with ExitStack() as stack:
         entered = [(metric, stack.enter_context(session.entered(metric))) for metric in metrics]
-        _check(entered, reference is not None, checkpoint is not None or detector is not None, turns > 0)
-        if checkpoint is not None:
-            subject = attrs.evolve(subject, detector=detector_spec(session.registry, checkpoint))
+        _check(entered, reference is not None, detector is not None, turns > 0)
         found = states_of(session, subject, entered)
         return [
             _judgement(session, subject, metric, instance, states, explained)
@@ -118,6 +148,8 @@ def _completed(session: Session, metric: ComponentSpec, subject: Subject, result
     if metric.checkpoint is not None:
         assert subject.detector is not None
         definition["checkpoint_sha256"] = subject.detector.checkpoint_sha256
+        if changed := detectors.changed(session.registry, subject.detector):
+            definition["detector_settings"] = changed
     elif subject.detector is not None:
         definition["detector"] = session.registry.identity(subject.detector)
     if isinstance(subject.data, Turned):
@@ -137,21 +169,6 @@ def _completed(session: Session, metric: ComponentSpec, subject: Subject, result
 def judges_detections(session: Session, metric: ComponentSpec) -> bool:
     """Return whether a metric looks at a detector's answers."""
     return "detections" in session.registry.build(metric, session.runtime("metric")).roles.values()
-
-
-def detector_spec(registry: Registry, checkpoint: Path) -> ComponentSpec:
-    """Return the detector a checkpoint belongs to, configured as it was trained.
-
-    Raises:
-        WeightsError: when it cannot be read or is no detector's. PluginError: when that detector is not installed.
-    """
-    found = Checkpoint.open(checkpoint)
-    found.require("detector")
-    card = found.card
-    if not isinstance(card.get("name"), str) or not isinstance(card.get("config"), Mapping):
-        raise WeightsError(f"checkpoint {checkpoint}: its card lacks the detector's name or config")
-    options = config.told(registry.get("detector", card["name"]).component.config, card["config"])
-    return ComponentSpec("detector", card["name"], options, str(found.path), found.sha256)
 
 
 def _layers(session: Session, metrics: Sequence[ComponentSpec]) -> frozenset[str] | None:

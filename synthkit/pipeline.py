@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from synthkit import claims, config
+from synthkit import claims, config, detectors
 from synthkit.checkpoint import CHECKPOINT_FILE, Checkpoint
 from synthkit.dataset import Dataset, formats, storage, stores
 from synthkit.dataset.records import MANIFEST
@@ -254,11 +254,18 @@ def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None)
     return attrs.evolve(spec, checkpoint=str(opened.path.resolve()), checkpoint_sha256=opened.sha256)
 
 
-def export(session: Session, checkpoint: Path, out: Path, wishes: Wishes | None = None) -> Mapping[str, Any]:
+def export(
+    session: Session,
+    checkpoint: Path,
+    out: Path,
+    wishes: Wishes | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
     """Write the ONNX file of what a checkpoint holds and, beside it, its card; return the card.
 
     Args:
         checkpoint: or the folder of the training that made it. wishes: of detectors: what the file shall be.
+        options: of detectors: settings over those it was trained with.
 
     Raises:
         ConfigError: when ``out`` is not named as an ONNX file, or the wishes cannot be met. WeightsError: when no
@@ -268,7 +275,7 @@ def export(session: Session, checkpoint: Path, out: Path, wishes: Wishes | None 
     if out.suffix.lower() != ".onnx":  # a mistyped name must not cost the file that has it
         raise ConfigError([f"--onnx {out}: expected a name that ends in .onnx"])
     opened = Checkpoint.open(checkpoint / CHECKPOINT_FILE if checkpoint.is_dir() else checkpoint)
-    spec = _applying(session, opened)
+    spec = _applying(session, opened, options or {})
     with session.entered(spec) as component:
         if isinstance(component, Deployable):
             from synthkit.deployment import exporting  # needs an extra, as exporting does
@@ -285,16 +292,16 @@ def export(session: Session, checkpoint: Path, out: Path, wishes: Wishes | None 
     return card
 
 
-def _applying(session: Session, checkpoint: Checkpoint) -> ComponentSpec:
+def _applying(session: Session, checkpoint: Checkpoint, options: Mapping[str, Any]) -> ComponentSpec:
     """Return the component that applies a checkpoint: a detector as it was trained, or the first refiner that can.
 
     Raises:
-        WeightsError: when there is none.
+        WeightsError: when there is none. ConfigError: when a refiner is given a detector's settings.
     """
-    from synthkit.evaluation import detector_spec
-
     if checkpoint.card.get("kind") != "refiner":
-        return detector_spec(session.registry, checkpoint.path)
+        return detectors.chosen(session.registry, None, options, checkpoint.path)
+    if options:
+        raise ConfigError([f"detector: checkpoint {checkpoint.path} is a refiner's: leave its settings away"])
     name, broken = checkpoint.card.get("name"), []
     for item in session.registry.all("refiner"):
         component = item.component

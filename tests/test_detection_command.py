@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from safetensors.numpy import save_file
 
-from synthkit import coco_results, detection
+from synthkit import coco_results, detection, detectors
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.cli import main
 from synthkit.dataset import formats
@@ -75,17 +75,17 @@ def shipped(folder, monkeypatch, score=0.85):
 
 def test_no_detector_is_ready_unless_it_ships_its_weights():
     with pytest.raises(PluginError, match=r"ready to find people: give --checkpoint FILE"):
-        detection.chosen(discover(), None, {})
+        detectors.chosen(discover(), None, {})
 
 
 def test_a_detector_that_ships_its_weights_is_taken_as_it_was_trained(tmp_path, monkeypatch, images):
     weights = shipped(tmp_path / "site", monkeypatch)
-    spec = detection.chosen(discover(), None, {"at": "s0"})
+    spec = detectors.chosen(discover(), None, {"at": "s0"})
     assert (spec.name, spec.checkpoint, spec.options) == ("watch", str(weights), {"masks": True, "at": "s0"})
     assert spec.checkpoint_sha256 == Checkpoint.open(weights).sha256
-    assert detection.chosen(discover(), "watch", {}) == detection.chosen(discover(), None, {})
-    assert detection.chosen(discover(), "seeing", {}) == ComponentSpec("detector", "seeing")
-    made = detection.detect(session(), detection.chosen(discover(), None, {}), images.location, tmp_path / "found")
+    assert detectors.chosen(discover(), "watch", {}) == detectors.chosen(discover(), None, {})
+    assert detectors.chosen(discover(), "seeing", {}) == ComponentSpec("detector", "seeing")
+    made = detection.detect(session(), detectors.chosen(discover(), None, {}), images.location, tmp_path / "found")
     sides = SidecarSet("found", made.dataset)
     assert [len(sides.at(n).people) for n in range(5)] == [0, 0, 1, 0, 0]  # from its own score on
     assert "instances" in sides.at(1).layers
@@ -94,7 +94,7 @@ def test_a_detector_that_ships_its_weights_is_taken_as_it_was_trained(tmp_path, 
 
 def test_an_operating_score_that_is_none_is_told(tmp_path, monkeypatch, images):
     shipped(tmp_path / "site", monkeypatch, score="high")
-    spec = detection.chosen(discover(), None, {})
+    spec = detectors.chosen(discover(), None, {})
     with pytest.raises(WeightsError, match="its operating score is 'high', expected 0 to 1"):
         detection.detect(session(), spec, images.location, tmp_path / "found")
     assert not (tmp_path / "found").exists()

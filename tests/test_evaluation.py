@@ -187,8 +187,25 @@ def test_a_detector_that_ships_its_weights_is_judged_by_its_name(session, sets, 
     monkeypatch.setattr(Component, "shipped_checkpoint", lambda _: path)
     (judged,) = evaluation.judge(session, [metric("judging")], sets[0], detector=ComponentSpec("detector", "odd"))
     assert judged.results[0].definition["checkpoint_sha256"] == Checkpoint.open(path).sha256
-    with pytest.raises(ConfigError, match="'odd' is judged as it ships: leave its settings away"):
-        evaluation.judge(session, [metric("judging")], sets[0], detector=ComponentSpec("detector", "odd", {"a": 1}))
+    assert "detector_settings" not in judged.results[0].definition
+
+
+def test_a_detector_set_up_otherwise_than_it_was_trained_is_told(session, sets, tmp_path):
+    path = tmp_path / "x.safetensors"
+    card = {"kind": "detector", "name": "odd", "config": {"level": 2}}
+    save_file({"w": np.zeros(1)}, path, {CARD_KEY: json.dumps(card)})
+    plan = evaluation.plan(session.registry, {"detector": {"level": 7}}, "judging", checkpoint=path)
+    spec = plan.components["detector"]
+    assert spec.options == {"level": 7}
+    (judged,) = evaluation.judge(session, plan.metrics, sets[0], detector=spec)
+    assert judged.results[0].definition["detector_settings"] == {"level": 7}
+    with pytest.raises(ConfigError) as caught:
+        evaluation.plan(session.registry, {"detector": {"levle": 7}, "seed": -1}, "judgin", checkpoint=path)
+    assert len(caught.value.problems) == 3
+    with pytest.raises(ConfigError, match="detector: which one"):
+        evaluation.plan(session.registry, {"detector": {"level": 7}}, "judging")
+    with pytest.raises(ConfigError, match="leave --detector away"):
+        evaluation.plan(session.registry, {}, "judging", "odd", path)
 
 
 def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(session, sets):

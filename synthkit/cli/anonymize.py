@@ -128,7 +128,7 @@ def _chosen(registry: Registry, name: str, tables: Any, path: str) -> ComponentS
     Raises:
         ConfigError, PluginError, WeightsError: when it cannot be used so.
     """
-    from synthkit import detection
+    from synthkit import detectors
     from synthkit.errors import ConfigError
 
     file = Path(name)
@@ -136,6 +136,6 @@ def _chosen(registry: Registry, name: str, tables: Any, path: str) -> ComponentS
     table = tables.get(name, {}) if isinstance(tables, dict) and checkpoint is None else {}
     if not isinstance(table, dict):
         raise ConfigError([f"{path}.{name}: expected a table of settings such as {path}.{name}.score_threshold"])
-    spec = detection.chosen(registry, None if checkpoint else name, table, checkpoint)
+    spec = detectors.chosen(registry, None if checkpoint else name, table, checkpoint)
     registry.configure(spec, path=f"{path}.{spec.name}")
     return spec

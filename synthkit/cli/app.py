@@ -267,13 +267,15 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge a detector, or a data set against another."""
-    from synthkit import evaluation
+    from synthkit import evaluation, settings
     from synthkit.cli import results
+    from synthkit.plugins import discover
 
-    plan = _plan(config, sets, {"metric": metrics} | ({"detector": detector} if detector else {}), seed)
+    given = settings.read(config, sets or (), {"seed": seed})
+    plan = evaluation.plan(discover(), given, metrics, detector, checkpoint)
     with session_of(plan) as session:
         judged = evaluation.judge(
-            session, plan.metrics, data, reference, checkpoint,
+            session, plan.metrics, data, reference,
             detector=plan.components.get("detector"), turns=turns, explained=report is not None,
         )  # fmt: skip
     results.tell([result for judgement in judged for result in judgement.results], as_json)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from synthkit.cli.app import app
-from synthkit.cli.options import Json, Seed, read_plan, session_of
+from synthkit.cli.options import ConfigFile, Json, Seed, Sets, session_of
 
 # A constant, as --help would be slow if it had to load them; a test compares.
 _PROFILES = "any, stm32n6, stm32mp2, hailo, ti, litert"
@@ -73,22 +73,32 @@ def export(
     opset: Opset = None,
     least_matched: LeastMatched = 0.9,
     most_f1_loss: MostF1Loss = 0.01,
+    config: ConfigFile = None,
+    sets: Sets = None,
     seed: Seed = None,
 ) -> None:
     """Export a detector, or a refiner's generator, as one ONNX file with its card.
 
-    The card lies beside the file, as JSON and Markdown. All options but --onnx and --seed are for detectors.
+    The card lies beside the file, as JSON and Markdown. All options but --onnx and --seed are for detectors; --set
+    detector.nms_iou=0.5 and the like set it up otherwise than it was trained.
     """
-    from synthkit import pipeline
+    from synthkit import pipeline, settings
     from synthkit.deployment.exporting import Wishes
+    from synthkit.errors import ConfigError
+    from synthkit.plugins import discover
 
     wishes = Wishes(
         variant=None if variant is None else variant.value, dynamic=dynamic, opset=opset, int8=int8,
         per_tensor=per_tensor, calibrate=calibrate, check=check, images=images, profile=profile,
         least_matched=least_matched, most_f1_loss=most_f1_loss,
     )  # fmt: skip
-    with session_of(read_plan(None, None, {}, seed)[0]) as session:
-        card = pipeline.export(session, run, onnx, wishes)
+    given, problems = settings.read(config, sets or (), {"seed": seed}), list[str]()
+    general = settings.general(given, ("detector",), problems)
+    _, options = settings.component_table(given, "detector", problems)
+    if problems:
+        raise ConfigError(problems)
+    with session_of(settings.Plan(discover(), general, {})) as session:
+        card = pipeline.export(session, run, onnx, wishes, options)
     typer.echo(f"{onnx} ({onnx.stat().st_size / 1e6:.2f} MB)")
     typer.echo(json.dumps(card, indent=2))
 

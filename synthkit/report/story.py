@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import synthkit
-from synthkit import crops, evaluation, observing
+from synthkit import crops, detectors, observing
 from synthkit.dataset import Dataset
 from synthkit.drift import counting as drift
 from synthkit.interfaces import MetricResult
@@ -176,7 +176,7 @@ def _scores(story: Story) -> Section:
 
 def _finds(session: Session, story: Story) -> Section:
     data = story.datasets["target-test"]
-    spec = evaluation.detector_spec(session.registry, story.detectors["refined"].path)
+    spec = detectors.detector_spec(session.registry, story.detectors["refined"].path)
     chosen = _spread_samples(data, _SHOWN_SAMPLES)
     least = story.detectors["refined"].card.get("operating_score") or DEFAULT_SCORE
     figures = []

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import WeightsError
+from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import OnnxForm, OnnxGraph, Runtime, SampleSet, Scored
 from synthkit.sample import Detections, Sample
 from synthkit.training.checkpoints import network_of
@@ -75,10 +75,16 @@ class SqueezeDetector:
         """Yield what is found in each image; each is looked at alone, so its neighbours never matter."""
         design, whole = self._ready()
         for sample in samples:
-            yield detect_one(design, whole, sample, self._device)
+            yield detect_one(design, whole, sample, self._device, self._config)
 
     def onnx_graph(self, form: OnnxForm) -> OnnxGraph:
-        """Return the detector as an ONNX model; see ``export.onnx_graph``."""
+        """Return the detector as an ONNX model; see ``export.onnx_graph``.
+
+        Raises:
+            ConfigError: when it looks four times.
+        """
+        if self._config.four_looks:
+            raise ConfigError(["detector.four_looks: ONNX files look once: give --set detector.four_looks=false"])
         from synthkit_squeezedet.export import onnx_graph  # what it imports takes a second
 
         design, whole = self._ready()

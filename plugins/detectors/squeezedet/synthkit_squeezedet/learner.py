@@ -203,7 +203,7 @@ class SqueezeDetLearner(Learner):
 
     def _answers(self, validation: SampleSet) -> Iterator[Scored]:
         for number, sample in enumerate(validation, start=1):
-            yield Scored(sample, detect_one(self._design, self._whole, sample, self._device))
+            yield Scored(sample, detect_one(self._design, self._whole, sample, self._device, self._config))
             self._runtime.progress("evaluating", number, len(validation))
 
     def _start(self, network: SqueezeDet) -> SqueezeDet:

@@ -220,6 +220,19 @@ def test_the_same_file_every_time(trained, seen, small, session, tmp_path):
 
 
 @pytest.mark.usefixtures("anew")
+def test_settings_over_those_of_the_training_are_in_the_file(trained, session, tmp_path):
+    card = pipeline.export(session, trained.path, tmp_path / "a.onnx", options={"score_threshold": 0.31})
+    assert card["detector"]["score_threshold"] == 0.31
+
+
+def test_four_looks_are_no_file(trained, session, tmp_path):
+    with pytest.raises(ConfigError, match="ONNX files look once"):
+        pipeline.export(session, trained.path, tmp_path / "a.onnx", options={"four_looks": True})
+    with pytest.raises(ConfigError, match=r"nms_oiu.*nms_iou"):
+        pipeline.export(session, trained.path, tmp_path / "a.onnx", options={"nms_oiu": 0.5})
+    assert not list(tmp_path.iterdir())
+
+
 def test_exporting_leaves_the_detector_as_it_is(trained, discs, tmp_path, monkeypatch):
     def spoil(design, whole, *_, **__):
         whole.network.conv12.weight.data.zero_()

@@ -10,26 +10,17 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from PIL import Image
 
 from synthkit.checkpoint import sha256_of
 from synthkit.deployment.overlaps import iou_table
-from synthkit.evaluation import detector_spec
+from synthkit.detectors import detector_spec
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
 WEIGHTS = Path(str(resources.files("synthkit_squeezedet"))) / "weights"
-HERE = Path(__file__).parent
 MOST_SCORE_DIFFERENCE = 0.1  # of eight bits
-
-
-@pytest.fixture(scope="module")
-def room():
-    """A rendered meeting of seven, 256 x 256, and the middles of the people in it."""
-    middles = json.loads((HERE / "meeting.json").read_text())["middles_px"]
-    return np.asarray(Image.open(HERE / "meeting.jpg")), np.array(middles)
 
 
 def found_share(boxes, middles):

@@ -103,6 +103,7 @@ def test_what_is_drawn_is_where_it_was_found():
             Person(1, box_xyxy_px=(20, 30, 60, 90)),
             Person(2, rotated_box=RotatedBox(90, 50, 20, 40, 30)),
             Person(3, head_box_xyxy_px=(5, 5, 15, 15)),
+            Person(4, box_xyxy_px=(5, 30, 15, 60), head_box_xyxy_px=(6, 45, 14, 55), attributes={"head_score": 0.5}),
         ],
     )
     drawn = drawing(sample).astype(int)
@@ -113,3 +114,5 @@ def test_what_is_drawn_is_where_it_was_found():
         assert drawn[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() > 90, (x, y)
     assert drawn[60, 40].sum() == 0  # inside
     assert drawn[5:15, 5:15, 1].max() > 150  # a head is yellow
+    assert drawn[50, 5, 1] < 150 < drawn[50, 5, 0]  # a body is orange
+    assert drawn[50, 13:15, 1].max() > 150  # and the head in it yellow

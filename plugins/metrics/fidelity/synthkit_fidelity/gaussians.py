@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normal distributions of feature vectors, and the Frechet distance between two of them."""
+"""Normal distributions of feature vectors, and the Frechet distance between two of them.
+
+Matrices are multiplied and decomposed by torch, in double precision: on as many threads as it is told to take.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 import torch
 
 Floats = npt.NDArray[np.float64]
+
+_ROWS = 1024  # vectors that are in memory at double precision
+_BLOCK = 256  # columns of a product of which half is known beforehand, as it is symmetric or a factor triangular
 
 
 @attrs.frozen(eq=False)
@@ -40,8 +46,14 @@ def moments(vectors: npt.NDArray[Any]) -> Moments:
     """Return the moments of (N, d) vectors."""
     if not len(vectors):
         return NOTHING
-    mean, centred = _centred(vectors)
-    return Moments(len(vectors), mean, centred.T @ centred)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    upper = torch.zeros((len(mean), len(mean)), dtype=torch.float64)
+    for start in range(0, len(vectors), _ROWS):
+        centred = torch.from_numpy(vectors[start : start + _ROWS] - mean)
+        for block in _blocks(len(mean)):
+            upper[: block.stop, block].addmm_(centred[:, : block.stop].T, centred[:, block])
+    scatter = upper.triu() + upper.triu(1).T
+    return Moments(len(vectors), mean, scatter.numpy())
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -64,25 +76,23 @@ class Gaussian:
         return float((self.matrix**2).sum() if self.thin else np.trace(self.matrix))
 
     @cached_property
-    def cholesky(self) -> Floats | None:
+    def cholesky(self) -> torch.Tensor | None:
         """The lower L, (d, d), with L L^T the covariance; None where that has not full rank."""
         if self.thin or self.count <= len(self.mean):
             return None
-        try:
-            return np.asarray(np.linalg.cholesky(self.matrix))
-        except np.linalg.LinAlgError:  # a direction without spread, such as a feature that is always 0
-            return None
+        lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(self.matrix))
+        return None if failed else lower  # a direction without spread, such as a feature that is always 0
 
     @cached_property
-    def factor(self) -> Floats:
+    def factor(self) -> torch.Tensor:
         """A, (d, rank), with A A^T the covariance."""
         if self.thin:
-            return self.matrix.T
+            return torch.from_numpy(self.matrix).T
         if self.cholesky is not None:
             return self.cholesky
-        values, vectors = np.linalg.eigh(self.matrix)
+        values, vectors = torch.linalg.eigh(torch.from_numpy(self.matrix))
         kept = slice(len(values) - min(self.count - 1, len(values)), None)
-        return np.asarray(vectors[:, kept] * np.sqrt(np.clip(values[kept], 0.0, None)))
+        return vectors[:, kept] * values[kept].clamp(min=0.0).sqrt()
 
 
 def of_vectors(vectors: npt.NDArray[Any]) -> Gaussian:
@@ -90,8 +100,8 @@ def of_vectors(vectors: npt.NDArray[Any]) -> Gaussian:
     count, dimensions = vectors.shape
     if count > dimensions:
         return of_moments(moments(vectors))
-    mean, centred = _centred(vectors)
-    return Gaussian(count, mean, centred / np.sqrt(count - 1), thin=True)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    return Gaussian(count, mean, (vectors - mean) / np.sqrt(count - 1), thin=True)
 
 
 def of_moments(known: Moments) -> Gaussian:
@@ -114,14 +124,23 @@ def _root_trace(first: Gaussian, second: Gaussian) -> float:
     of the eigenvalues of L^T S2 L, which are found in half the time.
     """
     if first.cholesky is not None and not second.thin and second.count > len(second.mean):
-        # By torch's library, which takes half the time of SciPy's.
-        lower, covariance = torch.from_numpy(first.cholesky), torch.from_numpy(second.matrix)
-        values = torch.linalg.eigvalsh(lower.T @ covariance @ lower)
-        return float(values.clamp(min=0.0).sqrt().sum())
-    return float(scipy.linalg.svdvals(first.factor.T @ second.factor, check_finite=False).sum())
+        product = _congruent(first.cholesky, torch.from_numpy(second.matrix))
+        return float(torch.linalg.eigvalsh(product, UPLO="U").clamp(min=0.0).sqrt().sum())
+    return float(torch.linalg.svdvals(first.factor.T @ second.factor).sum())
 
 
-def _centred(vectors: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    vectors = vectors.astype(np.float64)
-    mean = vectors.mean(axis=0)
-    return mean, vectors - mean
+def _congruent(lower: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    """Return L^T S L on and above the diagonal, zeros below, (d, d): with half the products of two matrices of any form."""
+    right, found = torch.empty_like(covariance), torch.zeros_like(covariance)
+    for block in _blocks(len(lower)):
+        rows = slice(block.start, None)  # above these L is 0
+        right[:, block] = covariance[:, rows] @ lower[rows, block]
+    for block in _blocks(len(lower)):
+        rows = slice(block.start, None)
+        found[block, rows] = lower[rows, block].T @ right[rows, rows]
+    return found
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Yield slices that part so many columns."""
+    return (slice(start, start + _BLOCK) for start in range(0, count, _BLOCK))

@@ -11,6 +11,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthkit_fidelity import gaussians
 from synthkit_fidelity.extrapolation import extrapolate
 from synthkit_fidelity.features import Features, drawn, from_state, gathered, joined, to_state
 from synthkit_fidelity.gaussians import frechet_distance, moments, of_moments, of_vectors
@@ -31,6 +32,19 @@ def test_equals_the_matrix_root(seed, dimensions):
     sets = [generator.normal(0, 1, (200, dimensions)) @ generator.normal(0, 1, (dimensions,) * 2) for _ in range(2)]
     wanted = reference_distance(*sets)
     assert frechet_distance(*map(of_vectors, sets)) == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+
+
+def test_parts_of_products_are_put_together_right(monkeypatch):
+    """Blocks and rows that divide nothing evenly, and the moments of single precision in double."""
+    monkeypatch.setattr(gaussians, "_BLOCK", 5)
+    monkeypatch.setattr(gaussians, "_ROWS", 7)
+    generator = np.random.default_rng(4)
+    sets = [(generator.normal(2, 1, (60, 13)) @ generator.normal(0, 1, (13, 13))).astype(np.float32) for _ in range(2)]
+    for vectors in sets:
+        wanted = np.cov(vectors.astype(np.float64), rowvar=False)
+        assert of_vectors(vectors).matrix == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    exact = [vectors.astype(np.float64) for vectors in sets]
+    assert frechet_distance(*map(of_vectors, sets)) == pytest.approx(reference_distance(*exact), rel=1e-9)
 
 
 def test_known_gaussians():

@@ -69,7 +69,10 @@ def chart(shown: Chart) -> str:
             axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1.6)
     if shown.mark is not None:
         axes.axvline(shown.mark, color=_INK, linewidth=1, linestyle="--")
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+    legend = axes.legend(frameon=False, fontsize=8, labelcolor=_INK, markerscale=2)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)  # clouds are pale, what tells their colour is not
     return _svg(figure)
 
 

@@ -130,7 +130,7 @@ def _root_trace(first: Gaussian, second: Gaussian) -> float:
 
 
 def _congruent(lower: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
-    """Return L^T S L on and above the diagonal, zeros below, (d, d): with half the products of two matrices of any form."""
+    """Return L^T S L on and above its diagonal, zeros below, (d, d): half as much work as by two whole products."""
     right, found = torch.empty_like(covariance), torch.zeros_like(covariance)
     for block in _blocks(len(lower)):
         rows = slice(block.start, None)  # above these L is 0

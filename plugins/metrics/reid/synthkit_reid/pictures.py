@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from synthkit.report.drawing import write_png
 from synthkit_reid import distances
@@ -25,29 +26,40 @@ NEAREST = 10
 _RIGHT, _WRONG, _QUERY = (0, 114, 178), (213, 94, 0), (90, 90, 90)  # of Okabe and Ito's palette
 _LINE, _GAP, _BADGE = 4, 6, 18
 _CELL = (THUMB_PX[0] + 2 * _LINE, THUMB_PX[1] + 2 * _LINE)
-_LEGEND_PX = 34
+_LEGEND_PX, _TITLE_PX = 40, 30
 
 
 def write(ranked: Ranked, kind: Kind, shown: int, path: Path) -> None:
-    """Write a PNG: a row for each query, half of them the worst by average precision and half the best."""
-    rows = [_row(ranked, kind, place) for place in _chosen(ranked.scores.ap, shown)]
+    """Write a PNG: a row for each query, half of them the worst by average precision and half the best.
+
+    Raises:
+        DatasetError: when it cannot be written.
+    """
+    groups = _chosen(ranked.scores.ap, shown)
     width = (NEAREST + 1) * (_CELL[0] + _GAP) + 3 * _GAP
-    sheet = Image.new("RGB", (width, len(rows) * (_CELL[1] + _GAP) + _GAP + _LEGEND_PX), "white")
+    height = _LEGEND_PX + sum(_TITLE_PX + len(places) * (_CELL[1] + _GAP) for places in groups.values())
+    sheet = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, _GAP), f"query, then the {NEAREST} nearest; worst queries first", fill="black")
     _legend(pen, width)
-    for n, cells in enumerate(rows):
-        for column, cell in enumerate(cells):
-            left = _GAP + column * (_CELL[0] + _GAP) + (2 * _GAP if column else 0)
-            sheet.paste(cell, (left, _LEGEND_PX + n * (_CELL[1] + _GAP)))
+    top = _LEGEND_PX
+    for title, places in groups.items():
+        pen.text((_GAP, top + _TITLE_PX // 2), title, fill="black", font=_font(16), anchor="lm")
+        top += _TITLE_PX
+        for place in places:
+            for column, cell in enumerate(_row(ranked, kind, place)):
+                sheet.paste(cell, (_GAP + column * (_CELL[0] + _GAP) + (2 * _GAP if column else 0), top))
+            top += _CELL[1] + _GAP
     write_png(np.asarray(sheet), path)
 
 
-def _chosen(ap: npt.NDArray[np.float64], shown: int) -> npt.NDArray[np.int64]:
+def _chosen(ap: npt.NDArray[np.float64], shown: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Return which queries are shown, by what the rows are headed."""
     order = np.argsort(ap, kind="stable")
     if len(order) <= shown:
-        return order
-    return np.concatenate([order[: (shown + 1) // 2], order[len(order) - shown // 2 :]])
+        return {"All queries, the worst first": order}
+    worst, best = order[: (shown + 1) // 2], order[len(order) - shown // 2 :]
+    found = {f"The {len(worst)} worst of {len(order)} queries": worst}
+    return found | ({f"The {len(best)} best": best} if len(best) else {})
 
 
 def _row(ranked: Ranked, kind: Kind, place: int) -> list[Image.Image]:
@@ -62,7 +74,9 @@ def _row(ranked: Ranked, kind: Kind, place: int) -> list[Image.Image]:
     same = labels.identity[gallery] == labels.identity[query]
     out = (labels.view[gallery] == labels.view[query]) & (same | (ranked.removal == "all"))
     order = np.argsort(np.where(out, np.inf, keys), kind="stable")[: min(NEAREST, int((~out).sum()))]
-    cells = [_cell(seen.thumbs[query, ranked.images[0]], _QUERY)]
+    asked_for = _cell(seen.thumbs[query, ranked.images[0]], _QUERY)
+    _label(asked_for, f"AP {ranked.scores.ap[place]:.2f}")
+    cells = [asked_for]
     return cells + [_marked(seen.thumbs[gallery[at], ranked.images[1]], bool(same[at])) for at in order]
 
 
@@ -70,6 +84,13 @@ def _cell(picture: Pixels, colour: tuple[int, int, int]) -> Image.Image:
     cell = Image.new("RGB", _CELL, colour)
     cell.paste(Image.fromarray(picture), (_LINE, _LINE))
     return cell
+
+
+def _label(cell: Image.Image, text: str) -> None:
+    """Write upon the lower edge of a query."""
+    pen = ImageDraw.Draw(cell)
+    pen.rectangle((0, _CELL[1] - _BADGE - _LINE, _CELL[0], _CELL[1]), fill=_QUERY)
+    pen.text((_CELL[0] // 2, _CELL[1] - _BADGE // 2 - _LINE // 2), text, fill="white", font=_font(14), anchor="mm")
 
 
 def _marked(picture: Pixels, right: bool) -> Image.Image:
@@ -100,6 +121,13 @@ def _badge(pen: ImageDraw.ImageDraw, corner: tuple[int, int], right: bool) -> No
 
 
 def _legend(pen: ImageDraw.ImageDraw, width: int) -> None:
-    for right, text, left in ((True, "the same person", width - 260), (False, "another", width - 110)):
-        _badge(pen, (left, _GAP), right)
-        pen.text((left + _BADGE + _GAP, _GAP + 3), text, fill="black")
+    middle = _LEGEND_PX // 2
+    pen.text((_GAP, middle), f"A query, and the {NEAREST} pictures nearest to it", "black", _font(16), anchor="lm")
+    for right, text, left in ((True, "the same person", width - 270), (False, "another", width - 100)):
+        _badge(pen, (left, middle - _BADGE // 2), right)
+        pen.text((left + _BADGE + _GAP, middle), text, fill="black", font=_font(16), anchor="lm")
+
+
+@functools.cache
+def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size_px)

@@ -11,7 +11,7 @@ from synthkit.interfaces import Component
 from synthkit_lpips.config import LpipsConfig, PairConfig
 
 
-def _metric(name: str, target: str, summary: str, config: type[Any]) -> Component:
+def _metric(name: str, target: str, config: type[Any], summary: str) -> Component:
     return Component(
         kind="metric", name=name, summary=summary, config=config, target=f"synthkit_lpips.metric:{target}",
         reads={"instances"},
@@ -23,9 +23,9 @@ def synthkit_components() -> Iterable[Component]:
     """Return the components of this plugin."""
     return [
         _metric(
-            "lpips", "LpipsMetric", "learned perceptual distance to the original, of a reconstruction, or between two"
-            " draws", LpipsConfig,
+            "lpips", "LpipsMetric", LpipsConfig,
+            "learned perceptual distance to the original, of a reconstruction, or between two draws",
         ),
-        _metric("ssim", "SsimMetric", "structural similarity to the image of the same key", PairConfig),
-        _metric("psnr", "PsnrMetric", "peak signal-to-noise ratio against the image of the same key", PairConfig),
+        _metric("ssim", "SsimMetric", PairConfig, "structural similarity to the image of the same key"),
+        _metric("psnr", "PsnrMetric", PairConfig, "peak signal-to-noise ratio against the image of the same key"),
     ]  # fmt: skip

@@ -11,9 +11,9 @@ from synthkit.interfaces import Component
 from synthkit_reid.config import ConsistencyConfig, LeakageConfig, ReidConfig
 
 
-def _metric(name: str, target: str, summary: str, config: type[Any]) -> Component:
+def _metric(name: str, target: str, config: type[Any], summary: str) -> Component:
     return Component(
-        kind="metric", name=name, summary=summary, config=config, target=f"synthkit_reid.metrics:{target}",
+        kind="metric", name=name, summary=summary, config=config, target=f"synthkit_reid.{target}",
         reads={"instances"},
     )  # fmt: skip
 
@@ -23,15 +23,15 @@ def synthkit_components() -> Iterable[Component]:
     """Return the components of this plugin."""
     return [
         _metric(
-            "reid", "ReidMetric", "how well people are found again in a set: mAP and ranks by Market-1501's protocol",
-            ReidConfig,
+            "reid", "metrics:ReidMetric", ReidConfig,
+            "how well people are found again in a set: mAP and ranks by Market-1501's protocol",
         ),
         _metric(
-            "consistency", "ConsistencyMetric", "whether an identity stays one identity after anonymization: mAP and"
-            " ranks before and after", ConsistencyConfig,
+            "consistency", "anonymized:ConsistencyMetric", ConsistencyConfig,
+            "whether an identity stays one identity after anonymization: mAP and ranks before and after",
         ),
         _metric(
-            "leakage", "LeakageMetric", "whether the original person can be found from the anonymized one: an attack,"
-            " against chance", LeakageConfig,
+            "leakage", "anonymized:LeakageMetric", LeakageConfig,
+            "whether the original person can be found from the anonymized one: an attack, against chance",
         ),
     ]  # fmt: skip

@@ -92,7 +92,8 @@ class Gaussian:
             return self.cholesky
         values, vectors = torch.linalg.eigh(torch.from_numpy(self.matrix))
         kept = slice(len(values) - min(self.count - 1, len(values)), None)
-        return vectors[:, kept] * values[kept].clamp(min=0.0).sqrt()
+        factor: torch.Tensor = vectors[:, kept] * values[kept].clamp(min=0.0).sqrt()
+        return factor
 
 
 def of_vectors(vectors: npt.NDArray[Any]) -> Gaussian:

@@ -83,7 +83,9 @@ def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Pat
     assert "score 0.5 images 4" in text
     assert len(pictures) == 1
     assert (pictures[0] == 120).mean() > 0.5, "the picture is of the sample that is meant"
-    assert (tmp_path / "page.html").read_text().count("<svg") == 1
+    html = (tmp_path / "page.html").read_text()
+    assert html.count("<svg") == 1
+    assert html.count('class="prose"') == 1, "definitions wrap, numbers do not"
 
 
 def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):

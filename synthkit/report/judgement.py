@@ -134,7 +134,7 @@ def _definition(judgement: Judgement) -> Section:
         for key, value in told[0].items()
         if all(other.get(key) == value for other in told)
     ]
-    return Section(title, tables=[Table(["", ""], rows)])
+    return Section(title, tables=[Table(["", ""], rows, prose=True)])
 
 
 def _told(result: MetricResult) -> dict[str, Any]:

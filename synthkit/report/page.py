@@ -38,12 +38,13 @@ class Plot:
 
 @attrs.frozen
 class Table:
-    """Rows of text; ``best`` marks a row to stand out."""
+    """Rows of text; ``best`` marks a row to stand out, ``prose`` cells that are to be read rather than compared."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     best: int | None = None
+    prose: bool = False
 
 
 @attrs.frozen(eq=False)

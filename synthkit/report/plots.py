@@ -61,15 +61,19 @@ def curves(
 
 def chart(shown: Chart) -> str:
     """Return an SVG of a metric's curves as they are, the marked x dashed; or of its clouds and their centres."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(shown.title, shown.x_label, shown.y_label, height_in=3.6 if shown.scattered else 2.9)
     for (name, points), colour in zip(shown.series.items(), PALETTE * 4, strict=False):
         if shown.scattered:
             _cloud(axes, points, name, colour)
         else:
             axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1.6)
+    if all(float(x).is_integer() for points in shown.series.values() for x, _ in points):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # such as ranks, of which there are no halves
     if shown.mark is not None:
         axes.axvline(shown.mark, color=_INK, linewidth=1, linestyle="--")
-    legend = axes.legend(frameon=False, fontsize=8, labelcolor=_INK, markerscale=2)
+    legend = axes.legend(frameon=False, fontsize=8, labelcolor=_INK, markerscale=1.5)
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)  # clouds are pale, what tells their colour is not
@@ -78,7 +82,7 @@ def chart(shown: Chart) -> str:
 
 def _cloud(axes: Axes, points: Sequence[tuple[float, float]], name: str, colour: str) -> None:
     xs, ys = zip(*points, strict=True)
-    axes.scatter(xs, ys, s=9, color=colour, alpha=0.45, linewidths=0, label=name)
+    axes.scatter(xs, ys, s=18, color=colour, alpha=0.6, linewidths=0, label=name)
     centre = sum(xs) / len(xs), sum(ys) / len(ys)
     axes.scatter(*centre, s=90, color=colour, edgecolors="white", linewidths=1.5, zorder=3)
     axes.scatter(*centre, s=130, facecolors="none", edgecolors=_INK, linewidths=1, zorder=3)

@@ -141,15 +141,17 @@ class ReidMetric:
 
     def explain(self, states_: Mapping[str, State]) -> Evidence:
         """Return how many are found up to each rank."""
-        curves = {
-            title: [(float(rank), float(share)) for rank, share in enumerate(ranked.scores.cmc, start=1)]
-            for title, ranked in self._rankings(states_).items()
-        }
+        rankings = self._rankings(states_)
+        first = next(iter(rankings.values()))
+        curves = {title: ranked.scores.cmc for title, ranked in rankings.items()} | {"by chance": first.chance.cmc}
         chart = Chart(
             title=f"{self.name}: found among the nearest",
             x_label="pictures that are looked at",
             y_label="share of queries",
-            series=curves,
+            series={
+                title: [(float(rank), float(share)) for rank, share in enumerate(curve, start=1)]
+                for title, curve in curves.items()
+            },
             note=f"Cumulative match characteristic in the space of {self.embedder.about.name}.",
         )
         return Evidence((chart,), {}, {})

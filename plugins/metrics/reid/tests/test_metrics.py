@@ -197,6 +197,7 @@ def test_reports_show_the_curves(build, monkeypatch):
     told = {(result.name.partition("[")[0], result.part): result.value for result in results_}
     assert dict(chart.series["anonymized"])[3] == told["leakage_rank_3", ""]
     assert dict(chart.series["originals"])[1] == told["leakage_rank_1", "originals"]
+    assert dict(chart.series["by chance"])[3] == pytest.approx(told["leakage_rank_3", "chance"], rel=1e-12)
 
 
 def test_without_masks_backgrounds_cannot_go(build):

@@ -84,6 +84,15 @@ def detector_spec(registry: Registry, checkpoint: Path) -> ComponentSpec:
     return ComponentSpec("detector", card["name"], options, str(found.path), found.sha256)
 
 
+def known_as(registry: Registry, detector: ComponentSpec) -> str:
+    """Return the name by which users know a detector: where its weights ship, that of the component they ship with."""
+    for found in registry.all("detector"):
+        shipped = found.component.shipped_checkpoint()
+        if shipped is not None and str(shipped) == detector.checkpoint:
+            return found.component.name
+    return detector.name
+
+
 def changed(registry: Registry, detector: ComponentSpec) -> dict[str, Any]:
     """Return the settings in which a detector with a checkpoint is not as it was trained."""
     trained = detector_spec(registry, Path(str(detector.checkpoint))).options

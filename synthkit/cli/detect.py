@@ -85,7 +85,7 @@ def detect(
     What is found is a data set of its own: for each image its people, with scores, boxes and what else the detector
     tells. An image that could not be looked at is listed with the reason, never taken for one without people.
     """
-    from synthkit import detection, inputs, settings
+    from synthkit import detection, detectors, inputs, settings
     from synthkit.found import Found, counted, lines
     from synthkit.plugins import discover
 
@@ -101,7 +101,8 @@ def detect(
     spec = plan.components["detector"]
     with session_of(plan, executor_of(plan.run, executor, workers, address)) as session:
         if detector is None and checkpoint is None:
-            session.tell(f"detector: {spec.name} as it ships; --detector NAME or --checkpoint FILE takes another")
+            name = detectors.known_as(plan.registry, spec)
+            session.tell(f"detector: {name} as it ships; --detector NAME or --checkpoint FILE takes another")
         opened = inputs.open_images(images, form=form, every=every, progress=session.progress, tell=session.tell)
         made = detection.detect(session, spec, opened, out, least_score=score, timeout_s=timeout or detection.TIMEOUT_S)
         if pictures is not None:

@@ -73,7 +73,7 @@ def find(source: Path, name: str | None = None) -> Format:
     if name is not None and name not in FORMATS:
         raise DatasetError(f"format {name!r} is not known{nearest(name, FORMATS)}")
     if not source.exists():
-        raise DatasetError(f"{source}: is missing; expected a folder of images")
+        raise DatasetError(f"{source}: is missing; expected a folder of images, an image or a video")
     if name is not None:
         return FORMATS[name]
     for candidate in FORMATS.values():

@@ -13,7 +13,8 @@ import pytest
 
 from synthkit.checkpoint import sha256_of
 from synthkit.deployment.overlaps import iou_table
-from synthkit.detectors import detector_spec
+from synthkit.detectors import chosen, detector_spec, known_as
+from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.session import Session
@@ -41,6 +42,12 @@ def test_it_finds_people_below_a_ceiling(room):
     sure = found.rotated_boxes[found.scores >= least]
     assert found_share(sure, middles) >= 0.75
     assert len(sure) <= len(middles) + 2
+
+
+def test_it_is_told_by_its_own_name():
+    registry = discover()
+    assert known_as(registry, chosen(registry, "squeezedet-ceiling", {})) == "squeezedet-ceiling"
+    assert known_as(registry, ComponentSpec("detector", "squeezedet")) == "squeezedet"
 
 
 def card_of(name):

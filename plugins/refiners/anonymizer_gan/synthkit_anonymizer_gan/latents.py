@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import attrs
@@ -97,8 +96,3 @@ def between(first: npt.NDArray[np.float32], last: npt.NDArray[np.float32], count
     if np.sin(angle) < 1e-6:
         return ((1 - shares) * first + shares * last).astype(np.float32)
     return ((np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * last) / np.sin(angle)).astype(np.float32)
-
-
-def stacked(latents: Sequence[npt.NDArray[np.float32]], device: torch.device) -> torch.Tensor:
-    """Return latents as a batch on a device."""
-    return torch.from_numpy(np.stack(latents)).to(device)

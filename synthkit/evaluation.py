@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
 from synthkit import config, detectors, settings
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError
-from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, State
+from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, Resampling, State
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.observing import REFERENCE, Subject, states_of
 from synthkit.plugins import Registry
@@ -28,6 +30,8 @@ class Judgement:
 
     Args:
         reference: the set that was compared with, if any.
+        resampled: results on resampled items, by name, of metrics that tell them and where evidence is wanted; see
+            ``Resampling``.
     """
 
     metric: str
@@ -35,6 +39,7 @@ class Judgement:
     evidence: Evidence | None
     data: Dataset | Turned
     reference: Dataset | None = None
+    resampled: Mapping[str, npt.NDArray[np.float64]] = attrs.field(factory=dict)
 
 
 def plan(
@@ -138,7 +143,8 @@ def _judgement(
 ) -> Judgement:
     results = [_completed(session, metric, subject, result) for result in instance.compute(states)]
     evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
-    return Judgement(metric.name, results, evidence, subject.data, subject.reference)
+    resampled = instance.resampled(states) if explained and isinstance(instance, Resampling) else {}
+    return Judgement(metric.name, results, evidence, subject.data, subject.reference, resampled)
 
 
 def _completed(session: Session, metric: ComponentSpec, subject: Subject, result: MetricResult) -> MetricResult:

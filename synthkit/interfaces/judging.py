@@ -183,6 +183,18 @@ class Weighted(Protocol):
 
 
 @runtime_checkable
+class Resampling(Protocol):
+    """A metric whose numbers can be compared in pairs: on the same resamples of the same items."""
+
+    def resampled(self, states: Mapping[str, State]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """Return what results of the whole set would be on resampled items, by the results' names, (resamples,) each.
+
+        Resample n is made of the same items whatever is told about them: it depends on their keys and the runtime's
+        seeds alone. Where one says nothing about a result, that is NaN.
+        """
+
+
+@runtime_checkable
 class Explaining(Protocol):
     """A metric that can show what stands behind its numbers."""
 

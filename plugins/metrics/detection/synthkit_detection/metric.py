@@ -31,6 +31,7 @@ _SHOWN = 8
 _OBSERVED = (
     "target", "boxes", "people", "others", "label", "max_detections", "min_box_px", "min_visible", "point_px"
 )  # fmt: skip
+_AT_SCORE = ("precision", "recall", "f1")
 _STATE_REVISION = 1  # to be raised when states hold something else
 
 COCO_IOUS = tuple(float(value) for value in np.linspace(0.5, 0.95, 10))
@@ -143,6 +144,19 @@ class DetectionMetric:
         rankings = seen.rankings(judged)
         return explain(seen, judged, rankings, self._config, self._score(rankings))
 
+    def resampled(self, states: Mapping[str, State]) -> Mapping[str, Floats]:
+        """Return precision, recall and F1 of resampled sets, by their results' names, (resamples,) each.
+
+        Raises:
+            DatasetError: when no image has known people.
+        """
+        seen = self._set(states)
+        judged = seen.judge(seen.whole())
+        rankings = seen.rankings(judged)
+        basis = self._basis(seen, judged, self._score(rankings))
+        _, spread = _at_score(rankings[self._config.iou], basis)
+        return {self._named(name, self._where): spread[:, column] for column, name in enumerate(_AT_SCORE)}
+
     def _set(self, states: Mapping[str, State]) -> Set:
         state = states["scored"]
         if not len(state["truths"]):
@@ -203,13 +217,10 @@ class DetectionMetric:
     def _results(self, part: str, rankings: Mapping[float, Ranked], basis: _Basis) -> list[MetricResult]:
         """Return precision, recall and F1, and AP (of parts at ``iou`` and COCO's) unless nothing was to be found."""
         main, draws = rankings[self._config.iou], basis.draws
-        counts = main.counts(basis.score)
-        values, spread = precision_recall_f1(counts.sum(axis=0)), precision_recall_f1(draws @ counts)
-        if main.truths.any():  # resamples without anybody say nothing about finding people
-            spread[draws @ main.truths == 0] = np.nan
+        values, spread = _at_score(main, basis)
         results = [
-            self._result(name, f"iou={self._config.iou:.2f}", part, values[column], spread[:, column], basis)
-            for column, name in enumerate(("precision", "recall", "f1"))
+            self._result(name, self._where, part, values[column], spread[:, column], basis)
+            for column, name in enumerate(_AT_SCORE)
         ]
         if not main.truths.any():  # average precision is not defined
             return results
@@ -251,12 +262,8 @@ class DetectionMetric:
         basis: _Basis,
         better: Literal["higher", "lower"] = "higher",
     ) -> MetricResult:
-        kind = "" if self._config.boxes == "upright" else self._config.boxes
-        if kind == "points":
-            where = where.replace("iou", "agreement")
-        about = ", ".join(word for word in (self._config.people or self._config.target, kind, where) if word)
         return MetricResult(
-            name=f"{name}[{about}]",
+            name=self._named(name, where),
             value=float(value),
             better=better,
             count=basis.count,
@@ -265,6 +272,17 @@ class DetectionMetric:
             part=part,
             cautions=basis.cautions,
         )
+
+    @property
+    def _where(self) -> str:
+        return f"iou={self._config.iou:.2f}"
+
+    def _named(self, name: str, where: str) -> str:
+        kind = "" if self._config.boxes == "upright" else self._config.boxes
+        if kind == "points":
+            where = where.replace("iou", "agreement")
+        about = ", ".join(word for word in (self._config.people or self._config.target, kind, where) if word)
+        return f"{name}[{about}]"
 
     def _definition(self, seen: Set, judged: Judged, score: float, units: Units) -> dict[str, Any]:
         config = self._config
@@ -287,6 +305,15 @@ class DetectionMetric:
             "unlabelled_images_left_out": int(seen.state["unlabelled"][0]),
             "interval": f"95 % percentile bootstrap over {resampled}",
         }
+
+
+def _at_score(main: Ranked, basis: _Basis) -> tuple[Floats, Floats]:
+    """Return precision, recall and F1, (3,), and those of each resample, (resamples, 3)."""
+    counts = main.counts(basis.score)
+    values, spread = precision_recall_f1(counts.sum(axis=0)), precision_recall_f1(basis.draws @ counts)
+    if main.truths.any():  # resamples without anybody say nothing about finding people
+        spread[basis.draws @ main.truths == 0] = np.nan
+    return values, spread
 
 
 def _frame(sample: Sample) -> Frame:

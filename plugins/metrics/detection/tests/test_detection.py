@@ -63,6 +63,26 @@ BOX = (10, 10, 30, 30)
 FAR = (60, 60, 80, 80)
 
 
+def test_two_detectors_are_resampled_on_the_same_images_whatever_they_found():
+    metric = make_metric(score=0.5, bootstrap=300, ap_ious=(), coco=False)
+    truth = [[10, 10, 30, 30], [50, 50, 70, 70]]
+    keys = [f"k{n}" for n in range(12)]
+    right = [scored(key, truth, truth, [0.9, 0.8]) for key in keys]
+    half = [scored(key, truth, truth[: 1 + n % 2], [0.9, 0.8][: 1 + n % 2]) for n, key in enumerate(keys)]
+    drawn = [metric.resampled({"scored": metric.observe("scored", items)}) for items in (right, half, half[::-1])]
+    results = metric.compute({"scored": metric.observe("scored", half)})
+    for name, spread in drawn[1].items():
+        assert next(one for one in results if one.name == name).interval == pytest.approx(
+            tuple(np.percentile(spread, [2.5, 97.5]))
+        )
+        assert (drawn[0][name] == 1).all()
+        np.testing.assert_array_equal(drawn[2][name], spread)
+    # Of images with one person found and images with both, each resample has the share that its recall tells.
+    recall = drawn[1]["recall[head, iou=0.50]"]
+    assert set(np.round(recall * 24).astype(int)) <= set(range(12, 25))
+    assert recall.std() == pytest.approx(0.25 / np.sqrt(12), rel=0.15)
+
+
 def test_it_is_a_metric():
     assert isinstance(make_metric(), Metric)
 

@@ -53,7 +53,8 @@ class Section:
 
     Args:
         figures: shown in rows of ``per_row`` on a wide screen.
-        commands: lines to copy.
+        commands: lines to copy. anchor: a name by which other sections link to it.
+        links: (text, anchor) of sections to read on, below the tables.
     """
 
     title: str
@@ -63,6 +64,8 @@ class Section:
     plots: Sequence[Plot] = ()
     tables: Sequence[Table] = ()
     commands: Sequence[str] = ()
+    anchor: str = ""
+    links: Sequence[tuple[str, str]] = ()
 
 
 @attrs.frozen(eq=False)

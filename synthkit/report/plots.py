@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _INK = "#808890"  # readable on light and on dark paper
+_LEGEND_ROWS = 6
 
 
 def read_curves(path: Path) -> list[dict[str, float]]:
@@ -86,6 +89,60 @@ def _cloud(axes: Axes, points: Sequence[tuple[float, float]], name: str, colour:
     centre = sum(xs) / len(xs), sum(ys) / len(ys)
     axes.scatter(*centre, s=90, color=colour, edgecolors="white", linewidths=1.5, zorder=3)
     axes.scatter(*centre, s=130, facecolors="none", edgecolors=_INK, linewidths=1, zorder=3)
+
+
+@attrs.frozen
+class Measured:
+    """A point with its 95 % interval upwards and downwards, where there is one."""
+
+    x: float
+    y: float
+    interval: tuple[float, float] | None = None
+
+
+@attrs.frozen(eq=False)
+class Fitted:
+    """A line over xs, and the band in which it lies 95 % of times; empty where there is none."""
+
+    xs: Sequence[float]
+    ys: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+def measured(
+    series: Mapping[str, Sequence[Measured]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    joined: bool = False,
+    line: Fitted | None = None,
+) -> str:
+    """Return an SVG of named points with their intervals, joined where they follow one another; or with a line."""
+    figure, axes = _figure(title, x_label, y_label, height_in=3.4)
+    if line is not None:
+        if line.low:
+            axes.fill_between(line.xs, line.low, line.high, color=_INK, alpha=0.18, linewidth=0)
+        axes.plot(line.xs, line.ys, color=_INK, linewidth=1.4)
+    for (name, points), colour in zip(series.items(), PALETTE * 8, strict=False):
+        axes.plot([point.x for point in points], [point.y for point in points], color=colour, label=name, marker="o",
+                  markersize=5, linewidth=1.4 if joined else 0)  # fmt: skip
+        for point in points:
+            if point.interval is not None:
+                axes.plot((point.x, point.x), point.interval, color=colour, linewidth=1, alpha=0.7)
+    columns = 1 if len(series) <= _LEGEND_ROWS else 2
+    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=columns)
+    return _svg(figure)
+
+
+def losses(path: Path, title: str) -> str:
+    """Return an SVG of the losses in a ``curves.jsonl``."""
+    rows = read_curves(path)
+    names = [name for name in rows[0] if name not in ("step", "learning_rate", "seconds")] if rows else []
+    series = {name: [(row["step"], row[name]) for row in rows if name in row] for name in names}
+    positive = all(value > 0 for points in series.values() for _, value in points)
+    return curves(series, title=title, y_label="loss", log=positive)
 
 
 def bars(values: Mapping[str, tuple[float, tuple[float, float] | None]], *, title: str, x_label: str) -> str:

@@ -132,7 +132,7 @@ def _drift(refined: Dataset) -> list[str]:
 
 
 def _training(story: Story) -> Section:
-    shown = [Plot(_loss_plot(story.out / "refiner" / "curves.jsonl", "Refiner: losses"), "Refiner losses by step")]
+    shown = [Plot(plots.losses(story.out / "refiner" / "curves.jsonl", "Refiner: losses"), "Refiner losses by step")]
     series = {}
     for name in story.detectors:
         rows = plots.read_curves(story.out / f"detector-{name}" / "curves.jsonl")
@@ -140,14 +140,6 @@ def _training(story: Story) -> Section:
     f1 = plots.curves(series, title="Detectors: F1 on the validation set", y_label="F1")
     shown.append(Plot(f1, "Validation F1 of three detectors by step"))
     return Section("Training", plots=shown)
-
-
-def _loss_plot(path: Path, title: str) -> str:
-    rows = plots.read_curves(path)
-    names = [name for name in rows[0] if name not in ("step", "learning_rate", "seconds")] if rows else []
-    series = {name: [(row["step"], row[name]) for row in rows if name in row] for name in names}
-    positive = all(value > 0 for points in series.values() for _, value in points)
-    return plots.curves(series, title=title, y_label="loss", log=positive)
 
 
 def _scores(story: Story) -> Section:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import attrs
+import numpy as np
 import numpy.typing as npt
 
 from synthkit.interfaces.running import Entered

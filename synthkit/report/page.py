@@ -29,11 +29,12 @@ class Figure:
 
 @attrs.frozen
 class Plot:
-    """An SVG with its text alternative and caption."""
+    """An SVG with its text alternative and caption; a ``wide`` one has the page's whole width, or more by scrolling."""
 
     svg: str
     alt: str
     caption: str = ""
+    wide: bool = False
 
 
 @attrs.frozen

@@ -166,8 +166,8 @@ def fit(
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
     with session_of(plan) as session:
-        sets: dict[str, str | SampleSet] = {"target": target} | ({"source": source} if source else {})
-        fitted = pipeline.fit(session, plan.components["refiner"], sets, out)
+        data: dict[str, str | SampleSet] = {"target": target} | ({"source": source} if source else {})
+        fitted = pipeline.fit(session, plan.components["refiner"], data, out)
     _tell_fitted(fitted)
 
 
@@ -219,17 +219,10 @@ def train(
 ) -> None:
     """Train a detector from a data set, or from several."""
     from synthkit import pipeline
-    from synthkit.dataset.mixture import open_mixture
 
     plan = _plan(config, sets, {"detector": detector}, seed)
-    spec = plan.components["detector"]
     with session_of(plan) as session:
-        layers = session.registry.declared(spec).reads
-        mixture = open_mixture(data, session.runtime("mixture").seeds, layers=layers)
-        sources: dict[str, str | SampleSet] = {"train": mixture}
-        if validation:
-            sources["validation"] = validation
-        trained = pipeline.fit(session, spec, sources, out)
+        trained = pipeline.train(session, plan.components["detector"], data, out, validation)
     _tell_fitted(trained)
 
 
@@ -359,6 +352,8 @@ import synthkit.cli.convert  # noqa: E402
 import synthkit.cli.crops  # noqa: E402
 import synthkit.cli.data  # noqa: E402
 import synthkit.cli.detect  # noqa: E402
+import synthkit.cli.experiment  # noqa: E402
 import synthkit.cli.export  # noqa: E402
+import synthkit.cli.lineage  # noqa: E402
 import synthkit.cli.plugins  # noqa: E402
 import synthkit.cli.tune  # noqa: E402, F401

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an experiment's file says: data, refiners, mixtures, detectors and metrics; all mistakes are told at once."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from synthkit import config, settings
+from synthkit.config import all_of, at_least, between, setting
+from synthkit.errors import ConfigError
+from synthkit.interfaces import ComponentSpec, Kind
+from synthkit.plugins import Registry, check_chain
+from synthkit.settings import RunSettings
+
+RENDERED, REAL, VALIDATION, TEST = "rendered", "real", "validation", "test"
+ROLES = {
+    RENDERED: "what is refined: S of thesis 000",
+    REAL: "what refiners shall reach, and detectors may learn from: R_train",
+    VALIDATION: "what chooses detectors' checkpoints: R_val",
+    TEST: "what gives the scores: R_test",
+}
+"""The data sets of an experiment (thesis 000, section 3.1)."""
+
+PLACE_MARK = "@"
+"""Begins a metric's setting that names one of the data sets: ``source = "@rendered"``."""
+
+_TABLES = ("data", "refiner", "refiners", "mixtures", "detector", "detectors", "metric")
+_AMOUNT = re.compile(r"(.+):(\d+(?:\.\d+)?)", re.DOTALL)
+
+
+def _distinct(_: object, __: object, seeds: Sequence[int] | None) -> None:
+    if seeds is not None and (not seeds or len(set(seeds)) < len(seeds)):
+        raise ValueError(f"needs one at least, and none twice, got {list(seeds)}")
+
+
+_SEEDS = all_of(between(0, 2**63 - 1), _distinct)
+
+
+@attrs.frozen
+class _Heading:
+    """The settings that stand above all tables."""
+
+    title: str = setting("Which data trains the best detector?", help="what the report is called")
+    seeds: tuple[int, ...] = setting(
+        (0,), help="each refiner and detector is trained once with each of these", validator=_SEEDS
+    )
+    baselines: tuple[str, ...] = setting((RENDERED, REAL), help="the rows with which all others are compared in pairs")
+
+
+@attrs.frozen
+class _DataSettings:
+    """A data set: one that is there, or what renders it."""
+
+    path: str | None = setting(None, help="a data set or its URL, or a folder of a format that 'convert' knows")
+    renderer: Any = setting(None, help='instead: what renders it, { name = "blender", width_px = 640 }')
+    count: int = setting(16, help="samples to render at least, in whole scenes", validator=at_least(1))
+    seed: int | None = setting(
+        None, help="of the renderer; none: one of its own, from the general seed", validator=between(0, 2**63 - 1)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if (self.path is None) == (self.renderer is None):
+            raise ValueError("needs either path or renderer")
+
+
+@attrs.frozen
+class _RowSettings:
+    """What of a refiner's table is not the refiner's own setting."""
+
+    name: str | None = setting(None, help="which refiner; none: the one that the table is called after")
+    seeds: tuple[int, ...] | None = setting(
+        None, help="with which it is trained, where these are others than the experiment's", validator=_SEEDS
+    )
+    vary: Any = setting(None, help="settings with a list of values each; every combination becomes a row")
+
+
+@attrs.frozen
+class Rendering:
+    """A data set that is to be rendered."""
+
+    spec: ComponentSpec
+    count: int
+    seed: int | None
+
+
+@attrs.frozen
+class RefinedRow:
+    """A refiner with its settings, and the seeds with which it is trained."""
+
+    spec: ComponentSpec
+    seeds: tuple[int, ...]
+
+
+@attrs.frozen
+class Part:
+    """A row's data as a part of a mixture: all of it, or ``amount`` times as much as the first part has."""
+
+    row: str
+    amount: float | None
+
+
+@attrs.frozen
+class Experiment:
+    """All that a file says, checked.
+
+    Args:
+        data: by role: what renders it, or where it lies. refiners, mixtures, detectors: by the names of rows.
+        run: general settings; its seed is that of rendering and of what metrics draw.
+    """
+
+    title: str
+    seeds: tuple[int, ...]
+    baselines: tuple[str, ...]
+    run: RunSettings
+    data: Mapping[str, Rendering | str]
+    refiners: Mapping[str, RefinedRow]
+    mixtures: Mapping[str, tuple[Part, ...]]
+    detectors: Mapping[str, ComponentSpec]
+    metrics: tuple[ComponentSpec, ...]
+
+    @property
+    def rows(self) -> list[str]:
+        """The names of all training sets that are compared, in the order in which they are told."""
+        return [RENDERED, REAL, *self.refiners, *self.mixtures]
+
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """Return the seeds with which a row is trained: of a mixture those that all of its refiners have."""
+        if row in self.refiners:
+            return self.refiners[row].seeds
+        refined = [self.refiners[part.row].seeds for part in self.mixtures.get(row, ()) if part.row in self.refiners]
+        if not refined:
+            return self.seeds
+        return tuple(seed for seed in refined[0] if all(seed in seeds for seeds in refined))
+
+
+def read(path: Path, registry: Registry, sets: Iterable[str] = ()) -> Experiment:
+    """Return the experiment that a TOML file describes, with changes as ``--set`` gives them.
+
+    Raises:
+        ConfigError: with every problem of every part.
+    """
+    plain = settings.read(path, sets, {})
+    problems: list[str] = []
+    known = {field.name for field in attrs.fields(_Heading)}
+    run = settings.general(plain, [*_TABLES, *known], problems)
+    heading = _Heading()
+    for key in sorted(known & plain.keys()):  # each by itself, so that what is wrong with one hides nothing of another
+        with config.collected(problems):
+            heading = attrs.evolve(heading, **{key: getattr(config.structure(_Heading, {key: plain[key]}), key)})
+    data = _data(registry, _table(plain, "data", problems), problems)
+    refiners = _refiners(registry, plain, heading.seeds, problems)
+    detectors = {label: spec for label, spec, _ in _components(registry, plain, "detector", problems)}
+    found = Experiment(
+        heading.title, heading.seeds, heading.baselines, run, data, refiners,
+        _mixtures(_table(plain, "mixtures", problems), [RENDERED, REAL, *refiners], problems),
+        detectors, _metrics(registry, plain, problems),
+    )  # fmt: skip
+    problems += _across(found)
+    if not problems:
+        _check_chains(registry, found, problems)
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    return found
+
+
+def _table(plain: Mapping[str, Any], name: str, problems: list[str]) -> Mapping[str, Any]:
+    table = plain.get(name, {})
+    if isinstance(table, Mapping):
+        return table
+    problems.append(f"{name}: expected a table, got {table!r}")
+    return {}
+
+
+def _data(registry: Registry, table: Mapping[str, Any], problems: list[str]) -> dict[str, Rendering | str]:
+    problems += [f"data.{name}: unknown data set{config.nearest(name, ROLES)}" for name in table if name not in ROLES]
+    problems += [f"data.{role}: is required ({what})" for role, what in ROLES.items() if role not in table]
+    found: dict[str, Rendering | str] = {}
+    for role in [role for role in ROLES if role in table]:
+        with config.collected(problems):
+            given = config.structure(_DataSettings, table[role], path=f"data.{role}")
+            found[role] = given.path or _rendering(registry, given, f"data.{role}.renderer")
+    return found
+
+
+def _rendering(registry: Registry, given: _DataSettings, where: str) -> Rendering:
+    if not isinstance(given.renderer, Mapping) or not isinstance(given.renderer.get("name"), str):
+        raise ConfigError([f'{where}: expected a table such as {{ name = "blender" }}, got {given.renderer!r}'])
+    options = {key: value for key, value in given.renderer.items() if key != "name"}
+    spec = ComponentSpec("renderer", given.renderer["name"], options)
+    registry.configure(spec, path=where)
+    return Rendering(spec, given.count, given.seed)
+
+
+def _refiners(
+    registry: Registry, plain: Mapping[str, Any], seeds: tuple[int, ...], problems: list[str]
+) -> dict[str, RefinedRow]:
+    found: dict[str, RefinedRow] = {}
+    for label, spec, own in _components(registry, plain, "refiner", problems):
+        if label in (RENDERED, REAL):
+            problems.append(f"refiners.{label}: is the name of a data set: choose another")
+        found[label] = RefinedRow(spec, own.seeds or seeds)
+    return found
+
+
+def _components(
+    registry: Registry, plain: Mapping[str, Any], kind: Kind, problems: list[str]
+) -> Iterator[tuple[str, ComponentSpec, _RowSettings]]:
+    """Yield (row's name, component, row's settings) of a table of components such as ``refiners``.
+
+    The table in the singular holds settings for all of them that have such.
+    """
+    tables, shared = _table(plain, f"{kind}s", problems), _table(plain, kind, problems)
+    reserved, unused = {field.name for field in attrs.fields(_RowSettings)}, set(shared)
+    if kind == "detector" and not tables:
+        problems.append("detectors: needs one at least, such as [detectors.squeezedet]")
+    for label, table in tables.items():
+        where, before = f"{kind}s.{label}", len(problems)
+        own, having, combinations = _RowSettings(), set[str](), [(list[str](), dict[str, Any]())]
+        with config.collected(problems):
+            if not isinstance(table, Mapping):
+                raise ConfigError([f"{where}: expected a table, got {table!r}"])
+            own = config.structure(_RowSettings, {key: table[key] for key in reserved & table.keys()}, path=where)
+            having = {one.name for one in attrs.fields(registry.get(kind, own.name or label).component.config)}
+            combinations = _combinations(own.vary, where)
+            if kind == "detector" and own.seeds is not None:
+                raise ConfigError([f"{where}.seeds: are for refiners; detectors are trained with those of their rows"])
+        unused -= having
+        for words, changes in combinations:
+            spec = ComponentSpec(kind, own.name or label, _options(table, shared, having - reserved, reserved, changes))
+            if len(problems) == before:
+                with config.collected(problems):
+                    registry.configure(spec, path=where)
+            # Also one that is wrong is a row, so that nobody is told that it is missing.
+            yield ", ".join([label, *words]), spec, own
+    problems += [f"{kind}.{key}: no {kind} of this experiment has such a setting" for key in sorted(unused)]
+
+
+def _options(
+    table: Any,
+    shared: Mapping[str, Any],
+    having: Collection[str],
+    reserved: Collection[str],
+    changes: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a component's settings: those for all that it has, those of its table, and what is varied."""
+    options = copy.deepcopy({key: value for key, value in shared.items() if key in having})
+    if isinstance(table, Mapping):
+        own = {key: value for key, value in table.items() if key not in reserved}
+        config.merge_into(options, copy.deepcopy(own))  # copies, as tables in tables are merged in place
+    config.merge_into(options, changes)
+    return options
+
+
+def _combinations(vary: Any, where: str) -> list[tuple[list[str], dict[str, Any]]]:
+    """Return every combination of the values that are varied, in words and as settings."""
+    if vary is None:
+        return [([], {})]
+    if not isinstance(vary, Mapping) or not all(isinstance(values, list) and values for values in vary.values()):
+        raise ConfigError([f"{where}.vary: expected settings with a list of values each, got {vary!r}"])
+    found = []
+    for values in itertools.product(*vary.values()):
+        pairs = list(zip(vary, values, strict=True))
+        changes: dict[str, Any] = {}
+        for key, value in pairs:
+            config.merge_into(changes, config.nested(key.split("."), value))
+        found.append(([f"{key}={_spelled(value)}" for key, value in pairs], changes))
+    return found
+
+
+def _spelled(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _mixtures(table: Mapping[str, Any], rows: Sequence[str], problems: list[str]) -> dict[str, tuple[Part, ...]]:
+    found: dict[str, tuple[Part, ...]] = {}
+    for label, parts in table.items():
+        where = f"mixtures.{label}"
+        if label in rows:
+            problems.append(f"{where}: another row has this name")
+        if not isinstance(parts, list) or len(parts) < 2 or not all(isinstance(part, str) for part in parts):
+            problems.append(f'{where}: expected two rows at least, such as ["real", "NAME:3"], got {parts!r}')
+            continue
+        split = [_part(text, rows) for text in parts]
+        problems += [f"{where}: no row is called {one.row!r}{config.nearest(one.row, rows)}"
+                     for one in split if one.row not in rows]  # fmt: skip
+        found[label] = tuple(split)
+    return found
+
+
+def _part(text: str, rows: Sequence[str]) -> Part:
+    found = None if text in rows else _AMOUNT.fullmatch(text)
+    return Part(text, None) if found is None else Part(found[1], float(found[2]))
+
+
+def _metrics(registry: Registry, plain: Mapping[str, Any], problems: list[str]) -> tuple[ComponentSpec, ...]:
+    if "metric" not in plain:
+        problems.append('metric: is required, such as [metric] with name = "detection"')
+        return ()
+    with config.collected(problems):
+        return settings.plan(registry, {"metric": plain["metric"]}, {"metric": None}).metrics
+    return ()
+
+
+def _check_chains(registry: Registry, found: Experiment, problems: list[str]) -> None:
+    """Note which refiners need what the renderer does not provide; of stored data that is told when it is refined."""
+    source = found.data[RENDERED]
+    if isinstance(source, Rendering):
+        rendered = registry.declared(source.spec)
+        for label, row in found.refiners.items():
+            with config.collected(problems):
+                check_chain(
+                    [("data.rendered", rendered), (f"refiners.{label}", registry.declared(row.spec))], frozenset()
+                )
+
+
+def _across(found: Experiment) -> list[str]:
+    """Return what is wrong between the parts."""
+    problems = [
+        f"baselines: no row is called {name!r}{config.nearest(name, found.rows)}"
+        for name in found.baselines if name not in found.rows
+    ]  # fmt: skip
+    problems += [
+        f"mixtures.{row}: its refiners have no seed in common" for row in found.mixtures if not found.seeds_of(row)
+    ]
+    for metric in found.metrics:
+        places = [value[1:] for value in metric.options.values() if isinstance(value, str) and value[:1] == PLACE_MARK]
+        problems += [f"metric.{metric.name}: no data set is called {place!r}{config.nearest(place, ROLES)}"
+                     for place in places if place not in ROLES]  # fmt: skip
+    return problems

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an experiment to its steps: each is planned once, whichever rows need it (thesis 000, algorithm 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from synthkit import config, evaluation, pipeline
+from synthkit.dataset import Dataset
+from synthkit.errors import ConfigError
+from synthkit.experiments.description import (
+    PLACE_MARK,
+    REAL,
+    RENDERED,
+    TEST,
+    VALIDATION,
+    Experiment,
+    Rendering,
+)
+from synthkit.experiments.steps import Step
+from synthkit.interfaces import ComponentSpec
+from synthkit.observing import REFERENCE
+from synthkit.seeds import Seeds
+from synthkit.session import Session
+
+REVISION = 1  # to be raised when steps do otherwise what is described alike
+
+
+@attrs.frozen
+class Source:
+    """A data set that steps take: where it lies, what decides about it, and the step that makes it, if any.
+
+    Args:
+        place: a path from the experiment's folder or from the root, or a URL. samples: None where not known before.
+    """
+
+    place: str
+    identity: str
+    step: Step | None
+    samples: float | None
+
+
+@attrs.frozen
+class Run:
+    """A row with one seed: the data it is trained on, by parts, and the detector's training and judgement."""
+
+    seed: int
+    data: tuple[tuple[Source, float | None], ...]
+    train: Step
+    judged: Step
+
+
+@attrs.frozen
+class Row:
+    """What is compared: a training set, with a detector, once for each seed."""
+
+    label: str
+    detector: str
+    runs: tuple[Run, ...]
+
+
+@attrs.frozen
+class Comparison:
+    """What metrics say of a row's data beside that of another: by row, seed and the other's name, as a step."""
+
+    row: str
+    seed: int | None
+    other: str
+    step: Step
+
+
+@attrs.frozen
+class Plan:
+    """All steps, each after those it needs, and what the report is made of."""
+
+    experiment: Experiment
+    steps: Mapping[str, Step]
+    data: Mapping[str, Source]
+    refined: Mapping[tuple[str, int], Source]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def behind(self, step: Step) -> list[Step]:
+        """Return a step and all that it rests upon."""
+        found: dict[str, Step] = {}
+        waiting = [step]
+        while waiting:
+            one = waiting.pop()
+            if one.id not in found:
+                found[one.id] = one
+                waiting += [self.steps[need] for need in one.needs]
+        return list(found.values())
+
+
+def plan(session: Session, experiment: Experiment) -> Plan:
+    """Return the plan of an experiment; files that steps read are hashed for it.
+
+    Raises:
+        ConfigError, DatasetError, PluginError: as far as can be known before any work.
+    """
+    return _Planner(session, experiment).plan()
+
+
+class _Planner:
+    def __init__(self, session: Session, experiment: Experiment) -> None:
+        self._session, self._registry, self._experiment = session, session.registry, experiment
+        self._steps: dict[str, Step] = {}
+        self._data: dict[str, Source] = {}
+        self._refined: dict[tuple[str, int], Source] = {}
+
+    def plan(self) -> Plan:
+        experiment = self._experiment
+        problems: list[str] = []
+        for role, given in experiment.data.items():
+            with config.collected(problems):
+                self._data[role] = self._rendered(role, given) if isinstance(given, Rendering) else self._stored(given)
+        if problems:
+            raise ConfigError(problems)
+        if not self._of_detectors():
+            raise ConfigError(["metric: none of them judges detectors, such as detection"])
+        for label, row in experiment.refiners.items():
+            for seed in row.seeds:
+                self._refined[label, seed] = self._refine(label, row.spec, seed)
+        rows = [
+            Row(label, detector, tuple(self._run(label, detector, seed) for seed in experiment.seeds_of(label)))
+            for label in experiment.rows for detector in experiment.detectors
+        ]  # fmt: skip
+        comparisons = list(self._comparisons())
+        return Plan(experiment, self._steps, self._data, self._refined, tuple(rows), tuple(comparisons))
+
+    def _step(
+        self,
+        kind: Any,
+        label: str,
+        identity: Mapping[str, Any],
+        order: Mapping[str, Any],
+        *,
+        inputs: Mapping[str, Source | Step] | None = None,
+        seed: int | None = None,
+        units: float | None = None,
+        cores: int = 1,
+    ) -> Step:
+        """Return the step of that description, planned before or now."""
+        given = inputs or {}
+        run = attrs.evolve(self._experiment.run, seed=self._experiment.run.seed if seed is None else seed)
+        makers = [one if isinstance(one, Step) else one.step for one in given.values()]
+        step = Step(
+            kind,
+            label,
+            {
+                "revision": REVISION,
+                **identity,
+                "seed": run.seed,
+                "inputs": {name: one.id if isinstance(one, Step) else one.identity for name, one in given.items()},
+            },
+            {
+                **order,
+                "run": config.plain(run),
+                "inputs": {name: one.product if isinstance(one, Step) else one.place for name, one in given.items()},
+            },
+            tuple(dict.fromkeys(maker.id for maker in makers if maker is not None)),
+            units,
+            cores,
+        )
+        return self._steps.setdefault(step.id, step)
+
+    def _rendered(self, role: str, given: Rendering) -> Source:
+        seed = given.seed
+        if seed is None:  # sets of one renderer must not show the same scenes
+            seed = Seeds(self._experiment.run.seed).child("experiment").integer(role)
+        identity = {"component": self._registry.identity(given.spec), "count": given.count, "codec": self._codec()}
+        order = {"component": attrs.asdict(given.spec), "count": given.count}
+        return _made(self._step("render", role, identity, order, seed=seed, units=given.count), given.count)
+
+    def _stored(self, place: str) -> Source:
+        opened = pipeline.opened_real(self._session, place)
+        identity = pipeline.real_identity(opened)
+        if isinstance(opened, Dataset):
+            return Source(opened.location if "://" in opened.location else str(opened.path.resolve()), identity, None,
+                          len(opened))  # fmt: skip
+        order = {"place": place, "expected": identity}
+        step = self._step(
+            "import", place, {"content": identity, "codec": self._codec()}, order, units=len(opened.source)
+        )
+        return _made(step, len(opened.source))
+
+    def _codec(self) -> Any:
+        return config.plain(self._experiment.run.codec)
+
+    def _refine(self, label: str, spec: ComponentSpec, seed: int) -> Source:
+        source, run = self._data[RENDERED], self._experiment.run
+        component, declared = self._registry.identity(spec), self._registry.declared(spec)
+        inputs: dict[str, Source | Step] = {"source": source}
+        if declared.trainable:
+            sets = {"source": source, "target": self._data[REAL]}
+            inputs["checkpoint"] = self._step(
+                "fit", f"{label}, seed {seed}", {"component": component, "threads": run.threads},
+                {"component": attrs.asdict(spec)}, seed=seed,
+                inputs={role: item for role, item in sets.items() if role in declared.learns_from},
+                units=self._training_steps(spec), cores=run.threads,
+            )  # fmt: skip
+        identity = {"component": component, "codec": self._codec(), "guard": config.plain(run.guard)}
+        order = {"component": attrs.asdict(spec)}
+        step = self._step("refine", f"{label}, seed {seed}", identity, order, inputs=inputs, seed=seed,
+                          units=source.samples)  # fmt: skip
+        return _made(step, source.samples)
+
+    def _training_steps(self, spec: ComponentSpec) -> float | None:
+        steps = getattr(self._registry.configure(spec), "steps", None)
+        return float(steps) if isinstance(steps, int) else None
+
+    def _set_of(self, row: str, seed: int) -> Source:
+        return self._data[row] if row in self._data else self._refined[row, seed]
+
+    def _run(self, label: str, detector: str, seed: int) -> Run:
+        experiment, spec = self._experiment, self._experiment.detectors[detector]
+        parts = experiment.mixtures.get(label)
+        data = [(self._set_of(label, seed), None)] if parts is None else [
+            (self._set_of(part.row, seed), part.amount) for part in parts]  # fmt: skip
+        inputs: dict[str, Source | Step] = {f"train{place}": source for place, (source, _) in enumerate(data)}
+        inputs["validation"] = self._data[VALIDATION]
+        amounts, threads = [amount for _, amount in data], experiment.run.threads
+        named = label if len(experiment.detectors) == 1 else f"{label}, {detector}"
+        train = self._step(
+            "train", f"on {named}, seed {seed}",
+            {"component": self._registry.identity(spec), "threads": threads, "amounts": amounts},
+            {"component": attrs.asdict(spec), "amounts": amounts}, inputs=inputs, seed=seed,
+            units=self._training_steps(spec), cores=threads,
+        )  # fmt: skip
+        judged = self._evaluate(
+            f"detector of {named}, seed {seed}",
+            self._of_detectors(),
+            {"candidate": self._data[TEST], "checkpoint": train},
+            units=self._data[TEST].samples,
+        )
+        return Run(seed, tuple(data), train, judged)
+
+    def _evaluate(
+        self, label: str, metrics: Sequence[ComponentSpec], inputs: Mapping[str, Source | Step], units: float | None
+    ) -> Step:
+        """Plan what metrics say; settings that name one of the data sets have it among the inputs."""
+        named: dict[str, Source | Step] = {
+            f"{PLACE_MARK}{place}": self._data[place] for metric in metrics for place in _places(metric)
+        }
+        threads = self._experiment.run.threads
+        return self._step(
+            "evaluate", label, {"metrics": [self._registry.identity(metric) for metric in metrics], "threads": threads},
+            {"metrics": [attrs.asdict(metric) for metric in metrics]}, inputs={**inputs, **named}, units=units,
+            cores=threads,
+        )  # fmt: skip
+
+    def _of_detectors(self) -> list[ComponentSpec]:
+        return [one for one in self._experiment.metrics if evaluation.judges_detections(self._session, one)]
+
+    def _comparisons(self) -> Iterator[Comparison]:
+        """Yield what tells how far data lies from real and from rendered data (thesis 000, table 4.1)."""
+        of_sets = [one for one in self._experiment.metrics if not evaluation.judges_detections(self._session, one)]
+        towards = [one for one in of_sets if self._roles(one) != {"pairs"}]
+        since = [one for one in of_sets if self._roles(one) == {"pairs"} or (self._refers(one) and not _places(one))]
+        subjects: list[tuple[str, int | None, Source]] = [(RENDERED, None, self._data[RENDERED])]
+        subjects += [(label, seed, source) for (label, seed), source in self._refined.items()]
+        for label, seed, source in subjects:
+            others = {REAL: towards} if label == RENDERED else {REAL: towards, RENDERED: since}
+            for other, metrics in others.items():
+                if metrics:
+                    named = label if seed is None else f"{label}, seed {seed}"
+                    inputs = {"candidate": source}
+                    if any(self._refers(one) or self._roles(one) == {"pairs"} for one in metrics):
+                        inputs["reference"] = self._data[other]
+                    step = self._evaluate(f"{named} beside {other}", metrics, inputs, units=source.samples)
+                    yield Comparison(label, seed, other, step)
+
+    def _roles(self, metric: ComponentSpec) -> set[str]:
+        return set(self._registry.build(metric, self._session.runtime("metric")).roles.values())
+
+    def _refers(self, metric: ComponentSpec) -> bool:
+        return REFERENCE in self._registry.build(metric, self._session.runtime("metric")).roles
+
+
+def _made(step: Step, samples: float | None) -> Source:
+    return Source(step.product, step.id, step, samples)
+
+
+def _places(metric: ComponentSpec) -> list[str]:
+    """Return the data sets that a metric's settings name."""
+    return [value[1:] for value in metric.options.values() if isinstance(value, str) and value[:1] == PLACE_MARK]

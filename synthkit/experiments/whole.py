@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole experiment: its folder, its steps, and its report."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+
+from synthkit import claims, pipeline
+from synthkit.experiments import running
+from synthkit.experiments.comparing import compare
+from synthkit.experiments.history import History
+from synthkit.experiments.planning import Plan
+from synthkit.experiments.running import Budget, Outcome
+from synthkit.report import templates
+from synthkit.session import Session
+
+CLAIM_FILE = "experiment.json"
+FORMAT = 1
+
+_SHARE_OF_FREE = 0.8
+_SOME_MB = 4000.0  # where the system does not tell
+
+
+@attrs.frozen
+class Conducted:
+    """What came of an experiment: its report, and how many steps are missing."""
+
+    report: Path
+    missing: int
+
+
+def default_folder(file: Path) -> Path:
+    """Return the folder of an experiment that is given none."""
+    return pipeline.DEFAULT_PARENT / file.stem
+
+
+def conduct(session: Session, plan: Plan, out: Path, budget: Budget) -> Conducted:
+    """Do all steps of a plan in a folder, as far as they are not done, and write the report of what is there.
+
+    Raises:
+        DatasetError: when ``out`` holds something else, or another process works there. SynthkitError: when pages
+            cannot be written here.
+    """
+    from synthkit.report.experiment import write_report
+
+    templates.check()
+    claims.claim(out, CLAIM_FILE, {"experiments": FORMAT})
+    with closing(pipeline.locked(out)):
+        outcome = running.run(
+            plan.steps, out.absolute(), budget, History(), progress=session.progress, tell=session.tell
+        )
+        _tell_missing(session, plan, outcome)
+        report = write_report(session, plan, compare(plan, out), out)
+    return Conducted(report, len(outcome.failed) + len(outcome.kept_back))
+
+
+def _tell_missing(session: Session, plan: Plan, outcome: Outcome) -> None:
+    for key, reason in outcome.failed.items():
+        session.tell(f"failed: {plan.steps[key].title}: {reason}")
+    if outcome.kept_back:
+        session.tell(f"{len(outcome.kept_back)} steps need what failed; run again to try it once more")
+
+
+def free_memory_mb() -> float:
+    """Return the megabytes that steps may take together where nobody says: most of what is available."""
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as file:
+            available = next(int(line.split()[1]) for line in file if line.startswith("MemAvailable:")) / 1000
+    except (OSError, StopIteration, ValueError, IndexError):
+        available = _SOME_MB
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e6
+    return available * _SHARE_OF_FREE

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a data set or a checkpoint again from what it says of itself, and comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from synthkit import config, pipeline
+from synthkit.checkpoint import Checkpoint
+from synthkit.dataset import Dataset, description
+from synthkit.drift.settings import GuardSettings
+from synthkit.errors import DatasetError
+from synthkit.interfaces import ComponentSpec
+from synthkit.lineage.artefacts import Artefact, Parent
+from synthkit.lineage.tracing import Lineage, trace
+from synthkit.session import Session
+
+
+@attrs.frozen
+class Reproduced:
+    """What was made again, and whether it is the same."""
+
+    place: Path
+    expected: str
+    found: str
+
+    @property
+    def same(self) -> bool:
+        """Whether the fingerprints are equal."""
+        return self.expected == self.found
+
+
+def reproduce(session: Session, path: Path, out: Path, places: Sequence[Path] = ()) -> Reproduced:
+    """Make a data set or a checkpoint again, in a new folder, from the same parents.
+
+    Args:
+        session: its general settings give way to those that the artefact was made with. places: see ``trace``.
+
+    Raises:
+        DatasetError: when a parent is nowhere to be found, or the artefact does not tell enough.
+    """
+    lineage = trace(path, places)
+    start = lineage.start
+    if start.kind == "data set":
+        found = _data_set(session, lineage, out)
+    elif start.kind == "checkpoint":
+        found = _checkpoint(session, lineage, out)
+    else:
+        raise DatasetError(f"{path}: {start.kind} are not made again by themselves: reproduce what they were made from")
+    return Reproduced(out, start.fingerprint, found)
+
+
+def _data_set(session: Session, lineage: Lineage, out: Path) -> str:
+    start = lineage.start
+    data = Dataset.open(start.place, layers=(), allow_empty=True)
+    stages = data.manifest.notes.get("stages", ()) if data.manifest else ()
+    if not stages or stages[-1].get("kind") not in ("renderer", "refiner"):
+        raise DatasetError(f"{start.place}: does not tell which renderer or refiner made it")
+    assert data.manifest is not None
+    last = stages[-1]
+    spec = ComponentSpec(last["kind"], last["name"], last["config"])
+    guard = last.get("guard") or {"mode": "off"}
+    manifest = data.manifest
+    run = attrs.evolve(
+        session.run, seed=last["seed"], image_format=manifest.codec.image_format,
+        jpeg_quality=manifest.codec.jpeg_quality, guard=config.structure(GuardSettings, guard),
+        scenes_per_shard=manifest.scenes_per_shard or session.run.scenes_per_shard,
+        shard_mb=None if manifest.shard_bytes is None else manifest.shard_bytes // 10**6,
+    )  # fmt: skip
+    again = attrs.evolve(session, run=run)
+    if spec.kind == "renderer":
+        return pipeline.render(again, spec, out, len(data.slots())).dataset.fingerprint
+    known = {parent.role: _found(lineage, parent) for parent in start.parents}
+    if "checkpoint" in known:
+        spec = pipeline.with_weights(again, spec, known["checkpoint"].place)
+    return pipeline.refine(again, spec, known["source"].place, out).dataset.fingerprint
+
+
+def _found(lineage: Lineage, parent: Parent) -> Artefact:
+    found = lineage.found.get(parent.fingerprint)
+    if found is None:
+        raise DatasetError(f"{parent.role} {parent.fingerprint[:12]}: is nowhere to be found; say where with --in")
+    return found
+
+
+def _checkpoint(session: Session, lineage: Lineage, out: Path) -> str:
+    start = lineage.start
+    claim = _claim(start.place.parent / pipeline.FIT_FILE)
+    told, card = claim["component"], Checkpoint.open(start.place).card
+    component = session.registry.get(told["kind"], told["name"]).component
+    spec = ComponentSpec(told["kind"], told["name"], config.told(component.config, told["config"]))
+    again = attrs.evolve(session, run=attrs.evolve(session.run, seed=claim["seed"], threads=claim["threads"]))
+    known = {parent.role: _found(lineage, parent).place for parent in start.parents}
+    if spec.kind == "refiner":
+        return pipeline.fit(again, spec, known, out).sha256
+    parts = card["data"]["train"].get("parts")
+    amounts = [part["times_the_first"] for part in parts] if parts else [None]
+    train = [place for role, place in known.items() if role.startswith("train")]
+    data = [
+        str(place) if amount is None else f"{place}:{amount:g}" for place, amount in zip(train, amounts, strict=True)
+    ]
+    validation = known.get("validation")
+    return pipeline.train(again, spec, data, out, None if validation is None else str(validation)).sha256
+
+
+def _claim(path: Path) -> Mapping[str, Any]:
+    try:
+        claim = description.load(path.read_bytes())
+    except (OSError, ValueError):
+        raise DatasetError(f"{path}: is missing or damaged, and tells how the checkpoint was trained") from None
+    if not isinstance(claim, Mapping) or not {"component", "seed", "threads"} <= claim.keys():
+        raise DatasetError(f"{path}: does not tell how the checkpoint was trained")
+    return claim

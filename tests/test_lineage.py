@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things come from, told of a small chain: rendered, refined by what was learned, a detector, its results."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import light_components
+import pytest
+
+from synthkit import config, evaluation, jobs, pipeline
+from synthkit.errors import DatasetError
+from synthkit.execution import Local
+from synthkit.interfaces import ComponentSpec
+from synthkit.lineage import drawing
+from synthkit.lineage.artefacts import read
+from synthkit.lineage.reproducing import reproduce
+from synthkit.lineage.tracing import trace
+from synthkit.plugins import Origin, discover
+from synthkit.session import Session
+
+
+@pytest.fixture(scope="module")
+def patched():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def session(patched):
+    registry = discover()
+    registry.add(light_components, Origin("light", "1.0", "light"))
+    patched.setattr(jobs, "discover", lambda: registry)  # jobs are done in this process here
+    return Session(registry, executor=Local(0))
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory, session):
+    folder = tmp_path_factory.mktemp("chain")
+    source = pipeline.render(session, ComponentSpec("renderer", "circles-x1", {"size_px": 48}), folder / "s", 4).dataset
+    target = pipeline.render(
+        session.reseeded(1), ComponentSpec("renderer", "circles-y1", {"size_px": 48}), folder / "r", 4
+    ).dataset
+    tint = ComponentSpec("refiner", "light-tint")
+    fitted = pipeline.fit(session, tint, {"source": source, "target": target}, folder / "tint")
+    fitted_tint = pipeline.with_weights(session, tint, fitted.path)
+    pipeline.refine(session.reseeded(5), fitted_tint, folder / "s", folder / "s+")
+    trained = pipeline.train(session, ComponentSpec("detector", "light-blobs"), [str(folder / "s+")], folder / "found")
+    (folder / "blobs.onnx").write_bytes(b"any bytes")
+    (folder / "blobs.json").write_text(json.dumps({"about": {"checkpoint_sha256": trained.sha256}}))
+    metric = ComponentSpec("metric", "detection", {"target": "person", "bootstrap": 0})
+    results = evaluation.evaluate(session, metric, target, checkpoint=trained.path)
+    (folder / "scores.json").write_text(json.dumps(config.plain(results)))
+    return folder
+
+
+def test_a_refiner_that_changed_nothing_leads_to_no_circle(chain, tmp_path):
+    shutil.copytree(chain / "s", tmp_path / "s")
+    path = tmp_path / "s" / "dataset.json"
+    manifest = json.loads(path.read_text())
+    manifest["notes"]["parents"] = [{"path": ".", "fingerprint": read(tmp_path / "s").fingerprint}]
+    path.write_text(json.dumps(manifest))
+    traced = trace(tmp_path / "s")
+    assert len(list(drawing.tree(traced))) == 2
+    assert drawing.graph(traced).count("<rect") == 1
+
+
+def test_a_data_set_leads_back_to_its_source_its_checkpoint_and_what_that_learned_from(chain):
+    found = trace(chain / "s+")
+    places = {str(one.place.relative_to(chain)) for one in found.found.values()}
+    assert places == {"s", "r", "tint/checkpoint.safetensors"}
+    assert [parent.role for parent in found.start.parents] == ["source", "checkpoint"]
+    assert found.start.made_by == "refiner light-tint"
+    assert found.start.facts["seed"] == "5"
+
+
+@pytest.mark.parametrize("path", ["s+/shards/000000.tar", "s+/shards/000000.json", "s+/dataset.json"])
+def test_a_shard_is_its_data_set(chain, path):
+    assert read(chain / path) == read(chain / "s+")
+
+
+@pytest.mark.parametrize("path", ["blobs.onnx", "scores.json", "found"])
+def test_files_lead_back_to_the_first_render(chain, path):
+    lines = list(drawing.tree(trace(chain / path)))
+    assert any("detector light-blobs" in line for line in lines)
+    assert any("renderer circles-x1 (synthkit-circles" in line for line in lines)
+    assert any("renderer circles-y1" in line for line in lines)
+    assert sum("refiner light-tint" in line and "checkpoint" in line for line in lines) == 1
+
+
+def test_what_is_elsewhere_is_said_to_be_missing_and_found_when_told_where(chain, tmp_path):
+    shutil.copy(chain / "tint" / "checkpoint.safetensors", tmp_path / "alone.safetensors")
+    alone = tmp_path / "alone.safetensors"
+    assert sum("not found" in line for line in drawing.tree(trace(alone, [tmp_path]))) == 2
+    assert not any("not found" in line for line in drawing.tree(trace(alone, [chain])))
+
+
+def test_what_was_changed_is_not_taken_for_the_parent(chain, tmp_path):
+    shutil.copytree(chain, tmp_path / "chain")
+    shutil.rmtree(tmp_path / "chain" / "s")
+    shutil.copytree(chain / "r", tmp_path / "chain" / "s")
+    lines = list(drawing.tree(trace(tmp_path / "chain" / "s+")))
+    assert any("source: not found" in line for line in lines)
+
+
+def test_what_tells_nothing_is_refused(tmp_path):
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "bare.onnx").write_bytes(b"")
+    (tmp_path / "broken.json").write_text("{")
+    for name, words in {"notes.json": "holds no results", "notes.txt": "nothing tells", "bare.onnx": "card bare.json",
+                        "broken.json": "is no JSON", "nowhere": "is missing"}.items():  # fmt: skip
+        with pytest.raises(DatasetError, match=words):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("path", ["s", "s+", "tint", "found"])
+def test_made_again_it_is_the_same(chain, session, tmp_path, path):
+    made = reproduce(session, chain / path, tmp_path / "again")
+    assert made.same
+    assert made.found == trace(tmp_path / "again", [chain]).start.fingerprint
+
+
+def test_what_was_made_otherwise_is_told(chain, session, tmp_path):
+    shutil.copytree(chain / "s", tmp_path / "s")
+    manifest = tmp_path / "s" / "dataset.json"
+    told = json.loads(manifest.read_text())
+    told["notes"]["stages"][0]["seed"] = 77
+    manifest.write_text(json.dumps(told))
+    assert not reproduce(session, tmp_path / "s", tmp_path / "again").same
+
+
+def test_without_its_parents_nothing_is_made_again(chain, session, tmp_path):
+    shutil.copytree(chain / "s+", tmp_path / "deep" / "s+")
+    with pytest.raises(DatasetError, match="nowhere to be found; say where with --in"):
+        reproduce(session, tmp_path / "deep" / "s+", tmp_path / "again")
+    with pytest.raises(DatasetError, match="not made again by themselves"):
+        reproduce(session, chain / "scores.json", tmp_path / "again")
+
+
+def test_the_command_prints_the_tree_and_writes_a_page(chain, tmp_path):
+    code = "from synthkit.cli import main; main()"
+    command = [sys.executable, "-c", code, "lineage", str(chain / "s+"), "--report", str(tmp_path / "page.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "checkpoint: checkpoint" in done.stdout
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<rect") == 4
+    assert "config_sha256" in page

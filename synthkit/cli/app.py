@@ -37,7 +37,6 @@ from synthkit.cli.options import (
 if TYPE_CHECKING:
     from synthkit.checkpoint import Checkpoint as Fitted
     from synthkit.dataset import Dataset
-    from synthkit.interfaces import SampleSet
     from synthkit.settings import Plan
 
 
@@ -166,7 +165,7 @@ def fit(
 
     plan = _plan(config, sets, {"refiner": refiner}, seed)
     with session_of(plan) as session:
-        data: dict[str, str | SampleSet] = {"target": target} | ({"source": source} if source else {})
+        data = {"target": target} | ({"source": source} if source else {})
         fitted = pipeline.fit(session, plan.components["refiner"], data, out)
     _tell_fitted(fitted)
 

@@ -15,9 +15,10 @@ from typing import Any
 import attrs
 
 from synthkit import claims, config, detection, inputs, surfaces
-from synthkit.anonymization import audit, files, sound
+from synthkit.anonymization import audit, files, flicker, sound
 from synthkit.anonymization.audit import Counts
 from synthkit.anonymization.clips import tracked
+from synthkit.anonymization.flicker import Flicker
 from synthkit.anonymization.job import ENDED
 from synthkit.anonymization.people import TRACKS, TRUTH
 from synthkit.anonymization.policy import Policy
@@ -42,6 +43,7 @@ class Anonymized:
     Args:
         dataset: to be handed on. files: the same as a folder of photos or videos, where such came in.
         audit: a line for each person. summary: the page for whoever answers for it. counts: of the audit.
+        flicker: of clips, where there are some with people.
     """
 
     dataset: Dataset
@@ -49,6 +51,7 @@ class Anonymized:
     audit: Path
     summary: Path
     counts: Counts
+    flicker: Flicker | None
 
 
 @attrs.frozen(eq=False)
@@ -118,9 +121,10 @@ def anonymize(
     from synthkit.report import anonymization as page  # it needs an extra
 
     names = {found.name: path.resolve().name for found, path in zip(given, methods.finds, strict=True)}
-    page.write_report(data, counts, out / SUMMARY, names)
+    restless = None if tracks is None else flicker.measured(data, images, policy)
+    page.write_report(data, counts, out / SUMMARY, names, restless)
     folder = files.write_sound(session, data, images, out, policy) or folder
-    return Anonymized(data, folder, out / AUDIT, out / SUMMARY, counts)
+    return Anonymized(data, folder, out / AUDIT, out / SUMMARY, counts, restless)
 
 
 def _given(session: Session, folders: Sequence[Path], images: inputs.Images) -> list[SidecarSet]:

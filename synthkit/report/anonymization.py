@@ -11,6 +11,7 @@ import numpy as np
 
 import synthkit
 from synthkit.anonymization.audit import QUARANTINED, Counts, left_out
+from synthkit.anonymization.flicker import Flicker
 from synthkit.dataset import Dataset
 from synthkit.report.drawing import Picture
 from synthkit.report.page import Figure, Page, Section, Table, write_page
@@ -27,11 +28,14 @@ _BECAME = {
 }
 
 
-def write_report(data: Dataset, counts: Counts, path: Path, folders: Mapping[str, str]) -> None:
+def write_report(
+    data: Dataset, counts: Counts, path: Path, folders: Mapping[str, str], flicker: Flicker | None = None
+) -> None:
     """Write the summary of an anonymized set as one HTML file; it holds no original.
 
     Args:
         data: what is handed on. counts: of its audit record. folders: what the folders of finds are called, by method.
+        flicker: of clips.
     """
     page = Page(
         title="Anonymized images",
@@ -46,6 +50,7 @@ def write_report(data: Dataset, counts: Counts, path: Path, folders: Mapping[str
             _images(counts),
             _people(counts),
             *_left_out(data, counts),
+            *_flicker(flicker),
             *_pictures(data),
             _how(data, folders),
             _limits(),
@@ -97,6 +102,19 @@ def _left_out(data: Dataset, counts: Counts) -> list[Section]:
             tables=[_table("because", counts.reasons), Table(["image", "because"], rows)],
         )
     ]
+
+
+def _flicker(flicker: Flicker | None) -> list[Section]:
+    if flicker is None:
+        return []
+    rows = [
+        ["grey levels by which treated people change, where they are in both frames", f"{flicker.treated:.2f}"],
+        ["grey levels by which they change there as filmed", f"{flicker.filmed:.2f}"],
+    ]
+    if flicker.jumps is not None:
+        rows.append(["by how much boxes leave an even motion, of their length", f"{flicker.jumps:.3f}"])
+    text = f"From frame to frame of clips, in {flicker.pairs} pairs of frames spread evenly."
+    return [Section("Flicker", [text], tables=[Table(["", "mean"], rows)])]
 
 
 def _table(title: str, values: Mapping[str, int]) -> Table:

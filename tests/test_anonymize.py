@@ -28,6 +28,7 @@ from synthkit.anonymization.run import Methods
 from synthkit.cli.app import app
 from synthkit.dataset.verify import verify
 from synthkit.errors import ConfigError, DatasetError, PluginError
+from synthkit.finds.heads import joined
 from synthkit.interfaces import ComponentSpec
 from synthkit.sample import Person, Sample, Sidecar
 
@@ -146,11 +147,17 @@ def test_heads_belong_to_bodies_and_alone_are_not_enough(tmp_path):
     assert left_out(made) == {"s1": "of somebody only the head was found"}
 
 
-def test_a_head_that_reaches_beyond_the_body_on_which_it_lies_is_treated_too(tmp_path):
+@pytest.mark.parametrize("found_by", ["another detector", "the same one"])
+def test_a_head_that_reaches_beyond_the_body_on_which_it_lies_is_treated_too(found_by, tmp_path):
     body = Person(instance=1, box_xyxy_px=(6, 14, 22, 40), attributes={"score": 0.9, "label": "person"})
-    of_bodies = written(tmp_path / "bodies", [Sidecar(key="s0", people=[body])])
-    of_heads = written(tmp_path / "heads", [Sidecar(key="s0", people=[head((8, 8, 20, 22))])])
-    made = anonymized(unlabelled(tmp_path), tmp_path / "out", methods=Methods(finds=(of_bodies, of_heads)))
+    its_head = head((8, 8, 20, 22))
+    if found_by == "another detector":
+        sides = [Sidecar(key="s0", people=[body]), Sidecar(key="s0", people=[its_head])]
+    else:
+        sides = [Sidecar(key="s0", people=joined([body, its_head])[0])]
+        assert len(sides[0].people) == 1
+    looks = tuple(written(tmp_path / f"finds{n}", [side]) for n, side in enumerate(sides))
+    made = anonymized(unlabelled(tmp_path), tmp_path / "out", methods=Methods(finds=looks))
     assert covered(made.dataset[0].image, [(8, 8, 20, 22), (6, 14, 22, 40)])
 
 

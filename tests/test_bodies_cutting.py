@@ -6,12 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from made_sets import written
+from typer.testing import CliRunner
 
 from synthkit import surfaces
 from synthkit.bodies.cutting import CutSettings, cut
 from synthkit.bodies.planning import plan_bodies
 from synthkit.bodies.reading import BodyCrops
 from synthkit.camera import FisheyeCamera, looking_down
+from synthkit.cli.app import app
 from synthkit.dataset import Dataset, DatasetWriter, formats
 from synthkit.dataset.sidecars import SIDECAR_OF
 from synthkit.errors import ConfigError, DatasetError
@@ -178,6 +180,19 @@ def test_what_is_no_map_is_a_hole(tmp_path, layers):
     made = cut(written(tmp_path / "set", [bad, photo("b", (100, 90, 160, 210))]), tmp_path / "crops")
     assert [key for key, _ in made.skipped] == ["a"]
     assert [sample.key for sample in made] == ["b_000"]
+
+
+def test_the_command_tells_of_crops_and_of_holes(tmp_path):
+    bad = photo("a", (100, 90, 160, 210))
+    bad = evolve(bad, layers={"instances": bad.layers["instances"]})
+    source = written(tmp_path / "set", [bad, photo("b", (100, 90, 160, 210))])
+    words = ["bodies", "cut", str(source), str(tmp_path / "crops"), "--workers", "1", "--view", "upright"]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 1, told.output
+    assert "(1 crops)" in told.output
+    assert "1 samples were skipped" in told.output
+    assert CliRunner().invoke(app, [*words, "--allow-missing"]).exit_code == 0
+    assert CliRunner().invoke(app, ["verify", str(tmp_path / "crops")]).exit_code == 0
 
 
 def test_the_same_bytes_by_two_workers_and_by_one(tmp_path):

@@ -17,7 +17,7 @@ from synthkit.cli.app import app
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.sample import Person, Sample
-from synthkit.surfaces import MPFB, SMPL
+from synthkit.surfaces import MPFB, SMPL, SPACES
 
 HEIGHT, WIDTH = 72, 40
 HALF = np.repeat([0, 1], MPFB.vertices // 2).astype(np.uint8)  # a body of two parts
@@ -48,6 +48,7 @@ def test_the_table_that_ships_is_the_renderers():
 
 def test_cses_default_is_the_thesiss():
     assert LEAST_PER_PART[SMPL.name] == 135
+    assert set(LEAST_PER_PART) == set(SPACES)
 
 
 TABLES = {

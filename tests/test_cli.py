@@ -63,6 +63,7 @@ def test_help_imports_nothing_heavy() -> None:
         "demo",
         "convert",
         "crops",
+        "bodies",
         "detect",
         "train",
         "evaluate",

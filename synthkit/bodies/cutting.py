@@ -215,7 +215,7 @@ def crops_of(sample: Sample, settings: CutSettings, *, truth: bool) -> Iterator[
 def _least(settings: CutSettings, space: SurfaceSpace, truth: bool) -> float:
     if settings.least is not None:
         return settings.least
-    return 0.0 if truth else LEAST_PER_PART.get(space.name, 0.0)
+    return 0.0 if truth else LEAST_PER_PART[space.name]
 
 
 def _check_parts(path: Path) -> None:

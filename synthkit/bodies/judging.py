@@ -23,7 +23,7 @@ from synthkit.crops.planning import CropPlan
 from synthkit.dataset import Dataset
 from synthkit.dataset.tools import copying
 from synthkit.dataset.tools.outputs import check_apart
-from synthkit.errors import ConfigError, DatasetError
+from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Sample, Skipped
 from synthkit.surfaces import SurfaceSpace, checked
@@ -153,13 +153,11 @@ def filtered(
         least: vertices for each part of the body; None takes what holds for the mesh. parts: as ``parts_of`` takes it.
 
     Raises:
-        DatasetError: when no crop is left, one is none, or ``out`` holds something else. ConfigError: when nobody said
-            from which value on maps of this mesh are believed, or ``parts_of`` does not know its parts.
+        DatasetError: when no crop is left, one is none, or ``out`` holds something else.
+        ConfigError: as ``parts_of`` does.
     """
     crops = BodyCrops.open(source)
-    least = LEAST_PER_PART.get(crops.space.name) if least is None else least
-    if least is None:
-        raise ConfigError([f"--least N: is not known of {crops.space.mesh}; 'synthkit bodies judge' shows it"])
+    least = LEAST_PER_PART[crops.space.name] if least is None else least
     check_apart([crops.samples], out)
     found = {one.place: one for one in measures(crops, parts_of(crops.space, parts), progress=progress)}
     places = copying.picks(crops.samples)

@@ -21,9 +21,9 @@ from synthkit.errors import ConfigError
 from synthkit.files import small_file
 from synthkit.surfaces import MPFB, SMPL, SurfaceSpace
 
-LEAST_PER_PART: Mapping[str, float] = MappingProxyType({SMPL.name: 135.0})
+LEAST_PER_PART: Mapping[str, float] = MappingProxyType({SMPL.name: 135.0, MPFB.name: 7.0})
 """From how many vertices for each part on a map of a space is believed, in crops of 160x288 pixels: of CSE's mesh with
-DensePose's 24 parts, thesis 002, section A.4."""
+DensePose's 24 parts, thesis 002, section A.4; of MPFB's as docs/fdh.md tells."""
 
 _SHIPPED = {MPFB.name: "mpfb_parts.npy"}  # as synthkit-blender's surface.body_parts() gives them
 _MOST_BYTES = 1 << 20

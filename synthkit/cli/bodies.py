@@ -103,7 +103,7 @@ def judge(
     real = None if truth is None else Dataset.open(truth, layers=[opened.space.layer])
     with on_terminal() as shown:
         found = list(judging.measures(opened, table, real, shown))
-    least = misdetections.LEAST_PER_PART.get(opened.space.name) if real is None else judging.suggested(found)
+    least = misdetections.LEAST_PER_PART[opened.space.name] if real is None else judging.suggested(found)
     report.write_report(opened, table, found, least, page)
     if real is not None:
         typer.echo(f"threshold: {least:g}")

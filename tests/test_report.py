@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -118,3 +119,12 @@ def test_page_is_self_contained_and_escapes_what_it_is_told(tmp_path: Path) -> N
     assert "<b>bold</b>" not in text
     assert "&lt;b&gt;bold" in text
     assert 'class="best"' in text
+
+
+def test_a_band_far_wider_than_the_points_leaves_them_their_scale() -> None:
+    line = plots.Fitted([0.1, 0.8], [0.5, 0.55], [-90.0, 0.4], [90.0, 1.0])
+    points = {"row": [plots.Measured(0.1, 0.5), plots.Measured(0.8, 0.55, (0.5, 0.6))]}
+    svg = plots.measured(points, title="title", x_label="x", y_label="y", line=line)
+    numbers = [float(text.replace("−", "-")) for text in re.findall(r">([−\d.]+)</text>", svg)]
+    assert numbers
+    assert max(map(abs, numbers)) < 2

@@ -131,6 +131,10 @@ def measured(
         for point in points:
             if point.interval is not None:
                 axes.plot((point.x, point.x), point.interval, color=colour, linewidth=1, alpha=0.7)
+    if line is not None:  # the points are what is shown, however wide a band few of them leave
+        ends = [end for points in series.values() for point in points for end in point.interval or (point.y,)]
+        margin = 0.15 * (max(ends) - min(ends)) or 0.1
+        axes.set_ylim(min(ends) - margin, max(ends) + margin)
     columns = 1 if len(series) <= _LEGEND_ROWS else 2
     axes.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=columns)
     return _svg(figure)

@@ -75,7 +75,8 @@ def _relations(found: Findings) -> list[Plot]:
 
 def _relation(found: Findings, name: str, series: Mapping[str, Sequence[plots.Measured]]) -> Plot:
     points = [point for row in series.values() for point in row]
-    svg = plots.measured(series, title=f"Score over {name}", x_label=name, y_label="score on the test set",
+    kind, other = name.partition("[")[0].replace("_", " "), name.rpartition(" to ")[2]
+    svg = plots.measured(series, title=f"Score over {kind} to {other}", x_label=name, y_label="score on the test set",
                          line=_fitted(points, found.plan.experiment.run.seed, name))  # fmt: skip
     return Plot(svg, f"Scores of trainings over {name}", "The score of each training, and the least-squares line.")
 

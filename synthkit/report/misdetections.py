@@ -22,7 +22,7 @@ from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
 MARK = "written by synthkit bodies judge"
 """By which a page of this kind is known."""
 
-_SHOWN, _PER_ROW = 24, 12
+_SHOWN, _PER_ROW = 24, 6
 _SHARE = 0.75  # of a part's colour over the image
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from synthkit.config import at_least, between, setting
+from synthkit.config import When, at_least, between, setting
 from synthkit.training.settings import TrainingSettings
 
 SHIPPED = "synthkit_surface_finder:weights/ceiling.safetensors"
@@ -20,6 +20,7 @@ STRIDE = 16
 LEAST_SIDE_PX, MOST_SIDE_PX = 32, 512
 LEAST_MARGIN, MOST_MARGIN = 1.0, 4.0
 MOST_WIDTH = 256
+MOST_WHOLE_PX = 2048
 """What a finder may be, as settings and in the cards of checkpoints."""
 
 
@@ -50,6 +51,10 @@ class SurfaceFinderConfig(TrainingSettings):
     backbone: Literal["rendered", "none"] = setting(
         "rendered",
         help="weights of the way down to start from: those of squeezedet-ceiling, which learned from renders; or none",
+        when=When("start is none", lambda config: config.start is None),
+    )
+    start: Path | None = setting(
+        None, help="checkpoint of a finder to start from, such as the one that ships", decides="content"
     )
     steps: int = setting(3000, help="training steps", validator=at_least(1))
     batch: int = setting(16, help="crops per step", validator=at_least(2))
@@ -68,6 +73,14 @@ class SurfaceFinderConfig(TrainingSettings):
     box_turn_degrees: float = setting(
         18.0, help="deviation by which true boxes are turned, and crops about them", validator=between(0, 180)
     )
+    whole_share: float = setting(
+        0.3,
+        help="share of crops that are parts of the whole image, in which everybody is meant and no box is told",
+        validator=between(0, 1),
+    )
+    whole_px: int = setting(
+        256, help="longer side of the image when all of it is looked at at once", validator=between(64, MOST_WHOLE_PX)
+    )
     colour: float = setting(
         0.3,
         help="vary exposure, saturation and gamma of crops by up to this share, the light's colour by half of it",
@@ -78,6 +91,7 @@ class SurfaceFinderConfig(TrainingSettings):
         250, help="steps between evaluations on the validation set; the best weights are kept", validator=at_least(1)
     )
     score_threshold: float = setting(0.05, help="least score of a box that is looked at", validator=between(0.005, 1))
+    unboxed: bool = setting(True, help="also find people about whom there is no box; with scores that leave doubt")
     mask_threshold: float = setting(
-        0.5, help="probability from which on a pixel is somebody's", validator=between(0.01, 0.99)
+        0.35, help="probability from which on a pixel is somebody's", validator=between(0.01, 0.99)
     )

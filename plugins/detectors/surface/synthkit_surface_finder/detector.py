@@ -15,6 +15,7 @@ import torch
 
 from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
+from synthkit.detection import DEFAULT_SCORE
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.finds import HEAD
 from synthkit.interfaces import Runtime, SampleSet
@@ -86,9 +87,10 @@ class SurfaceFinder:
                 "surface has no weights: give a checkpoint ('synthkit train' makes one) and enter the detector"
             )
         finder, boxes, config = self._loaded.finder, self._loaded.boxes, self._config
+        believed = (boxes.operating_score or DEFAULT_SCORE) if config.unboxed else None
         for sample in samples:
             (found,) = boxes.detect([sample])
-            yield with_layers(finder, sample, found, config.score_threshold, config.mask_threshold)
+            yield with_layers(finder, sample, found, config.score_threshold, config.mask_threshold, believed)
 
 
 def _boxes(config: SurfaceFinderConfig, runtime: Runtime) -> SqueezeDetector:

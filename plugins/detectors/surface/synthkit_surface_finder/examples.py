@@ -34,13 +34,15 @@ class Subject:
 
     Args:
         place: of the sample in its set. instance: their number in its layers. box: the tightest around what is seen.
-        nadir_px: (x, y) of the image. on_surface: whether it is known which place of the body each pixel shows.
+        nadir_px: (x, y) of the image. image_px: its (width, height). on_surface: whether it is known which place of the
+            body each pixel shows.
     """
 
     place: int
     instance: int
     box: RotatedBox
     nadir_px: npt.NDArray[np.float64]
+    image_px: tuple[int, int]
     on_surface: bool
 
 
@@ -108,11 +110,18 @@ class Subjects:
     def __getitem__(self, index: int) -> Subject:
         return self._subjects[index]
 
-    def crop(self, subject: Subject, box: RotatedBox, plan: CropPlan) -> Crop:
-        """Return the crop about a box, which may be another one than the subject's own, with the truth of it."""
+    def crop(self, subject: Subject, plan: CropPlan, box: RotatedBox | None) -> Crop:
+        """Return a crop with the truth of it.
+
+        Args:
+            box: that the crop is about, which may be another one than the subject's own. None: everybody is meant, and
+                the box is the whole crop.
+        """
         sample = self._kept.get(subject.place) or self._data[subject.place]
         coarse = coarser(plan, OUTPUT_STRIDE)
-        mask = cut_nearest(sample.layers["instances"], coarse) == subject.instance
+        instances = cut_nearest(sample.layers["instances"], coarse)
+        mask = instances > 0 if box is None else instances == subject.instance
+        shown = np.ones(plan.size_px[::-1], bool) if box is None else box_mask(box, plan)
         vertices = np.full(mask.shape, -1, np.int64)
         if SPACE.layer in sample.layers:
             vertices = cut_nearest(sample.layers[SPACE.layer], coarse).astype(np.int64) - 1
@@ -121,7 +130,7 @@ class Subjects:
         places = np.zeros((*mask.shape, 3), np.float32)
         parts[known] = self._surface.parts[vertices[known]]
         places[known] = self._surface.places(vertices[known])
-        return Crop(extract(sample.image, plan), box_mask(box, plan), mask, parts, places)
+        return Crop(extract(sample.image, plan), shown, mask, parts, places)
 
 
 def true_box(person: Person, instances: npt.NDArray[Any]) -> RotatedBox | None:
@@ -148,4 +157,4 @@ def _subjects(sample: Sample, place: int, min_px: int, vertices: int) -> Iterato
             continue
         box = true_box(person, instances)
         if box is not None:
-            yield Subject(place, number, box, nadir, SPACE.layer in sample.layers)
+            yield Subject(place, number, box, nadir, sample.size_px, SPACE.layer in sample.layers)

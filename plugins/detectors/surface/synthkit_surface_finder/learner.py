@@ -15,7 +15,6 @@ from synthkit.training.devices import generator
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pictures import Pixels, sheet, spread
-from synthkit_squeezedet.backbone import Backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.descent import Descent
 from synthkit_surface_finder.config import SurfaceFinderConfig
@@ -25,6 +24,7 @@ from synthkit_surface_finder.judging import Judged, judge, means
 from synthkit_surface_finder.losses import Batch, chosen, losses
 from synthkit_surface_finder.model import Design, Finder, ready
 from synthkit_surface_finder.network import OUTPUT_STRIDE, BodyNet
+from synthkit_surface_finder.start import Start
 from synthkit_surface_finder.surface import SPACE, Surface
 from synthkit_surface_finder.variation import Variation
 
@@ -47,7 +47,7 @@ class SurfaceLearner(Learner):
         config, runtime, device: of the training. surface: that is learned. subjects: what it learns from.
         validation: by it the weights with the best ``part_iou`` are kept, the earliest of equal ones; without it
             the last.
-        backbone: what the way down starts from. best, last: evaluations of a training that goes on, from its notes.
+        start: what it starts from. best, last: evaluations of a training that goes on, from its notes.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SurfaceLearner(Learner):
         surface: Surface,
         subjects: Subjects,
         validation: Subjects | None,
-        backbone: Backbone,
+        start: Start,
         best: Evaluation | None = None,
         last: Evaluation | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class SurfaceLearner(Learner):
         self.evaluate_every = config.evaluate_every if validation else 0
         self._config, self._runtime = config, runtime
         self._subjects, self._validation = subjects, validation
-        self._backbone, self._best, self._last = backbone, best, last
+        self._begin, self._best, self._last = start, best, last
         self._kept: dict[str, torch.Tensor] = {}
         self._design = Design.of(config, surface)
         self._finder = Finder(self._design, self._start(surface, device), surface, device)
@@ -140,7 +140,7 @@ class SurfaceLearner(Learner):
         evaluations = {"best": self._best, "last": self._last}
         return {
             **{name: one and attrs.asdict(one) for name, one in evaluations.items()},
-            "backbone": self._backbone.card(),
+            "start": dict(self._begin.card),
         }
 
     def findings(self) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class SurfaceLearner(Learner):
     def _findings(self, chosen_by: str, evaluation: Evaluation | None) -> dict[str, Any]:
         return {
             "space": SPACE.name,
-            "backbone": self._backbone.card(),
+            "start": dict(self._begin.card),
             "design": self._design.plain(),
             "steps": evaluation.step if evaluation else self.step,
             "chosen_by": chosen_by,
@@ -172,8 +172,7 @@ class SurfaceLearner(Learner):
     def _start(self, surface: Surface, device: torch.device) -> BodyNet:
         network = self._design.build()
         network.initialize(generator(self._runtime.seeds, "weights"))
-        if self._backbone.tensors:
-            network.load_features(self._backbone.tensors)
+        self._begin.give(network)
         network.carry(surface.vertices_m, surface.parts)
         return ready(network, device)
 

@@ -18,6 +18,7 @@ from synthkit_surface_finder.config import (
     LEAST_SIDE_PX,
     MOST_MARGIN,
     MOST_SIDE_PX,
+    MOST_WHOLE_PX,
     MOST_WIDTH,
     STRIDE,
     SurfaceFinderConfig,
@@ -34,7 +35,7 @@ class Design:
 
     Args:
         side_px, margin: of crops. width: filters of the network's first level. parts: names of the body's.
-        vertices: how many the surface has.
+        vertices: how many the surface has. whole_px: longer side of an image that is looked at at once.
     """
 
     side_px: int
@@ -42,11 +43,12 @@ class Design:
     width: int
     parts: tuple[str, ...]
     vertices: int
+    whole_px: int
 
     @classmethod
     def of(cls, config: SurfaceFinderConfig, surface: Surface) -> Self:
         """Return the design that settings ask for."""
-        return cls(config.side_px, config.margin, config.width, surface.names, len(surface.vertices_m))
+        return cls(config.side_px, config.margin, config.width, surface.names, len(surface.vertices_m), config.whole_px)
 
     @classmethod
     def from_card(cls, checkpoint: Checkpoint) -> Self:
@@ -60,7 +62,9 @@ class Design:
             raise WeightsError(f"checkpoint {origin}: its surface is of {card.get('space')!r}, expected {SPACE.name!r}")
         try:
             plan = card["design"]
-            design = cls(plan["side_px"], plan["margin"], plan["width"], tuple(plan["parts"]), plan["vertices"])
+            design = cls(
+                plan["side_px"], plan["margin"], plan["width"], tuple(plan["parts"]), plan["vertices"], plan["whole_px"]
+            )
         except (KeyError, TypeError):
             raise WeightsError(f"checkpoint {origin}: its card does not describe a finder of surfaces") from None
         if not design._is_sound():
@@ -84,6 +88,8 @@ class Design:
             and 0 < len(self.parts) <= MOST_PARTS
             and all(type(name) is str for name in self.parts)
             and len(set(self.parts)) == len(self.parts)
+            and type(self.whole_px) is int
+            and STRIDE <= self.whole_px <= MOST_WHOLE_PX
             and type(self.vertices) is int
             and LEAST_VERTICES * len(self.parts) <= self.vertices <= MOST_VERTICES
         )

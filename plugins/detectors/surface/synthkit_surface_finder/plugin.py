@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this distribution brings: the detector ``surface``."""
+"""What this distribution brings: the detectors ``surface`` and ``surface-ceiling``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import Component
-from synthkit_surface_finder.config import SurfaceFinderConfig
+from synthkit_surface_finder.config import SHIPPED, SurfaceFinderConfig
 
 _TARGET = "synthkit_surface_finder.detector:SurfaceFinder"
 
 
 @hookimpl
 def synthkit_components() -> Iterable[Component]:
-    """Return the component of this plugin."""
+    """Return the components of this plugin."""
     return [
         Component(
             kind="detector",
@@ -24,5 +24,15 @@ def synthkit_components() -> Iterable[Component]:
             target=_TARGET,
             trainable=True,
             reads={"instances", "surface"},
+        ),
+        Component(
+            kind="detector",
+            name="surface-ceiling",
+            summary="the same, trained: masks and surfaces of people below ceiling fisheyes; learned from renders",
+            config=SurfaceFinderConfig,
+            target=_TARGET,
+            trainable=True,
+            reads={"instances", "surface"},
+            demo_checkpoint=SHIPPED,
         ),
     ]

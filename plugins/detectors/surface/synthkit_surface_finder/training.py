@@ -16,12 +16,11 @@ from synthkit.dataset.mixture import Mixture
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Runtime, SampleSet
 from synthkit.training import loop
-from synthkit_squeezedet.backbone import choose_backbone, chosen_before
-from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_surface_finder.config import SurfaceFinderConfig
 from synthkit_surface_finder.examples import Subjects
 from synthkit_surface_finder.learner import Evaluation, SurfaceLearner
-from synthkit_surface_finder.model import NAME
+from synthkit_surface_finder.model import NAME, Design
+from synthkit_surface_finder.start import Start, choose_start
 from synthkit_surface_finder.surface import Surface
 
 
@@ -40,7 +39,7 @@ def fit(
 
     Raises:
         DatasetError: when a set is empty or cannot teach, or the folder holds another training. WeightsError: when the
-        backbone cannot be had. WorkError: when the losses diverge or the disk is full.
+        weights to start from cannot be had. WorkError: when the losses diverge or the disk is full.
     """
     if "train" not in data or not len(data["train"]):
         raise DatasetError("surface: the training set is missing or empty; give one with samples in it")
@@ -53,11 +52,11 @@ def fit(
     validation = data.get("validation")
     judged = Subjects(validation, config.min_px, surface, runtime.progress) if validation else None
     if notes is None:
-        kept, backbone = [], choose_backbone(SqueezeDetConfig(backbone=config.backbone), runtime.progress)
+        kept, start = [], choose_start(config, Design.of(config, surface), runtime.progress)
     else:
         kept = [one and Evaluation(**one) for one in (notes["best"], notes["last"])]
-        backbone = chosen_before(notes["backbone"])
-    learner = SurfaceLearner(config, runtime, device, surface, subjects, judged, backbone, *kept)
+        start = Start(notes["start"])
+    learner = SurfaceLearner(config, runtime, device, surface, subjects, judged, start, *kept)
     return loop.train(learner, workdir, card, config, runtime, stage="training surface")
 
 
@@ -72,7 +71,7 @@ def _card(config: SurfaceFinderConfig, runtime: Runtime, data: Mapping[str, Samp
             "seed": runtime.seeds.root,
             "seeds": repr(runtime.seeds),
             "data": {role: _told(part) for role, part in data.items()},
-            "licence": "the weights were learned from the data sets and the backbone named here; their licences apply",
+            "licence": "the weights were learned from the data sets and the weights named here; their licences apply",
         }
     )
 

@@ -13,7 +13,10 @@ from synthkit_squeezedet.augmentation import Looks
 from synthkit_surface_finder.config import SurfaceFinderConfig
 from synthkit_surface_finder.examples import Crop, Subject, Subjects
 from synthkit_surface_finder.surface import Surface
-from synthkit_surface_finder.windows import plan_window
+from synthkit_surface_finder.windows import plan_part, plan_window, whole_scale
+
+_WHOLE_STRETCH = 0.2  # deviation of the logarithm of the scale of parts of whole images
+_WHOLE_REACH = 0.6  # how far off the middle of such a crop the subject is at most, of its side
 
 
 @attrs.frozen
@@ -34,7 +37,8 @@ class Variation:
 
     def draw(self, subjects: Subjects, subject: Subject, surface: Surface, stream: np.random.Generator) -> Crop:
         """Return a varied crop of a subject."""
-        crop = self.misplaced(subjects, subject, stream)
+        whole = stream.random() < self.config.whole_share
+        crop = (self.part if whole else self.misplaced)(subjects, subject, stream)
         if self.config.flip and stream.random() < 0.5:
             crop = crop.mirrored(surface)
         return attrs.evolve(crop, image=self.looks.draw(crop.image, stream))
@@ -49,4 +53,13 @@ class Variation:
         plan = plan_window(
             moved, subject.nadir_px, self.config.side_px, self.config.margin, math.remainder(degrees[1], 360.0)
         )
-        return subjects.crop(subject, moved, plan)
+        return subjects.crop(subject, plan, moved)
+
+    def part(self, subjects: Subjects, subject: Subject, stream: np.random.Generator) -> Crop:
+        """Return a crop of the subject's surroundings in which everybody is meant."""
+        size = math.exp(stream.standard_normal() * _WHOLE_STRETCH)
+        scale = size * whole_scale(subject.image_px, self.config.whole_px)
+        reach = _WHOLE_REACH * self.config.side_px / scale
+        centre = np.array([subject.box.cx, subject.box.cy]) + stream.uniform(-reach, reach, 2)
+        plan = plan_part(centre, scale, stream.uniform(-180.0, 180.0), self.config.side_px)
+        return subjects.crop(subject, plan, None)

@@ -8,12 +8,14 @@ image. It is as large as the box is long, whatever the box's angle: which may be
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synthkit.crops import CropPlan
 from synthkit.sample import RotatedBox
+from synthkit_surface_finder.config import STRIDE
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,6 +42,26 @@ def plan_window(box: RotatedBox, nadir_px: Floats, side_px: int, margin: float, 
     return CropPlan(0, None, (side_px, side_px), np.column_stack([linear, side_px / 2 - linear @ centre]))
 
 
+def plan_part(centre_px: Floats, scale: float, degrees: float, side_px: int) -> CropPlan:
+    """Return the crop about a place of the image at a scale, turned clockwise in the image."""
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    linear = scale * np.array([[cos, sin], [-sin, cos]])
+    return CropPlan(0, None, (side_px, side_px), np.column_stack([linear, side_px / 2 - linear @ centre_px]))
+
+
+def plan_whole(image_px: tuple[int, int], whole_px: int) -> CropPlan:
+    """Return all of an image, (width, height), as one crop whose longer side is ``whole_px``, up to whole strides."""
+    scale = whole_scale(image_px, whole_px)
+    width, height = (STRIDE * math.ceil(side * scale / STRIDE - 1e-9) for side in image_px)
+    return CropPlan(0, None, (width, height), np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0]]))
+
+
+def whole_scale(image_px: tuple[int, int], whole_px: int) -> float:
+    """Return pixels of a whole crop per pixel of an image."""
+    return whole_px / max(image_px)
+
+
 def coarser(plan: CropPlan, stride: int) -> CropPlan:
     """Return the same crop with pixels ``stride`` times as large."""
     width, height = plan.size_px
@@ -52,7 +74,7 @@ def centres(size_px: tuple[int, int]) -> Floats:
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 
-def cut_nearest(layer: npt.NDArray[np.generic], plan: CropPlan) -> npt.NDArray[np.generic]:
+def cut_nearest(layer: npt.NDArray[Any], plan: CropPlan) -> npt.NDArray[Any]:
     """Return a crop (h, w) of a layer (H, W) of numbers: of each pixel what lies under its centre; 0 beyond."""
     x, y = np.moveaxis(np.floor(plan.to_image(centres(plan.size_px))).astype(np.int64), -1, 0)
     inside = (x >= 0) & (y >= 0) & (x < layer.shape[1]) & (y < layer.shape[0])

@@ -37,7 +37,7 @@ def test_it_ships_halves_of_the_weights_with_the_whole_card(script, tmp_path, mo
     monkeypatch.setattr(sys, "argv", ["ship_ceiling", str(tmp_path / "trained")])
     assert script.main() == 0
     shipped = Checkpoint.open(script.FILE)
-    assert shipped.card == {**card, "licence": script.LICENCE}
+    assert shipped.card == {**card, "config": {"mask_threshold": script.MASK_THRESHOLD}, "licence": script.LICENCE}
     for name, half in load_tensors(shipped).items():
         whole = network.state_dict()[name]
         assert half.dtype == (torch.float16 if whole.is_floating_point() else whole.dtype)

@@ -16,20 +16,21 @@ from synthkit.interfaces import Detector, Trainable
 from synthkit.sample import Detections
 from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_squeezedet import backbone
-from synthkit_squeezedet.backbone import Backbone, choose_backbone
+from synthkit_squeezedet.backbone import choose_backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.network import SqueezeDet, normalize
 from synthkit_surface_finder import training
 from synthkit_surface_finder.config import SurfaceFinderConfig
 from synthkit_surface_finder.detector import SurfaceFinder
 from synthkit_surface_finder.examples import UNKNOWN, Subjects
-from synthkit_surface_finder.finding import with_layers
+from synthkit_surface_finder.finding import NOBODY, _left_over, with_layers
 from synthkit_surface_finder.judging import judge
 from synthkit_surface_finder.learner import SurfaceLearner
 from synthkit_surface_finder.model import Finder
 from synthkit_surface_finder.network import BodyNet
+from synthkit_surface_finder.start import Start
 from synthkit_surface_finder.variation import Variation
-from synthkit_surface_finder.windows import plan_window
+from synthkit_surface_finder.windows import plan_whole, plan_window
 
 CPU = torch.device("cpu")
 SMALL = {"side_px": 48, "width": 8, "min_px": 20, "colour": 0.1, "noise": 0.0}
@@ -148,7 +149,7 @@ def test_a_mirrored_crop_is_the_crop_of_a_mirrored_image(dolls, doll):
         subjects = Subjects([one], 20, doll, lambda *_: None)
         subject = subjects[0]
         plan = plan_window(subject.box, subject.nadir_px, 64, 1.5)
-        crops.append(subjects.crop(subject, subject.box, plan))
+        crops.append(subjects.crop(subject, plan, subject.box))
     mirrored, expected = crops[0].mirrored(doll), crops[1]
     off = abs(mirrored.image.astype(int) - expected.image)
     assert (off.mean(), off.max()) < (1.0, 9)  # OpenCV samples at whole 32nds of a pixel
@@ -178,7 +179,8 @@ def test_people_without_surfaces_teach_masks_alone(dolls, doll, runtime, tmp_pat
         attrs.evolve(sample, layers={"instances": sample.layers["instances"]}) for sample in dolls(6, 2)
     ]
     subjects = Subjects(mixed, 20, doll, lambda *_: None)
-    learner = SurfaceLearner(attrs.evolve(BRIEF, batch=5), runtime(), CPU, doll, subjects, None, Backbone("none"))
+    config = attrs.evolve(BRIEF, batch=5, whole_share=0.0)
+    learner = SurfaceLearner(config, runtime(), CPU, doll, subjects, None, Start({"weights": "none"}))
     for step in range(4):
         learner.step = step
         crops = learner._varied()
@@ -252,7 +254,7 @@ def test_other_cards_are_refused(whole, tmp_path, changes, message):
 @pytest.mark.parametrize(
     "changes",
     [{"side_px": 33}, {"side_px": 10**9}, {"width": 10**6}, {"margin": 1e9}, {"parts": []},
-     {"parts": ["head", "head"]}, {"vertices": 10**9}, {"vertices": 3}],
+     {"parts": ["head", "head"]}, {"vertices": 10**9}, {"vertices": 3}, {"whole_px": 1}],
 )  # fmt: skip
 def test_no_card_makes_it_build_what_cannot_be(whole, tmp_path, changes):
     with pytest.raises(WeightsError, match="no finder that could be built"):
@@ -294,7 +296,7 @@ def test_the_way_down_starts_from_the_detector_that_ships(runtime):
 def test_a_training_goes_on_without_the_weights_it_began_with(dolls, doll, runtime, tmp_path, monkeypatch):
     config = attrs.evolve(BRIEF, backbone="rendered")
     whole = fit(config, runtime, doll, small(dolls), tmp_path / "whole")
-    assert whole.card["backbone"]["weights"] == "rendered"
+    assert whole.card["start"]["weights"] == "rendered"
 
     def stop(stage, done, total, note=""):
         if stage == "evaluating":
@@ -304,3 +306,69 @@ def test_a_training_goes_on_without_the_weights_it_began_with(dolls, doll, runti
         fit(config, runtime, doll, small(dolls), tmp_path / "parts", stop)
     monkeypatch.setattr(backbone, "SHIPPED", "synthkit_squeezedet:weights/gone.safetensors")
     assert fit(config, runtime, doll, small(dolls), tmp_path / "parts").sha256 == whole.sha256
+
+
+def test_a_whole_image_is_one_crop():
+    """320 x 240 at 256 is 0.8 times as large, on whole strides."""
+    plan = plan_whole((320, 240), 256)
+    assert plan.size_px == (256, 192)
+    assert plan.to_crop([100.0, 50.0]) == pytest.approx([80.0, 40.0])
+    assert plan_whole((100, 30), 250).size_px == (256, 80)
+
+
+def test_parts_of_whole_images_are_of_everybody(dolls, doll):
+    """Their boxes are all of the crop, and their masks whoever is in it, at any turn."""
+    config = SurfaceFinderConfig(**{**SMALL, "colour": 0.0})
+    subjects, variation = Subjects(dolls(6, 1), 20, doll, lambda *_: None), Variation.of(config)
+    several = []
+    for index in range(len(subjects)):
+        crop = variation.part(subjects, subjects[index], np.random.default_rng(index))
+        assert crop.box.all()
+        assert crop.mask.shape == (24, 24)
+        several.append(np.unique(crop.parts[crop.mask]).tolist())
+        halved = crop.image.reshape(24, 2, 24, 2, 3).mean(axis=(1, 3))
+        dark = halved.min(axis=2) < 75  # the ground is lighter, and black beyond the image
+        assert np.mean(dark[crop.mask]) > 0.8
+    assert [0, 1] in several
+
+
+def test_people_about_whom_there_is_no_box_are_found_in_doubt(trained, dolls, doll):
+    sample = next(sample for sample in dolls(12, 3) if len(sample.people) == 2)
+    both = [Subjects([sample], 20, doll, lambda *_: None)[n] for n in (0, 1)]
+    boxed, other = (sample.layers["instances"] == one.instance for one in both)
+    finder = Finder.open(trained, CPU)
+    answer = with_layers(finder, sample, found_at(sample, [both[0].box], [0.9]), 0.05, 0.5, believed=0.6)
+    found = answer.layers["instances"]
+    assert answer.scores[0] == pytest.approx(0.9)
+    assert ((answer.scores[1:] >= 0.3) & (answer.scores[1:] < 0.6)).all()
+    assert (np.diff(answer.scores) <= 0).all()
+    assert np.bincount(found[boxed]).argmax() == 1
+    number = int(np.bincount(found[other]).argmax())
+    assert number > 1
+    left, top, right, bottom = answer.boxes_xyxy_px[number - 1]
+    rows, columns = np.nonzero(found == number)
+    assert (left, top, right, bottom) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    without = with_layers(finder, sample, found_at(sample, [both[0].box], [0.9]), 0.05, 0.5)
+    assert len(without.scores) == 1
+
+
+def test_what_is_nearly_somebodys_is_nobody_elses():
+    """A rim of one pixel around a mask is not another person, a square as large as the least is."""
+    people, owners = np.zeros((100, 100), bool), np.full((100, 100), NOBODY)
+    people[10:31, 10:31], owners[11:30, 11:30] = True, 0
+    people[50:52, 50:52], people[80, 80] = True, True
+    numbers, boxes = _left_over(people, owners)
+    assert boxes.tolist() == [[50, 50, 52, 52]]
+    assert np.array_equal(np.argwhere(numbers == 1), np.argwhere(np.pad(np.ones((2, 2), bool), (50, 48))))
+    assert numbers.max() == 1
+
+
+def test_a_training_starts_from_another_finder(whole, dolls, doll, runtime, tmp_path):
+    config = attrs.evolve(BRIEF, start=whole[1].path, learning_rate=1e-8, weight_decay=0.0)
+    again = fit(config, runtime, doll, small(dolls), tmp_path)
+    assert again.card["start"]["sha256"] == whole[1].sha256
+    for name, tensor in load_tensors(whole[1]).items():
+        assert torch.allclose(load_tensors(again)[name], tensor, atol=1e-6)
+    wider = attrs.evolve(config, width=12)
+    with pytest.raises(WeightsError, match="does not fit"):
+        fit(wider, runtime, doll, small(dolls), tmp_path / "wider")

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose pixels are whose where methods differ, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthkit.anonymization.people import TRACKS, TRUTH, Look, together
+from synthkit.anonymization.policy import Policy
+from synthkit.sample import Person, Sidecar
+
+BOX = (4.0, 4.0, 12.0, 12.0)
+
+
+def masked():
+    """Somebody of whom the mask is 4 x 8 of the 8 x 8 pixels of their box."""
+    instances = np.zeros((20, 20), np.uint8)
+    instances[4:12, 4:8] = 1
+    return Look(Sidecar("a", people=[Person(1, box_xyxy_px=BOX)], layers={"instances": instances}))
+
+
+def boxed():
+    return Look(Sidecar("a", people=[Person(1, box_xyxy_px=BOX)]))
+
+
+@pytest.mark.parametrize(
+    ("names", "area_px"),
+    [(("masks",), 32), (("masks", "boxes"), 64), ((TRUTH, "boxes"), 32), (("masks", TRACKS), 32), (("boxes",), 64)],
+)
+def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
+    looks = {name: boxed() if name in ("boxes", TRACKS) else masked() for name in names}
+    (found,) = together(looks, (20, 20), Policy())
+    inner = found.region.on((20, 20))[4:12, 4:12]
+    assert inner.sum() == area_px
+    if area_px == 32:
+        assert not inner[:, 4:].any()

@@ -98,6 +98,6 @@ def views_of(
         making.append(own)
         known.append(kept)
         places.append(rows)
-    masks = [torch.from_numpy(np.stack(part)[:, None].astype(np.float32)) for part in (making, known)]
+    made_anew, seen = (torch.from_numpy(np.stack(part)[:, None].astype(np.float32)) for part in (making, known))
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return Views(pixels, *masks, torch.from_numpy(np.stack(places)))
+    return Views(pixels, made_anew, seen, torch.from_numpy(np.stack(places)))

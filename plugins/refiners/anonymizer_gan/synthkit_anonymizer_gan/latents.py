@@ -41,10 +41,8 @@ class Truncation:
 
     def of(self, mapping: Mapping, z: torch.Tensor) -> torch.Tensor:
         """Return w for latents z, (N, latent) both."""
-        if self.middles is None:
-            return mapping(self.t * z)
-        w = mapping(z)
-        if self.t == 1:
+        w: torch.Tensor = mapping(self.t * z if self.middles is None else z)
+        if self.middles is None or self.t == 1:
             return w
         nearest = self.middles[torch.cdist(w, self.middles).argmin(dim=1)]
         return torch.lerp(nearest, w, self.t)
@@ -95,4 +93,5 @@ def between(first: npt.NDArray[np.float32], last: npt.NDArray[np.float32], count
     shares = np.linspace(0, 1, count)[:, None]
     if np.sin(angle) < 1e-6:
         return ((1 - shares) * first + shares * last).astype(np.float32)
-    return ((np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * last) / np.sin(angle)).astype(np.float32)
+    arc = (np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * last) / np.sin(angle)
+    return np.asarray(arc, dtype=np.float32)

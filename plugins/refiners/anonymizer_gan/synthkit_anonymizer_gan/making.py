@@ -76,7 +76,7 @@ class Maker:
             )
         views = views_of([crop], [self.margin_px]).to(self.device)
         mean, _ = self.generator.appearance(views.people())
-        return mean[0].float().cpu().numpy()
+        return np.asarray(mean[0].float().cpu().numpy())
 
     def look_in(self, picture: Path) -> Latent:
         """Return the z of who is in a picture; where it is transparent they are not.

@@ -80,7 +80,8 @@ class Residual(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return features at half of the resolution."""
-        return (self.second(self.first(images)) + self.shortcut(images)) * math.sqrt(0.5)
+        result: torch.Tensor = (self.second(self.first(images)) + self.shortcut(images)) * math.sqrt(0.5)
+        return result
 
 
 class Encoder(nn.Module):
@@ -130,7 +131,8 @@ class CoModulation(nn.Module):
     def forward(self, features: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """Return the latents that modulate, (N, latent)."""
         told = activated(self.told(self.convolution(features).flatten(1)) * GAIN)
-        return self.merged(torch.cat([latents, told], dim=1))
+        result: torch.Tensor = self.merged(torch.cat([latents, told], dim=1))
+        return result
 
 
 class Decoder(nn.Module):

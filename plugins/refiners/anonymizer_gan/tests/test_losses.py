@@ -27,7 +27,7 @@ def test_r1_is_the_squared_norm_of_the_gradient():
     weights = torch.tensor([3.0, 4.0], requires_grad=True)
     scores = (images**2) @ weights  # gradients (6 x, 8 y): (6, 16) and (18, -8)
     penalty = losses.gradient_penalty(scores, images)
-    assert float(penalty) == pytest.approx((36 + 256 + 324 + 64) / 2)
+    assert float(penalty.detach()) == pytest.approx((36 + 256 + 324 + 64) / 2)
     penalty.backward()  # sum of (2 w x)^2 over 2: 4 w x^2 summed
     assert weights.grad.tolist() == pytest.approx([4 * 3 * (1 + 9), 4 * 4 * (4 + 1)])
 

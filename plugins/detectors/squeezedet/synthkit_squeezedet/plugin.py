@@ -42,7 +42,7 @@ def synthkit_components() -> Iterable[Component]:
             summary="SqueezeDet, trained: finds people below ceiling fisheyes, as rotated boxes; learned from renders",
             config=SqueezeDetConfig,
             target="synthkit_squeezedet.detector:SqueezeDetector",
-            defaults={"target": "person", "boxes": "rotated", "input_px": [256, 256]},
+            defaults={"target": "person", "boxes": "rotated", "input_px": [320, 320], "nms_iou": 0.5},
             trainable=True,
             demo_checkpoint=SHIPPED,
         ),

@@ -31,13 +31,14 @@ def script():
 def test_it_ships_halves_of_the_weights_with_the_whole_card(script, tmp_path, monkeypatch):
     network = SqueezeDet(1, 2, numbers=6)
     network.initialize(torch.Generator().manual_seed(0))
-    card = {"kind": "detector", "name": "squeezedet", "steps": 7, "licence": "theirs"}
+    card = {"kind": "detector", "name": "squeezedet", "steps": 7, "licence": "theirs", "config": {"batch": 3}}
     save_checkpoint(tmp_path / "trained" / "checkpoint.safetensors", network.state_dict(), card)
     monkeypatch.setattr(script, "FILE", tmp_path / "package" / "ceiling.safetensors")
     monkeypatch.setattr(sys, "argv", ["ship_ceiling", str(tmp_path / "trained")])
     assert script.main() == 0
     shipped = Checkpoint.open(script.FILE)
-    assert shipped.card == {**card, "licence": script.LICENCE}
+    config = {"batch": 3, "nms_iou": script.NMS_IOU}
+    assert shipped.card == {**card, "config": config, "licence": script.LICENCE}
     for name, half in load_tensors(shipped).items():
         assert half.dtype == torch.float16
         assert torch.equal(half, network.state_dict()[name].half())
@@ -51,8 +52,9 @@ def test_obstacles_are_one_line(script, tmp_path, monkeypatch, capsys):
     assert message.count("\n") == 1
 
 
-def test_the_settings_of_the_training_are_settings():
-    given = tomllib.loads((FOLDER / "ceiling" / "detector.toml").read_text())["detector"]
+@pytest.mark.parametrize("name", ["detector", "detector-320"])
+def test_the_settings_of_the_trainings_are_settings(name):
+    given = tomllib.loads((FOLDER / "ceiling" / f"{name}.toml").read_text())["detector"]
     assert given.pop("name") == "squeezedet"
     assert structure(SqueezeDetConfig, given).boxes == "rotated"
 

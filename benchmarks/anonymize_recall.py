@@ -27,7 +27,8 @@ from synthkit.anonymization.people import Look, Quarantined
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.treating import NOTE, Treatment
 from synthkit.dataset import Dataset
-from synthkit.detection import chosen, known_score
+from synthkit.detection import known_score
+from synthkit.detectors import chosen
 from synthkit.interfaces import ComponentSpec, Detector
 from synthkit.plugins import discover
 from synthkit.sample import Sample

@@ -23,7 +23,7 @@ from reporting import Result, report
 from synthkit import finds
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset
-from synthkit.detection import chosen
+from synthkit.detectors import chosen
 from synthkit.finds import SAME_PERSON_IOU
 from synthkit.interfaces import Detector
 from synthkit.outlines import extent

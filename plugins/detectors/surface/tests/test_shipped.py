@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from synthkit import finds
-from synthkit.detection import chosen
+from synthkit.detectors import chosen
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.session import Session

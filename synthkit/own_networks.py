@@ -78,7 +78,20 @@ def made(name: str, setting: str, path: Path | None) -> nn.Module:
         raise ConfigError([f"{setting}: {name} is no torch.nn.Module"])
     if path is not None:
         fill(network, weights.read(path), f"weights {path}: are not of {name}")
+    for part, value in network.state_dict().items():
+        if not _plain(value):
+            raise ConfigError([f"{setting}: {name}: its {part} is no plain tensor, which results could not name"])
     return network.eval().requires_grad_(False)
+
+
+def _plain(value: Any) -> bool:
+    """Return whether a part of a module's state is numbers that can be told from others."""
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    if not isinstance(value, torch.Tensor) or is_lazy(value):
+        return False
+    return value.layout == torch.strided and not value.is_quantized and not value.is_meta
 
 
 def fill(network: nn.Module, tensors: Mapping[str, torch.Tensor], problem: str) -> None:
@@ -102,10 +115,13 @@ def fill(network: nn.Module, tensors: Mapping[str, torch.Tensor], problem: str) 
 
 def tensors_sha256(network: nn.Module) -> str:
     """Return the identity of a network's tensors; its code is named by the name of its class."""
+    import torch
+
     hasher = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        array: npt.NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
-        hasher.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+        kind = str(tensor.dtype).removeprefix("torch.")
+        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)  # NumPy lacks some of torch's types
+        hasher.update(f"{name} {kind} {tuple(tensor.shape)}".encode() + data.numpy().tobytes())
     return hasher.hexdigest()
 
 

@@ -40,6 +40,20 @@ class Complex(Mean):
     def forward(self, pixels):
         return pixels.to(torch.complex64)
 
+class Half(Mean):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("short", torch.ones(3, dtype=torch.bfloat16))
+
+class Lazy(Mean):
+    def __init__(self):
+        super().__init__()
+        self.last = torch.nn.LazyLinear(2)
+
+class Extra(Mean):
+    def get_extra_state(self):
+        return {"threshold": 1}
+
 class Unmade(Mean):
     def __init__(self):
         raise RuntimeError
@@ -64,6 +78,19 @@ def test_a_class_gives_float32_and_is_known_by_its_tensors(classes, tmp_path):
     assert own_networks.run(twice, torch.ones(1, 3, 2, 2), "mine").tolist() == [[2.0] * 3]
     assert own_networks.tensors_sha256(network) == own_networks.tensors_sha256(classes("Mean"))
     assert own_networks.tensors_sha256(network) != own_networks.tensors_sha256(twice)
+
+
+def test_tensors_of_types_that_numpy_lacks_are_known_as_well(classes):
+    half, other = classes("Half"), classes("Half")
+    assert own_networks.tensors_sha256(half) == own_networks.tensors_sha256(other)
+    other.short[0] = 2
+    assert own_networks.tensors_sha256(half) != own_networks.tensors_sha256(other)
+
+
+@pytest.mark.parametrize(("name", "part"), [("Lazy", r"last\.weight"), ("Extra", "_extra_state")])
+def test_classes_whose_state_is_no_tensors(classes, name, part):
+    with pytest.raises(ConfigError, match=rf"^extractor: own_classes:{name}: its {part} is no plain tensor"):
+        classes(name)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.errors import DatasetError
 from synthkit.interfaces import State
-from synthkit.resampling import sequences_of
 from synthkit.sample import Sample
 from synthkit_reid.config import View
 from synthkit_reid.people import Picture, Pixels
@@ -64,7 +64,13 @@ class Seen:
         return cls(**{field.name: np.asarray(state[field.name]) for field in attrs.fields(Seen)})
 
     def view(self, wanted: View) -> str:
-        """Return by what views are told apart: the first of camera, sequence and image of which there are several."""
+        """Return by what views are told apart: the first of camera, sequence and image of which there are several.
+
+        Raises:
+            DatasetError: when no picture tells which of those that are asked for it is of.
+        """
+        if wanted in ("camera", "sequence") and len(self) and not self.told(wanted).any():
+            raise DatasetError(f"view: no sample tells which {wanted} it is of; set metric.view=auto or image")
         if wanted != "auto":
             return wanted
         known = [name for name in ("camera", "sequence") if len(np.unique(getattr(self, name)[self.told(name)])) > 1]
@@ -89,9 +95,10 @@ class Seen:
         """
         if wanted == "person":
             return self.identity
+        if not self.told("sequence").any():
+            raise DatasetError("resample: no sample tells which sequence it is of; set metric.resample=person")
         images = np.char.add("image ", self.image)
-        known = np.char.add("sequence ", self.sequence)
-        return sequences_of(np.where(self.told("sequence"), known, images), images)
+        return np.where(self.told("sequence"), np.char.add("sequence ", self.sequence), images)
 
     def asked(self) -> tuple[Integers, Integers]:
         """Return who is a query and who is in the gallery, by its splits ``query`` and ``test`` if it has these."""

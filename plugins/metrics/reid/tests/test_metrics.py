@@ -160,6 +160,13 @@ def test_one_camera_is_enough(build):
     assert results(build("reid"), clips)["reid_rank_1", ""].definition["view"].startswith("sequence")
 
 
+@pytest.mark.parametrize("view", ["camera", "sequence"])
+def test_views_that_nobody_tells_are_not_taken_for_images(build, view):
+    bare = [attrs.evolve(sample, meta={}, sequence=None) for sample in made_people.crowd(4, 3)]
+    with pytest.raises(DatasetError, match=rf"no sample tells which {view} it is of; set metric\.view=auto or image"):
+        results(build("reid", view=view), bare)
+
+
 def test_intervals_over_sequences(build):
     """Where sequences decide about everything, as many queries of few of them tell little."""
     clips = [attrs.evolve(sample, sequence=f"clip {n % 3}") for n, sample in enumerate(made_people.crowd(8, 6))]
@@ -171,7 +178,7 @@ def test_intervals_over_sequences(build):
     assert sequences.interval[0] < sequences.value < sequences.interval[1]
     assert sequences.definition["interval"] == "95 %, had there been other sequences (Korn and Graubard 1998)"
     assert "intervals rest on 3 sequences" in sequences.cautions
-    with pytest.raises(DatasetError, match="no sample tells which sequence it is of"):
+    with pytest.raises(DatasetError, match=r"tells which sequence it is of; set metric\.resample=person"):
         results(build("reid", resample="sequence"), made_people.crowd(4, 3))
 
 

@@ -59,6 +59,8 @@ def known(what: str, names: Collection[str]) -> Callable[[Any, attrs.Attribute[A
 def made(name: str, setting: str, path: Path | None) -> nn.Module:
     """Return the module of a class that the user's own settings name, made without arguments, ready to be run.
 
+    What torch draws meanwhile is drawn alike each time, so that parts and runs are compared in one network.
+
     Args:
         setting: what names it, for messages. path: of a file with its tensors; None leaves them as they are made.
 
@@ -66,12 +68,15 @@ def made(name: str, setting: str, path: Path | None) -> nn.Module:
         ConfigError: when it cannot be made. WeightsError: when the file's tensors are not its own.
     """
     try:
+        import torch
         from torch import nn
     except ImportError:
         raise ConfigError([f"{setting}: {name} needs torch: pip install 'synthkit-core[torch]'"]) from None
     module, _, attribute = name.partition(":")
     try:
-        network = getattr(importlib.import_module(module), attribute)()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            network = getattr(importlib.import_module(module), attribute)()
     except Exception as error:  # a stranger's code may raise anything
         raise ConfigError([f"{setting}: {name} cannot be made: {short(error)}"]) from None
     if not isinstance(network, nn.Module):

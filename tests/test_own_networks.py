@@ -54,6 +54,11 @@ class Extra(Mean):
     def get_extra_state(self):
         return {"threshold": 1}
 
+class Drawn(Mean):
+    def __init__(self):
+        super().__init__()
+        self.last = torch.nn.Linear(3, 2)
+
 class Unmade(Mean):
     def __init__(self):
         raise RuntimeError
@@ -78,6 +83,16 @@ def test_a_class_gives_float32_and_is_known_by_its_tensors(classes, tmp_path):
     assert own_networks.run(twice, torch.ones(1, 3, 2, 2), "mine").tolist() == [[2.0] * 3]
     assert own_networks.tensors_sha256(network) == own_networks.tensors_sha256(classes("Mean"))
     assert own_networks.tensors_sha256(network) != own_networks.tensors_sha256(twice)
+
+
+def test_tensors_that_are_drawn_are_drawn_alike(classes):
+    """Parts that were looked at apart, and metrics that share features, are compared in one network."""
+    torch.manual_seed(7)
+    following = torch.rand(1)
+    torch.manual_seed(7)
+    first, second = classes("Drawn"), classes("Drawn")
+    assert own_networks.tensors_sha256(first) == own_networks.tensors_sha256(second)
+    assert torch.rand(1) == following
 
 
 def test_tensors_of_types_that_numpy_lacks_are_known_as_well(classes):

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -41,6 +43,8 @@ SIDE_PX = 256
 DIMENSIONS = 2048
 PEER = "torch-fidelity"
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def main() -> None:
     """Measure and print."""
@@ -49,26 +53,45 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch; 1 by default")
     args = parser.parse_args()
     _limit_threads(args.threads)
-    torch.set_num_threads(args.threads)
+    report(f"Fréchet distances, {args.threads} thread(s), float32 network", distances(args.quick, args.threads))
+
+
+def distances(quick: bool, threads: int) -> list[Result]:
+    """Return how long distances take, from images and from vectors, beside torch-fidelity where there is one."""
+    torch.set_num_threads(threads)
     peer = _imported()
-    images, sizes, rounds = (8, (2500, 500), 1) if args.quick else (128, (5000, 1000, 500), 3)
-    results, differences = [], []
+    images, sizes, rounds = (8, (2500, 500), 1) if quick else (128, (5000, 1000, 500), 3)
+    results = []
     for name, goal, (ours, theirs) in (
-        (f"FID of {images} + {images} images", 1.5, _of_images(images, args.threads)),
-        *((f"distance of {n} + {n} vectors", 3.0 if n > DIMENSIONS else 20.0, _of_vectors(n)) for n in sizes),
+        (f"FID of {images} + {images} images", 1.5, _of_images(images, threads)),
+        *((f"Fréchet distance of {n} + {n} vectors", 3.0 if n > DIMENSIONS else 20.0, _of_vectors(n)) for n in sizes),
     ):
         seconds, values = _timed([ours, theirs] if peer else [ours], rounds)
-        reached = seconds[1] / goal if peer else None
-        results.append(Result(name, "s", seconds[0], *((seconds[1], PEER) if peer else ()), goal=reached))
-        if peer:
-            differences.append(abs(values[0] - values[1]) / abs(values[1]))
-    told = f"; numbers differ by {', '.join(f'{difference:.1e}' for difference in differences)}" if peer else ""
-    report(f"Fréchet distances, {args.threads} thread(s), float32 network{told}", results)
+        if not peer:
+            results.append(Result(name, "s", seconds[0]))
+            continue
+        told = f"{name}, numbers differ by {abs(values[0] - values[1]) / abs(values[1]):.1e}"
+        results.append(Result(told, "s", seconds[0], seconds[1], PEER, goal=seconds[1] / goal))
+    return results
+
+
+def distances_apart(quick: bool) -> list[Result]:
+    """Return the same of a process of its own, in which all that counts has one thread."""
+    others = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(distances, quick, 1).result()
+    finally:
+        for name, value in others.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _limit_threads(threads: int) -> None:
     """Begin anew where NumPy's BLAS may take another number of threads: it asks once, when it is loaded."""
-    wanted = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    wanted = dict.fromkeys(_THREADS, str(threads))
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics beside their peers, on the same data: time, and whether the numbers are the same.
 
-    python benchmarks/metrics.py            10,000 images of 10 boxes, 16 pairs of images
+    python benchmarks/metrics.py            10,000 images of 10 boxes, 16 pairs of images, 128 + 128 images
     python benchmarks/metrics.py --quick    within a minute
 
 Average precision beside pycocotools: both judge at ten overlaps, all boxes and those of three sizes. pycocotools starts
@@ -12,6 +12,8 @@ LPIPS beside the package lpips, where one is installed (``pip install --no-deps 
 needed): both take the same drawn weights, which are as much work as the published ones.
 
 Ranks of people beside torchreid's Python evaluator, whose folder ``--torchreid`` names: see ``reid.py``.
+
+FID and its statistics beside torch-fidelity, where one is installed, on one thread each: see ``fidelity.py``.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import fidelity
 import numpy as np
 import reid
 import torch
@@ -59,6 +62,7 @@ def main() -> None:
         *average_precision(args.quick),
         *perceptual_distance(args.quick),
         *reid.ranking(args.quick, args.torchreid),
+        *fidelity.distances_apart(args.quick),
     ]
     report("Metrics beside their peers", results)
 

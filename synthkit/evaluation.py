@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from synthkit import config, detectors, settings
 from synthkit.dataset import Dataset
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, Resampling, State
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.observing import REFERENCE, Subject, states_of
@@ -141,7 +141,12 @@ def _judgement(
     states: Mapping[str, State],
     explained: bool,
 ) -> Judgement:
-    results = [_completed(session, metric, subject, result) for result in instance.compute(states)]
+    try:
+        computed = instance.compute(states)
+    except DatasetError as error:
+        told = str(error)  # one of several metrics: which?
+        raise DatasetError(told if told.startswith(metric.name) else f"{metric.name}: {told}") from None
+    results = [_completed(session, metric, subject, result) for result in computed]
     evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
     resampled = instance.resampled(states) if explained and isinstance(instance, Resampling) else {}
     return Judgement(metric.name, results, evidence, subject.data, subject.reference, resampled)

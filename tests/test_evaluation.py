@@ -127,6 +127,13 @@ class NeedingMore(Needing):
         return {"extractor": "more"}
 
 
+class Wanting(Counting):
+    """A metric that wants more samples than there are."""
+
+    def compute(self, states):
+        raise DatasetError("the candidate has too few")
+
+
 class Failing(Remembering):
     """A metric whose network cannot be made."""
 
@@ -138,6 +145,7 @@ METRICS = {
     "needing": Needing,
     "more": NeedingMore,
     "failing": Failing,
+    "wanting": Wanting,
     "counting": Counting,
     "telling": Telling,
     "judging": Judging,
@@ -273,6 +281,11 @@ def test_what_one_metric_needs_the_others_may_do_without(session, sets):
         evaluation.judge(session, [metric("finding")], *sets, detector=detector)
     with pytest.raises(ConfigError, match="'counting': judges images, not a detector"):
         evaluation.judge(session, [metric("counting")], *sets, detector=detector)
+
+
+def test_which_of_several_metrics_cannot_tell_anything_is_told(session, sets):
+    with pytest.raises(DatasetError, match=r"^wanting: the candidate has too few$"):
+        evaluation.judge(session, [metric("counting"), metric("wanting")], *sets)
 
 
 def test_results_that_may_mean_little_say_so(session, sets):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 
 import cv2
@@ -127,3 +128,39 @@ def test_sound_is_the_same_to_the_last_bit_and_tells_no_names(tmp_path):
     shutil.rmtree(tmp_path / "sound")
     kept(tmp_path, told)
     assert out.read_bytes() == first
+
+
+def vorbis(path, *comments):
+    """Write a video with a second of silence in Vorbis that has comments of its own, as mkvmerge keeps them."""
+    ffmpeg("-i", silent(path.with_suffix(".mp4"), 10), "-f", "lavfi", "-i", "anullsrc=duration=1", "-c:v", "copy",
+           "-c:a", "libvorbis", "-write_crc32", "0", "-metadata:s:a", f"artist={'x' * 100}", path)  # fmt: skip
+    data = path.read_bytes()
+    start = data.index(b"\x03vorbis") + 7
+    end = data.index(b"\x05vorbis", start) - 1
+    listed = b"".join(struct.pack("<I", len(text)) + text for text in comments)
+    room = end - start - 8 - len(listed)
+    made = struct.pack("<I", room) + b"v" * room + struct.pack("<I", len(comments)) + listed
+    path.write_bytes(data[:start] + made + data[end:])
+
+
+@pytest.mark.skipif(REAL is None, reason="needs the program ffmpeg")
+def test_comments_inside_of_the_sound_are_blanked(tmp_path):
+    vorbis(tmp_path / "original.mkv", b"artist=" + SECRET, b"x=" + SECRET)
+    assert (tmp_path / "original.mkv").read_bytes().count(SECRET) == 2
+    silent(tmp_path / "video" / "a.mp4", 10)
+    sound.keep(tmp_path / "video", {"a": tmp_path / "original.mkv"}, tmp_path / "sound", "one", print)
+    out = tmp_path / "sound/a.mkv"
+    assert SECRET not in out.read_bytes()
+    heard = [ffmpeg("-i", path, "-map", "0:a", "-f", "md5", "-") for path in (tmp_path / "original.mkv", out)]
+    assert heard[0] == heard[1]
+
+
+def test_where_comments_cannot_be_told_apart_the_sound_is_not_kept(tmp_path, monkeypatch):
+    program(
+        tmp_path, monkeypatch, FIRST_INPUT + 'cp "$first" "$out"; printf \'\\3vorbis\\377\\377\\377\\377\' >> "$out"'
+    )
+    told = []
+    with pytest.raises(WorkError):
+        kept(tmp_path, told)
+    assert told == ["a: its sound could not be kept: comments in it cannot be taken out"]
+    assert not list((tmp_path / "sound").iterdir())

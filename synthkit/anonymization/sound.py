@@ -7,6 +7,7 @@ OpenCV writes no sound, and what pip could install for it holds encoders under t
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ TIMEOUT_S = 600.0
 """How long the program may take for a video; copying is quick."""
 
 _SHOWN = 200  # characters of what it says
+_COMMENTS = b"\x03vorbis"  # with what the comments of Vorbis begin, which stand in what a decoder needs
+_MOST_HEAD = 1 << 26  # bytes before the first pictures and sounds
+_CLUSTER = b"\x1f\x43\xb6\x75"  # what a Matroska file has before the first pictures and sounds
 
 
 def check() -> None:
@@ -80,7 +84,7 @@ def _joined(video: Path, original: Path, out: Path, timeout_s: float) -> str | N
         PROGRAM, "-nostdin", "-hide_banner", "-loglevel", "error", "-y",
         *only_files, "-i", f"file:{video.resolve()}", *only_files, "-i", f"file:{original.resolve()}",
         "-map", "0:v:0", "-map", "1:a?", "-c", "copy", "-map_metadata", "-1", "-map_metadata:s", "-1",
-        "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "matroska", f"file:{out.resolve()}",
+        "-map_chapters", "-1", "-fflags", "+bitexact", "-write_crc32", "0", "-f", "matroska", f"file:{out.resolve()}",
     ]  # fmt: skip
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
@@ -93,7 +97,44 @@ def _joined(video: Path, original: Path, out: Path, timeout_s: float) -> str | N
         return f"{PROGRAM} ended with {done.returncode}: {said[-1][:_SHOWN]}"
     if not out.is_file() or _frames(out) != _frames(video):
         return f"{PROGRAM} did not write all of it"
-    return None
+    return None if _without_comments(out) else "comments in it cannot be taken out"
+
+
+def _without_comments(path: Path) -> bool:
+    """Write blanks over the comments of Vorbis in a Matroska file, which come along with the sound; tell whether."""
+    with path.open("r+b") as file:
+        data = bytearray(file.read(_MOST_HEAD))
+        end = data.find(_CLUSTER)
+        if end < 0 and len(data) == _MOST_HEAD:
+            return False
+        place = data.find(_COMMENTS, 0, end if end >= 0 else None)
+        while place >= 0:
+            try:
+                place = _blanked(data, place + len(_COMMENTS))
+            except struct.error:
+                return False
+            place = data.find(_COMMENTS, place, end if end >= 0 else None)
+        file.seek(0)
+        file.write(data)
+    return True
+
+
+def _blanked(data: bytearray, place: int) -> int:
+    """Write blanks over what is told from a place on, by which program it was made and any comments; return the end.
+
+    Raises:
+        struct.error: when it does not end within ``data``.
+    """
+    count, done = 1, 0
+    while done < count:
+        (length,) = struct.unpack_from("<I", data, place)
+        struct.pack_into(f"{length}s", data, place + 4, b" " * min(length, len(data)))
+        place += 4 + length
+        if not done:
+            count = 1 + struct.unpack_from("<I", data, place)[0]
+            place += 4
+        done += 1
+    return place
 
 
 def _frames(path: Path) -> int:

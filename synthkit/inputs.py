@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthkit import config
-from synthkit.dataset import Dataset, formats, images, stores
+from synthkit.dataset import Dataset, codec, formats, images, stores
 from synthkit.dataset.formats.converting import check_unchanged
 from synthkit.dataset.formats.job import fingerprint
 from synthkit.errors import DatasetError, WorkError
@@ -176,7 +176,7 @@ class _StoredImages(Images):
     def hides(self, place: int) -> bool:
         slot = self._slots[place]
         members = {} if isinstance(slot, Skipped) else self._data.members(slot)[1]
-        return "png" in members and images.hides(members["png"])
+        return any(images.hides(members[suffix]) for suffix in codec.IMAGE_SUFFIXES if suffix in members)
 
     def check_unchanged(self) -> None:
         return None  # its shards are checked as they are read

@@ -78,16 +78,21 @@ def decode(data: bytes, *, rgb: bool) -> npt.NDArray[Any]:
 def hides(data: bytes) -> bool:
     """Return whether transparency hides anything of PNG or JPEG bytes, which ``decode`` shows.
 
+    A colour that is to be transparent counts as seen in images whose values are not of 8 bits: Pillow looks for it
+    among values of 8 bits.
+
     Raises:
         ValueError: when the bytes are damaged, or exceed a limit.
     """
     if data[:8] != _PNG_SIGNATURE:
         return False
-    width, height, _, colour = _png_header(data)
+    width, height, depth, colour = _png_header(data)
     checked_size(width, height)
     data = needed_chunks(data)
     if colour not in _PNG_WITH_ALPHA and b"tRNS" not in data:
         return False
+    if depth != 8 and colour in (_PNG_GREY, _PNG_RGB):
+        return True
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             return bool(np.asarray(image.convert("RGBA"))[..., 3].min() < _OPAQUE)

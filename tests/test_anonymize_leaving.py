@@ -33,6 +33,7 @@ from PIL import Image
 from synthkit.anonymization.run import Methods
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
+from synthkit.sample import evolve
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,14 @@ def test_keys_become_numbers_and_identities_stay_when_asked(labels, tmp_path):
     made = anonymized(labels, tmp_path / "out", names="number", identities=True)
     assert [sample.key for sample in made.dataset] == ["000000", "000001", "000002"]
     assert made.dataset[0].people[0].identity == SECRET.decode()
+
+
+def test_the_name_of_a_clip_is_dropped_also_where_its_keys_are_the_numbers(tmp_path):
+    frames = [labelled(n, sequence=SECRET.decode(), frame=n) for n in range(2)]
+    source = written(tmp_path / "in", [evolve(frame, key=f"{n:06d}") for n, frame in enumerate(frames)])
+    for names, expected in (("keep", SECRET.decode()), ("number", None)):
+        made = anonymized(source, tmp_path / names, names=names)
+        assert [(one.key, one.sequence) for one in made.dataset] == [("000000", expected), ("000001", expected)]
 
 
 def test_what_photos_tell_besides_pixels_is_not_handed_on(photos, tmp_path, monkeypatch):

@@ -66,17 +66,17 @@ class Treatment:
         if found:
             image, records = self._treated(sample, found, surfaces_of(looks))
             self._look_again(sample, image, found)
-            done = _handed_on(sample, key, image, self._people(found), self._note("treated", looks, records))
+            done = self._handed_on(sample, key, image, self._people(found), self._note("treated", looks, records))
             return evolve(done, layers={"instances": _instances(found, sample.size_px)})
         if TRUTH in looks:
             self._look_again(sample, sample.image, found)
-            return _handed_on(sample, key, sample.image, (), self._note("empty", looks))
+            return self._handed_on(sample, key, sample.image, (), self._note("empty", looks))
         if self.policy.on_miss == "quarantine":
             raise Quarantined("nobody was found in it")
         if self.policy.on_miss == "blur-image":
-            return _handed_on(sample, key, obscuring.blur_all(sample.image), None, self._note(_BLURRED, looks))
+            return self._handed_on(sample, key, obscuring.blur_all(sample.image), None, self._note(_BLURRED, looks))
         self._look_again(sample, sample.image, found)
-        return _handed_on(sample, key, sample.image, None, self._note("passed", looks))
+        return self._handed_on(sample, key, sample.image, None, self._note("passed", looks))
 
     def _treated(
         self, sample: Sample, found: Sequence[Found], surfaces: Mapping[str, Layer]
@@ -161,6 +161,21 @@ class Treatment:
             "people": list(people),
         }
 
+    def _handed_on(
+        self, sample: Sample, key: str, image: Pixels, people: Sequence[Person] | None, note: Mapping[str, Any]
+    ) -> Sample:
+        """Return what leaves: pixels, places and the note; no text or name but the key, and that of a kept clip."""
+        return Sample(
+            key=key,
+            image=image,
+            people=people,
+            camera=sample.camera,
+            sequence=sample.sequence if self.policy.names == "keep" else None,
+            frame=sample.frame,
+            time_s=sample.time_s,
+            meta={NOTE: note},
+        )
+
 
 def _blur(image: Pixels, one: Found, margin: float) -> None:
     length_px = one.region.length_px
@@ -183,19 +198,3 @@ def _instances(found: Sequence[Found], size_px: tuple[int, int]) -> Layer:
     for number, one in sorted(enumerate(found, 1), key=lambda item: -item[1].region.area_px):
         layer[one.region.window][one.region.mask] = number
     return layer
-
-
-def _handed_on(
-    sample: Sample, key: str, image: Pixels, people: Sequence[Person] | None, note: Mapping[str, Any]
-) -> Sample:
-    """Return what leaves: pixels, places and the note; no text or name of the sample but its key and its clip's."""
-    return Sample(
-        key=key,
-        image=image,
-        people=people,
-        camera=sample.camera,
-        sequence=sample.sequence if key == sample.key else None,
-        frame=sample.frame,
-        time_s=sample.time_s,
-        meta={NOTE: note},
-    )

@@ -202,6 +202,38 @@ def test_clips_are_clips_also_beside_images_that_are_none(told, tmp_path):
     assert lines["s1"].get("reason") == (None if told else "finds do not tell of which clip it is")
 
 
+def frames_of(tmp_path, frames, people):
+    """Write images of one clip, and finds of the same people in each of them."""
+    image = Seeds(0).stream("image").integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    known = [{"key": f"s{n}", "sequence": "clip", "frame": frame} for n, frame in enumerate(frames)]
+    sides = [Sidecar(**clip, people=people, meta={"size_px": [64, 64]}) for clip in known]
+    for name, results in (("images", [Sample(**clip, image=image) for clip in known]), ("found", sides)):
+        with DatasetWriter(tmp_path / name, identity={}, scenes=len(frames)) as writer:
+            for scene, result in enumerate(results):
+                writer.spool.put(scene, [result])
+                writer.finished(scene)
+            writer.finalise()
+    session = Session(discover(), RunSettings(), Local(0))
+    return run.anonymize(session, tmp_path / "images", ComponentSpec("refiner", "sloppy"), tmp_path / "out",
+                         Methods(finds=(tmp_path / "found",)))  # fmt: skip
+
+
+def test_cameras_whose_clips_are_called_alike_are_clips_of_their_own(tmp_path):
+    person = Person(instance=1, box_xyxy_px=(10, 10, 30, 50), attributes={"score": 0.9})
+    made = frames_of(tmp_path, (0, 0, 1, 1), [person])
+    assert [sample.people[0].identity for sample in made.dataset] == ["track0000", "track0001"] * 2
+
+
+def test_clips_of_whose_frames_nothing_is_known_are_left_out(tmp_path):
+    made = frames_of(tmp_path, (0, 1), [Person(instance=1, attributes={"score": 0.9})])
+    assert made.counts.images == {"left out": 2}
+
+
+def test_scores_may_have_more_digits_than_there_are(tmp_path):
+    made = frames_of(tmp_path, (0,), [Person(instance=1, box_xyxy_px=(10, 10, 30, 50), attributes={"score": 10**400})])
+    assert made.counts.people == {"sloppy": 1}
+
+
 def test_videos_stay_apart_where_their_names_are_dropped(tmp_path):
     (tmp_path / "clips").mkdir()
     for name, side in (("ann", 64), ("ben", 96)):
@@ -248,7 +280,7 @@ def test_what_is_found_in_a_frame_later_is_known_in_the_frames_around_it(video, 
     assert again.dataset.fingerprint == anonymized(tmp_path / "clean").dataset.fingerprint
 
 
-@pytest.mark.parametrize("size", [None, "large", [64], [64, -1], [64.0, 64]])
+@pytest.mark.parametrize("size", [None, "large", [64], [64, -1], [64.0, 64], [1_000_000, 1_000_000]])
 def test_finds_that_tell_no_size_are_not_linked(size, tmp_path):
     meta = {} if size is None else {"size_px": size}
     with DatasetWriter(tmp_path / "found", identity={}, scenes=1) as writer:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from synthkit.anonymization.people import TRACKS, Found, Look, Quarantined, toge
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.tracking import Floats, linked
 from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.dataset.images import MAX_PIXELS
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.finds import HEAD
 from synthkit.sample import Person, Sidecar, Skipped, evolve
@@ -99,19 +101,25 @@ def _is_frame(side: Sidecar) -> bool:
 
 
 def _size_of(side: Sidecar) -> tuple[int, int] | None:
-    """Return (width, height) of the image of a sidecar, None where it does not tell."""
+    """Return (width, height) of the image of a sidecar, None where it does not tell, or more than images may have."""
     size = side.meta.get("size_px")
     if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
+        return None
+    if size[0] * size[1] > MAX_PIXELS:
         return None
     return size[0], size[1]
 
 
 def _results(frames: Sequence[_Frame], policy: Policy) -> Iterator[tuple[int, Sidecar | Skipped]]:
     """Yield each frame's people by place: those who were found there, and those who must have been there."""
-    clips: dict[str, dict[int, int]] = {}  # places of the frames of each clip
+    clips: dict[tuple[str, int], dict[int, int]] = {}  # places of the frames of each clip
+    seen: Counter[tuple[str, int]] = Counter()
     for place, frame in enumerate(frames):
         if frame.sequence is not None and frame.frame is not None:
-            clips.setdefault(frame.sequence, {})[frame.frame] = place
+            # Several cameras may have one clip's name, and of each there is a frame of that number.
+            again = seen[frame.sequence, frame.frame]
+            seen[frame.sequence, frame.frame] += 1
+            clips.setdefault((frame.sequence, again), {})[frame.frame] = place
         else:
             yield place, Sidecar(frame.key, people=()) if frame.apart else Skipped(frame.key, _NOT_KNOWN)
     first_number = 0

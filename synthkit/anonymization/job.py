@@ -14,6 +14,7 @@ from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent
 from synthkit.anonymization.treating import Treatment
 from synthkit.cache import cache_dir
+from synthkit.dataset import Dataset
 from synthkit.dataset.formats.photos import TRANSPARENT
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.errors import WorkError
@@ -51,7 +52,10 @@ class AnonymizeJob(ComponentJob):
     ) -> None:
         super().__init__(**common)
         self._images = inputs.reopened(images)
-        self._sets = {name: (SidecarSet.open(name, look["path"]), look) for name, look in looks.items()}
+        self._sets = {
+            name: (SidecarSet(name, Dataset.open(look["path"], allow_empty=name == TRACKS)), look)
+            for name, look in looks.items()
+        }
         self._truth = truth
         self._policy = config.structure(Policy, policy)
         self._check = None if check is None else _Check(**check, job=self)

@@ -26,6 +26,8 @@ TRUTH, TRACKS = "truth", "tracks"
 MOST_PEOPLE = 1000
 """Of whom one method may tell in one image: what must be done for all pairs of people stays within seconds."""
 
+_MOST_SCORE = 1e6  # a whole number in JSON may have more digits than any float
+
 
 class Quarantined(Exception):
     """Why an image is not handed on; in words of ours alone, since what others say may hold names and places."""
@@ -209,7 +211,7 @@ def _holds(region: Region, head: Person) -> bool:
 
 def _score(person: Person) -> float | None:
     score = person.attributes.get("score")
-    return float(score) if isinstance(score, int | float) else None
+    return float(score) if isinstance(score, int | float) and abs(score) < _MOST_SCORE else None
 
 
 def _doubt(found_by: Mapping[str, float | None], looks: Mapping[str, Look], policy: Policy) -> str:

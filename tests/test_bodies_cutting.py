@@ -148,8 +148,31 @@ def test_finds_take_the_place_of_labels_and_are_combined(tmp_path):
         cut(tmp_path / "set", tmp_path / "filtered", finds)
     few = tmp_path / "parts.npy"
     np.save(few, np.zeros(27_554, np.int64))
-    with pytest.raises(DatasetError, match="holds no samples"):
+    with pytest.raises(
+        DatasetError, match=r"holds no samples.* nobody in it has a mask and a surface map that is believed"
+    ):
         cut(tmp_path / "set", tmp_path / "none", finds, CutSettings(parts=few))
+    with pytest.raises(DatasetError, match=r"holds no samples.* its people have no surface map"):
+        cut(tmp_path / "set", tmp_path / "without maps", finds[:1])
+
+
+@pytest.mark.parametrize("fault", ["size", "dimensions", "score"])
+def test_finds_that_cannot_be_right_stop_no_other_image(fault, tmp_path):
+    data = Dataset.open(written(tmp_path / "set", [photo("a"), photo("b")]))
+    layers = stripes(place((100, 90, 160, 210)))
+    wrong = {
+        "size": {**layers, "instances": layers["instances"][:100], "surface": layers["surface"][:100]},
+        "dimensions": {**layers, "instances": np.ones((HEIGHT, WIDTH, 2), np.uint8)},
+        "score": layers,
+    }
+    people, score = [Person(instance=1)], {"score": {"score": None}}.get(fault, {})
+    first = [Sidecar("a", people=[Person(instance=1, attributes=score)], layers=wrong[fault]),
+             Sidecar("b", people=people, layers=layers)]  # fmt: skip
+    second = [Sidecar(key, people=people, layers=layers) for key in "ab"]
+    finds = [found_in(tmp_path / name, data, sides) for name, sides in (("one", first), ("two", second))]
+    made = cut(tmp_path / "set", tmp_path / "crops", finds, CutSettings(least=0))
+    assert [sample.key for sample in made] == (["a_000", "b_000"] if fault == "score" else ["b_000"])
+    assert [key for key, _ in made.skipped] == ([] if fault == "score" else ["a"])
 
 
 def test_finds_of_other_images_are_refused(tmp_path):
@@ -166,6 +189,7 @@ HOSTILE = {
     "maps of two meshes": {"surface": place((9, 9, 99, 99)).astype(np.uint16),
                            "surface_smpl": place((9, 9, 99, 99)).astype(np.uint16)},
     "no map": {},
+    "masks that are none": {**stripes(place((9, 9, 99, 99))), "instances": np.ones((HEIGHT, WIDTH, 2), np.uint8)},
 }  # fmt: skip
 
 

@@ -84,8 +84,8 @@ def cut(
             own layers count.
 
     Raises:
-        DatasetError: when finds are of other images, or ``out`` holds something else. ConfigError: when parts of the
-            body are needed, and are not told or not understood.
+        DatasetError: when finds are of other images, ``out`` holds something else, or there is not one crop.
+            ConfigError: when parts of the body are needed, and are not told or not understood.
     """
     settings = settings or CutSettings()
     opened = images if isinstance(images, inputs.Images) else _opened(images, found, tell)
@@ -115,7 +115,13 @@ def cut(
         progress=progress,
     )  # fmt: skip
     opened.check_unchanged()
-    return Dataset.open(out)
+    made = Dataset.open(out, allow_empty=True)
+    if not len(made):
+        why = ["nobody in it has a mask and a surface map that is believed", *(reason for _, reason in made.skipped)]
+        raise DatasetError(
+            f"{made.location}: holds no samples: of no image of {opened.location} is there a crop: {why[-1]}"
+        )
+    return made
 
 
 def _parents(opened: inputs.Images, sets: Sequence[SidecarSet], out: Path | str) -> list[dict[str, Any]]:
@@ -178,6 +184,8 @@ class CutJob(Maker):
             return Skipped(sample.key, f"nobody could look for people in it ({', '.join(missing)})")
         looks = {name: side for name, side in sides.items() if side is not None}
         try:
+            for side in looks.values():
+                _check_masks(side.layers, sample.size_px)
             return joined(sample, finds.combined(looks)) if looks else sample
         except DatasetError as error:
             return Skipped(sample.key, str(error))
@@ -200,6 +208,7 @@ def crops_of(sample: Sample, settings: CutSettings, *, truth: bool) -> Iterator[
         raise DatasetError(f"its people have no {missing}: renderers give such with the layer 'surface', finders that"
                            " 'synthkit plugins list' tells of")  # fmt: skip
     surface = checked(sample.layers[space.layer], space)
+    _check_masks(sample.layers, sample.size_px)
     least = _least(settings, space, truth)
     for plan in plan_bodies(sample, (settings.width_px, settings.height_px), settings.view):
         crop = _crop(sample, plan, surface, space)
@@ -210,6 +219,12 @@ def crops_of(sample: Sample, settings: CutSettings, *, truth: bool) -> Iterator[
             if count < least:
                 continue
         yield crop
+
+
+def _check_masks(layers: Mapping[str, Layer], size_px: tuple[int, int]) -> None:
+    masks = layers.get("instances")
+    if masks is not None and masks.shape != size_px[::-1]:
+        raise DatasetError(f"has a layer instances of {masks.shape}, expected {size_px[::-1]}")
 
 
 def _least(settings: CutSettings, space: SurfaceSpace, truth: bool) -> float:

@@ -17,6 +17,7 @@ SAME_PERSON_IOU = 0.4
 """Overlap from which on two finders mean the same person; thesis 002, section 4.3.2, pairs two models' people so."""
 
 _INSTANCES = "instances"
+_MOST_SCORE = 1e6  # a whole number in JSON may have more digits than any float
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,7 +99,8 @@ def _people(side: Sidecar) -> Sequence[Person]:
 
 
 def _score(person: Person) -> float:
-    return float(person.attributes.get("score", 1.0))
+    score = person.attributes.get("score", 1.0)
+    return float(score) if isinstance(score, int | float) and abs(score) < _MOST_SCORE else 0.0
 
 
 def best_pairs(table: Floats, least: float) -> dict[int, int]:

@@ -47,7 +47,7 @@ class Detectron2Detector:
 
     Who is who is told by the overlap of masks, the greatest first, nobody twice. Somebody's mask is the union of both:
     Mask R-CNN's covers clothes and hair, which CSE's passes over. Whom one network alone found has no surface map, so
-    that nothing is generated there, and is a find nevertheless.
+    that nothing is generated there, and is a find nevertheless; so is somebody with a box and an empty mask.
     """
 
     def __init__(self, config: Detectron2Config, checkpoint: Checkpoint | None, runtime: Runtime) -> None:
@@ -116,7 +116,7 @@ def masks_of(found: Any, person: int, size_px: tuple[int, int]) -> Iterator[Find
     boxes = array("boxes", found.pred_boxes.tensor, (len(scores), 4)).astype(np.float64)
     masks = array("masks", found.pred_masks, (len(scores), *size_px[::-1])).astype(bool)
     for row in np.argsort(-scores, kind="stable"):
-        if classes[row] == person and masks[row].any():
+        if classes[row] == person:
             yield Find(float(scores[row]), boxes[row], masks[row])
 
 
@@ -132,7 +132,7 @@ def together(people: Sequence[Find], shown: Sequence[Surface], iou: float) -> li
     alone = [
         Find(one.score, one.box_xyxy_px.astype(np.float64), one.mask)
         for column, one in enumerate(shown)
-        if column not in pairs and one.mask.any()
+        if column not in pairs
     ]
     everybody = [joined.get(row, one) for row, one in enumerate(people)] + alone
     return sorted(everybody, key=lambda one: -one.score)

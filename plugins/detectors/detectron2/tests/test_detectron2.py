@@ -177,6 +177,18 @@ def test_who_is_found_by_one_network_is_found_and_has_no_surface():
     assert not side.layers["surface_smpl"].any()
 
 
+def test_who_has_a_box_and_an_empty_mask_is_found():
+    """Taken for nobody they would be seen by whoever hides people by masks."""
+    sample = Sample(key="a", image=np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    people = list(masks_of(rcnn([[0, 0, 9, 20]], [0.9], [0], [mask(0, 0, 0, 0)]), 0, SIZE))
+    nothing = np.zeros((HEIGHT, WIDTH), np.uint16)
+    shown = [Surface(0.5, np.array([40.0, 0, 60, 30]), nothing > 0, nothing)]
+    answer = detections(sample, together(people, shown, 0.4), surfaces=True)
+    side = finds.sidecar_of(answer, sample, ("person",), 0.3)
+    assert [person.box_xyxy_px for person in side.people] == [(0, 0, 9, 20), (40, 0, 60, 30)]
+    assert not side.layers["instances"].any()
+
+
 def test_where_masks_meet_pixel_and_vertex_are_the_surest_ones():
     found = together([person(0.9, 0, 0, 20, 40), person(0.8, 10, 0, 30, 40)],
                      [shown(0.5, 0, 0, 20, 40, vertex=1), shown(0.5, 10, 0, 30, 40, vertex=2)], 0.4)  # fmt: skip

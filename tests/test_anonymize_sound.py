@@ -102,6 +102,14 @@ def test_a_video_is_handed_on_with_what_the_program_wrote(names, tmp_path, monke
     assert f"file:{source}/street.mp4" in told
 
 
+def test_sound_that_an_earlier_run_kept_is_removed_where_it_is_to_be_dropped(tmp_path, monkeypatch):
+    program(tmp_path, monkeypatch, FIRST_INPUT + 'cp "$first" "$out"')
+    source = silent(tmp_path / "street.mp4")
+    for sound_, kept_ in (("keep", True), ("drop", False), ("keep", True)):
+        anonymized(source, tmp_path / "out", methods=Methods(detectors=[seeing()]), sound=sound_)
+        assert (tmp_path / "out/video-with-sound").exists() is kept_
+
+
 def ffmpeg(*words):
     return subprocess.run([REAL, "-nostdin", "-loglevel", "error", "-y", *map(str, words)], check=True,
                           capture_output=True, text=True).stdout  # fmt: skip

@@ -54,9 +54,17 @@ def write(session: Session, data: Dataset, images: inputs.Images, out: Path, pol
 def write_sound(session: Session, data: Dataset, images: inputs.Images, out: Path, policy: Policy) -> Path | None:
     """Write the videos again with the sound of their originals; None where none came in or sound is not to be kept.
 
+    What an earlier run kept is removed where it is not to be kept any more.
+
     Raises:
         WorkError: with all videos whose sound could not be kept.
     """
+    note = (out / SOUND).with_suffix(".json")
+    if policy.sound == "drop" and note.is_file():
+        session.tell(f"{out / SOUND}: an earlier run kept the sound there; it is removed")
+        if (out / SOUND).exists():
+            shutil.rmtree(out / SOUND)
+        note.unlink()
     if policy.sound == "drop" or images.opened_as.get("form") != VIDEO or not len(data):
         return None
     place, numbers = Path(images.location), _clip_numbers(images)

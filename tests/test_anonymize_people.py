@@ -8,7 +8,9 @@ import pytest
 
 from synthkit.anonymization.people import TRACKS, TRUTH, Look, together
 from synthkit.anonymization.policy import Policy
-from synthkit.sample import Person, Sidecar
+from synthkit.anonymization.treating import Treatment
+from synthkit.camera import FisheyeCamera, looking_down
+from synthkit.sample import Person, Sample, Sidecar
 
 BOX = (4.0, 4.0, 12.0, 12.0)
 
@@ -35,3 +37,16 @@ def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
     assert inner.sum() == area_px
     if area_px == 32:
         assert not inner[:, 4:].any()
+
+
+def test_who_looks_again_knows_the_camera_as_those_did_who_looked():
+    camera = FisheyeCamera.equidistant(20, 20, world_from_camera=looking_down(2.5))
+    sample, shown = Sample("a", np.zeros((20, 20, 3), np.uint8), camera=camera), []
+
+    def look(seen):
+        shown.append(seen)
+        return Look(Sidecar("a", people=()))
+
+    treatment = Treatment("mask", lambda given: given, False, "body", Policy(), ("check", look))
+    treatment(sample, {"masks": masked()}, "a")
+    assert [seen.camera for seen in shown] == [camera]

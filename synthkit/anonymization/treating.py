@@ -125,7 +125,8 @@ class Treatment:
         if self.check is None:
             return
         name, look = self.check
-        seen = together({name: look(Sample(key=sample.key, image=image))}, sample.size_px, Policy(agree=1))
+        shown = Sample(key=sample.key, image=image, camera=sample.camera)
+        seen = together({name: look(shown)}, sample.size_px, Policy(agree=1))
         left = survivors(seen, [one.region for one in found], sample.size_px)
         if left:
             raise Quarantined(f"{name} still found {len(left)} who had not been treated")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,11 +119,17 @@ def fill(network: nn.Module, tensors: Mapping[str, torch.Tensor], problem: str) 
         raise WeightsError(f"{problem}: {short(error)}") from None
 
 
-def tensors_sha256(network: nn.Module) -> str:
-    """Return the identity of a network's tensors; its code is named by the name of its class."""
+def sha256_of(name: str, network: nn.Module) -> str:
+    """Return the identity of a network that was made: of its tensors, and of the file in which its class is.
+
+    So what was kept of another version of the class, while it is written, is not taken for this one's.
+    """
     import torch
 
     hasher = hashlib.sha256()
+    file = getattr(sys.modules.get(name.partition(":")[0]), "__file__", None)
+    if file is not None and Path(file).is_file():
+        hasher.update(Path(file).read_bytes())
     for name, tensor in sorted(network.state_dict().items()):
         kind = str(tensor.dtype).removeprefix("torch.")
         data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)  # NumPy lacks some of torch's types

@@ -73,6 +73,10 @@ def classes(tmp_path, monkeypatch):
     sys.modules.pop("own_classes", None)
 
 
+def identity(network):
+    return own_networks.sha256_of("own_classes:It", network)
+
+
 def test_a_class_gives_float32_and_is_known_by_its_tensors(classes, tmp_path):
     network = classes("Mean")
     found = own_networks.run(network, torch.full((2, 3, 4, 4), 0.5), "mine")
@@ -81,8 +85,8 @@ def test_a_class_gives_float32_and_is_known_by_its_tensors(classes, tmp_path):
     torch.save({"scale": torch.full((1,), 2.0), "head": torch.zeros(1)}, tmp_path / "twice.pth")
     twice = classes("Mean", tmp_path / "twice.pth")
     assert own_networks.run(twice, torch.ones(1, 3, 2, 2), "mine").tolist() == [[2.0] * 3]
-    assert own_networks.tensors_sha256(network) == own_networks.tensors_sha256(classes("Mean"))
-    assert own_networks.tensors_sha256(network) != own_networks.tensors_sha256(twice)
+    assert identity(network) == identity(classes("Mean"))
+    assert identity(network) != identity(twice)
 
 
 def test_tensors_that_are_drawn_are_drawn_alike(classes):
@@ -91,15 +95,22 @@ def test_tensors_that_are_drawn_are_drawn_alike(classes):
     following = torch.rand(1)
     torch.manual_seed(7)
     first, second = classes("Drawn"), classes("Drawn")
-    assert own_networks.tensors_sha256(first) == own_networks.tensors_sha256(second)
+    assert identity(first) == identity(second)
     assert torch.rand(1) == following
+
+
+def test_a_class_that_was_written_anew_is_another_network(classes, tmp_path):
+    before = identity(classes("Mean"))
+    (tmp_path / "own_classes.py").write_text(CLASSES.replace("mean(dim=(2, 3))", "amax(dim=(2, 3))"))
+    sys.modules.pop("own_classes")
+    assert identity(classes("Mean")) != before
 
 
 def test_tensors_of_types_that_numpy_lacks_are_known_as_well(classes):
     half, other = classes("Half"), classes("Half")
-    assert own_networks.tensors_sha256(half) == own_networks.tensors_sha256(other)
+    assert identity(half) == identity(other)
     other.short[0] = 2
-    assert own_networks.tensors_sha256(half) != own_networks.tensors_sha256(other)
+    assert identity(half) != identity(other)
 
 
 @pytest.mark.parametrize(("name", "part"), [("Lazy", r"last\.weight"), ("Extra", "_extra_state")])

@@ -172,7 +172,7 @@ def _of_class(config: FeatureConfig, *, flat: bool) -> Space:
     name, normalisation = config.extractor, _NORMALISATIONS[config.normalise]
     made = own_networks.made(name, "extractor", config.weights)
     network = _behind(normalisation, _Pooled(_Own(made, f"extractor {name}"), flat=flat))
-    return _space(config, f"{name}{_FLAT * flat}", own_networks.tensors_sha256(made), normalisation, lambda _: network)
+    return _space(config, f"{name}{_FLAT * flat}", own_networks.sha256_of(name, made), normalisation, lambda _: network)
 
 
 def _of_onnx(config: FeatureConfig, *, flat: bool) -> Space:

@@ -65,7 +65,7 @@ class EmbedderCard:
         width, height = self.size_px
         return (
             f"Pillow bilinear (antialiased) to {width} x {height}, {self.colour},"
-            f" (0..255 - {list(self.mean)}) / {list(self.deviation)}"
+            f" (0..255 - {list(self.mean)}) / {list(self.deviation)}{', NHWC' if self.layout == 'NHWC' else ''}"
         )
 
 

@@ -78,9 +78,8 @@ def embedder_of(config: EmbedderConfig, runtime: Runtime) -> Embedder:
         if not path.is_file():
             raise WeightsError(f"embedder {path}: there is no such file")
         card = _card_of(config, path)
-        return Embedder(
-            Extractor(path.stem, sha256_of(path), card.told), card, lambda: _opened(path, card, runtime.threads)
-        )
+        told = f"{path.stem}.{card.output}" if card.output else path.stem
+        return Embedder(Extractor(told, sha256_of(path), card.told), card, lambda: _opened(path, card, runtime.threads))
     known = KNOWN[name]
 
     def load() -> Embed:
@@ -132,4 +131,4 @@ def _of_class(config: EmbedderConfig) -> Embedder:
         with torch.inference_mode():
             return np.asarray(own_networks.run(made, torch.from_numpy(batch), f"embedder {name}").numpy())
 
-    return Embedder(Extractor(name, own_networks.tensors_sha256(made), card.told), card, lambda: embed)
+    return Embedder(Extractor(name, own_networks.sha256_of(name, made), card.told), card, lambda: embed)

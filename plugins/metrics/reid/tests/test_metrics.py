@@ -274,6 +274,21 @@ def test_weights_that_are_absent_or_wrong(tmp_path, monkeypatch):
         observe(embedder=str(tmp_path / "evil" / "net.onnx"))
 
 
+def test_other_outputs_of_a_file_are_other_embeddings(build, tmp_path):
+    """What is kept of one output is not taken for another's, and results tell which it was."""
+    card = made_people.CARD
+    both = {
+        name: build(
+            "reid", embedder=str(made_people.colours_file(tmp_path / name, outputs=2, card=f'{card}output = "{name}"'))
+        )
+        for name in ("vector", "pooled")
+    }
+    assert both["vector"].observed("candidate") != both["pooled"].observed("candidate")
+    assert both["vector"].embedder.about.name == "colours.vector"
+    tall = build("reid", embedder=str(made_people.colours_file(tmp_path / "tall", card=f'{card}layout = "NHWC"')))
+    assert tall.embedder.about.preprocessing.endswith(", NHWC")
+
+
 MODULE = """
 import torch
 class Net(torch.nn.Module):

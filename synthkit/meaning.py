@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from synthkit.errors import PluginError
 from synthkit.interfaces import MetricResult
 
-PUBLISHED = frozenset({"fid", "clean_fid", "fid_clip", "kid", "inception_score", "lpips"})
+PUBLISHED = frozenset({"fid", "clean_fid", "fid_clip", "kid", "clean_kid", "inception_score", "lpips"})
 """Names of published scores: what bears one must come from the published network."""
 
 MOST_APART = 2

@@ -301,7 +301,7 @@ def test_results_that_may_mean_little_say_so(session, sets):
 
 def test_published_names_are_not_borrowed():
     real, stand_in = Extractor("inception", "ab", ""), Extractor("small net", "cd", "", stand_in_for="inception")
-    for name in ("fid", "FID", "clean-fid", "lpips[alex]", "lpips_reconstruction[vgg]", "Inception Score"):
+    for name in ("fid", "FID", "clean-fid", "clean_kid", "lpips[alex]", "lpips_reconstruction[vgg]", "Inception Score"):
         check_name("mine", MetricResult(name, 1.0, "lower", 9, extractor=real))
         with pytest.raises(PluginError, match=r"'mine' calls a result .* small net only stands in for inception"):
             check_name("mine", MetricResult(name, 1.0, "lower", 9, extractor=stand_in))

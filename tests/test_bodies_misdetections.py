@@ -16,7 +16,7 @@ from synthkit.bodies.reading import BodyCrops
 from synthkit.cli.app import app
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError
-from synthkit.sample import Person, Sample
+from synthkit.sample import Person, Sample, evolve
 from synthkit.surfaces import MPFB, SMPL, SPACES
 
 HEIGHT, WIDTH = 72, 40
@@ -132,3 +132,14 @@ def test_the_page_and_the_filter(sets):
     assert "(1 crops of 2)" in told.output, told.output
     (kept,) = Dataset.open(sets / "kept")
     assert kept.key == "right"
+
+
+def test_maps_of_a_mesh_whose_parts_nobody_tells_may_all_be_believed(tmp_path):
+    sample = crop("a", np.ones((HEIGHT, WIDTH), np.uint16))
+    layers = {"instances": sample.layers["instances"], "surface_smpl": sample.layers["surface"]}
+    written(tmp_path / "crops", [evolve(sample, layers=layers)])
+    words = ["bodies", "filter", str(tmp_path / "crops"), str(tmp_path / "kept")]
+    told = CliRunner().invoke(app, words)
+    assert "--least 0 believes all maps" in f"{told.exception} {told.output}"
+    told = CliRunner().invoke(app, [*words, "--least", "0"])
+    assert "(1 crops of 1)" in told.output, told.output

@@ -150,7 +150,8 @@ def filtered(
     """Write the crops whose maps are believed as a set at ``out``, member for member; return it, and of how many.
 
     Args:
-        least: vertices for each part of the body; None takes what holds for the mesh. parts: as ``parts_of`` takes it.
+        least: vertices for each part of the body; None takes what holds for the mesh, 0 believes all maps, and looks at
+            none. parts: as ``parts_of`` takes it.
 
     Raises:
         DatasetError: when no crop is left, one is none, or ``out`` holds something else.
@@ -159,9 +160,10 @@ def filtered(
     crops = BodyCrops.open(source)
     least = LEAST_PER_PART[crops.space.name] if least is None else least
     check_apart([crops.samples], out)
-    found = {one.place: one for one in measures(crops, parts_of(crops.space, parts), progress=progress)}
+    measured = measures(crops, parts_of(crops.space, parts), progress=progress) if least else ()
+    wrong = {one.place for one in measured if one.per_part < least}
     places = copying.picks(crops.samples)
-    chosen = [pick for pick in places if isinstance(pick.slot, Skipped) or found[pick.slot].per_part >= least]
+    chosen = [pick for pick in places if isinstance(pick.slot, Skipped) or pick.slot not in wrong]
     made = copying.copy(
         [copying.Origin(Dataset.open(source))],
         chosen,
@@ -171,4 +173,4 @@ def filtered(
         verb="filter",
         progress=progress,
     )
-    return made, len(found)
+    return made, len(crops)

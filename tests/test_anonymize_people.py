@@ -10,7 +10,7 @@ from synthkit.anonymization.people import TRACKS, TRUTH, Look, together
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.treating import Treatment
 from synthkit.camera import FisheyeCamera, looking_down
-from synthkit.sample import Person, Sample, Sidecar
+from synthkit.sample import Person, Sample, Sidecar, evolve
 
 BOX = (4.0, 4.0, 12.0, 12.0)
 
@@ -37,6 +37,17 @@ def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
     assert inner.sum() == area_px
     if area_px == 32:
         assert not inner[:, 4:].any()
+
+
+@pytest.mark.parametrize("name", [TRUTH, "masks"])
+def test_of_two_people_with_one_number_both_are_treated(name):
+    look = masked()
+    people = [*look.sidecar.people, Person(1, box_xyxy_px=(14.0, 4.0, 18.0, 12.0))]
+    found = together({name: Look(evolve(look.sidecar, people=people))}, (20, 20), Policy())
+    covered = np.any([one.region.on((20, 20)) for one in found], axis=0)
+    assert covered[4:12, 4:8].all()
+    assert covered[4:12, 14:18].all()
+    assert not covered[4:12, 9:13].any()
 
 
 def test_who_looks_again_knows_the_camera_as_those_did_who_looked():

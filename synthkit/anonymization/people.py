@@ -160,7 +160,8 @@ def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_p
     """Return one person of the finds of several methods, None when they lie outside the image.
 
     Their pixels are those of all masks, and of the boxes of detectors that have no mask of them. Where the set's own
-    labels have a mask of them, or other frames of a clip tell where they are, boxes count only where there is no mask.
+    labels have a mask of them, or other frames of a clip tell where they are, boxes count only where there is no mask;
+    and where somebody's own mask lies beside their own box, as when two have one number, both count.
 
     Raises:
         Quarantined: when nothing tells where they are.
@@ -170,6 +171,7 @@ def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_p
     masks = {name: mask for name, mask in own.items() if mask is not None}
     boxes = {name: box for name, person in people.items() if (box := _box_region(person, size_px)) is not None}
     more = [box for name, box in boxes.items() if TRUTH not in masks and name not in masks and name != TRACKS]
+    more += [box for name, box in boxes.items() if name in masks and not box.meets(masks[name])]
     regions = [*masks.values(), *more] if masks else list(boxes.values())
     if not regions and not all(map(_has_box, people.values())):
         raise Quarantined(f"{' and '.join(people)} found somebody, and nothing tells where")

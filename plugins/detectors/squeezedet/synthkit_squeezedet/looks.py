@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthkit.deployment.overlaps import iou_table
+from synthkit.sample import normalized_rotated
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,7 +53,7 @@ def turned_back(found: Found, quarters: int, size_px: tuple[int, int]) -> Found:
         else:
             w, h, degrees = rest
             boxes = np.stack([width_px - y, x, w, h, degrees + 90.0], axis=1)
-    return attrs.evolve(found, boxes=_halfway(boxes))
+    return attrs.evolve(found, boxes=_as_told(boxes))
 
 
 def agreed(looks: Sequence[Found], *, overlap: float) -> Found:
@@ -100,7 +101,7 @@ def _finds(found: Found, look: npt.NDArray[np.intp], looks: int) -> Iterator[tup
 
 
 def _mean(boxes: Floats, scores: Floats) -> Floats:
-    """Return the mean of boxes, weighed by their scores; rotated ones are told as the first one is."""
+    """Return the mean of boxes, weighed by their scores."""
     weights = scores / scores.sum()
     mean: Floats = weights @ boxes
     if boxes.shape[1] == 4:
@@ -111,12 +112,10 @@ def _mean(boxes: Floats, scores: Floats) -> Floats:
     sides = np.where(across[:, None], boxes[:, [3, 2]], boxes[:, [2, 3]])
     mean[2:4] = weights @ sides
     mean[4] = boxes[0, 4] + weights @ (apart - 90.0 * np.round(apart / 90.0))
-    settled: Floats = _halfway(mean[None])[0]
-    return settled
+    told: Floats = _as_told(mean[None])[0]
+    return told
 
 
-def _halfway(boxes: Floats) -> Floats:
-    """Return rotated boxes with angles from -90 to below 90 degrees; others as they are."""
-    if boxes.shape[1] == 4:
-        return boxes
-    return np.column_stack([boxes[:, :4], (boxes[:, 4] + 90.0) % 180.0 - 90.0])
+def _as_told(boxes: Floats) -> Floats:
+    """Return rotated boxes as they are told everywhere, w at most h; others as they are."""
+    return boxes if boxes.shape[1] == 4 else normalized_rotated(boxes)

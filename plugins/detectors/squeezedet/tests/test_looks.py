@@ -71,6 +71,11 @@ def test_the_same_box_told_in_another_way_has_the_same_mean():
     assert np.allclose(half.boxes, [[50, 50, 20, 40, -90.0]])
 
 
+def test_a_mean_is_told_with_its_longer_side_last():
+    looks = [found([[50, 50, 20, 21, 0.0]], [0.5]), found([[50, 50, 16, 30, -90.0]], [0.5])]
+    assert np.allclose(agreed(looks, overlap=0.5).boxes, [[50, 50, 18.5, 25, -90.0]])
+
+
 def test_labels_and_neighbours_stay_apart():
     one = found([[0, 0, 10, 10], [30, 0, 40, 10]], [0.9, 0.8], [0, 0])
     other = found([[0, 0, 10, 10], [30, 0, 40, 10]], [0.7, 0.6], [1, 0])

@@ -43,6 +43,7 @@ def setting(
     validator: Validator | None = None,
     decides: Literal["value", "content", "nothing"] = "value",
     when: When | None = None,
+    settled: bool = False,
 ) -> Any:
     """Return an attrs field of a config class: a default, what it means, and what it may be.
 
@@ -50,9 +51,9 @@ def setting(
     says what of it decides about the output: its value; the content of the file or folder it names; or
     nothing, when it only says how the work is done (a time-out, the place of a program). ``when`` says on
     which condition it decides at all: without, another value than the default is a mistake that is told, and it
-    has no part in ``identity``.
+    has no part in ``identity``. ``settled`` says that training settles it: what was trained has it for good.
     """
-    metadata = {"help": help, "decides": decides, "when": when}
+    metadata = {"help": help, "decides": decides, "when": when, "settled": settled}
     return attrs.field(default=default, validator=validator, metadata=metadata, kw_only=True)
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from synthkit import config
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import PluginError, WeightsError
+from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import Registry
 from synthkit.settings import component_table
@@ -52,7 +52,7 @@ def chosen(
 
     Raises:
         PluginError: when there is no such detector, or none that is ready. WeightsError: when it must be trained
-            first, or the checkpoint is no detector's.
+            first, or the checkpoint is no detector's. ConfigError: when what the training settled shall be otherwise.
     """
     if checkpoint is None:
         component = registry.get("detector", name or _ready(registry)).component
@@ -64,6 +64,7 @@ def chosen(
         if checkpoint is None:
             return ComponentSpec("detector", component.name, options)
     spec = detector_spec(registry, checkpoint)
+    _check_settled(registry, spec, options)
     together = dict(spec.options)
     config.merge_into(together, options)
     return attrs.evolve(spec, options=together)
@@ -95,8 +96,26 @@ def known_as(registry: Registry, detector: ComponentSpec) -> str:
 
 def changed(registry: Registry, detector: ComponentSpec) -> dict[str, Any]:
     """Return the settings in which a detector with a checkpoint is not as it was trained."""
-    trained = detector_spec(registry, Path(str(detector.checkpoint))).options
-    return {name: value for name, value in detector.options.items() if value != trained.get(name)}
+    trained = _set_up(registry, detector_spec(registry, Path(str(detector.checkpoint))))
+    return {name: value for name, value in _set_up(registry, detector).items() if value != trained[name]}
+
+
+def _set_up(registry: Registry, detector: ComponentSpec) -> dict[str, Any]:
+    """Return all settings of a detector as plain values, also those of which its card does not know yet."""
+    return dict(config.plain(registry.configure(detector)))
+
+
+def _check_settled(registry: Registry, trained: ComponentSpec, options: Mapping[str, Any]) -> None:
+    fields = attrs.fields_dict(registry.get("detector", trained.name).component.config)
+    settled = [name for name in options if name in fields and fields[name].metadata.get("settled")]
+    was = _set_up(registry, trained) if settled else {}
+    problems = [
+        f"detector.{name}: was settled by the training of {trained.checkpoint}: leave it away, or train another one"
+        for name in settled
+        if config.plain(options[name]) != was[name]
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _ready(registry: Registry) -> str:

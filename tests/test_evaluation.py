@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from synthkit import evaluation, observing
 from synthkit.checkpoint import CARD_KEY, Checkpoint
 from synthkit.dataset import Dataset, DatasetWriter
+from synthkit.detectors import chosen
 from synthkit.errors import ConfigError, DatasetError, PluginError, WeightsError
 from synthkit.interfaces import Component, ComponentSpec, Evidence, Extractor, MetricResult, empty_detections
 from synthkit.meaning import cautions_of, check_name, check_value
@@ -214,6 +215,14 @@ def test_a_detector_set_up_otherwise_than_it_was_trained_is_told(session, sets, 
         evaluation.plan(session.registry, {"detector": {"level": 7}}, "judging")
     with pytest.raises(ConfigError, match="leave --detector away"):
         evaluation.plan(session.registry, {}, "judging", "odd", path)
+
+
+def test_a_setting_that_a_card_does_not_know_yet_is_as_in_the_training_where_it_is_the_default(session, sets, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"w": np.zeros(1)}, path, {CARD_KEY: json.dumps({"kind": "detector", "name": "odd", "config": {}})})
+    spec = chosen(session.registry, None, {"level": 1}, path)
+    (judged,) = evaluation.judge(session, [metric("judging")], sets[0], detector=spec)
+    assert "detector_settings" not in judged.results[0].definition
 
 
 def test_evidence_is_told_by_metrics_that_have_some_and_where_it_is_wanted(session, sets):

@@ -79,32 +79,39 @@ class SqueezeDetConfig(TrainingSettings):
     target: Literal["head", "person", "both"] = setting(
         "head",
         help="what to find: heads (as thesis 000), people by their visible pixels, or both as two classes",
+        settled=True,
     )
     classes: tuple[str, ...] = setting(
         (),
         help="ATTRIBUTE=VALUE of the people to tell apart, such as [posture=sitting, posture=standing]: each is a class"
         " of its own instead of person, and people of none of them are not looked for; empty: all people are one class",
         validator=_attributes,
+        settled=True,
     )
     boxes: Literal["upright", "rotated", "radial"] = setting(
         "upright",
         help="boxes of people: upright; rotated, the tightest at any angle; or radial, rotated boxes along the radius,"
         " of which the angle is learned as well",
+        settled=True,
     )
     network: NetworkName = setting(
-        "squeezedet", help="SqueezeDet, or SqueezeDet+ with 3.4 times as many parameters and 8 times the work"
+        "squeezedet",
+        help="SqueezeDet, or SqueezeDet+ with 3.4 times as many parameters and 8 times the work",
+        settled=True,
     )
     input_px: tuple[int, int] | None = setting(
         None,
         help="[width, height] of the network's input, multiples of 16; images are scaled and centred in it."
         " none takes the size of the first training image, at most 640 on the longer side",
         validator=optional(_whole_strides),
+        settled=True,
     )
     anchors: Sizes | None = setting(
         None,
         help="[[width, height], ...] in pixels of the input, of rotated boxes [short, long]; none fits them to the"
         " training boxes",
         validator=optional(_positive_sizes),
+        settled=True,
     )
     anchor_count: int | None = setting(
         None,
@@ -116,6 +123,7 @@ class SqueezeDetConfig(TrainingSettings):
         "cells",
         help="where anchors lie: in the middle of their cells, or as released at i*W/(columns+1), up to half a"
         " stride off, which a convolution cannot make up for: small boxes lose overlap",
+        settled=True,
     )
     backbone: BackboneName = setting(
         "auto",

@@ -14,6 +14,7 @@ import pytest
 from synthkit.checkpoint import sha256_of
 from synthkit.deployment.overlaps import iou_table
 from synthkit.detectors import chosen, detector_spec, known_as
+from synthkit.errors import ConfigError
 from synthkit.interfaces import ComponentSpec
 from synthkit.letterbox import Letterbox
 from synthkit.plugins import discover
@@ -49,6 +50,18 @@ def test_it_is_told_by_its_own_name():
     registry = discover()
     assert known_as(registry, chosen(registry, "squeezedet-ceiling", {})) == "squeezedet-ceiling"
     assert known_as(registry, ComponentSpec("detector", "squeezedet")) == "squeezedet"
+
+
+def test_what_training_settled_cannot_be_set_otherwise():
+    registry = discover()
+    same = {"target": "person", "input_px": [320, 320], "nms_iou": 0.4}
+    assert chosen(registry, "squeezedet-ceiling", same).options["nms_iou"] == 0.4
+    with pytest.raises(ConfigError) as caught:
+        chosen(registry, "squeezedet-ceiling", {**same, "input_px": [640, 640], "boxes": "upright"})
+    assert [problem.partition(" by ")[0] for problem in caught.value.problems] == [
+        "detector.input_px: was settled",
+        "detector.boxes: was settled",
+    ]
 
 
 def card_of(name):

@@ -199,8 +199,8 @@ class _Comparison:
         """Return both judgements, at the score that is best for the float detector; empty without known people."""
         if all(sample.people is None for sample in self.check):
             return {}
-        first = self.detector.judged(self._scored(before))
-        second = self.detector.judged(self._scored(after), first["score"])
+        score = self.detector.judged(self._scored(before))["score"]  # of several classes each one's best may be another
+        first, second = (self.detector.judged(self._scored(found), score) for found in (before, after))
         return {"before": dict(first), "after": dict(second), "f1_loss": round(first["f1"] - second["f1"], 6)}
 
     def _scored(self, found: Sequence[Detections]) -> Iterator[Scored]:

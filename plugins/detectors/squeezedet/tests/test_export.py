@@ -21,6 +21,7 @@ from synthkit.deployment.profiles import NETWORK_OPERATORS
 from synthkit.errors import ConfigError, WorkError
 from synthkit.interfaces import ComponentSpec, OnnxForm, Runtime, Scored
 from synthkit.plugins import discover
+from synthkit.sample import Detections, Person, Sample
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
@@ -28,6 +29,7 @@ from synthkit_squeezedet import export
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.detector import SqueezeDetector
 from synthkit_squeezedet.export import Maps
+from synthkit_squeezedet.judging import judge
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.network import normalize
 
@@ -190,6 +192,30 @@ def spoilt(data, *_):
     return model.SerializeToString()
 
 
+class HeadsAndPeople:
+    """A detector with two classes, of which each is best at a score of its own."""
+
+    def __init__(self, runtime):
+        self._runtime = runtime
+
+    def judged(self, scored, score=None):
+        return judge(SqueezeDetConfig(target="both").object_classes, "upright", scored, self._runtime, score)
+
+
+def test_several_classes_are_judged_before_and_after_at_the_same_score(session, tmp_path):
+    person = Person(head_px=(15, 15), head_box_xyxy_px=(10, 10, 20, 20), box_xyxy_px=(10, 10, 40, 60))
+    sample = Sample(key="a", image=np.zeros((64, 64, 3), np.uint8), people=[person])
+    boxes = np.array([[10, 10, 20, 20], [40, 40, 50, 50], [10, 10, 40, 60]], np.float32)
+    found = Detections(
+        key="a", boxes_xyxy_px=boxes, scores=np.array([0.9, 0.5, 0.3], np.float32), labels=np.array([0, 0, 1], np.int32)
+    )
+    detector = HeadsAndPeople(Runtime(Seeds(1), tmp_path, threads=1))
+    comparison = exporting._Comparison(session, detector, None, [sample], Wishes())
+    told = comparison._metrics([found], [found])
+    assert told["f1_loss"] == 0
+    assert told["before"] == told["after"]
+
+
 def test_eight_bits_that_find_other_boxes_are_refused(trained, seen, session, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "quantise", spoilt)
     wishes = Wishes(variant="network", int8=True, calibrate=seen, images=4)
@@ -225,6 +251,7 @@ def test_settings_over_those_of_the_training_are_in_the_file(trained, session, t
     assert card["detector"]["score_threshold"] == 0.31
 
 
+@pytest.mark.usefixtures("anew")
 def test_four_looks_are_no_file(trained, session, tmp_path):
     with pytest.raises(ConfigError, match="ONNX files look once"):
         pipeline.export(session, trained.path, tmp_path / "a.onnx", options={"four_looks": True})

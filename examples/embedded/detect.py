@@ -363,12 +363,16 @@ def main() -> None:
         parser.error("name pictures, folders, videos or a --camera")
     detector = Detector(args.model, args.card, args.threads)
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sys.exit(f"--out {args.out}: cannot be made a folder: {error.strerror}")
     for name, image in frames(args.sources, args.camera):
         rows = detector(image, args.score)
         print(json.dumps({"image": name, "found": rows.round(3).tolist()}), flush=True)
         if args.out is not None:
-            write_picture(args.out / name, draw(image, rows))
+            picture = name if Path(name).suffix.lower() in PICTURES else f"{name}.png"
+            write_picture(args.out / picture, draw(image, rows))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detect import VIDEOS, Detector, frames, write_picture
+from detect import PICTURES, VIDEOS, Detector, frames, write_picture
 
 COLD, HOT_PERCENT = 0.05, 98  # frames below which nobody was there; what share of the rest is not the hottest
 BACKGROUNDS = 25  # frames of which the median is taken
@@ -65,6 +65,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.every < 1:
         parser.error("--every: at least 1")
+    if args.out.suffix.lower() not in PICTURES or not args.out.absolute().parent.is_dir():
+        parser.error(f"--out {args.out}: expected the name of a picture, such as flow.png, in a folder that is there")
     detector, heat, kept, found, looked = Detector(args.model, args.card), None, [], 0, 0
     if not args.video.is_dir() and args.video.suffix.lower() not in VIDEOS:
         parser.error(f"{args.video}: is neither a video nor a folder")

@@ -188,6 +188,17 @@ def test_it_runs_without_torch_and_synthkit(model, tmp_path, missing):
     assert (drawn != 90).any()
 
 
+def test_pictures_of_any_name_are_drawn_into_a_folder(model, tmp_path, monkeypatch):
+    photo = tmp_path / "photo"
+    photo.write_bytes(cv2.imencode(".png", np.full((64, 96, 3), 90, np.uint8))[1].tobytes())
+    monkeypatch.setattr(sys, "argv", ["detect.py", str(model[0]), str(photo), "--out", str(tmp_path / "out")])
+    detect.main()
+    assert (tmp_path / "out" / "photo.png").is_file()
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:-1], str(photo)])
+    with pytest.raises(SystemExit, match="photo: cannot be made a folder: File exists"):
+        detect.main()
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -235,7 +246,13 @@ def test_a_heat_map_of_a_video(model, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(["--every", "0"], "--every: at least 1"), ([], r"b\.png: is of another size")]
+    ("options", "message"),
+    [
+        (["--every", "0"], "--every: at least 1"),
+        ([], r"b\.png: is of another size"),
+        (["--out", "flow"], "--out flow: expected the name of a picture"),
+        (["--out", "nowhere/flow.png"], "in a folder that is there"),
+    ],
 )
 def test_what_makes_no_heat_map_is_told(model, tmp_path, monkeypatch, capsys, options, message):
     for name, size in {"a": SIZE, "b": (40, 40)}.items():

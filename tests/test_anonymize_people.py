@@ -50,6 +50,21 @@ def test_of_two_people_with_one_number_both_are_treated(name):
     assert not covered[4:12, 9:13].any()
 
 
+@pytest.mark.parametrize(("second", "apart"), [("one", True), ("other", False)])
+def test_a_second_head_on_a_body_by_the_same_method_is_somebody_elses(second, apart):
+    """Of whom nothing more was found, which stops the image; another method's may be of the same person."""
+    heads = [
+        Person(head_px=(x, 7.0), head_box_xyxy_px=(x - 2, 5.0, x + 2, 9.0), attributes={"score": 0.9, "label": "head"})
+        for x in (6.0, 11.0)
+    ]
+    body, looks = Person(1, box_xyxy_px=BOX, attributes={"score": 0.9}), {"one": [], "other": []}
+    looks["one"].append(heads[0])
+    looks[second].append(heads[1])
+    sides = {name: Look(Sidecar("a", people=[body, *people])) for name, people in looks.items()}
+    found = together(sides, (20, 20), Policy())
+    assert [one.head_only for one in found] == ([False, True] if apart else [False])
+
+
 def test_who_looks_again_knows_the_camera_as_those_did_who_looked():
     camera = FisheyeCamera.equidistant(20, 20, world_from_camera=looking_down(2.5))
     sample, shown = Sample("a", np.zeros((20, 20, 3), np.uint8), camera=camera), []

@@ -108,12 +108,17 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
         found = _found(people, sidecars, size_px)
         if found is not None:
             (heads if found.head_only else bodies).append(found)
+    told: dict[
+        int, set[str]
+    ] = {}  # who found a head on each body: the next one that they find there is somebody else's
     for head in heads:
-        owner = next((n for n, body in enumerate(bodies) if _holds(body.region, head.person)), None)
+        holding = (n for n, body in enumerate(bodies) if _holds(body.region, head.person))
+        owner = next((n for n in holding if not told.get(n, set()) & set(head.found_by)), None)
         if owner is None:
             bodies.append(head)
         else:
             bodies[owner] = _with_head(bodies[owner], head)
+            told.setdefault(owner, set()).update(head.found_by)
     return [evolve(one, doubt=_doubt(one.found_by, ordered, policy)) for one in bodies]
 
 

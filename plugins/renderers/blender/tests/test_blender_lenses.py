@@ -185,7 +185,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\n"
         ("a.yml", "K: \xe9".encode("latin1"), "is not UTF-8: byte 3 is 0xe9"),
         ("a.yml", "K: !!timestamp soon\nD: [0, 0, 0, 0]\nimage_size: [1, 1]", "must be 9 numbers"),
         ("a.json", "[" * 100_000, "lens|recursion|nested"),
-        ("a.json", " " * (2 << 20), "larger than 1048576 bytes"),
+        ("a.json", " " * (2 << 20), "larger than 1 MiB"),
         ("a.yml", BOMB, "aliases"),
         (
             "a.yml",

@@ -100,6 +100,7 @@ def found_at(sample, boxes, scores):
     return Detections(sample.key, around, np.array(scores, np.float32), labels, rotated_boxes=boxes)
 
 
+@pytest.mark.slow  # trains for a minute
 def test_it_learns_masks_and_surfaces(trained, dolls, doll):
     finder, held_out = Finder.open(trained, CPU), dolls(12, 3)
     subjects = Subjects(held_out, 20, doll, lambda *_: None)
@@ -117,6 +118,7 @@ def test_it_learns_masks_and_surfaces(trained, dolls, doll):
     assert np.mean([one.surface_cm for one in judged]) < 25.0  # of a doll of 165
 
 
+@pytest.mark.slow  # trains for a minute
 def test_the_surer_of_two_boxes_about_one_has_the_pixels(trained, dolls, doll):
     sample = dolls(1, 3)[0]
     box = Subjects([sample], 20, doll, lambda *_: None)[0].box
@@ -129,6 +131,7 @@ def test_the_surer_of_two_boxes_about_one_has_the_pixels(trained, dolls, doll):
     assert answer.layers["surface"].max() <= len(doll.vertices_m)
 
 
+@pytest.mark.slow  # trains for a minute
 def test_an_image_of_nobody_has_empty_layers(trained, dolls):
     sample = dolls(1, 3)[0]
     nobody = Detections(sample.key, np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), rotated_boxes=np.zeros((0, 5)))
@@ -215,6 +218,7 @@ def test_without_validation_the_last_weights_are_kept(dolls, doll, runtime, tmp_
     assert not (tmp_path / "last.safetensors").exists()
 
 
+@pytest.mark.slow  # trains for a minute
 def test_the_detector_as_a_whole(trained, dolls, runtime):
     """Its boxes are those of the detector that ships, which knows no dolls: what it finds of them is not looked at."""
     with SurfaceFinder(SurfaceFinderConfig(), trained, runtime()) as detector:
@@ -332,6 +336,7 @@ def test_parts_of_whole_images_are_of_everybody(dolls, doll):
     assert [0, 1] in several
 
 
+@pytest.mark.slow  # trains for a minute
 def test_people_about_whom_there_is_no_box_are_found_in_doubt(trained, dolls, doll):
     sample = next(sample for sample in dolls(12, 3) if len(sample.people) == 2)
     both = [Subjects([sample], 20, doll, lambda *_: None)[n] for n in (0, 1)]

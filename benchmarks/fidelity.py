@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """FID beside torch-fidelity, with the same weights drawn at random: time, and whether the numbers are the same.
 
-    python benchmarks/fidelity.py            128 + 128 images; 5,000, 1,000 and 500 vectors a set
+    python benchmarks/fidelity.py            128 + 128 images; 5,000, 2,500, 1,000 and 500 vectors a set
     python benchmarks/fidelity.py --quick    within a minute or two
 
 torch-fidelity (0.4.0) and torchvision, which it imports, must be importable, such as from a folder on PYTHONPATH that
@@ -60,7 +60,7 @@ def distances(quick: bool, threads: int) -> list[Result]:
     """Return how long distances take, from images and from vectors, beside torch-fidelity where there is one."""
     torch.set_num_threads(threads)
     peer = _imported()
-    images, sizes, rounds = (8, (2500, 500), 1) if quick else (128, (5000, 1000, 500), 3)
+    images, sizes, rounds = (8, (2500, 500), 1) if quick else (128, (5000, 2500, 1000, 500), 3)
     results = []
     for name, goal, (ours, theirs) in (
         (f"FID of {images} + {images} images", 1.5, _of_images(images, threads)),

@@ -47,12 +47,14 @@ def moments(vectors: npt.NDArray[Any]) -> Moments:
     if not len(vectors):
         return NOTHING
     mean = vectors.mean(axis=0, dtype=np.float64)
-    upper = torch.zeros((len(mean), len(mean)), dtype=torch.float64)
+    scatter = torch.zeros((len(mean), len(mean)), dtype=torch.float64)
+    buffer = np.empty((min(_ROWS, len(vectors)), len(mean)))  # fresh memory costs as much as filling it
     for start in range(0, len(vectors), _ROWS):
-        centred = torch.from_numpy(vectors[start : start + _ROWS] - mean)
+        rows = vectors[start : start + _ROWS]
+        centred = torch.from_numpy(np.subtract(rows, mean, out=buffer[: len(rows)]))
         for block in _blocks(len(mean)):
-            upper[: block.stop, block].addmm_(centred[:, : block.stop].T, centred[:, block])
-    scatter = upper.triu() + upper.triu(1).T
+            scatter[block, : block.stop].addmm_(centred[:, block].T, centred[:, : block.stop])
+    _mirror(scatter)
     return Moments(len(vectors), mean, scatter.numpy())
 
 
@@ -132,16 +134,24 @@ def _root_trace(first: Gaussian, second: Gaussian) -> float:
 
 def _congruent(lower: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
     """Return L^T S L on and above its diagonal, zeros below, (d, d): half as much work as by two whole products."""
-    right, found = torch.empty_like(covariance), torch.zeros_like(covariance)
+    left, found = torch.empty_like(covariance), torch.zeros_like(covariance)
     for block in _blocks(len(lower)):
         rows = slice(block.start, None)  # above these L is 0
-        right[:, block] = covariance[:, rows] @ lower[rows, block]
+        torch.mm(lower[rows, block].T, covariance[rows], out=left[block])
     for block in _blocks(len(lower)):
         rows = slice(block.start, None)
-        found[block, rows] = lower[rows, block].T @ right[rows, rows]
+        torch.mm(left[: block.stop, rows], lower[rows, block], out=found[: block.stop, block])
     return found
+
+
+def _mirror(matrix: torch.Tensor) -> None:
+    """Write what is below the diagonal above it."""
+    for block in _blocks(len(matrix)):
+        matrix[: block.start, block] = matrix[block, : block.start].T
+        square = matrix[block, block]
+        square.copy_(square.tril() + square.tril(-1).T)
 
 
 def _blocks(count: int) -> Iterator[slice]:
     """Yield slices that part so many columns."""
-    return (slice(start, start + _BLOCK) for start in range(0, count, _BLOCK))
+    return (slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK))

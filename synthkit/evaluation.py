@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from synthkit import config, detectors, settings
 from synthkit.dataset import Dataset
-from synthkit.errors import ConfigError, DatasetError
+from synthkit.errors import ConfigError, SynthkitError, WorkError
 from synthkit.interfaces import ComponentSpec, Evidence, Explaining, Metric, MetricResult, Resampling, State
 from synthkit.meaning import cautions_of, check_name, check_value
 from synthkit.observing import REFERENCE, Subject, states_of
@@ -40,6 +40,30 @@ class Judgement:
     data: Dataset | Turned
     reference: Dataset | None = None
     resampled: Mapping[str, npt.NDArray[np.float64]] = attrs.field(factory=dict)
+
+
+class MetricsFailed(SynthkitError):
+    """Some of several metrics failed.
+
+    Args:
+        judged: what the others say. failures: with the names of those that failed.
+    """
+
+    def __init__(self, judged: Sequence[Judgement], failures: Sequence[tuple[str, Exception]]) -> None:
+        self.judged = judged
+        self.failures = list({id(error): error for _, error in failures}.values())
+        self.exit_code = max(getattr(error, "exit_code", WorkError.exit_code) for error in self.failures)
+        self.problems = [
+            _problem(" and ".join(name for name, other in failures if other is error), error) for error in self.failures
+        ]
+        super().__init__("\n".join(self.problems))
+
+
+def _problem(name: str, error: Exception) -> str:
+    told = str(error)
+    if not isinstance(error, SynthkitError):
+        return f"{name}: fails with {type(error).__name__}: {told}"
+    return told if told.startswith(name) else f"{name}: {told}"
 
 
 def plan(
@@ -110,6 +134,7 @@ def judge(
     Raises:
         ConfigError: when a metric needs a reference or a detector that is not given, or none has a use for what is.
         PluginError: when a metric's result borrows the name of a published one, or is no number.
+        MetricsFailed: when that, or anything else, stops some of several metrics; the others are not stopped by it.
     """
     if checkpoint is not None and detector is not None:
         raise ConfigError(["--detector: is for those that are ready as they ship; give --checkpoint or --detector"])
@@ -126,30 +151,41 @@ def judge(
     with ExitStack() as stack:
         entered = [(metric, stack.enter_context(session.entered(metric))) for metric in metrics]
         _check(entered, reference is not None, detector is not None, turns > 0)
-        found = states_of(session, subject, entered)
-        return [
-            _judgement(session, subject, metric, instance, states, explained)
-            for (metric, instance), states in zip(entered, found, strict=True)
-        ]
+        return _judgements(session, subject, entered, explained)
+
+
+def _judgements(
+    session: Session, subject: Subject, metrics: Sequence[tuple[ComponentSpec, Metric]], explained: bool
+) -> list[Judgement]:
+    judged: list[Judgement] = []
+    failures: list[tuple[str, Exception]] = []
+    for (metric, instance), states in zip(metrics, states_of(session, subject, metrics), strict=True):
+        try:
+            if isinstance(states, Exception):
+                raise states
+            judged.append(_judgement(session, subject, metric, instance, states))
+            if explained:
+                judged[-1] = _explained(judged[-1], instance, states)
+        except Exception as error:
+            failures.append((metric.name, error))
+    if not failures:
+        return judged
+    if not judged and len({id(error) for _, error in failures}) == 1:
+        raise failures[0][1]
+    raise MetricsFailed(judged, failures)
 
 
 def _judgement(
-    session: Session,
-    subject: Subject,
-    metric: ComponentSpec,
-    instance: Metric,
-    states: Mapping[str, State],
-    explained: bool,
+    session: Session, subject: Subject, metric: ComponentSpec, instance: Metric, states: Mapping[str, State]
 ) -> Judgement:
-    try:
-        computed = instance.compute(states)
-    except DatasetError as error:
-        told = str(error)  # one of several metrics: which?
-        raise DatasetError(told if told.startswith(metric.name) else f"{metric.name}: {told}") from None
-    results = [_completed(session, metric, subject, result) for result in computed]
-    evidence = instance.explain(states) if explained and isinstance(instance, Explaining) else None
-    resampled = instance.resampled(states) if explained and isinstance(instance, Resampling) else {}
-    return Judgement(metric.name, results, evidence, subject.data, subject.reference, resampled)
+    results = [_completed(session, metric, subject, result) for result in instance.compute(states)]
+    return Judgement(metric.name, results, None, subject.data, subject.reference)
+
+
+def _explained(judgement: Judgement, metric: Metric, states: Mapping[str, State]) -> Judgement:
+    evidence = metric.explain(states) if isinstance(metric, Explaining) else None
+    resampled = metric.resampled(states) if isinstance(metric, Resampling) else {}
+    return attrs.evolve(judgement, evidence=evidence, resampled=resampled)
 
 
 def _completed(session: Session, metric: ComponentSpec, subject: Subject, result: MetricResult) -> MetricResult:

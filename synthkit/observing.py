@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -86,32 +86,57 @@ class _Look:
 
 def states_of(
     session: Session, subject: Subject, metrics: Sequence[tuple[ComponentSpec, Metric]]
-) -> list[dict[str, State]]:
-    """Return the states by role of metrics that were entered, in their order.
+) -> list[dict[str, State] | Exception]:
+    """Return the states by role of metrics that were entered, in their order, or why one has none.
 
     States that the cache holds are not made again; metrics that observe the same share a state; all others look at each
-    set in one pass.
+    set in one pass. One that fails ends alone, and is not asked again.
 
     Raises:
         ConfigError, WeightsError: before anything is looked at, of all networks that cannot be had.
     """
     cache = StateCache(session.runtime("metric").cache_dir / "states")
     looks, problems = _all_looks(session, subject, metrics)
-    found = {look.key: kept for look in looks if look.kept and (kept := cache.get(look.key)) is not None}
+    found: dict[str, State] = {
+        look.key: kept for look in looks if look.kept and (kept := cache.get(look.key)) is not None
+    }
     observing = {look.metric: metrics[look.metric][1] for look in looks if look.key not in found}
     _check_networks(observing.values(), problems, session.progress)
     waiting: dict[tuple[RoleKind, bool], dict[str, _Look]] = {}
     for look in looks:
         if look.key not in found:
             waiting.setdefault(look.items, {}).setdefault(look.key, look)
+    failed: dict[int, Exception] = {}
     for items, group in waiting.items():
-        consumers = [partial(metrics[look.metric][1].observe, look.role) for look in group.values()]
-        made = shared(_items(session, subject, *items), consumers)
-        for look, state in zip(group.values(), made, strict=True):
+        users = {key: [look.metric for look in looks if look.key == key] for key in group}
+        going = [look for look in group.values() if not all(user in failed for user in users[look.key])]
+        observe = [partial(metrics[look.metric][1].observe, look.role) for look in going]
+        for look, state in zip(going, _observed(_items(session, subject, *items), observe), strict=True):
+            if isinstance(state, Exception):
+                failed |= {user: state for user in users[look.key] if user not in failed}
+                continue
             found[look.key] = state
             if look.kept:
                 cache.put(look.key, state)
-    return [{look.role: found[look.key] for look in looks if look.metric == place} for place in range(len(metrics))]
+    return [
+        failed[place] if place in failed else {look.role: found[look.key] for look in looks if look.metric == place}
+        for place in range(len(metrics))
+    ]
+
+
+def _observed(items: Iterator[Any], observe: Sequence[Callable[[Iterator[Any]], State]]) -> Sequence[State | Exception]:
+    """Return what metrics make of items in one pass, or how each fails; all fail alike where the items do."""
+
+    def attempt(one: Callable[[Iterator[Any]], State], items: Iterator[Any]) -> State | Exception:
+        try:
+            return one(items)
+        except Exception as error:
+            return error
+
+    try:
+        return shared(items, [partial(attempt, one) for one in observe])
+    except Exception as error:
+        return [error] * len(observe)
 
 
 def _all_looks(

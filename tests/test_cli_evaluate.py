@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from synthkit import settings
 from synthkit.cli.app import app
 from synthkit.dataset import DatasetWriter
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import Extractor, MetricResult
 from synthkit.plugins import discover
 from synthkit.sample import Sample
@@ -33,9 +33,23 @@ class Levels(Counting):
         ]
 
 
+class Wanting(Counting):
+    """A metric that wants more samples than there are."""
+
+    def compute(self, states):
+        raise DatasetError("there are too few samples")
+
+
+class Broken(Counting):
+    """A metric with a mistake in its code."""
+
+    def observe(self, role, items):
+        return {"count": np.array([len(items)])}  # of an iterator
+
+
 @pytest.fixture
 def evaluate(tmp_path, monkeypatch):
-    registry = registry_of(metric={"counting": Counting, "levels": Levels})
+    registry = registry_of(metric={"counting": Counting, "levels": Levels, "wanting": Wanting, "broken": Broken})
     monkeypatch.setattr("synthkit.plugins.discover", lambda: registry)
     for name, count in (("a", 2), ("b", 3)):
         with DatasetWriter(tmp_path / name, identity={}, scenes=1) as writer:
@@ -72,6 +86,27 @@ def test_json_tells_the_whole_records_and_leaves_the_table_to_the_terminal(evalu
     assert first["version"] == "test 1, revision 1"
     assert (part["part"], part["cautions"], count["value"]) == ("near", ["there are few"], 2)
     assert "[0.5, 12.25]" in done.stderr
+
+
+def test_a_metric_that_fails_takes_no_others_results_with_it(evaluate, tmp_path):
+    page = tmp_path / "page.html"
+    done = evaluate("a", "b", "--metrics", "wanting,counting,broken,levels", "--json", "--report", str(page))
+    assert [result["name"] for result in json.loads(done.stdout)] == ["count", "level", "level"]
+    assert "higher" in done.stderr
+    assert done.exit_code
+    assert isinstance(done.exception, SynthkitError)
+    assert str(done.exception).splitlines() == [
+        "wanting: there are too few samples",
+        "broken: fails with TypeError: object of type 'generator' has no len()",
+    ]
+    assert "wanting: there are too few samples" in page.read_text()
+
+
+def test_where_all_metrics_fail_nothing_but_that_is_told(evaluate, tmp_path):
+    page = tmp_path / "page.html"
+    done = evaluate("a", "b", "--metrics", "wanting,broken", "--report", str(page))
+    assert (done.stdout, page.exists()) == ("", False)
+    assert len(str(done.exception).splitlines()) == 2
 
 
 def test_wrong_metrics_are_told_at_once(evaluate):

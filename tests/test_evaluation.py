@@ -135,6 +135,24 @@ class Wanting(Counting):
         raise DatasetError("the candidate has too few")
 
 
+class Lost(Remembering):
+    """A metric that loses its way while it looks."""
+
+    def observe(self, role, items):
+        super().observe(role, items)
+        raise KeyError("nowhere")
+
+    def observed(self, role):
+        return {"extractor": "lost"}
+
+
+class Mute(Counting):
+    """A metric that cannot show what stands behind its numbers."""
+
+    def explain(self, states):
+        raise DatasetError("has nothing to show")
+
+
 class Failing(Remembering):
     """A metric whose network cannot be made."""
 
@@ -147,6 +165,8 @@ METRICS = {
     "more": NeedingMore,
     "failing": Failing,
     "wanting": Wanting,
+    "lost": Lost,
+    "mute": Mute,
     "counting": Counting,
     "telling": Telling,
     "judging": Judging,
@@ -292,9 +312,27 @@ def test_what_one_metric_needs_the_others_may_do_without(session, sets):
         evaluation.judge(session, [metric("counting")], *sets, detector=detector)
 
 
-def test_which_of_several_metrics_cannot_tell_anything_is_told(session, sets):
-    with pytest.raises(DatasetError, match=r"^wanting: the candidate has too few$"):
-        evaluation.judge(session, [metric("counting"), metric("wanting")], *sets)
+def test_which_of_several_metrics_cannot_tell_anything_is_told_and_what_the_others_say_is_kept(session, sets):
+    names = ["lost", "wanting", "counting", "mute"]
+    with pytest.raises(evaluation.MetricsFailed) as caught:
+        evaluation.judge(session, [metric(name) for name in names], *sets)
+    assert caught.value.problems == [
+        "lost: fails with KeyError: 'nowhere'",
+        "wanting: the candidate has too few",
+        "mute: has nothing to show",
+    ]
+    assert [(one.metric, one.results[0].value) for one in caught.value.judged] == [("counting", 2), ("mute", 2)]
+    assert OBSERVED == ["reference"]  # of the lost one: it is not asked again
+    with pytest.raises(DatasetError, match=r"^the candidate has too few$"):
+        evaluation.judge(session, [metric("wanting")], *sets)
+
+
+def test_what_is_wrong_with_the_data_is_told_once(session, sets):
+    damaged = next((sets[0] / "shards").glob("*.tar"))
+    damaged.write_bytes(damaged.read_bytes()[:600])
+    with pytest.raises(DatasetError) as caught:
+        evaluation.judge(session, [metric("counting"), metric("remembering"), metric("wanting")], *sets)
+    assert str(damaged) in str(caught.value)
 
 
 def test_results_that_may_mean_little_say_so(session, sets):

@@ -35,8 +35,11 @@ from synthkit.cli.options import (
 
 # Nothing of the pipeline is imported here: ``synthkit --help`` answers at once and discovers nothing.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from synthkit.checkpoint import Checkpoint as Fitted
     from synthkit.dataset import Dataset
+    from synthkit.evaluation import Judgement
     from synthkit.settings import Plan
 
 
@@ -265,17 +268,25 @@ def evaluate(
 
     given = settings.read(config, sets or (), {"seed": seed})
     plan = evaluation.plan(discover(), given, metrics, detector, checkpoint)
+    failed = None
     with session_of(plan) as session:
-        judged = evaluation.judge(
-            session, plan.metrics, data, reference,
-            detector=plan.components.get("detector"), turns=turns, explained=report is not None,
-        )  # fmt: skip
-    results.tell([result for judgement in judged for result in judgement.results], as_json)
-    if report is not None:
+        try:
+            judged: Sequence[Judgement] = evaluation.judge(
+                session, plan.metrics, data, reference,
+                detector=plan.components.get("detector"), turns=turns, explained=report is not None,
+            )  # fmt: skip
+        except evaluation.MetricsFailed as error:
+            judged, failed = error.judged, error
+    if judged:
+        results.tell([result for judgement in judged for result in judgement.results], as_json)
+    if judged and report is not None:
         from synthkit.report import judgement as page
 
-        page.write_report(judged, report)
+        page.write_report(judged, report, failed.problems if failed else ())
         typer.echo(f"{report}", err=True)
+    if failed:
+        results.tell_traces(failed.failures)
+        raise failed
 
 
 @app.command()

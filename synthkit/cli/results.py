@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Sequence
 
 import typer
 
 from synthkit.config import plain
+from synthkit.errors import SynthkitError
 from synthkit.interfaces import MetricResult
 
 _HEADER = ("", "value", "95 % interval", "n", "better")
@@ -23,6 +25,13 @@ def tell(results: Sequence[MetricResult], as_json: bool) -> None:
         typer.echo(f"caution: {caution}{of}", err=True)
     if as_json:
         typer.echo(json.dumps(plain(list(results)), indent=2))
+
+
+def tell_traces(failures: Sequence[Exception]) -> None:
+    """Print where failures come from that are no user's mistake, but one in a plugin."""
+    for failure in failures:
+        if not isinstance(failure, SynthkitError):
+            traceback.print_exception(failure)
 
 
 def table(results: Sequence[MetricResult]) -> list[str]:

@@ -25,14 +25,14 @@ _CLOSE_UP_PX = 240
 _FACTS = 4
 
 
-def write_report(judged: Sequence[Judgement], path: Path) -> None:
-    """Write what one metric or several say of the same data set as one HTML file."""
+def write_report(judged: Sequence[Judgement], path: Path, failures: Sequence[str] = ()) -> None:
+    """Write what one metric or several say of the same data set, and why others say nothing, as one HTML file."""
     results = [result for judgement in judged for result in judgement.results]
     page = Page(
         title=f"{', '.join(judgement.metric for judgement in judged)}: {_name_of(judged[0].data)}",
         lead=_lead(results, judged[0]),
         facts=[(result.name, f"{result.value:.3g}") for result in _foremost(judged)],
-        sections=list(_sections(judged, results)),
+        sections=[*([Section("Not judged", failures)] if failures else []), *_sections(judged, results)],
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
     )
     write_page(page, path)

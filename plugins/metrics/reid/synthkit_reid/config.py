@@ -72,9 +72,9 @@ class ReidConfig(EmbedderConfig):
         12.0, help="people shorter than this in the image are left out", validator=at_least(1)
     )
     pictures: Path | None = setting(
-        None, help="PNG to write: queries with what ranks nearest to them", decides="nothing"
+        None, help="folder for PNGs: queries with what ranks nearest to them", decides="nothing"
     )
-    shown: int = setting(12, help="queries in it, the worst and the best", validator=between(1, 200))
+    shown: int = setting(12, help="queries in each, the worst and the best", validator=between(1, 200))
 
 
 @attrs.frozen

@@ -292,7 +292,7 @@ class ReidMetric:
         return found
 
     def _write_pictures(self, ranked: Ranked, part: str) -> None:
-        path = self._config.pictures
-        if path is not None:
-            where = path if not part else path.with_stem(f"{path.stem}-{part}")
-            pictures.write(ranked, self._config.distance, self._config.shown, where)
+        folder = self._config.pictures
+        if folder is not None:
+            file = f"{self.name}-{part}.png" if part else f"{self.name}.png"
+            pictures.write(ranked, self._config.distance, self._config.shown, folder / file)

@@ -183,10 +183,12 @@ def test_intervals_over_sequences(build):
 
 
 def test_rank_lists_are_drawn(build, tmp_path):
-    path = tmp_path / "pictures" / "ranks.png"
-    results(build("leakage", pictures=str(path), shown=4), pairs(made_people.crowd(), made_people.masked))
-    assert sorted(file.name for file in path.parent.iterdir()) == ["ranks-originals.png", "ranks.png"]
-    sheet = np.asarray(Image.open(path))
+    folder = tmp_path / "seen" / "ranks"
+    for name in ("leakage", "consistency"):  # into one folder, as a setting for all metrics has them do
+        results(build(name, pictures=str(folder), shown=4), pairs(made_people.crowd(), made_people.masked))
+    sheets = ["consistency-originals.png", "consistency.png", "leakage-originals.png", "leakage.png"]
+    assert sorted(file.name for file in folder.iterdir()) == sheets
+    sheet = np.asarray(Image.open(folder / "leakage.png"))
     assert sheet.shape[0] > 4 * 128
     assert {(0, 114, 178), (213, 94, 0)} <= {tuple(colour) for colour in sheet.reshape(-1, 3)[::7].tolist()}
 

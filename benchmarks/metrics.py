@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import importlib
 import importlib.util
 import io
@@ -113,7 +114,8 @@ def perceptual_distance(quick: bool) -> list[Result]:
 
 def lpips_of(network: Network, distance: PerceptualDistance) -> Any:
     """Return the package's LPIPS with the same weights; what it takes from torchvision is made of the same layers."""
-    layers = [torch.nn.ReLU(inplace=True) if isinstance(m, torch.nn.ReLU) else m for m in distance.network.features]
+    own = copy.deepcopy(distance.network.features).to(memory_format=torch.contiguous_format)
+    layers = [torch.nn.ReLU(inplace=True) if isinstance(module, torch.nn.ReLU) else module for module in own]
     models = types.ModuleType("torchvision.models")
     made = types.SimpleNamespace(features=torch.nn.Sequential(*layers))
     setattr(models, TRUNKS[network].features, lambda pretrained: made)

@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,20 @@ def test_fewer_vectors_than_dimensions(counts):
     wanted = shift @ shift + sum((part**2).sum() for part in centred) - 2 * root
     assert frechet_distance(*map(of_vectors, data)) == pytest.approx(wanted, rel=1e-9)
     assert frechet_distance(*(of_moments(moments(part)) for part in data)) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(("spread", "exact"), [(1.0, False), (1e-9, True)])
+def test_roots_of_squares_are_taken_where_they_are_good_enough(spread, exact, monkeypatch):
+    generator = np.random.default_rng(5)
+    scales = np.geomspace(1.0, spread, 40)
+    sides = [np.linalg.qr(generator.normal(size=(40, 40)))[0] for _ in range(2)]
+    matrix = torch.from_numpy(sides[0] * scales @ sides[1])
+    whole = torch.linalg.svdvals
+    asked = []
+    monkeypatch.setattr(torch.linalg, "svdvals", lambda matrix: asked.append(matrix) or whole(matrix))
+
+    assert gaussians._nuclear_norm(matrix, 40) == pytest.approx(scales.sum(), rel=1e-12)
+    assert bool(asked) is exact
 
 
 def test_a_feature_that_never_varies():

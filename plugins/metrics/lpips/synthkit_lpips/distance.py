@@ -25,6 +25,7 @@ from synthkit_lpips.config import LpipsConfig, Network
 
 VERSION = "0.1"
 
+_LAYOUT = torch.channels_last  # in which the CPU convolves in little more than half the time
 _EPSILON = 1e-10  # as released: keeps features that are all zero what they are
 
 
@@ -73,7 +74,7 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, network: FeatureNet, heads: Sequence[torch.Tensor]) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.to(memory_format=_LAYOUT)
         self.count = len(heads)
         for number, head in enumerate(heads):
             self.register_buffer(f"head{number}", head.reshape(1, -1, 1, 1))
@@ -87,7 +88,7 @@ class PerceptualDistance(nn.Module):
             mask: (N, 1, H, W) in 0..1, not all zero: how much each place counts, averaged onto the cells of each tap.
                 None counts all places alike, which is LPIPS.
         """
-        taps = self.network(torch.cat([first, second]))
+        taps = self.network(torch.cat([first, second]).contiguous(memory_format=_LAYOUT))
         total = first.new_zeros(len(first))
         for number, tap in enumerate(taps.values()):
             one, other = _unit(tap).chunk(2)
@@ -159,4 +160,4 @@ def backbone_sha256(network: Network, stand_in: Path | None) -> str:
 
 def _unit(features: torch.Tensor) -> torch.Tensor:
     """Scale the features of each place to length 1."""
-    return features / (features.square().sum(dim=1, keepdim=True).sqrt_().add_(_EPSILON))
+    return features / torch.linalg.vector_norm(features, dim=1, keepdim=True).add_(_EPSILON)

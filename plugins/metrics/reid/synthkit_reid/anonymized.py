@@ -9,11 +9,11 @@ from typing import Any, ClassVar, cast
 import attrs
 import numpy as np
 
+from synthkit.embedders.people import Pixels
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Items, MetricResult, Pair, RoleKind, State
 from synthkit.sample import Sample
 from synthkit_reid.metrics import Ranked, ReidMetric
-from synthkit_reid.people import Pixels
 from synthkit_reid.states import Seen
 
 _ANONYMIZED, _ORIGINALS = "anonymized", "originals"

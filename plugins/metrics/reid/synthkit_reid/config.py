@@ -9,12 +9,10 @@ from typing import Any, Literal
 import attrs
 
 from synthkit.config import all_of, at_least, between, setting
-from synthkit.own_networks import known
+from synthkit.embedders.config import EmbedderConfig
 
 Background = Literal["kept", "removed"]
 View = Literal["auto", "camera", "sequence", "image"]
-
-EMBEDDERS = ("osnet_x0_25_msmt17",)
 
 
 def _rising(_: Any, __: attrs.Attribute[Any], value: tuple[int, ...]) -> None:
@@ -23,32 +21,13 @@ def _rising(_: Any, __: attrs.Attribute[Any], value: tuple[int, ...]) -> None:
 
 
 @attrs.frozen
-class EmbedderConfig:
-    """Which network tells people apart."""
-
-    embedder: str = setting(
-        "osnet_x0_25_msmt17",
-        help=f"the network that tells people apart: {', '.join(EMBEDDERS)}, FILE.onnx, or pkg.mod:Class of a torch"
-        " module",
-        validator=known("embedder", EMBEDDERS),
-    )
-    weights: Path | None = setting(
-        None, help="file or folder of its weights; none looks in the usual places", decides="nothing"
-    )
-    card: Path | None = setting(
-        None,
-        help="what goes into FILE.onnx or a class, in TOML or JSON; none: the .toml or .json beside the file, or"
-        " 128 x 256 with ImageNet's mean and deviation for a class",
-        decides="content",
-    )
-
-
-@attrs.frozen
 class ReidConfig(EmbedderConfig):
     """Which network tells people apart, which pictures are ranked, and how far."""
 
     background: Background = setting(
-        "kept", help="removed: pixels that are not the person's become the network's neutral colour, by the set's masks"
+        "kept",
+        help="removed: pixels that are not the person's become the network's neutral colour, by the set's masks,"
+        " or rotated boxes where there are none",
     )
     view: View = setting(
         "auto",
@@ -83,7 +62,8 @@ class ConsistencyConfig(ReidConfig):
 
     background: Background = setting(
         "removed",
-        help="removed: pixels that are not the person's become the network's neutral colour, by the reference's masks;"
+        help="removed: pixels that are not the person's become the network's neutral colour, by the reference's masks,"
+        " or rotated boxes where there are none;"
         " kept: as thesis 002 has it, where the surroundings help",
     )
 
@@ -94,6 +74,7 @@ class LeakageConfig(ReidConfig):
 
     background: Background = setting(
         "removed",
-        help="removed: pixels that are not the person's become the network's neutral colour, by the reference's masks;"
+        help="removed: pixels that are not the person's become the network's neutral colour, by the reference's masks,"
+        " or rotated boxes where there are none;"
         " kept: what the surroundings tell counts as leaked",
     )

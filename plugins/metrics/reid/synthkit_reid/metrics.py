@@ -14,15 +14,16 @@ from PIL import Image
 
 from synthkit import crops
 from synthkit.checkpoint import Checkpoint
+from synthkit.embedders import people
+from synthkit.embedders.networks import Embed, Embedder, Vector, embedder_of, weights_of
+from synthkit.embedders.people import Cut, Pixels, cut_out
 from synthkit.errors import DatasetError, WeightsError
 from synthkit.interfaces import Chart, Evidence, Items, MetricResult, RoleKind, Runtime, State
 from synthkit.sample import Sample
 from synthkit.weights import Wanted
-from synthkit_reid import distances, people, pictures, states
+from synthkit_reid import distances, pictures, states
 from synthkit_reid.config import ReidConfig
-from synthkit_reid.embedders import Embed, Embedder, Vector, embedder_of, weights_of
 from synthkit_reid.intervals import interval
-from synthkit_reid.people import Cut, Pixels, cut_out
 from synthkit_reid.ranking import Floats, Labels, Protocol, Removal, Scores, by_chance, score
 from synthkit_reid.states import THUMB_PX, Seen
 

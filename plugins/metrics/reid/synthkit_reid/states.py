@@ -10,11 +10,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.embedders.people import Picture, Pixels
 from synthkit.errors import DatasetError
 from synthkit.interfaces import State
 from synthkit.sample import Sample
 from synthkit_reid.config import View
-from synthkit_reid.people import Picture, Pixels
 from synthkit_reid.ranking import STRANGER, Integers, Labels
 
 Texts = npt.NDArray[np.str_]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import attrs
+import cv2
 import made_people
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from synthkit.errors import ConfigError, DatasetError, SynthkitError, WeightsError
 from synthkit.interfaces import ComponentSpec, Pair, Runtime
 from synthkit.plugins import discover
-from synthkit.sample import Person, Sample
+from synthkit.sample import Person, RotatedBox, Sample
 from synthkit.seeds import Seeds
 from synthkit_reid import metrics
 
@@ -231,6 +232,21 @@ def test_backgrounds_are_gone_to_the_last_pixel(build):
     metric = build("reid", background="removed")
     with metric:
         one, two = (metric.observe("candidate", samples)["vectors"] for samples in (here, there))
+    assert np.array_equal(one, two)
+
+
+def test_rotated_boxes_stand_for_masks_where_there_are_none(build):
+    box = RotatedBox(32, 48, 20, 40, 20)
+    corners = np.round(box.corners_px() - 0.5).astype(np.int32)
+    inside = cv2.fillConvexPoly(np.zeros((96, 64), np.uint8), corners, 1) > 0
+    sets = []
+    for seed in (0, 1):
+        around, person = (np.random.default_rng(n).integers(0, 256, (96, 64, 3), dtype=np.uint8) for n in (seed, 2))
+        image = np.where(inside[..., None], person, around)
+        sets.append([Sample("a", image, people=[Person(identity="p", rotated_box=box)])])
+    metric = build("reid", background="removed")
+    with metric:
+        one, two = (metric.observe("candidate", samples)["vectors"] for samples in sets)
     assert np.array_equal(one, two)
 
 

@@ -18,7 +18,7 @@ from synthkit.sample import Person, Sample
 
 Pixels = npt.NDArray[np.uint8]
 
-REVISION = 1
+REVISION = 2
 """Raised when the same sample yields other pictures."""
 
 JUNK, STRANGER = "junk", "distractor"
@@ -62,7 +62,7 @@ def cut_out(sample: Sample, images: Sequence[Pixels], cut: Cut) -> Iterator[Pict
         images: of the sample's size, that are cut alike: its own, or what became of it.
 
     Raises:
-        DatasetError: when backgrounds are to go and there is no mask.
+        DatasetError: when backgrounds are to go and there is neither a mask nor a rotated box.
     """
     side = max(cut.size_px)
     plans = {
@@ -102,10 +102,7 @@ def _tight(sample: Sample, plan: CropPlan) -> CropPlan:
 def _pixels(sample: Sample, images: Sequence[Pixels], plan: CropPlan, cut: Cut) -> tuple[Pixels, ...]:
     if cut.background is None:
         return tuple(crops.extract(image, plan) for image in images)
-    instances = sample.layers.get("instances")
-    if instances is None or plan.instance is None:
-        raise _no_mask(sample)
-    mask = (instances == plan.instance).astype(np.uint8)
+    mask = _mask(sample, plan)
     # Pixels at the edge show what is behind as well.
     inside = cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     kept = (inside if inside.any() else mask)[..., None] > 0
@@ -115,6 +112,18 @@ def _pixels(sample: Sample, images: Sequence[Pixels], plan: CropPlan, cut: Cut) 
     for picture in pixels:
         picture[outside] = neutral
     return tuple(pixels)
+
+
+def _mask(sample: Sample, plan: CropPlan) -> Pixels:
+    """Return which pixels (H, W) are a person's: those of their mask, else of their rotated box, which is tight."""
+    instances, box = sample.layers.get("instances"), (sample.people or ())[plan.person].rotated_box
+    if instances is not None and plan.instance is not None:
+        return np.asarray(instances == plan.instance, np.uint8)
+    if box is None:
+        raise _no_mask(sample)
+    # OpenCV counts from pixels' centres.
+    corners = np.round(box.corners_px() - 0.5).astype(np.int32)
+    return np.asarray(cv2.fillConvexPoly(np.zeros(sample.size_px[::-1], np.uint8), corners, [1]), np.uint8)
 
 
 def _covers(plan: CropPlan, size_px: tuple[int, int]) -> npt.NDArray[np.bool_]:

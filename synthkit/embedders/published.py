@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 import attrs
 
+from synthkit.embedders.cards import EmbedderCard
 from synthkit.weights import Pretrained
-from synthkit_reid.cards import EmbedderCard
 
 
 @attrs.frozen

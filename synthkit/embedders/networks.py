@@ -19,12 +19,12 @@ from PIL import Image
 from synthkit import own_networks, weights
 from synthkit.checkpoint import sha256_of
 from synthkit.deployment.sessions import as_input, check_input
+from synthkit.embedders.cards import EmbedderCard, read_card
+from synthkit.embedders.config import EmbedderConfig
+from synthkit.embedders.published import KNOWN
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Extractor, Runtime
 from synthkit.own_networks import OnnxNetwork
-from synthkit_reid.cards import EmbedderCard, read_card
-from synthkit_reid.config import EmbedderConfig
-from synthkit_reid.published import KNOWN
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float32]
@@ -116,7 +116,7 @@ def _card_of(config: EmbedderConfig, model: Path) -> EmbedderCard:
             return read_card(beside)
     raise WeightsError(
         f"{model}: has no card beside it; write {model.with_suffix('.toml').name} (docs/reid.md shows what it tells) or"
-        " name one with metric.card"
+        " name one with the setting card"
     )
 
 

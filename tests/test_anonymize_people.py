@@ -6,11 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthkit.anonymization.people import TRACKS, TRUTH, Look, together
+from synthkit.anonymization.people import SEEN, TRACKS, TRUTH, Look, together
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.treating import Treatment
 from synthkit.camera import FisheyeCamera, looking_down
-from synthkit.sample import Person, Sample, Sidecar, evolve
+from synthkit.sample import Person, RotatedBox, Sample, Sidecar, evolve
 
 BOX = (4.0, 4.0, 12.0, 12.0)
 
@@ -28,7 +28,7 @@ def boxed():
 
 @pytest.mark.parametrize(
     ("names", "area_px"),
-    [(("masks",), 32), (("masks", "boxes"), 64), ((TRUTH, "boxes"), 32), (("masks", TRACKS), 32), (("boxes",), 64)],
+    [(("masks",), 32), (("masks", "boxes"), 64), ((TRUTH, "boxes"), 32), (("masks", TRACKS), 64), (("boxes",), 64)],
 )
 def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
     looks = {name: boxed() if name in ("boxes", TRACKS) else masked() for name in names}
@@ -37,6 +37,23 @@ def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
     assert inner.sum() == area_px
     if area_px == 32:
         assert not inner[:, 4:].any()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_the_box_of_a_track_counts_where_nobody_was_found_in_that_frame(seen):
+    """It is the upright one around a rotated one; where another frame tells it, nothing else may."""
+    turned = RotatedBox(10.0, 10.0, 4.0, 16.0, 45.0)
+    corners = turned.corners_px()
+    around = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+    alone = {"turned": Look(Sidecar("a", people=[Person(1, rotated_box=turned, attributes={"score": 0.9})]))}
+    track = Person(1, identity="track0000", box_xyxy_px=around, attributes={SEEN: True} if seen else {})
+    looks = {**alone, TRACKS: Look(Sidecar("a", people=[track]))}
+    ((without,), (found,)) = (together(known, (20, 20), Policy()) for known in (alone, looks))
+    assert found.track == "track0000"
+    if seen:
+        assert (found.region.on((20, 20)) == without.region.on((20, 20))).all()
+    else:
+        assert found.region.area_px > 1.5 * without.region.area_px
 
 
 @pytest.mark.parametrize("name", [TRUTH, "masks"])

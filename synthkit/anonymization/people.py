@@ -22,6 +22,8 @@ from synthkit.sample import Layer, Person, Sample, Sidecar, evolve
 TRUTH, TRACKS = "truth", "tracks"
 """The methods that are the set's own labels, and finds of other frames of a clip; see ``clips``."""
 
+SEEN = "seen"
+"""In ``Person.attributes`` of tracks: that methods found them in this very frame, so their own finds tell where."""
 
 MOST_PEOPLE = 1000
 """Of whom one method may tell in one image: what must be done for all pairs of people stays within seconds."""
@@ -164,9 +166,10 @@ def _with_head(body: Found, head: Found) -> Found:
 def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_px: tuple[int, int]) -> Found | None:
     """Return one person of the finds of several methods, None when they lie outside the image.
 
-    Their pixels are those of all masks, and of the boxes of detectors that have no mask of them. Where the set's own
-    labels have a mask of them, or other frames of a clip tell where they are, boxes count only where there is no mask;
-    and where somebody's own mask lies beside their own box, as when two have one number, both count.
+    Their pixels are those of all masks, and of the boxes of methods that have no mask of them. Where the set's own
+    labels have a mask of them, boxes do not count; where somebody's own mask lies beside their own box, as when two
+    have one number, both count. What other frames of a clip tell counts unless they were found in this one, where a
+    track's box is but the upright one around all finds that it was made of.
 
     Raises:
         Quarantined: when nothing tells where they are.
@@ -175,9 +178,11 @@ def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_p
     own = {name: _mask_region(person, sidecars[name]) for name, person in people.items()}
     masks = {name: mask for name, mask in own.items() if mask is not None}
     boxes = {name: box for name, person in people.items() if (box := _box_region(person, size_px)) is not None}
-    more = [box for name, box in boxes.items() if TRUTH not in masks and name not in masks and name != TRACKS]
-    more += [box for name, box in boxes.items() if name in masks and not box.meets(masks[name])]
-    regions = [*masks.values(), *more] if masks else list(boxes.values())
+    if (masks or len(boxes) > 1) and TRACKS in people and people[TRACKS].attributes.get(SEEN) is True:
+        boxes.pop(TRACKS, None)
+    regions = list(masks.values())
+    regions += [box for name, box in boxes.items() if TRUTH not in masks and name not in masks]
+    regions += [box for name, box in boxes.items() if name in masks and not box.meets(masks[name])]
     if not regions and not all(map(_has_box, people.values())):
         raise Quarantined(f"{' and '.join(people)} found somebody, and nothing tells where")
     if not regions:

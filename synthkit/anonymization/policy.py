@@ -8,6 +8,7 @@ from typing import Literal
 import attrs
 from attrs.validators import optional
 
+from synthkit.anonymization.reentry import Reentry
 from synthkit.config import at_least, between, setting
 
 OnMiss = Literal["quarantine", "blur-image", "pass"]
@@ -50,6 +51,11 @@ class Policy:
         help="in a clip: for how many frames before they are first found, and after they are last found, people are"
         " blurred where they should be",
         validator=between(0, 1000),
+    )
+    reentry: Reentry | None = setting(
+        None,
+        help="in a clip: how somebody who comes back after a longer gap is known again by their looks, by an embedder;"
+        " none: they are somebody new",
     )
     detail_left: float = setting(
         0.3,

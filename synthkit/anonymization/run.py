@@ -22,6 +22,7 @@ from synthkit.anonymization.flicker import Flicker
 from synthkit.anonymization.job import ENDED
 from synthkit.anonymization.people import TRACKS, TRUTH
 from synthkit.anonymization.policy import Policy
+from synthkit.anonymization.reentry import Recogniser
 from synthkit.anonymization.treating import REVISION
 from synthkit.dataset import Dataset
 from synthkit.dataset.sidecars import SidecarSet
@@ -90,7 +91,7 @@ def anonymize(
     Raises:
         ConfigError: when nothing would look for people, or the detector that looks again is one that looked.
         DatasetError: when the images cannot be read, or ``out`` holds something else.
-        WeightsError: when a detector or the refiner cannot be entered; nothing is written then.
+        WeightsError: when a detector, an embedder or the refiner cannot be entered; nothing is written then.
     """
     methods, policy = methods or Methods(), policy or Policy()
     if policy.sound == "keep":
@@ -104,12 +105,13 @@ def anonymize(
     try_out(session, refiner)
     detectors = [(spec, _believed(session, spec, policy)["believed"]) for spec in methods.detectors]
     check = None if methods.check is None else _believed(session, methods.check, policy)
+    recogniser = None if policy.reentry is None else Recogniser(policy.reentry, session.runtime("reentry"))
     work = _work(session, images, refiner, methods, policy, given)
     claims.claim(out, CLAIM, work)
     looks = {found.name: _look(found.data, policy.confident or 0.0) for found in given}
     for spec, believed in detectors:
         looks[spec.name] = _detected(session, spec, believed, images, out, policy)
-    tracks = tracked(images, looks, out / FINDS, policy) if looks else None
+    tracks = tracked(images, looks, out / FINDS, policy, recogniser) if looks else None
     if tracks is not None:
         _treat_anew_by(session, tracks, out)
         looks[TRACKS] = _look(tracks, 0.0)

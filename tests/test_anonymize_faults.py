@@ -142,6 +142,14 @@ def test_a_detector_that_cannot_be_entered_takes_no_folder(labels, tmp_path, mon
         assert not (tmp_path / "out").exists()
 
 
+def test_photos_that_are_damaged_are_left_out(photos, tmp_path):
+    (photos / "empty.png").write_bytes(b"")
+    (photos / "cut.png").write_bytes((photos / "b.png").read_bytes()[:-40])
+    made = anonymized(photos, tmp_path / "out", methods=Methods(detectors=[seeing()]))
+    assert sorted(sample.key for sample in made.dataset) == ["a", "b"]
+    assert sorted(left_out(made)) == ["cut", "empty"]
+
+
 def transparent(path, alpha):
     """Write a PNG in which transparency hides people, or would if it were any."""
     Image.fromarray(np.dstack([picture(1), alpha])).save(path)

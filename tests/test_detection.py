@@ -233,10 +233,13 @@ def test_photos_that_are_damaged_are_holes_that_do_not_tell_where_they_lie(tmp_p
     Image.fromarray(picture(1)).save(folder / "a.png")
     Image.fromarray(picture(2)).save(folder / "b.png")
     (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:-30])
+    (folder / "c.png").write_bytes(b"")
     made = detection.detect(session(), SEEING, folder, tmp_path / "found")
-    ((key, reason),) = made.dataset.skipped
-    assert key == "b"
-    assert reason.startswith("photos/b.png: cannot be read as an image")
+    reasons = dict(made.dataset.skipped)
+    assert sorted(reasons) == ["b", "c"]
+    assert reasons["b"].startswith("photos/b.png: cannot be read as an image")
+    assert reasons["c"].startswith("photos/c.png is no JPEG or PNG image")
+    assert str(tmp_path) not in str(reasons)
 
 
 def test_photos_that_change_meanwhile_are_told(tmp_path, monkeypatch):

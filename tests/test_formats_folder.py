@@ -80,8 +80,20 @@ def test_people_are_dropped_and_that_is_told(tmp_path):
     assert made.remarks == ("dropped, as images has no place for them: people (1)",)
 
 
-def test_all_that_are_no_images_are_told(tmp_path):
+def test_what_is_called_like_an_image_and_is_none_is_a_hole(tmp_path):
     picture(tmp_path / "set/good.png")
+    (tmp_path / "set/bad.jpg").write_bytes(b"GIF89a")
+    (tmp_path / "set/worse.png").write_bytes(b"")
+    made = formats.convert(tmp_path / "set", tmp_path / "out")
+    assert list(made.keys()) == ["good"]
+    reasons = dict(made.skipped)
+    assert sorted(reasons) == ["bad", "worse"]
+    assert all(reason.startswith(f"set/{key}.") and "is no JPEG or PNG" in reason for key, reason in reasons.items())
+    assert str(tmp_path) not in str(reasons)
+
+
+def test_a_folder_of_nothing_that_can_be_an_image_is_refused(tmp_path):
+    (tmp_path / "set").mkdir()
     (tmp_path / "set/bad.jpg").write_bytes(b"GIF89a")
     (tmp_path / "set/worse.png").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"2 problems:(.|\n)*bad\.jpg(.|\n)*worse\.png"):

@@ -28,26 +28,25 @@ def _is_image(path: Path) -> bool:
 
 
 def read(place: Path) -> PhotoSource:
-    """Open a folder, or an image.
+    """Open a folder, or an image; a file in a folder that is called like an image and is none is a damaged one.
 
     Raises:
-        DatasetError: telling all images that cannot be read.
+        DatasetError: when there is nothing that can be an image, telling why.
     """
-    problems: list[str] = []
     frames: list[Frame] = []
     folder, paths = place, list(images_below(place)) if place.is_dir() else []
     if _is_image(place):
         folder, paths = place.parent, [place]
     if not paths:
-        problems.append(f"{folder}: has no images (jpg, png)")
+        raise told(folder, [f"{folder}: has no images (jpg, png)"])
     for key, path in zip(keys_for([path.relative_to(folder).as_posix() for path in paths]), paths, strict=True):
         try:
             photo = Photo.open(folder, path, turned=True)
         except ValueError as error:
-            problems.append(str(error))
-            continue
+            photo = Photo(path, path.relative_to(folder).as_posix(), (0, 0), damage=str(error))
         frames.append(Frame(key, photo, None, meta=split_of(photo.name)))
-    if problems:
+    problems = [frame.photo.damage for frame in frames if frame.photo.damage]
+    if len(problems) == len(frames):
         raise told(folder, problems)
     remarks = _left_out(folder, set(paths)) if place.is_dir() else []
     return PhotoSource("images", folder, frames, "", remarks=remarks)

@@ -56,6 +56,7 @@ class Photo:
         name: relative to the folder, with forward slashes. size_px: (width, height) as the labels count.
         turned: whether the labels count on the image as its EXIF orientation shows it.
         unclear: whether the size that the labels state does not tell that.
+        damage: why it can be no image, empty where it may be one.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class Photo:
     size_px: tuple[int, int]
     turned: bool = False
     unclear: bool = False
+    damage: str = ""
 
     @classmethod
     def open(cls, folder: Path, path: Path, *, turned: bool = False) -> Photo:
@@ -108,6 +110,8 @@ class Photo:
         Raises:
             DatasetError: when the file is damaged.
         """
+        if self.damage:
+            raise DatasetError(self.damage)
         try:
             data = self.path.read_bytes()
         except OSError as error:

@@ -40,13 +40,16 @@ LAYERS = tuple(space.layer for space in SPACES.values())
 """The layers of surface maps."""
 
 
-def space_of(layers: Mapping[str, Any]) -> SurfaceSpace | None:
+def space_of(layers: Mapping[str, Any], name: str | None = None) -> SurfaceSpace | None:
     """Return the space of the one surface map among some layers, None where there is none.
+
+    Args:
+        name: of the space that alone counts; None: any.
 
     Raises:
         DatasetError: when there are maps of several spaces.
     """
-    found = [space for space in SPACES.values() if space.layer in layers]
+    found = [space for space in SPACES.values() if space.layer in layers and name in (None, space.name)]
     if len(found) > 1:
         names = " and ".join(space.name for space in found)
         raise DatasetError(f"has surface maps of {names}: say which one is meant")

@@ -206,6 +206,19 @@ def test_what_is_no_map_is_a_hole(tmp_path, layers):
     assert [sample.key for sample in made] == ["b_000"]
 
 
+@pytest.mark.parametrize("space", list(surfaces.SPACES.values()), ids=lambda space: space.name)
+def test_one_of_two_meshes_can_be_chosen(tmp_path, space):
+    both = photo("a", (100, 90, 160, 210))
+    layers = {**both.layers, **stripes(both.layers["instances"], "surface_smpl")}
+    source = written(tmp_path / "set", [evolve(both, layers=layers)])
+    (crop,) = cut(source, tmp_path / "crops", settings=CutSettings(space=space.name, view="upright"))
+    assert set(crop.layers) & set(surfaces.LAYERS) == {space.layer}
+    with pytest.raises(DatasetError, match="surface maps of mpfb and smpl_27554: say which one is meant"):
+        cut(source, tmp_path / "either")
+    words = ["bodies", "cut", str(source), str(tmp_path / "told"), "--workers", "1", "--space", space.name]
+    assert CliRunner().invoke(app, words).exit_code == 0
+
+
 def test_the_command_tells_of_crops_and_of_holes(tmp_path):
     bad = photo("a", (100, 90, 160, 210))
     bad = evolve(bad, layers={"instances": bad.layers["instances"]})

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -57,6 +57,9 @@ class CutSettings:
         help="least number of different vertices for each part of the body on a surface map; by itself what holds for"
         " the mesh, of finds, and 0 of truth",
         validator=attrs.validators.optional(at_least(0)),
+    )
+    space: Literal["mpfb", "smpl_27554"] | None = setting(
+        None, help="which mesh's surface maps are taken, where there are some of several"
     )
     parts: Path | None = setting(
         None, help="which part each vertex is of, an .npy file, where none ships", decides="content"
@@ -200,7 +203,7 @@ def crops_of(sample: Sample, settings: CutSettings, *, truth: bool) -> Iterator[
     Raises:
         DatasetError: when it has no masks or no surface map, or these are no such. ConfigError: as ``parts_of`` does.
     """
-    space = space_of(sample.layers)
+    space = space_of(sample.layers, settings.space)
     if not sample.people:
         return
     if space is None or "instances" not in sample.layers:

@@ -35,6 +35,13 @@ class Up(enum.StrEnum):
     NADIR = "nadir"
 
 
+class Space(enum.StrEnum):
+    """A mesh of the body's surface."""
+
+    MPFB = "mpfb"
+    SMPL = "smpl_27554"
+
+
 Crops = Annotated[str, typer.Argument(metavar="CROPS", help="A set of crops.", show_default=False)]
 Parts = Annotated[
     Path | None,
@@ -59,6 +66,9 @@ def cut(
         typer.Option(help="Which way is up: the image's (upright), away from the place below the camera (nadir), or"
                      " the latter where the camera is known (auto)."),
     ] = Up.AUTO,
+    space: Annotated[
+        Space | None, typer.Option(help="Which mesh's surface maps are taken, where there are some of several.")
+    ] = None,
     least: Annotated[
         float | None,
         typer.Option(min=0, help=f"{_LEAST} [default: what holds for the mesh, of finds; 0 of IN's own]"),
@@ -73,7 +83,7 @@ def cut(
     from synthkit.bodies import cutting
 
     runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
-    settings = cutting.CutSettings(view=view.value, least=least, parts=parts)
+    settings = cutting.CutSettings(view=view.value, space=space and space.value, least=least, parts=parts)
     with on_terminal() as shown:
         made = cutting.cut(images, out, found or (), settings, executor=runner, progress=shown, tell=shown.tell)
     typer.echo(f"cut: {made.location} ({len(made)} crops)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from synthkit.config import all_of, at_least, between, setting
+from synthkit.config import When, all_of, at_least, between, setting
 from synthkit.finds import SAME_PERSON_IOU
 
 MASK_CONFIG = "COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x.yaml"
@@ -21,7 +21,14 @@ class Detectron2Config:
     surface_weights: Path | None = setting(
         None, help="weights of DensePose CSE; without them there are masks but no surface maps", decides="content"
     )
-    mask_config: str = setting(MASK_CONFIG, help="of Mask R-CNN: a name in detectron2's model zoo, or a .yaml file")
+    mask_model: str = setting(
+        MASK_CONFIG,
+        help="Mask R-CNN's name in detectron2's model zoo",
+        when=When("mask_config is none", lambda config: config.mask_config is None),
+    )
+    mask_config: Path | None = setting(
+        None, help="of Mask R-CNN: a .yaml file; none is that of mask_model", decides="content"
+    )
     surface_config: Path | None = setting(
         None, help="of DensePose CSE: a .yaml file; none is that of R_101_FPN_DL_soft_s1x", decides="content"
     )

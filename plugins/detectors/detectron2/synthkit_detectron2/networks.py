@@ -129,14 +129,14 @@ def mask_network(config: Detectron2Config, device: torch.device) -> Network:
     from detectron2.config import get_cfg
 
     cfg = get_cfg()
+    told = f"mask_model {config.mask_model}" if config.mask_config is None else f"mask_config {config.mask_config}"
     try:
-        named = Path(config.mask_config)
-        path = str(named) if named.is_file() else model_zoo.get_config_file(config.mask_config)
+        path = model_zoo.get_config_file(config.mask_model) if config.mask_config is None else str(config.mask_config)
         cfg.merge_from_file(path, allow_unsafe=False)
     except Exception as error:  # whatever yaml and detectron2 come upon
-        raise WeightsError(f"mask_config {config.mask_config}: cannot be read: {_first(error)}") from None
+        raise WeightsError(f"{told}: cannot be read: {_first(error)}") from None
     if not cfg.MODEL.MASK_ON:
-        raise WeightsError(f"mask_config {config.mask_config}: is of a network without masks")
+        raise WeightsError(f"{told}: is of a network without masks")
     return _built(cfg, config, config.mask_weights, device)
 
 

@@ -126,7 +126,7 @@ def main(folder: Path) -> None:
     cfg.merge_from_file(str(folder / "masks.yaml"))
     cfg.MODEL.DEVICE = "cpu"
     random_weights(build_model(cfg), folder / "masks.pkl")
-    settings = {"mask_weights": folder / "masks.pkl", "mask_config": str(folder / "masks.yaml")}
+    settings = {"mask_weights": folder / "masks.pkl", "mask_config": folder / "masks.yaml"}
     densepose = importlib.util.find_spec("densepose") is not None
     if densepose:
         sys.modules.setdefault("av", MagicMock())  # by which it would read videos to train on

@@ -14,9 +14,9 @@ import torch
 
 from synthkit import finds
 from synthkit.config import structure
-from synthkit.errors import PluginError, WeightsError
+from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.finds import Nonsense
-from synthkit.interfaces import Runtime
+from synthkit.interfaces import ComponentSpec, Runtime
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
@@ -256,6 +256,21 @@ def test_without_detectron2_one_is_told_how_to_install_it(tmp_path, monkeypatch)
     config = structure(Detectron2Config, {"mask_weights": str(tmp_path / "x.pkl")})
     with pytest.raises(PluginError, match=r"pip install --no-build-isolation git\+https://github.com/facebookresearch"):
         Detectron2Detector(config, None, Runtime(Seeds(0), tmp_path)).__enter__()
+
+
+def test_what_is_in_a_config_decides_and_not_where_it_lies(tmp_path):
+    def identity(**options):
+        weights = {"mask_weights": str(tmp_path / "x.pkl")}
+        return discover().identity(ComponentSpec("detector", "detectron2", {**weights, **options}))
+
+    (tmp_path / "x.pkl").write_bytes(b"x")
+    for name, text in (("a", "one"), ("b", "one"), ("c", "other")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    told = [identity(mask_config=str(tmp_path / f"{name}.yaml")) for name in "abc"]
+    assert told[0] == told[1] != told[2]
+    assert identity(mask_model="COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml") != identity()
+    with pytest.raises(ConfigError, match="mask_model: decides nothing unless mask_config is none"):
+        identity(mask_config=str(tmp_path / "a.yaml"), mask_model="other.yaml")
 
 
 def test_the_component_is_found():

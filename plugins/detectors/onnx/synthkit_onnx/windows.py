@@ -121,14 +121,16 @@ def _of_window(
 
 
 def _best(boxes: Floats, labels: npt.NDArray[np.int32], cut: npt.NDArray[np.bool_]) -> Sequence[int]:
-    """Return the places of those who are not the same as, or a part of, somebody before them."""
+    """Return the places of those who are not the same as, or a part of, somebody before them.
+
+    Of whom somebody before is a part stays: it may show more of them, who must not lose their cover by it.
+    """
     if not len(boxes):
         return []
     overlaps = iou_table(boxes, boxes)
     areas = boxes[:, 2:4].prod(axis=1)
     shared = overlaps * (areas[:, None] + areas) / (1 + overlaps)
-    within = shared / np.minimum(areas[:, None], areas)
-    part = within > np.where(cut, _CUT_INSIDE, _INSIDE)[:, None]
+    part = shared / areas[:, None] > np.where(cut, _CUT_INSIDE, _INSIDE)[:, None]
     same = (labels[:, None] == labels) & ((overlaps > _SAME) | part)
     kept: list[int] = []
     for place in range(len(boxes)):

@@ -78,6 +78,28 @@ def test_nobody_is_found_where_nothing_is():
     assert found.rotated_boxes.shape == (0, 5)
 
 
+def test_who_is_found_whole_stays_beside_a_surer_find_of_a_part_of_them():
+    """A part of somebody who was found is dropped; what shows more of them than a surer find does is not."""
+
+    def found(sides, scores):
+        def detect(image):
+            rows, columns = np.nonzero(image[..., 0] > 100)
+            middle = np.array([columns.mean(), rows.mean()]) if rows.size else np.zeros(2)
+            boxes = [[*(middle - side / 2), *(middle + side / 2)] for side in (sides if rows.size else ())]
+            return Detections(
+                key="window",
+                boxes_xyxy_px=np.array(boxes, np.float32).reshape(-1, 4),
+                scores=np.array(scores if boxes else (), np.float32),
+                labels=np.zeros(len(boxes), np.int32),
+            )
+
+        sample, _ = bars([0], length=10, width=10)
+        return sorted(look(sample, 1, detect).rotated_boxes[:, 3].round().tolist())
+
+    assert found((20, 60), (0.9, 0.8)) == [20, 60]
+    assert found((20, 60), (0.8, 0.9)) == [60]
+
+
 def test_people_of_different_labels_are_not_the_same():
     def twice(image):
         found = upright(image)

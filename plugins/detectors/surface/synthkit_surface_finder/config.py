@@ -40,14 +40,20 @@ class SurfaceFinderConfig(TrainingSettings):
         decides="content",
     )
     side_px: int = setting(
-        96, help="side of the square crops that the network sees, a multiple of 16", validator=_whole_strides
+        96,
+        help="side of the square crops that the network sees, a multiple of 16",
+        validator=_whole_strides,
+        settled=True,
     )
     margin: float = setting(
         1.7,
         help="side of a crop over the longer side of the box in it: boxes that are found may be too short, or beside",
         validator=between(LEAST_MARGIN, MOST_MARGIN),
+        settled=True,
     )
-    width: int = setting(32, help="filters of the network where its way up ends", validator=between(4, MOST_WIDTH))
+    width: int = setting(
+        32, help="filters of the network where its way up ends", validator=between(4, MOST_WIDTH), settled=True
+    )
     backbone: Literal["rendered", "none"] = setting(
         "rendered",
         help="weights of the way down to start from: those of squeezedet-ceiling, which learned from renders; or none",
@@ -79,7 +85,10 @@ class SurfaceFinderConfig(TrainingSettings):
         validator=between(0, 1),
     )
     whole_px: int = setting(
-        256, help="longer side of the image when all of it is looked at at once", validator=between(64, MOST_WHOLE_PX)
+        256,
+        help="longer side of the image when all of it is looked at at once",
+        validator=between(64, MOST_WHOLE_PX),
+        settled=True,
     )
     colour: float = setting(
         0.3,

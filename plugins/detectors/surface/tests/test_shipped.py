@@ -11,6 +11,7 @@ from PIL import Image
 
 from synthkit import finds
 from synthkit.detectors import chosen
+from synthkit.errors import ConfigError
 from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.session import Session
@@ -43,6 +44,15 @@ def test_it_is_small():
     component = discover().get("detector", "surface-ceiling").component
     assert component.demo_checkpoint == SHIPPED
     assert component.shipped_checkpoint().stat().st_size <= MOST_BYTES
+
+
+def test_what_training_settled_cannot_be_set_otherwise():
+    registry = discover()
+    assert chosen(registry, "surface-ceiling", {"mask_threshold": 0.5}).options["mask_threshold"] == 0.5
+    with pytest.raises(ConfigError) as caught:
+        chosen(registry, "surface-ceiling", {"side_px": 64, "margin": 3.0, "width": 8, "whole_px": 512})
+    names = [problem.partition(" was settled by")[0] for problem in caught.value.problems]
+    assert names == ["detector.side_px:", "detector.margin:", "detector.width:", "detector.whole_px:"]
 
 
 def test_its_masks_hold_people(answer, truth):

@@ -7,7 +7,8 @@
 HELDOUT is a rendered set, whose layer ``instances`` is the truth; detectors see its images alone. What they find is
 put together and treated by the code of ``synthkit anonymize``, with the refiner ``anonymizer-mask``, on noise in place
 of the image: there every pixel that is treated has another value afterwards. The recall is the share of people's
-pixels, in images that are handed on, that were treated.
+pixels, in images that are handed on, that were treated; its interval is of other images like these, which are drawn
+anew from them (Efron 1979), each a room of its own.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from synthkit.settings import RunSettings
 DETECTORS = ("surface-ceiling", "squeezedet-ceiling")
 REFINER = "anonymizer-mask"
 GOAL = 0.98
+DRAWS = 4000
 
 
 @attrs.define
@@ -46,19 +48,32 @@ class Counts:
     """Of images handed on, pixels: of people, of these treated, of these blurred; of nobody, and of these treated.
 
     ``people`` and ``blurred`` are who was treated, and who of them was blurred in doubt; ``missed`` true people of whom
-    less than half was treated, of ``true``; ``left_out`` images.
+    less than half was treated, of ``true``; ``left_out`` images. ``rooms`` has people's pixels, and those treated, of
+    each image.
     """
 
     images: int = 0
     left_out: int = 0
-    person_px: int = 0
-    treated_px: int = 0
     nobody_px: int = 0
     nobody_treated_px: int = 0
     people: int = 0
     blurred: int = 0
     true: int = 0
     missed: int = 0
+    rooms: list[tuple[int, int]] = attrs.field(factory=list)
+
+    @property
+    def pixels(self) -> npt.NDArray[np.int64]:
+        """People's pixels, and of these treated, of each image (N, 2)."""
+        return np.array(self.rooms, np.int64).reshape(-1, 2)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the recall lies in 95 % of draws of as many images."""
+        drawn = Seeds(0).stream("rooms").integers(0, len(self.rooms), (DRAWS, len(self.rooms)))
+        whole, treated = self.pixels[drawn].sum(axis=1).T
+        low, high = np.percentile(treated / np.maximum(whole, 1), (2.5, 97.5))
+        return float(low), float(high)
 
     def add(self, sample: Sample, treated: npt.NDArray[np.bool_], note: Mapping[str, object]) -> None:
         """Count an image that is handed on."""
@@ -66,8 +81,7 @@ class Counts:
         somebody, records = numbers > 0, note["people"]
         assert isinstance(records, list)
         self.images += 1
-        self.person_px += int(somebody.sum())
-        self.treated_px += int((somebody & treated).sum())
+        self.rooms.append((int(somebody.sum()), int((somebody & treated).sum())))
         self.nobody_px += int((~somebody).sum())
         self.nobody_treated_px += int((~somebody & treated).sum())
         self.people += len(records)
@@ -116,17 +130,22 @@ def measured(session: Session, specs: Mapping[str, ComponentSpec], data: Dataset
 
 def results(counts: Counts) -> list[Result]:
     """Return the table."""
+    whole_px, treated_px = counts.pixels.sum(axis=0).tolist()
     share = {
-        "people's pixels treated": (counts.treated_px, counts.person_px, GOAL, False),
+        "people's pixels treated": (treated_px, whole_px, GOAL, False),
         "people of whom less than half is treated": (counts.missed, counts.true, None, True),
         "of those treated, blurred in doubt": (counts.blurred, counts.people, None, True),
         "nobody's pixels treated": (counts.nobody_treated_px, counts.nobody_px, None, True),
         "images left out": (counts.left_out, counts.images + counts.left_out, None, True),
     }
-    return [
+    made = [
         Result(name, "share", part / max(whole, 1), goal=goal, smaller_is_better=smaller)
         for name, (part, whole, goal, smaller) in share.items()
     ]
+    if counts.rooms:
+        ends = zip(("from", "to"), counts.interval, strict=True)
+        made[1:1] = [Result(f"  95 % of draws of rooms {name}", "share", end) for name, end in ends]
+    return made
 
 
 def main() -> None:

@@ -263,10 +263,12 @@ def with_weights(session: Session, spec: ComponentSpec, checkpoint: Path | None)
                 f"{component.kind} {component.name!r} must be trained first: give --real DATASET to 'build',"
                 " or --checkpoint FILE from 'synthkit fit'"
             )
-        session.tell(
-            f"{spec.kind} {spec.name!r}: using its small demonstration checkpoint;"
-            " for your own sensor's look give --real DATASET (or a trained --checkpoint)"
+        own = (
+            "for your own sensor's look give --real DATASET (or a trained --checkpoint)"
+            if "source" in component.learns_from
+            else "for one of your own give --checkpoint FILE from 'synthkit fit'"
         )
+        session.tell(f"{spec.kind} {spec.name!r}: using its small demonstration checkpoint; {own}")
     opened = Checkpoint.open(checkpoint)
     opened.require(spec.kind)
     return attrs.evolve(spec, checkpoint=str(opened.path.resolve()), checkpoint_sha256=opened.sha256)

@@ -18,6 +18,9 @@ LEAST_SIDE_PX, MOST_SIDE_PX = 16, 1024
 _MAPPED = When("appearance is true", lambda config: config.appearance)
 _TRUNCATED = When("truncation is below 1", lambda config: config.truncation < 1)
 
+SHIPPED = "synthkit_anonymizer_gan:weights/small.safetensors"
+"""The checkpoint that comes with this package, as ``Component.demo_checkpoint`` names it."""
+
 APPLY_ONLY = frozenset({"truncation", "truncate", "modes", "look", "feather_px"})
 """Settings that say how people are made with a checkpoint, and have no part in training."""
 

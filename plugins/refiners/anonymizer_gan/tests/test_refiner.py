@@ -250,3 +250,5 @@ def test_presets_are_rows_of_the_tables():
         "ladder-large": (True, early, True, "surface", 64, 12),
         "ladder-no-kl": (True, early, True, "surface", 32, 12),
     }
+    small = attrs.evolve(GeneratingConfig(), **registry.get("refiner", "anonymizer-small").component.defaults)
+    assert (small.appearance, small.co_modulation, small.feature_weight, small.kl_weight) == (True, True, 5, 0.01)

@@ -133,11 +133,13 @@ class Evidence:
 
     Args:
         counts: by group and kind, such as false alarms of each kind. exhibits: by group, the most telling first.
+        images: exhibits that are about whole images, by how they were chosen: by lot, the best, the worst.
     """
 
     charts: Sequence[Chart]
     counts: Mapping[str, Mapping[str, int]]
     exhibits: Mapping[str, Sequence[Exhibit]]
+    images: Mapping[str, Sequence[Exhibit]] = attrs.field(factory=dict)
 
 
 @runtime_checkable

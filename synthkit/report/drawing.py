@@ -88,7 +88,7 @@ def close_up(sample: Sample, exhibit: Exhibit, side_px: int) -> Picture:
         (side_px, side_px, 3) uint8; what lies outside the image is grey.
     """
     low, high = exhibit.focus_px.min(axis=0), exhibit.focus_px.max(axis=0)
-    window = max(float((high - low).max()) * _AROUND, _LEAST_WINDOW_PX)
+    window = min(max(float((high - low).max()) * _AROUND, _LEAST_WINDOW_PX), float(max(sample.size_px)))
     corner = (low + high - window) / 2
     pixels = Image.new("RGB", (math.ceil(window), math.ceil(window)), _OUTSIDE)
     pixels.paste(Image.fromarray(sample.image), (-round(corner[0]), -round(corner[1])))

@@ -6,6 +6,7 @@ Errors are sorted in the manner of Bolya et al., TIDE (ECCV 2020).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -58,6 +59,7 @@ def explain(
             "missed": _misses(seen, found, config.boxes, score),
             "false alarms": _false_alarms(seen, found, config.boxes, score),
         },
+        images=_images(seen, judged, config, score),
     )
 
 
@@ -149,6 +151,40 @@ def _false_alarms(seen: Set, found: Errors, boxes: Boxes, score: float) -> list[
         note = f"{found.false_kind[place]}, score {scores[place]:.2f}"
         exhibits.append(_exhibit(seen, int(seen.found_image[row]), seen.state["detected"][row], note, boxes, score))
     return exhibits
+
+
+def _images(seen: Set, judged: Judged, config: DetectionConfig, score: float) -> dict[str, list[Exhibit]]:
+    """Return whole images: by lot, and those with the best and worst F1, of equals those with more people first."""
+    level = seen.ious.index(config.iou)
+    kept = seen.state["scores"] >= score
+    count = len(seen.state["truths"])
+    needed = np.bincount(seen.truth_image[judged.needed], minlength=count)
+    right = np.bincount(seen.found_image[kept & judged.right[level]], minlength=count)
+    false = np.bincount(seen.found_image[kept & ~judged.right[level] & ~judged.left_out[level]], minlength=count)
+    asked = needed + right + false
+    f1 = np.where(asked > 0, 2 * right / np.maximum(asked, 1), 1.0)  # where nobody is and nobody was found
+    lots = np.array([hashlib.sha256(str(key).encode()).hexdigest() for key in seen.state["key"]])
+    orders = {
+        "drawn by lot": np.argsort(lots, kind="stable"),
+        "with the best finds": np.lexsort((lots, -needed, -f1)),
+        "with the worst finds": np.lexsort((lots, -needed, f1)),
+    }
+    found = {}
+    for name, order in orders.items():
+        found[name] = [
+            _exhibit(seen, image, _frame(seen, image, config.boxes),
+                     f"{right[image]} of {needed[image]} found, {false[image]} false alarms, F1 {f1[image]:.2f}",
+                     config.boxes, score)
+            for image in _chosen(order, seen.originals)
+        ]  # fmt: skip
+    return found
+
+
+def _frame(seen: Set, image: int, boxes: Boxes) -> Floats:
+    """Return the square of an image's shorter side around its nadir, as an outline."""
+    x, y, half = seen.state["frame"][image].tolist()
+    rows = {"upright": [x - half, y - half, x + half, y + half], "points": [x, y, 2 * half * np.sqrt(2.0)]}
+    return np.array(rows.get(boxes, [x, y, 2 * half, 2 * half, 0.0]))
 
 
 def _chosen(order: Ints, images: Ints) -> list[int]:

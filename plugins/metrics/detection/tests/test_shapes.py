@@ -202,6 +202,12 @@ def test_errors_are_sorted_by_kind_and_shown():
     assert [(exhibit.key, exhibit.note) for exhibit in missed][:2] == [("c", MERGED), ("d", UNSEEN)]  # 60 x 60 px
     assert missed[1].focus_px.tolist() == [[20, 20], [80, 20], [80, 80], [20, 80]]
     assert not missed[1].found_px
+    shown = {how: [exhibit.key for exhibit in images] for how, images in evidence.images.items()}
+    assert (shown["with the best finds"], shown["with the worst finds"]) == (["c", "b", "a", "d"], ["d", "a", "c", "b"])
+    assert sorted(shown["drawn by lot"]) == ["a", "b", "c", "d"]
+    worst = evidence.images["with the worst finds"]
+    assert worst[1].note == "2 of 4 found, 2 false alarms, F1 0.50"
+    assert len(worst[1].found_px) == 4
     titles = [chart.title for chart in evidence.charts]
     assert titles == ["Precision over recall", "Scores over the threshold", "Error of the number of people"]
     assert evidence.charts[1].mark == 0.5

@@ -6,7 +6,8 @@ A plugin is a distribution with an entry point in the group ``synthkit.v1``::
     [project.entry-points."synthkit.v1"]
     my-plugin = "my_package.plugin"
 
-whose module implements the hook below and imports nothing heavy. An incompatible API would be another
+whose module, or object, implements ``synthkit_components``, or hooks that follow experiments, or both, and imports
+nothing heavy before it is called. An incompatible API would be another
 group, ``synthkit.v2``.
 
 Commands need no hook, so that ``synthkit --help`` imports no plugin: an entry point in the group
@@ -18,12 +19,14 @@ Commands need no hook, so that ``synthkit --help`` imports no plugin: an entry p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pluggy
 
 from synthkit.entrypoints import COMPONENTS
-from synthkit.interfaces import Component
+from synthkit.interfaces import Component, TrackedExperiment, TrackedStep
 
 GROUP = COMPONENTS
 
@@ -34,3 +37,37 @@ hookimpl = pluggy.HookimplMarker("synthkit")
 @hookspec
 def synthkit_components() -> Iterable[Component]:  # type: ignore[empty-body]
     """Return the renderers, refiners, detectors and metrics this plugin brings."""
+
+
+# Trackers: called in the process of 'synthkit experiment', of plugins that the experiment's ``trackers`` name. One that
+# raises is left out from then on, and costs the experiment nothing.
+
+
+@hookspec
+def synthkit_experiment_began(experiment: TrackedExperiment) -> None:
+    """Hear that an experiment begins, or goes on; what was done before is not told again."""
+
+
+@hookspec
+def synthkit_step_began(experiment: TrackedExperiment, step: TrackedStep) -> None:
+    """Hear that a step begins, or goes on."""
+
+
+@hookspec
+def synthkit_curves(experiment: TrackedExperiment, step: TrackedStep, line: Mapping[str, float]) -> None:
+    """Take a line of a training's curves: ``step``, how many are done, and losses or scores by name.
+
+    One that goes on tells all of its lines, and may tell some of them twice.
+    """
+
+
+@hookspec
+def synthkit_step_ended(
+    experiment: TrackedExperiment, step: TrackedStep, result: Mapping[str, Any], error: str
+) -> None:
+    """Hear that a step ended: what came of it as plain JSON, with ``seconds``, ``peak_mb``, ``bytes``; or an error."""
+
+
+@hookspec
+def synthkit_experiment_ended(experiment: TrackedExperiment, results: Mapping[str, Any], report: Path | None) -> None:
+    """Hear what came of it, as in ``results.json``, and where the report is; nothing and None when it was stopped."""

@@ -19,6 +19,12 @@ from synthkit.errors import ConfigError, PluginError
 from synthkit.interfaces import Component, ComponentSpec, Kind, Runtime
 
 _CORE = "synthkit-core"
+TRACKING = (
+    "synthkit_experiment_began", "synthkit_step_began", "synthkit_curves", "synthkit_step_ended",
+    "synthkit_experiment_ended",
+)  # fmt: skip
+"""The hooks of plugins that follow experiments."""
+
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(\[(?P<extras>[^]]*)\])?")
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([\w.-]+)["']""")
 
@@ -56,6 +62,7 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._components: dict[tuple[Kind, str], Registered] = {}
         self.broken: list[Broken] = []
+        self.trackers: dict[str, Origin] = {}
 
     def add(self, plugin: Any, origin: Origin) -> None:
         """Register a plugin module or object; whatever is wrong with it is noted in ``broken``."""
@@ -66,8 +73,8 @@ class Registry:
             implementations = [
                 hook for hook in self._manager.hook.synthkit_components.get_hookimpls() if hook.plugin_name == name
             ]
-            if not implementations:
-                raise PluginError("it does not implement synthkit_components()")
+            if not self._manager.get_hookcallers(plugin):
+                raise PluginError("it does not implement synthkit_components(), nor a hook that follows experiments")
             components = [part for hook in implementations for part in _call(hook.function)]
             self._check(components, origin)
         except Exception as error:  # a stranger's code: anything may be raised, and none of it is fatal
@@ -77,10 +84,29 @@ class Registry:
             return
         for component in components:
             self._components[component.kind, component.name] = Registered(component, origin)
+        if any(caller.name in TRACKING for caller in self._manager.get_hookcallers(plugin) or ()):
+            self.trackers[origin.plugin] = origin
 
     def note_broken(self, origin: Origin, error: BaseException) -> None:
         """Note a plugin that could not even be imported."""
         self.broken.append(Broken(origin, _one_line(error)))
+
+    def tracker(self, name: str) -> Any:
+        """Return the plugin of that name that follows experiments, for ``call``.
+
+        Raises:
+            PluginError: when there is none.
+        """
+        origin = self.trackers.get(name)
+        if origin is None:
+            hint = config.nearest(name, self.trackers) or "; none is installed"
+            raise PluginError(f"trackers: no plugin that follows experiments is called {name!r}{hint}")
+        return self._manager.get_plugin(f"{origin.distribution}:{origin.plugin}")
+
+    def call(self, plugin: Any, hook: str, **told: Any) -> None:
+        """Call a hook of one plugin alone, where it has it."""
+        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        self._manager.subset_hook_caller(hook, others)(**told)
 
     def _check(self, components: list[Component], origin: Origin) -> None:
         seen: set[tuple[Kind, str]] = set()

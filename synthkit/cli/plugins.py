@@ -18,7 +18,7 @@ app.add_typer(plugins_app, name="plugins")
 
 @plugins_app.command("list")
 def plugins_list(as_json: Json = False) -> None:
-    """List every renderer, refiner, detector and metric, and plugins that could not be loaded."""
+    """List every renderer, refiner, detector, metric and tracker, and plugins that could not be loaded."""
     from synthkit.plugins import discover
 
     registry = discover()
@@ -29,6 +29,8 @@ def plugins_list(as_json: Json = False) -> None:
     for found in registry.all():
         part, origin = found.component, found.origin
         typer.echo(f"{part.kind:<9} {part.name:<{width}} {part.summary}  [{origin.distribution} {origin.version}]")
+    for name, origin in sorted(registry.trackers.items()):
+        typer.echo(f"{'tracker':<9} {name:<{width}} follows experiments  [{origin.distribution} {origin.version}]")
     for broken in registry.broken:
         typer.echo(f"not loaded: {broken.origin.distribution} {broken.origin.version}: {broken.reason}", err=True)
 
@@ -79,6 +81,10 @@ def _listing(registry: Any) -> dict[str, Any]:
                 "trainable": found.component.trainable,
             }
             for found in registry.all()
+        ],
+        "trackers": [
+            {"name": name, "distribution": origin.distribution, "version": origin.version}
+            for name, origin in sorted(registry.trackers.items())
         ],
         "broken": [
             {"distribution": b.origin.distribution, "version": b.origin.version, "reason": b.reason}

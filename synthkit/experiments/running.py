@@ -21,6 +21,7 @@ from synthkit.dataset import storage
 from synthkit.experiments.estimate import duration
 from synthkit.experiments.history import History
 from synthkit.experiments.steps import LOG_FILE, ORDER_FILE, Step, done, order_of
+from synthkit.experiments.tracking import Trackers
 from synthkit.interfaces import Progress, silent
 
 _UNKNOWN_MB = 1500.0
@@ -51,6 +52,7 @@ def run(
     out: Path,
     budget: Budget,
     history: History,
+    trackers: Trackers,
     *,
     progress: Progress = silent,
     tell: Callable[[str], None] = print,
@@ -63,7 +65,7 @@ def run(
     Args:
         steps: by id, each after those it needs.
     """
-    return _Run(steps, out, budget, history, progress, tell).all()
+    return _Run(steps, out, budget, history, trackers, progress, tell).all()
 
 
 @attrs.define(eq=False)
@@ -85,11 +87,12 @@ class _Run:
         out: Path,
         budget: Budget,
         history: History,
+        trackers: Trackers,
         progress: Progress,
         tell: Callable[[str], None],
     ) -> None:
         self._steps, self._out, self._budget, self._history = steps, out, budget, history
-        self._progress, self._tell = progress, tell
+        self._trackers, self._progress, self._tell = trackers, progress, tell
         self._done = {key for key, step in steps.items() if done(out, step) is not None}
         self._failed: dict[str, str] = {}
         self._waiting = [step for key, step in steps.items() if key not in self._done]
@@ -101,6 +104,7 @@ class _Run:
             while self._begin() or self._working:
                 self._show()
                 self._listen()
+                self._trackers.listen()
         except BaseException:
             self._stop()
             raise
@@ -157,6 +161,7 @@ class _Run:
                                        start_new_session=True)  # fmt: skip
         os.close(speaking)
         self._working[step.id] = _Working(step, process, self._memory(step), max(step.cores, workers))
+        self._trackers.step_began(step)
         threading.Thread(target=self._relay, args=(step.id, listening), daemon=True).start()
 
     def _relay(self, key: str, listening: int) -> None:
@@ -195,11 +200,13 @@ class _Run:
         if found is not None:
             self._done.add(step.id)
             self._history.note(step, found)
+            self._trackers.step_ended(step, found, "")
             self._tell(f"done: {step.title} ({duration(found.seconds)})")
             return
         ended = f"signal {-status}" if status < 0 else f"exit code {status}"
         reason = working.error or f"its process ended with {ended}; see {self._out / step.folder / LOG_FILE}"
         self._failed[step.id] = reason
+        self._trackers.step_ended(step, None, reason)
         self._tell(f"failed: {step.title}: {reason}")
 
     def _show(self) -> None:

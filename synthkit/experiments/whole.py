@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -15,6 +17,8 @@ from synthkit.experiments.comparing import compare
 from synthkit.experiments.history import History
 from synthkit.experiments.planning import Plan
 from synthkit.experiments.running import Budget, Outcome
+from synthkit.experiments.steps import Step
+from synthkit.experiments.tracking import Trackers
 from synthkit.report import templates
 from synthkit.session import Session
 
@@ -48,14 +52,37 @@ def conduct(session: Session, plan: Plan, out: Path, budget: Budget) -> Conducte
     from synthkit.report.experiment import write_report
 
     templates.check()
+    trackers = Trackers(session.registry, plan, out.absolute(), session.tell)
+    claims.claim(out, CLAIM_FILE, {"experiments": FORMAT})
+    results: dict[str, Any] = {}
+    report = None
+    with closing(pipeline.locked(out)):
+        trackers.experiment_began()
+        try:
+            outcome = running.run(
+                plan.steps, out.absolute(), budget, History(), trackers, progress=session.progress, tell=session.tell
+            )
+            _tell_missing(session, plan, outcome)
+            report, results = write_report(session, plan, compare(plan, out), out)
+        finally:
+            trackers.experiment_ended(results, report)
+    return Conducted(report, len(outcome.failed) + len(outcome.kept_back))
+
+
+def do_steps(session: Session, plan: Plan, steps: Mapping[str, Step], out: Path, budget: Budget) -> None:
+    """Do some steps of a plan in an experiment's folder, as far as they are not done; what fails is told.
+
+    Raises:
+        DatasetError: when ``out`` holds something else, or another process works there.
+    """
+    unheard = attrs.evolve(plan, experiment=attrs.evolve(plan.experiment, trackers=()))
+    trackers = Trackers(session.registry, unheard, out.absolute(), session.tell)
     claims.claim(out, CLAIM_FILE, {"experiments": FORMAT})
     with closing(pipeline.locked(out)):
         outcome = running.run(
-            plan.steps, out.absolute(), budget, History(), progress=session.progress, tell=session.tell
+            steps, out.absolute(), budget, History(), trackers, progress=session.progress, tell=session.tell
         )
-        _tell_missing(session, plan, outcome)
-        report = write_report(session, plan, compare(plan, out), out)
-    return Conducted(report, len(outcome.failed) + len(outcome.kept_back))
+    _tell_missing(session, plan, outcome)
 
 
 def _tell_missing(session: Session, plan: Plan, outcome: Outcome) -> None:

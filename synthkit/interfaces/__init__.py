@@ -29,6 +29,7 @@ from synthkit.interfaces.judging import (
 )
 from synthkit.interfaces.keys import key_order, sample_key, scene_of
 from synthkit.interfaces.running import Progress, Runtime, SampleSet, silent
+from synthkit.interfaces.tracking import TrackedExperiment, TrackedStep
 from synthkit.interfaces.working import Calibrated, Detector, Finishing, Refiner, Renderer, Trainable, empty_detections
 
 __all__ = [
@@ -62,6 +63,8 @@ __all__ = [
     "SampleSet",
     "Scored",
     "State",
+    "TrackedExperiment",
+    "TrackedStep",
     "Trainable",
     "Tunable",
     "Weighted",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training's curves and pictures as TensorBoard reads them, beside ``curves.jsonl``, which stays the truth."""
+"""Curves and pictures as TensorBoard reads them, beside ``curves.jsonl``, which is the truth; without torch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from synthkit.dataset import storage
 from synthkit.errors import ConfigError
-from synthkit.training.pictures import Pixels
 
 _VERSION = "brain.Event:2"  # the first to which TensorBoard's rule about restarts applies
 
@@ -51,7 +53,7 @@ class Board:
         for name, value in values.items():
             self._write(step, summary=self._summary.scalar(name, value))
 
-    def picture(self, step: int, picture: Pixels) -> None:
+    def picture(self, step: int, picture: npt.NDArray[np.uint8]) -> None:
         """Take a picture (H, W, 3)."""
         self._write(step, summary=self._summary.image("samples", picture, dataformats="HWC"))
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An example of a tracker: experiments followed in MLflow."""

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Telling plugins of an experiment as it goes; none of them can stop it, nor change what comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from synthkit import config
+from synthkit.experiments.planning import Plan
+from synthkit.experiments.steps import TRAINING, Done, Step
+from synthkit.interfaces import TrackedExperiment, TrackedStep
+from synthkit.plugins import Registry
+
+_CURVES = "curves.jsonl"
+
+
+class Trackers:
+    """The chosen plugins that follow an experiment.
+
+    Args:
+        tell: takes lines for the user, such as why one is left out.
+
+    Raises:
+        PluginError: when a plugin is unknown, or follows nothing.
+    """
+
+    def __init__(self, registry: Registry, plan: Plan, out: Path, tell: Callable[[str], None]) -> None:
+        names = plan.experiment.trackers
+        self._registry, self._tell = registry, tell
+        self._followers = [(name, registry.tracker(name)) for name in names]
+        self._experiment = TrackedExperiment(plan.experiment.title, out, config.plain(plan.experiment))
+        self._out = out
+        self._working: dict[str, tuple[TrackedStep, _Tail]] = {}
+
+    def experiment_began(self) -> None:
+        """Tell that it begins."""
+        self._call("synthkit_experiment_began")
+
+    def step_began(self, step: Step) -> None:
+        """Tell that a step begins."""
+        folder = self._out / step.folder
+        told = TrackedStep(step.id, step.kind, step.label, folder, step.identity)
+        self._working[step.id] = told, _Tail(folder / TRAINING / _CURVES)
+        self._call("synthkit_step_began", step=told)
+
+    def listen(self) -> None:
+        """Tell what trainings wrote since it was called last."""
+        if self._followers:
+            for step, tail in self._working.values():
+                self._relay(step, tail)
+
+    def step_ended(self, step: Step, done: Done | None, error: str) -> None:
+        """Tell that a step ended, and how."""
+        told, tail = self._working.pop(step.id)
+        self._relay(told, tail)
+        result: dict[str, Any] = {}
+        if done is not None:
+            result = {**done.result, "seconds": done.seconds, "peak_mb": done.peak_mb, "bytes": done.bytes}
+        self._call("synthkit_step_ended", step=told, result=result, error=error)
+
+    def experiment_ended(self, results: Mapping[str, Any], report: Path | None) -> None:
+        """Tell what came of it."""
+        self._call("synthkit_experiment_ended", results=results, report=report)
+
+    def _relay(self, step: TrackedStep, tail: _Tail) -> None:
+        for line in tail.lines():
+            self._call("synthkit_curves", step=step, line=line)
+
+    def _call(self, hook: str, **told: Any) -> None:
+        for name, plugin in list(self._followers):
+            try:
+                self._registry.call(plugin, hook, experiment=self._experiment, **told)
+            except Exception as error:  # a stranger's code, which must not cost the experiment anything
+                self._followers.remove((name, plugin))
+                self._tell(f"tracker {name!r} is left out from now on: {type(error).__name__}: {error}")
+
+
+class _Tail:
+    """The whole lines that are added to a file of curves."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, 0
+
+    def lines(self) -> Sequence[Mapping[str, float]]:
+        """Return those since it was called last."""
+        try:
+            with self._path.open("rb") as file:
+                self._read = min(self._read, file.seek(0, 2))  # one that goes on first drops what came after its state
+                file.seek(self._read)
+                text = file.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [row for line in whole.splitlines() if (row := _row(line))]
+
+
+def _row(line: bytes) -> Mapping[str, float]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    numbers = row.items() if isinstance(row, dict) else ()
+    return {key: float(value) for key, value in numbers if isinstance(value, int | float)}

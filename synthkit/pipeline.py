@@ -300,7 +300,7 @@ def export(
         if isinstance(component, Deployable):
             from synthkit.deployment import exporting  # needs an extra, as exporting does
 
-            return exporting.export(session, component, opened, out, wishes or exporting.Wishes())
+            return exporting.export(session, component, opened, out, wishes or exporting.Wishes(), options)
         if not isinstance(component, Exportable):
             raise PluginError(f"{spec.kind} {spec.name!r} cannot be exported as ONNX")
         if wishes is not None and attrs.asdict(wishes) != attrs.asdict(type(wishes)()):

@@ -11,7 +11,7 @@ import sys
 import light_components
 import pytest
 
-from synthkit import config, evaluation, jobs, pipeline
+from synthkit import config, detectors, evaluation, jobs, pipeline
 from synthkit.errors import DatasetError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
@@ -139,6 +139,59 @@ def test_without_its_parents_nothing_is_made_again(chain, session, tmp_path):
         reproduce(session, tmp_path / "deep" / "s+", tmp_path / "again")
     with pytest.raises(DatasetError, match="not made again by themselves"):
         reproduce(session, chain / "scores.json", tmp_path / "again")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wishes", [{}, {"int8": True, "calibrate": "r", "images": 2, "least_matched": 0.0}])
+def test_an_exported_file_tells_where_it_comes_from_and_is_made_again(chain, session, tmp_path, wishes):
+    from synthkit.deployment.exporting import Wishes
+
+    shipped = detectors.chosen(session.registry, "squeezedet-ceiling", {})
+    shutil.copy(shipped.checkpoint, tmp_path / "ceiling.safetensors")
+    if "calibrate" in wishes:
+        wishes = {**wishes, "calibrate": str(chain / "r"), "most_f1_loss": 1.0}
+    options = {"nms_iou": 0.4}
+    pipeline.export(session, tmp_path / "ceiling.safetensors", tmp_path / "a" / "x.onnx", Wishes(**wishes), options)
+    places = [tmp_path, chain]
+    traced = trace(tmp_path / "a" / "x.onnx", places)
+    roles = {parent.role: parent.fingerprint in traced.found for parent in traced.start.parents}
+    assert roles == {"checkpoint": True} | ({"calibrate": True} if wishes else {})
+    assert '"nms_iou": 0.4' in traced.start.facts["settings"]
+    assert reproduce(session, tmp_path / "a" / "x.onnx", tmp_path / "b", places).same
+    with pytest.raises(DatasetError, match="is there already"):
+        reproduce(session, tmp_path / "a" / "x.onnx", tmp_path / "b", places)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", '{"checkpoint_sha256": 3}', '{"made_with": 3}', '{"made_with": {"wishes": {}, "settings": {}}}', "[]", "x"],
+)
+def test_cards_that_tell_nothing_are_one_line(chain, session, tmp_path, content):
+    (tmp_path / "x.onnx").write_bytes(b"any")
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(DatasetError):
+        reproduce(session, tmp_path / "x.onnx", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"rows": [{}]}', '{"rows": [3]}', '{"rows": [{"label": "a", "steps": {"0": "."}}]}',
+     '{"rows": [{"label": "a", "steps": 3}]}', '{"results": [{"definition": 3}]}', "[" * 100_000],
+)  # fmt: skip
+def test_odd_results_are_one_line(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(DatasetError):
+        read(tmp_path / "results.json")
+
+
+@pytest.mark.parametrize("notes", [3, {"stages": [{}]}, {"parents": [{}]}, {"parents": 4}])
+def test_odd_notes_of_a_data_set_are_one_line(chain, session, tmp_path, notes):
+    shutil.copytree(chain / "s", tmp_path / "s")
+    manifest = tmp_path / "s" / "dataset.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "notes": notes}))
+    with pytest.raises(DatasetError):
+        reproduce(session, tmp_path / "s", tmp_path / "again")
 
 
 def test_the_command_prints_the_tree_and_writes_a_page(chain, tmp_path):

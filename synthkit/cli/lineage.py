@@ -42,12 +42,12 @@ def lineage(
 
 @app.command()
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A data set or a checkpoint.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A data set, checkpoint or ONNX file.")],
     out: Annotated[Path, typer.Option(help="New folder for what is made again.")],
     places: Places = None,
     workers: Workers = None,
 ) -> None:
-    """Make a data set or a checkpoint again from its parents, and tell whether it is the same."""
+    """Make a data set, a checkpoint or an ONNX file again from its parents, and tell whether it is the same."""
     from synthkit import settings
     from synthkit.execution import Local
     from synthkit.lineage import reproducing

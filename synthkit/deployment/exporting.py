@@ -93,10 +93,20 @@ class Wishes:
         return profile, OnnxForm(variant, self.dynamic, self.opset or profile.opset), scheme
 
 
-def export(session: Session, detector: Deployable, checkpoint: Checkpoint, out: Path, wishes: Wishes) -> dict[str, Any]:
+def export(
+    session: Session,
+    detector: Deployable,
+    checkpoint: Checkpoint,
+    out: Path,
+    wishes: Wishes,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write a detector as ``out``, its card beside as JSON and Markdown, and return the card.
 
     Nothing is written when the file finds other boxes than the detector, or the profile's toolchain would not take it.
+
+    Args:
+        settings: over those of the training, as the detector has them: for the card, by which the file is made again.
 
     Raises:
         ConfigError: for wishes that do not go together, or that the profile refuses. DatasetError: when a set is
@@ -129,6 +139,8 @@ def export(session: Session, detector: Deployable, checkpoint: Checkpoint, out: 
         **inner, "file": out.name, "bytes": len(whole), "sha256": hashlib.sha256(whole).hexdigest(),
         "ir_version": written.model.ir_version, "profile": profile.name, "next": profile.after,
         "findings": [str(finding) for finding in findings], "budget": attrs.asdict(budget(written, card.input)),
+        "made_with": {"wishes": _by_content(wishes), "settings": dict(settings or {}), "seed": session.run.seed,
+                      "threads": session.run.threads},
     }  # fmt: skip
     for finding in findings:
         session.tell(str(finding))
@@ -265,6 +277,12 @@ def _sets(wishes: Wishes, card: DetectorCard, session: Session) -> tuple[SampleS
         return _Some(given, _spread(len(given), wishes.images)), check
     places = _spread(len(given), 2 * wishes.images)
     return _Some(given, places[::2]), _Some(given, places[1::2] or places)
+
+
+def _by_content(wishes: Wishes) -> dict[str, Any]:
+    """Return wishes as plain JSON that names sets by their fingerprints."""
+    return {name: Dataset.open(value).fingerprint if name in ("calibrate", "check") and value is not None else value
+            for name, value in attrs.asdict(wishes).items()}  # fmt: skip
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -19,6 +19,9 @@ from synthkit.errors import DatasetError, SynthkitError
 
 Kind = Literal["data set", "checkpoint", "ONNX file", "results"]
 
+ONNX_SETS = ("calibrate", "check")
+"""The data sets that an export may be given."""
+
 _MAX_JSON_BYTES = 1 << 28
 _TOLD = ("distribution", "version", "revision", "seed", "config_sha256")
 _CARD_TOLD = ("synthkit", "revision", "seed", "seeds", "steps", "chosen_by", "licence")
@@ -63,6 +66,14 @@ def read(path: Path) -> Artefact:
     """
     if not path.exists():
         raise DatasetError(f"{path}: is missing")
+    try:
+        return _read(path)
+    except (KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise DatasetError(f"{path}: is damaged: what it says of itself cannot be understood ({told})") from None
+
+
+def _read(path: Path) -> Artefact:
     folder = path if path.is_dir() else path.parent
     if path.suffix == ".safetensors":
         return _checkpoint(path)
@@ -75,7 +86,7 @@ def read(path: Path) -> Artefact:
             return _data_set(place)
     for name in (CHECKPOINT_FILE, "results.json"):
         if path.is_dir() and (path / name).is_file():
-            return read(path / name)
+            return _read(path / name)
     if path.suffix == ".json" and path.is_file():
         return _results(path)
     raise DatasetError(f"{path}: is no data set, checkpoint, ONNX file or results: nothing tells where it comes from")
@@ -133,8 +144,12 @@ def _onnx(path: Path) -> Artefact:
     about = told if isinstance(told, Mapping) else card
     checkpoint = _found(card, "checkpoint_sha256")
     facts = {name: _short(about[name]) for name in _CARD_TOLD if about.get(name) is not None}
-    parents = (Parent("checkpoint", checkpoint),) if checkpoint else ()
-    return Artefact("ONNX file", path, sha256_of(path), "synthkit export", facts, parents)
+    parents = [Parent("checkpoint", checkpoint)] if checkpoint else []
+    if "made_with" in card:
+        made = card["made_with"]
+        facts["settings"] = json.dumps({**made["wishes"], **made["settings"]}, sort_keys=True)
+        parents += [Parent(role, made["wishes"][role]) for role in ONNX_SETS if made["wishes"][role]]
+    return Artefact("ONNX file", path, sha256_of(path), "synthkit export", facts, tuple(parents))
 
 
 def _found(value: Any, name: str) -> str | None:
@@ -156,7 +171,7 @@ def _results(path: Path) -> Artefact:
         for row in experiment:
             for seed, step in row["steps"].items():
                 judged = path.parent / step / "results.json"
-                if judged.is_file():
+                if judged.is_file() and judged.resolve() != path.resolve():
                     parent = Parent(f"{row['label']}, seed {seed}", read(judged).fingerprint, judged)
                     parents[parent.role, parent.fingerprint] = parent
     for record in records if isinstance(records, list) else ():
@@ -202,5 +217,5 @@ def quietly(path: Path) -> Artefact | None:
     """Return what an artefact says of itself, None where it says nothing that can be read."""
     try:
         return read(path)
-    except (SynthkitError, OSError, KeyError, TypeError, AttributeError):
+    except SynthkitError:
         return None

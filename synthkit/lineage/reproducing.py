@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 
 from synthkit import config, pipeline
-from synthkit.checkpoint import Checkpoint
+from synthkit.checkpoint import Checkpoint, sha256_of
 from synthkit.dataset import Dataset, description
 from synthkit.drift.settings import GuardSettings
 from synthkit.errors import DatasetError
 from synthkit.interfaces import ComponentSpec
-from synthkit.lineage.artefacts import Artefact, Parent
+from synthkit.lineage.artefacts import ONNX_SETS, Artefact, Parent
 from synthkit.lineage.tracing import Lineage, trace
 from synthkit.session import Session
 
@@ -35,7 +35,7 @@ class Reproduced:
 
 
 def reproduce(session: Session, path: Path, out: Path, places: Sequence[Path] = ()) -> Reproduced:
-    """Make a data set or a checkpoint again, in a new folder, from the same parents.
+    """Make a data set, a checkpoint or an ONNX file again, in a new folder, from the same parents.
 
     Args:
         session: its general settings give way to those that the artefact was made with. places: see ``trace``.
@@ -44,11 +44,21 @@ def reproduce(session: Session, path: Path, out: Path, places: Sequence[Path] = 
         DatasetError: when a parent is nowhere to be found, or the artefact does not tell enough.
     """
     lineage = trace(path, places)
+    try:
+        return _reproduced(session, lineage, path, out)
+    except (KeyError, TypeError, AttributeError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise DatasetError(f"{path}: does not tell enough to be made again ({told})") from None
+
+
+def _reproduced(session: Session, lineage: Lineage, path: Path, out: Path) -> Reproduced:
     start = lineage.start
     if start.kind == "data set":
         found = _data_set(session, lineage, out)
     elif start.kind == "checkpoint":
         found = _checkpoint(session, lineage, out)
+    elif start.kind == "ONNX file":
+        found = _onnx(session, lineage, out)
     else:
         raise DatasetError(f"{path}: {start.kind} are not made again by themselves: reproduce what they were made from")
     return Reproduced(out, start.fingerprint, found)
@@ -105,6 +115,25 @@ def _checkpoint(session: Session, lineage: Lineage, out: Path) -> str:
     ]
     validation = known.get("validation")
     return pipeline.train(again, spec, data, out, None if validation is None else str(validation)).sha256
+
+
+def _onnx(session: Session, lineage: Lineage, out: Path) -> str:
+    from synthkit.deployment.exporting import Wishes  # needs an extra, as exporting does
+
+    start = lineage.start
+    known = {parent.role: _found(lineage, parent).place for parent in start.parents}
+    if "checkpoint" not in known:
+        raise DatasetError(f"{start.place}: its card does not tell which checkpoint it was made from")
+    if (out / start.place.name).exists():
+        raise DatasetError(f"{out / start.place.name}: is there already: choose another folder")
+    made = description.load(start.place.with_suffix(".json").read_bytes()).get("made_with")
+    wishes, options, again = None, {}, session
+    if made is not None:  # what is exported without wishes, as a refiner is, tells none
+        sets = {role: str(known[role]) for role in ONNX_SETS if role in known}
+        wishes, options = Wishes(**{**made["wishes"], **sets}), made["settings"]
+        again = attrs.evolve(session, run=attrs.evolve(session.run, seed=made["seed"], threads=made["threads"]))
+    pipeline.export(again, known["checkpoint"], out / start.place.name, wishes, options)
+    return sha256_of(out / start.place.name)
 
 
 def _claim(path: Path) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,19 +19,27 @@ import light_components
 import numpy as np
 import pytest
 
-from synthkit.errors import ConfigError
+from synthkit import config, pipeline
+from synthkit.dataset import Dataset
+from synthkit.errors import ConfigError, DatasetError
+from synthkit.execution import Local
 from synthkit.experiments import comparing, description, planning
 from synthkit.experiments.history import History
-from synthkit.experiments.steps import DONE_FILE, Done
+from synthkit.experiments.steps import DONE_FILE, Done, done
+from synthkit.experiments.tracking import Trackers
+from synthkit.hookspecs import hookimpl
+from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import Origin, discover
 from synthkit.seeds import Seeds
 from synthkit.session import Session
+from synthkit.settings import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 CIRCLES = 'renderer = { name = "circles-NAME", size_px = 48, circles = [1, 3] }'
 TEXT = f"""
 title = "Light"
 threads = 1
+controls = ["tint"]
 
 [data.rendered]
 count = 12
@@ -51,6 +60,13 @@ name = "light-tint"
 [mixtures]
 "real + 1 x tint" = ["real", "tint:1"]
 
+[groups]
+real = ["real", "real + 1 x tint"]
+none = ["rendered", "tint"]
+
+[sizes]
+counts = [4]
+
 [detectors.light-blobs]
 
 [metric]
@@ -62,6 +78,9 @@ coco = false
 size_edges_px = []
 distance_edges = []
 """
+PLAIN = re.sub(r"\[mixtures\].*(?=\[detectors)", "", TEXT, flags=re.DOTALL).replace('controls = ["tint"]', "")
+"""Without what is told of several rows."""
+
 TABLES = ("results.json", "results.csv", "results.md")
 
 
@@ -84,16 +103,16 @@ def _read(registry, folder, *sets):
     return description.read(folder / "light.toml", registry, sets)
 
 
-def _begin(lab, out, *more):
+def _begin(lab, out, *more, file="light.toml"):
     folder, path = lab
     code = "from synthkit.cli import main; main()"
-    command = [sys.executable, "-c", code, "experiment", str(folder / "light.toml"), "--out", str(out), *more]
+    command = [sys.executable, "-c", code, "experiment", str(folder / file), "--out", str(out), *more]
     environment = {**os.environ, "PYTHONPATH": path, "SYNTHKIT_CACHE": str(folder / "cache")}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def _run(lab, out, *more):
-    process = _begin(lab, out, *more)
+def _run(lab, out, *more, file="light.toml"):
+    process = _begin(lab, out, *more, file=file)
     told, errors = process.communicate(timeout=1500)
     return process.returncode, told, errors
 
@@ -119,7 +138,9 @@ def test_all_mistakes_are_told_at_once(registry, lab):
         _read(
             registry, lab[0], "threds=3", "seeds=[1, 1]", "data.rest.path=x", "data.test.count=0",
             "refiners.tint.strenght=2", "refiner.steps=many", "detector.unheard_of=1",
-            "mixtures.more=['reel','tint:2']",
+            "mixtures.more=['reel','tint:2']", "groups.a=['tin']", "sizes.counts=[0]", "controls=['tinted']",
+            "mixtures.least=['real:2','tint:0']", "data.real.path=elsewhere",
+            "refiners.tint2.name='light-tint'", "refiners.tint2.vary={steps=[1,1]}",
             "detectors.light-blobs.seeds=[1]",
             "metric.psnr.source='@nowhere'", "baselines=['rendered','tinted']", "refiners.real.name='light-tint'",
         )  # fmt: skip
@@ -133,8 +154,21 @@ def test_all_mistakes_are_told_at_once(registry, lab):
         "detector.unheard_of: no detector of this experiment has such a setting", "metric.psnr.source: unknown setting",
         "mixtures.more: no row is called 'reel'; did you mean 'real'", "baselines: no row is called 'tinted'",
         "refiners.real: is the name of a data set",
+        "groups.a: no row is called 'tin'; did you mean 'tint'", "sizes.counts: must be at least 1",
+        "controls: no refiner is called 'tinted'; did you mean 'tint'", "mixtures.least: the first is taken whole",
+        "mixtures.least: tint:0 adds nothing",
+        "refiners.tint2: there are two refiners called 'tint2, steps=1'", "data.real: needs either path or renderer",
     ):  # fmt: skip
         assert words in told, (words, told)
+
+
+def test_counts_of_a_set_that_is_there_are_refused(registry, tmp_path):
+    (tmp_path / "light.toml").write_text("[data]\nreal = 5\n[data.test]\npath = 'x'\ncount = 9\n")
+    with pytest.raises(ConfigError) as caught:
+        description.read(tmp_path / "light.toml", registry)
+    told = "\n".join(caught.value.problems)
+    assert "data.test: a set that is there has its samples: leave count and seed away" in told
+    assert "data.real: expected a table" in told
 
 
 def test_what_is_missing_is_told(registry, tmp_path):
@@ -142,13 +176,13 @@ def test_what_is_missing_is_told(registry, tmp_path):
     with pytest.raises(ConfigError) as caught:
         description.read(tmp_path / "empty.toml", registry)
     told = "\n".join(caught.value.problems)
-    for words in ("data.rendered: is required", "data.test: needs either path or renderer", "detectors: needs one",
-                  "metric: is required"):  # fmt: skip
+    for words in ("data.rendered: is required", "data.test: needs either path or renderer",
+                  "data.test: is for detectors", "metric: is required"):  # fmt: skip
         assert words in told, told
 
 
 def test_settings_are_varied_and_shared(registry, tmp_path):
-    (tmp_path / "light.toml").write_text(TEXT.replace('"real + 1 x tint" = ["real", "tint:1"]', ""))
+    (tmp_path / "light.toml").write_text(PLAIN)
     sets = ("refiners.tint.vary={strength=[0.5, 2.0], steps=[1, 2]}", "refiner.pause_s=0.25")
     found = _read(registry, tmp_path, *sets)
     assert list(found.refiners) == [f"tint, strength={a}, steps={b}" for a in (0.5, 2.0) for b in (1, 2)]
@@ -206,6 +240,33 @@ def test_the_rows_of_the_thesis_have_its_losses(registry, users_folders):
     assert [part.amount for part in found.mixtures["R_train + 7x"]] == [None, 7]
 
 
+LADDER = {
+    "Base": {"feature_maps": (3, 4, 5, 6), "co_modulation": False, "discriminator_sees": "mask", "channels": 32},
+    "+ more FM resolutions": {"feature_maps": (0, 1, 2, 3, 4)},
+    "+ co-modulation": {"co_modulation": True},
+    "+ impr disc conditioning": {"discriminator_sees": "surface"},
+    "+ larger model": {"channels": 64},
+}
+"""What each model of thesis 002, table 5.3, changes in the one before (section 5.3.4)."""
+
+
+def test_the_models_of_the_second_thesis_are_its_ladder(registry):
+    found = description.read(ROOT / "experiments" / "thesis-002.toml", registry)
+    expected = {}
+    for label, changes in LADDER.items():
+        expected |= changes
+        settings = registry.configure(found.refiners[label].spec)
+        assert {name: getattr(settings, name) for name in expected} == expected, label
+        assert settings.appearance
+        assert (settings.images, settings.kl_weight) == (12_000_000, 0.01)
+    assert not registry.configure(found.refiners["StyleGAN Baseline"].spec).appearance
+    plan = _plan(registry, found)
+    kinds = [step.kind for step in plan.steps.values()]
+    assert (kinds.count("fit"), kinds.count("refine"), kinds.count("train")) == (9, 11, 0)
+    measured = {(one.row, one.other) for one in plan.comparisons}
+    assert {("rendered", "real"), ("Ours", "real"), ("Ours", "rendered"), ("masked", "rendered")} <= measured
+
+
 # -- planning
 
 
@@ -217,11 +278,39 @@ def test_steps_are_shared_between_rows(registry, lab):
     plan = _plan(registry, _read(registry, lab[0], "seeds=[0, 1]", "refiners.tint.seeds=[0]"))
     kinds = [step.kind for step in plan.steps.values()]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        "render": 4, "fit": 1, "refine": 1, "train": 6, "evaluate": 7
+        "render": 4, "subset": 1, "fit": 1, "refine": 1, "train": 8, "evaluate": 9
     }  # fmt: skip
     order = list(plan.steps)
     for place, step in enumerate(plan.steps.values()):
         assert all(order.index(need) < place for need in step.needs)
+
+
+def test_refiners_are_trained_towards_parts_of_the_real_images(registry, lab):
+    plan = _plan(registry, _read(registry, lab[0], "sizes={counts=[2, 4], refiners=['tint']}"))
+    steps = list(plan.steps.values())
+    assert [step.label for step in steps if step.kind == "fit"] == [
+        "tint, seed 0", "tint, 2 images, seed 0", "tint, 4 images, seed 0"
+    ]  # fmt: skip
+    rows = {row.label: row.runs[0] for row in plan.rows}
+    few, both = rows["tint, 2 images"], rows["real + tint, 2 images"]
+    assert [source.step.title for source, _ in both.data] == ["subset 2 real images", "refine tint, 2 images, seed 0"]
+    assert few.data[0][0] == both.data[1][0]
+    with pytest.raises(ConfigError, match=r"sizes\.counts: 9 real images, and there are 8"):
+        _plan(registry, _read(registry, lab[0], "sizes={counts=[9]}"))
+
+
+def test_without_detectors_data_sets_alone_are_compared(registry, lab, tmp_path):
+    text = (lab[0] / "light.toml").read_text()
+    for table in ("data.validation", "data.test", "mixtures", "sizes", "detectors.light-blobs", "metric.detection"):
+        text = re.sub(rf"\[{re.escape(table)}\]\n(?:[^\[\n].*\n|\n)*", "", text)
+    (tmp_path / "light.toml").write_text(text.replace("detection,psnr", "psnr").replace(', "real + 1 x tint"', ""))
+    plan = _plan(registry, _read(registry, tmp_path))
+    assert not plan.rows
+    assert [step.kind for step in plan.steps.values()] == ["render", "render", "fit", "refine", "evaluate"]
+    with pytest.raises(ConfigError, match=r"data\.test: is for detectors, and there are none"):
+        _read(registry, tmp_path, "data.test.path=x")
+    with pytest.raises(ConfigError, match="detection judges detectors: add one"):
+        _plan(registry, _read(registry, tmp_path, "metric={name='psnr,detection'}"))
 
 
 def test_only_what_a_change_decides_about_is_done_again(registry, lab):
@@ -241,13 +330,22 @@ def test_data_sets_of_one_renderer_show_different_scenes(registry, lab):
     assert len(seeds) == 4
 
 
+def test_a_mixture_that_wants_more_than_there_is_is_refused_before_any_work(registry, lab):
+    described = _read(registry, lab[0], "mixtures.large=['real', 'tint:2']")
+    with pytest.raises(ConfigError) as caught:
+        _plan(registry, described)
+    told = "\n".join(caught.value.problems)
+    assert "mixtures.large: tint:2 is 16 samples, 2 times the 8 of 'real', and it has 12" in told
+
+
 # -- running
 
 
 def test_a_whole_experiment_leaves_tables_figures_and_a_page(whole):
     numbers = json.loads((whole / "results.json").read_text())
     rows = {row["label"]: row for row in numbers["rows"]}
-    assert list(rows) == ["rendered", "real", "tint", "real + 1 x tint"]
+    assert list(rows) == ["rendered", "real", "tint", "real + 1 x tint", "real, 4 images"]
+    assert rows["real, 4 images"]["samples"] == {"0": 4}
     assert rows["real"]["samples"] == {"0": 8}
     assert rows["real + 1 x tint"]["samples"] == {"0": 16}
     f1 = "f1[person, iou=0.50]"
@@ -263,14 +361,22 @@ def test_a_whole_experiment_leaves_tables_figures_and_a_page(whole):
         ("real", "0"),
         ("tint", "0"),
         ("real + 1 x tint", "0"),
+        ("real, 4 images", "0"),
     }
     assert [row["measured against"] for row in flat if row["number"].startswith("psnr")] == ["rendered"]  # fmt: skip
     page = (whole / "report.html").read_text()
-    for words in ("Trained on ", "against rendered", "drawn by lot", "What each row cost", "How it was measured"):
+    for words in (
+        "Trained on ", "against rendered", "drawn by lot", "What each row cost", "How it was measured",
+        "Groups of rows", "How much real data it takes", "Test images with the worst finds of the detector of real",
+        "Where the samples are",
+    ):  # fmt: skip
         assert words in page, words
     assert page.count("<svg") >= 3
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must stand alone"
-    assert all('alt="A' in tag or 'alt="P' in tag for tag in re.findall(r"<img [^>]*>", page))
+    assert all(re.search(r'alt="[A-Z]\w* \w+', tag) for tag in re.findall(r"<img [^>]*>", page))
+    tables = (whole / "results.md").read_text()
+    mean = np.mean([rows[label]["numbers"][f1]["mean"] for label in ("rendered", "tint")])
+    assert re.search(rf"\| none \| {mean:.3g} \[[^|]*\| -[^|]*\|.*\| rendered, tint \|", tables), tables
     assert list((whole / "figures").glob("*.svg"))
     assert list((whole / "figures").glob("*.png"))
 
@@ -284,6 +390,31 @@ def test_nothing_is_done_twice(lab, whole):
     assert [(whole / name).read_bytes() for name in TABLES] == tables
 
 
+def test_a_raised_count_renders_the_new_samples_alone(lab, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("steps/render-rendered-*/set/**/*.*")}
+    (few,) = {path.parents[1] for path in before if path.name == "dataset.json"}
+    text = PLAIN.replace('[refiners.tint]\nname = "light-tint"', "").replace(",psnr", "")
+    (lab[0] / "few.toml").write_text(text.replace("count = 12", "count = 15"))
+    status, _, errors = _run(lab, tmp_path / "out", file="few.toml")
+    assert status == 0, errors
+    (many,) = set((tmp_path / "out").glob("steps/render-rendered-*")) - {few}
+    log = [Dataset.open(folder / "set") for folder in (few, many)]
+    assert [len(data) for data in log] == [12, 15]
+    assert all((log[0][index].image == log[1][index].image).all() for index in range(12))
+    assert all(path.read_bytes() == content for path, content in before.items())
+    fresh = pipeline_render(tmp_path / "fresh", many)
+    assert fresh == log[1].fingerprint
+
+
+def pipeline_render(out, step):
+    """Return the fingerprint of what a step's order gives when it begins from nothing."""
+    order = json.loads((step / "step.json").read_text())
+    found = discover()
+    session = Session(found, config.structure(RunSettings, order["run"]), Local(0))
+    return pipeline.render(session, ComponentSpec(**order["component"]), out, order["count"]).dataset.fingerprint
+
+
 def test_killed_and_gone_on_with_it_ends_with_the_same_tables(lab, whole, tmp_path):
     out = tmp_path / "out"
     process = _begin(lab, out, "--set", "refiners.tint.pause_s=0.3", "--set", "detector.pause_s=0.3")
@@ -291,7 +422,7 @@ def test_killed_and_gone_on_with_it_ends_with_the_same_tables(lab, whole, tmp_pa
     process.kill()
     process.communicate()
     before = _done(out)
-    assert 5 <= len(before) < 15
+    assert 5 <= len(before) < 18
     assert not (out / "report.html").exists()
     _wait_for(lambda: not _workers(out))
     status, _, errors = _run(lab, out)
@@ -337,9 +468,9 @@ def test_the_plan_is_told_with_what_it_will_take(lab, whole, tmp_path):
     status, told, errors = _run(lab, tmp_path / "other", "--dry-run", "--set", "seeds=[0, 1]")
     assert status == 0, errors
     lines = told.splitlines()
-    assert "26 steps, 26 to do; about" in told  # all but the renders twice
+    assert "31 steps, 31 to do; about" in told  # all but the renders and the four real images twice
     assert not (tmp_path / "other").exists()
-    assert all(re.search(r"\d s, ", line) for line in lines[:26]), told
+    assert all(re.search(r"\d s, ", line) for line in lines[:31]), told
     assert "0 to do" in _run(lab, whole, "--dry-run")[1]
 
 
@@ -382,6 +513,53 @@ def _workers(out):
 # -- comparing
 
 
+def _scored(value, resampled=()):
+    number = comparing.Number("f1", value, {0: value}, None, "higher")
+    row = planning.Row("row", "detector", ())
+    return comparing.Scored(row, {"f1": number}, "f1", {}, (), {}, {}, np.array(resampled))
+
+
+def test_rows_are_compared_also_where_nothing_was_resampled():
+    plain = comparing._Judged({"ap[x]": {0: 0.7}, "f1[x]": {0: 0.6}}, {}, {})
+    assert comparing._headline(plain) == "f1[x]"
+    found = comparing.between(_scored(0.6), _scored(0.5))
+    assert (found.mean, found.interval, found.p) == (pytest.approx(0.1), None, None)
+
+
+def test_a_difference_is_of_the_same_images_in_both_rows():
+    images = np.random.default_rng(0).normal(0.5, 0.2, 2000)  # the images decide nearly all, and are the same in both
+    better, worse = _scored(0.51, images + 0.01), _scored(0.5, images)
+    found = comparing.between(better, worse)
+    assert found.interval == pytest.approx((0.01, 0.01))
+    assert found.p <= 1 / 2000
+    assert comparing.between(worse, worse).p == 1
+
+
+@pytest.mark.parametrize("name", ["results.json", "resampled.npz"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04", b'{"results": 3}'])
+def test_damaged_results_are_told(registry, lab, whole, tmp_path, name, content):
+    shutil.copytree(whole, tmp_path / "copy", ignore=shutil.ignore_patterns("set", "training"))
+    plan = _plan(registry, _read(registry, lab[0]))
+    (tmp_path / "copy" / plan.rows[0].runs[0].judged.folder / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=f"{name} is damaged; remove the folder and run again"):
+        comparing.compare(plan, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[1]", b'{"keys": ["x"]}', b'{"keys": 3, "units": 1}'])
+def test_a_damaged_history_tells_nothing(registry, lab, tmp_path, content):
+    (tmp_path / "durations.jsonl").write_bytes(content + b"\n")
+    step = next(iter(_plan(registry, _read(registry, lab[0])).steps.values()))
+    assert History(tmp_path / "durations.jsonl").cost(step) is None
+
+
+@pytest.mark.parametrize("noted", [{}, {"result": 3, "seconds": 1, "peak_mb": 1, "bytes": 1}, {"result": {}}])
+def test_a_step_whose_note_is_damaged_is_not_done(registry, lab, tmp_path, noted):
+    step = next(iter(_plan(registry, _read(registry, lab[0])).steps.values()))
+    (tmp_path / step.folder).mkdir(parents=True)
+    (tmp_path / step.folder / DONE_FILE).write_text(json.dumps({"id": step.id, **noted}))
+    assert done(tmp_path, step) is None
+
+
 def test_trainings_add_as_much_variance_as_they_have():
     values = {seed: np.full(40_000, value) for seed, value in enumerate((0.5, 0.6, 0.9))}
     mean = comparing._mean(values, Seeds(0).child("x"), "row")
@@ -412,3 +590,55 @@ def test_other_settings_of_the_same_component_give_rough_estimates(registry, lab
             _plan(registry, _read(registry, lab[0], *sets)).steps.values() if step.kind == "fit"]  # fmt: skip
     history.note(fits[0], Done({}, 6.0, 100.0, 1200))
     assert [history.cost(step).like for step in fits] == [True, False]
+
+
+# -- trackers
+
+
+class Follower:
+    """Notes what it hears, and fails when it is told to."""
+
+    def __init__(self, fails=""):
+        self.heard, self.fails = [], fails
+
+    @hookimpl
+    def synthkit_step_began(self, step):
+        self.heard.append(("began", step.label))
+
+    @hookimpl
+    def synthkit_curves(self, step, line):
+        self.heard.append(("line", step.label, line["step"]))
+        if self.fails:
+            raise RuntimeError(self.fails)
+
+    @hookimpl
+    def synthkit_step_ended(self, step, result, error):
+        self.heard.append(("ended", step.label, result.get("seconds"), error))
+
+
+def test_those_who_follow_hear_of_steps_and_curves_and_cannot_stop_an_experiment(lab, tmp_path):
+    registry = discover()
+    registry.add(light_components, Origin("light", "1.0", "light"))
+    good, bad = Follower(), Follower("no network")
+    registry.add(good, Origin("good", "1.0", "good"))
+    registry.add(bad, Origin("bad", "1.0", "bad"))
+    assert not registry.broken
+    with pytest.raises(ConfigError, match="no plugin that follows experiments is called 'god'; did you mean 'good'"):
+        _read(registry, lab[0], "trackers=['god']")
+    plan = _plan(registry, _read(registry, lab[0], "trackers=['bad', 'good']"))
+    step = plan.rows[0].runs[0].train
+    curves = tmp_path / step.folder / "training" / "curves.jsonl"
+    curves.parent.mkdir(parents=True)
+    told = []
+    trackers = Trackers(registry, plan, tmp_path, told.append)
+    trackers.step_began(step)
+    curves.write_text('{"step": 1, "loss": 2}\n{"step": 2, "lo')
+    trackers.listen()
+    curves.write_text('{"step": 1, "loss": 2}\n')  # it goes on from a state
+    trackers.listen()
+    curves.write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\nnot json\n{"step": 3}\n')
+    trackers.step_ended(step, Done({}, 4.0, 1.0, 1), "")
+    label = step.label
+    assert good.heard == [("began", label), *(("line", label, n) for n in (1, 2, 3)), ("ended", label, 4.0, "")]
+    assert bad.heard == [("began", label), ("line", label, 1)]
+    assert told == ["tracker 'bad' is left out from now on: RuntimeError: no network"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class Scored:
     Args:
         missing: seeds of which the judgement is not done. headline: the number that rows are compared by.
         samples: how many are trained on, by seed. chosen_at: steps after which checkpoints were chosen, by seed.
+        resampled: (resamples,) the headline's mean on resampled items and trainings; empty where there are none.
     """
 
     row: Row
@@ -70,6 +72,7 @@ class Scored:
     missing: tuple[int, ...]
     samples: Mapping[int, int]
     chosen_at: Mapping[int, int]
+    resampled: Floats
 
     @property
     def score(self) -> Number | None:
@@ -95,16 +98,44 @@ def results_of(out: Path, step: Step) -> dict[str, Any] | None:
     if done(out, step) is None:
         return None
     said = read_json(out / step.folder / RESULTS_FILE)
-    if said is None:
-        raise DatasetError(f"{out / step.folder}: {RESULTS_FILE} is damaged; remove the folder and run again")
+    if said is None or not all(isinstance(said.get(name), list) for name in ("results", "charts", "resampled")):
+        raise _damaged(out, step, RESULTS_FILE)
     return said
+
+
+def _damaged(out: Path, step: Step, name: str) -> DatasetError:
+    return DatasetError(f"{out / step.folder}: {name} is damaged; remove the folder and run again")
 
 
 def compare(plan: Plan, out: Path) -> list[Scored]:
     """Return what the rows of a plan score, as far as their steps are done."""
-    judged = {(row.label, row.detector): _judged(out, row) for row in plan.rows}
     seeds = Seeds(plan.experiment.run.seed).child("experiment", "seeds")
-    return [_scored(plan.experiment, out, row, judged, seeds) for row in plan.rows]
+    scored = [_scored(out, row, seeds) for row in plan.rows]
+    known = {(one.row.label, one.row.detector): one for one in scored}
+    return [attrs.evolve(one, differences=_differences(plan.experiment, one, known)) for one in scored]
+
+
+def between(own: Scored, other: Scored) -> Difference | None:
+    """Return how far a row's headline is from that of another, None where either is not judged."""
+    if own.score is None or other.score is None or own.headline != other.headline:
+        return None
+    resampled = own.resampled - other.resampled if len(own.resampled) == len(other.resampled) else np.zeros(0)
+    return apart(other.row.label, own.score.mean - other.score.mean, resampled)
+
+
+def apart(baseline: str, mean: float, resampled: Floats) -> Difference:
+    """Return a difference from its mean and from what it is in each resample, (resamples,)."""
+    known = resampled[~np.isnan(resampled)]
+    p = None
+    if known.size:
+        p = float(min(1.0, 2 * min(float(np.mean(known <= 0)), float(np.mean(known >= 0))) + 1 / known.size))
+    return Difference(baseline, mean, interval(resampled), p)
+
+
+def _differences(experiment: Experiment, own: Scored, known: Mapping[tuple[str, str], Scored]) -> dict[str, Difference]:
+    others = {name: known.get((name, own.row.detector)) for name in experiment.baselines if name != own.row.label}
+    found = {name: between(own, other) for name, other in others.items() if other is not None}
+    return {name: difference for name, difference in found.items() if difference is not None}
 
 
 def _judged(out: Path, row: Row) -> _Judged:
@@ -119,42 +150,44 @@ def _judged(out: Path, row: Row) -> _Judged:
             if not result["part"]:
                 values.setdefault(result["name"], {})[run.seed] = result["value"]
                 better[result["name"]] = result["better"]
-        with np.load(out / run.judged.folder / RESAMPLED_FILE, allow_pickle=False) as arrays:
-            for name, drawn in zip(said["resampled"], arrays["values"], strict=True):
-                resampled.setdefault(name, {})[run.seed] = drawn
+        for name, drawn in _resampled(out, run.judged, said["resampled"]).items():
+            resampled.setdefault(name, {})[run.seed] = drawn
     return _Judged(values, better, resampled)
 
 
-def _scored(
-    experiment: Experiment, out: Path, row: Row, judged: Mapping[tuple[str, str], _Judged], seeds: Seeds
-) -> Scored:
-    own = judged[row.label, row.detector]
+def _resampled(out: Path, step: Step, names: Sequence[str]) -> dict[str, Floats]:
+    """Return what a finished evaluation's numbers would be on resampled items, (resamples,) each."""
+    try:
+        with np.load(out / step.folder / RESAMPLED_FILE, allow_pickle=False) as arrays:
+            return dict(zip(names, arrays["values"].astype(np.float64), strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise _damaged(out, step, RESAMPLED_FILE) from None
+
+
+def _scored(out: Path, row: Row, seeds: Seeds) -> Scored:
+    own = _judged(out, row)
+    means = {name: _mean(own.resampled.get(name, {}), seeds, row.label) for name in own.values}
     numbers = {
-        name: Number(name, float(np.mean(list(values.values()))), values,
-                     interval(_mean(own.resampled.get(name, {}), seeds, row.label)), own.better[name])
+        name: Number(name, float(np.mean(list(values.values()))), values, interval(means[name]), own.better[name])
         for name, values in own.values.items()
-    }  # fmt: skip
+    }
     headline = _headline(own)
-    differences = {}
-    for baseline in experiment.baselines:
-        other = judged.get((baseline, row.detector))
-        if headline is not None and other is not None and baseline != row.label and headline in other.values:
-            differences[baseline] = _difference(headline, row.label, own, baseline, other, seeds)
     finished = {run.seed: done(out, run.train) for run in row.runs}
     return Scored(
         row,
         numbers,
         headline,
-        differences,
+        {},
         tuple(run.seed for run in row.runs if run.seed not in own.values.get(headline or "", {})),
         {run.seed: count for run in row.runs if (count := _samples(out, run.data)) is not None},
         {seed: int(one.result["steps"]) for seed, one in finished.items() if one is not None and "steps" in one.result},
+        means.get(headline or "", np.zeros(0)),
     )
 
 
 def _headline(judged: _Judged) -> str | None:
-    """Return the number that rows are judged by: an F1, else the first that can be resampled."""
-    names = list(judged.resampled)
+    """Return the number that rows are judged by: an F1, else the first, of those that can be resampled if any can."""
+    names = [*judged.resampled, *judged.values]
     return next((name for name in names if name.startswith(_HEADLINE)), names[0] if names else None)
 
 
@@ -172,16 +205,6 @@ def _samples(out: Path, data: Sequence[tuple[Any, float | None]]) -> int | None:
 def _made(out: Path, step: Step) -> int | None:
     found = done(out, step)
     return None if found is None else int(found.result["samples"])
-
-
-def _difference(name: str, label: str, own: _Judged, baseline: str, other: _Judged, seeds: Seeds) -> Difference:
-    apart = _mean(own.resampled[name], seeds, label) - _mean(other.resampled[name], seeds, baseline)
-    known = apart[~np.isnan(apart)]
-    p = None
-    if known.size:
-        p = float(min(1.0, 2 * min(np.mean(known <= 0), np.mean(known >= 0)) + 1 / known.size))
-    means = [float(np.mean(list(one.values[name].values()))) for one in (own, other)]
-    return Difference(baseline, means[0] - means[1], interval(apart), p)
 
 
 def _mean(by_seed: Mapping[int, Floats], seeds: Seeds, label: str) -> Floats:

@@ -29,10 +29,15 @@ ROLES = {
 }
 """The data sets of an experiment (thesis 000, section 3.1)."""
 
+_OF_DETECTORS = (VALIDATION, TEST)
+
 PLACE_MARK = "@"
 """Begins a metric's setting that names one of the data sets: ``source = "@rendered"``."""
 
-_TABLES = ("data", "refiner", "refiners", "mixtures", "detector", "detectors", "metric")
+SEARCH = "search"
+"""The table of a search for settings, which only ``synthkit search`` looks at."""
+
+_TABLES = ("data", "refiner", "refiners", "mixtures", "groups", "sizes", "detector", "detectors", "metric", SEARCH)
 _AMOUNT = re.compile(r"(.+):(\d+(?:\.\d+)?)", re.DOTALL)
 
 
@@ -53,6 +58,10 @@ class _Heading:
         (0,), help="each refiner and detector is trained once with each of these", validator=_SEEDS
     )
     baselines: tuple[str, ...] = setting((RENDERED, REAL), help="the rows with which all others are compared in pairs")
+    trackers: tuple[str, ...] = setting((), help="plugins that follow the experiment, such as tensorboard")
+    controls: tuple[str, ...] = setting(
+        (), help="refiners whose looks are not the real one: whether others gain by more than variety (section 5.6)"
+    )
 
 
 @attrs.frozen
@@ -69,6 +78,16 @@ class _DataSettings:
     def __attrs_post_init__(self) -> None:
         if (self.path is None) == (self.renderer is None):
             raise ValueError("needs either path or renderer")
+        if self.path is not None and (self.count, self.seed) != (attrs.fields(_DataSettings).count.default, None):
+            raise ValueError("a set that is there has its samples: leave count and seed away")
+
+
+@attrs.frozen
+class _SizeSettings:
+    """The table ``sizes``."""
+
+    counts: tuple[int, ...] = setting((), help="so many of the real images", validator=all_of(at_least(1), _distinct))
+    refiners: tuple[str, ...] = setting((), help="those that are trained towards so many too")
 
 
 @attrs.frozen
@@ -108,33 +127,52 @@ class Part:
 
 
 @attrs.frozen
+class Sized:
+    """A row of the study of sizes (thesis 000, section 5.7): ``count`` real images and what is refined towards them.
+
+    Args:
+        refiner: None for the real images alone. with_real: whether these are trained on beside what is refined.
+    """
+
+    count: int
+    refiner: str | None
+    with_real: bool
+
+
+@attrs.frozen
 class Experiment:
     """All that a file says, checked.
 
     Args:
-        data: by role: what renders it, or where it lies. refiners, mixtures, detectors: by the names of rows.
+        data: by role: what renders it, or where it lies. refiners, mixtures, sizes, detectors: by the names of rows.
+        controls: refiners that are none but for the texture. groups: rows whose means are compared, by name.
         run: general settings; its seed is that of rendering and of what metrics draw.
     """
 
     title: str
     seeds: tuple[int, ...]
     baselines: tuple[str, ...]
+    controls: tuple[str, ...]
+    trackers: tuple[str, ...]
     run: RunSettings
     data: Mapping[str, Rendering | str]
     refiners: Mapping[str, RefinedRow]
     mixtures: Mapping[str, tuple[Part, ...]]
+    groups: Mapping[str, tuple[str, ...]]
+    sizes: Mapping[str, Sized]
     detectors: Mapping[str, ComponentSpec]
     metrics: tuple[ComponentSpec, ...]
 
     @property
     def rows(self) -> list[str]:
         """The names of all training sets that are compared, in the order in which they are told."""
-        return [RENDERED, REAL, *self.refiners, *self.mixtures]
+        return [RENDERED, REAL, *self.refiners, *self.mixtures, *self.sizes]
 
     def seeds_of(self, row: str) -> tuple[int, ...]:
         """Return the seeds with which a row is trained: of a mixture those that all of its refiners have."""
-        if row in self.refiners:
-            return self.refiners[row].seeds
+        refiner = self.sizes[row].refiner if row in self.sizes else row
+        if refiner is not None and refiner in self.refiners:
+            return self.refiners[refiner].seeds
         refined = [self.refiners[part.row].seeds for part in self.mixtures.get(row, ()) if part.row in self.refiners]
         if not refined:
             return self.seeds
@@ -155,15 +193,20 @@ def read(path: Path, registry: Registry, sets: Iterable[str] = ()) -> Experiment
     for key in sorted(known & plain.keys()):  # each by itself, so that what is wrong with one hides nothing of another
         with config.collected(problems):
             heading = attrs.evolve(heading, **{key: getattr(config.structure(_Heading, {key: plain[key]}), key)})
-    data = _data(registry, _table(plain, "data", problems), problems)
-    refiners = _refiners(registry, plain, heading.seeds, problems)
     detectors = {label: spec for label, spec, _ in _components(registry, plain, "detector", problems)}
+    data = _data(registry, _table(plain, "data", problems), bool(detectors), problems)
+    refiners = _refiners(registry, plain, heading.seeds, problems)
     found = Experiment(
-        heading.title, heading.seeds, heading.baselines, run, data, refiners,
+        heading.title, heading.seeds, heading.baselines, heading.controls, heading.trackers, run, data, refiners,
         _mixtures(_table(plain, "mixtures", problems), [RENDERED, REAL, *refiners], problems),
+        _groups(_table(plain, "groups", problems), problems),
+        _sizes(_table(plain, "sizes", problems), refiners, problems),
         detectors, _metrics(registry, plain, problems),
     )  # fmt: skip
     problems += _across(found)
+    for name in heading.trackers:
+        with config.collected(problems):
+            registry.tracker(name)
     if not problems:
         _check_chains(registry, found, problems)
     if problems:
@@ -179,9 +222,15 @@ def _table(plain: Mapping[str, Any], name: str, problems: list[str]) -> Mapping[
     return {}
 
 
-def _data(registry: Registry, table: Mapping[str, Any], problems: list[str]) -> dict[str, Rendering | str]:
+def _data(
+    registry: Registry, table: Mapping[str, Any], judged: bool, problems: list[str]
+) -> dict[str, Rendering | str]:
+    """Return the data sets; those for detectors are needed where detectors are judged, and else of no use."""
     problems += [f"data.{name}: unknown data set{config.nearest(name, ROLES)}" for name in table if name not in ROLES]
-    problems += [f"data.{role}: is required ({what})" for role, what in ROLES.items() if role not in table]
+    problems += [f"data.{role}: is required ({what})" for role, what in ROLES.items()
+                 if role not in table and (judged or role not in _OF_DETECTORS)]  # fmt: skip
+    problems += [f"data.{role}: is for detectors, and there are none: leave it away, or add [detectors.squeezedet]"
+                 for role in _OF_DETECTORS if role in table and not judged]  # fmt: skip
     found: dict[str, Rendering | str] = {}
     for role in [role for role in ROLES if role in table]:
         with config.collected(problems):
@@ -219,8 +268,7 @@ def _components(
     """
     tables, shared = _table(plain, f"{kind}s", problems), _table(plain, kind, problems)
     reserved, unused = {field.name for field in attrs.fields(_RowSettings)}, set(shared)
-    if kind == "detector" and not tables:
-        problems.append("detectors: needs one at least, such as [detectors.squeezedet]")
+    names = set[str]()
     for label, table in tables.items():
         where, before = f"{kind}s.{label}", len(problems)
         own, having, combinations = _RowSettings(), set[str](), [(list[str](), dict[str, Any]())]
@@ -234,12 +282,15 @@ def _components(
                 raise ConfigError([f"{where}.seeds: are for refiners; detectors are trained with those of their rows"])
         unused -= having
         for words, changes in combinations:
+            if (name := ", ".join([label, *words])) in names:
+                problems.append(f"{where}: there are two {kind}s called {name!r}: call one otherwise")
+            names.add(name)
             spec = ComponentSpec(kind, own.name or label, _options(table, shared, having - reserved, reserved, changes))
             if len(problems) == before:
                 with config.collected(problems):
                     registry.configure(spec, path=where)
             # Also one that is wrong is a row, so that nobody is told that it is missing.
-            yield ", ".join([label, *words]), spec, own
+            yield name, spec, own
     problems += [f"{kind}.{key}: no {kind} of this experiment has such a setting" for key in sorted(unused)]
 
 
@@ -291,6 +342,9 @@ def _mixtures(table: Mapping[str, Any], rows: Sequence[str], problems: list[str]
         split = [_part(text, rows) for text in parts]
         problems += [f"{where}: no row is called {one.row!r}{config.nearest(one.row, rows)}"
                      for one in split if one.row not in rows]  # fmt: skip
+        if split[0].amount is not None:
+            problems.append(f"{where}: the first is taken whole, others N times as large: leave its amount away")
+        problems += [f"{where}: {one.row}:0 adds nothing: leave it away" for one in split if one.amount == 0]
         found[label] = tuple(split)
     return found
 
@@ -298,6 +352,33 @@ def _mixtures(table: Mapping[str, Any], rows: Sequence[str], problems: list[str]
 def _part(text: str, rows: Sequence[str]) -> Part:
     found = None if text in rows else _AMOUNT.fullmatch(text)
     return Part(text, None) if found is None else Part(found[1], float(found[2]))
+
+
+def _groups(table: Mapping[str, Any], problems: list[str]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for label, rows in table.items():
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, str) for row in rows):
+            problems.append(f"groups.{label}: expected the names of rows, got {rows!r}")
+            continue
+        found[label] = tuple(dict.fromkeys(rows))
+    return found
+
+
+def _sizes(table: Mapping[str, Any], refiners: Collection[str], problems: list[str]) -> dict[str, Sized]:
+    """Return the rows of the study of sizes by their names."""
+    found: dict[str, Sized] = {}
+    if not table:
+        return found
+    with config.collected(problems):
+        given = config.structure(_SizeSettings, table, path="sizes")
+        problems += [f"sizes.refiners: no refiner is called {name!r}{config.nearest(name, refiners)}"
+                     for name in given.refiners if name not in refiners]  # fmt: skip
+        for count in sorted(given.counts):
+            found[f"real, {count} images"] = Sized(count, None, with_real=True)
+            for name in given.refiners:
+                found[f"{name}, {count} images"] = Sized(count, name, with_real=False)
+                found[f"real + {name}, {count} images"] = Sized(count, name, with_real=True)
+    return found
 
 
 def _metrics(registry: Registry, plain: Mapping[str, Any], problems: list[str]) -> tuple[ComponentSpec, ...]:
@@ -327,11 +408,31 @@ def _across(found: Experiment) -> list[str]:
         f"baselines: no row is called {name!r}{config.nearest(name, found.rows)}"
         for name in found.baselines if name not in found.rows
     ]  # fmt: skip
+    problems += [f"controls: no refiner is called {name!r}{config.nearest(name, found.refiners)}"
+                 for name in found.controls if name not in found.refiners]  # fmt: skip
+    problems += [f"groups.{label}: no row is called {row!r}{config.nearest(row, found.rows)}"
+                 for label, rows in found.groups.items() for row in rows if row not in found.rows]  # fmt: skip
+    problems += [f"{table}: is for detectors, and there are none" for table, rows in
+                 (("mixtures", found.mixtures), ("sizes", found.sizes)) if rows and not found.detectors]  # fmt: skip
+    problems += [f"sizes: another row is called {label!r}: call that one otherwise" for label in found.sizes
+                 if label in found.refiners or label in found.mixtures]  # fmt: skip
     problems += [
         f"mixtures.{row}: its refiners have no seed in common" for row in found.mixtures if not found.seeds_of(row)
     ]
     for metric in found.metrics:
-        places = [value[1:] for value in metric.options.values() if isinstance(value, str) and value[:1] == PLACE_MARK]
         problems += [f"metric.{metric.name}: no data set is called {place!r}{config.nearest(place, ROLES)}"
-                     for place in places if place not in ROLES]  # fmt: skip
+                     for place in places(metric) if place not in ROLES]  # fmt: skip
     return problems
+
+
+def places(metric: ComponentSpec) -> list[str]:
+    """Return the data sets that a metric's settings name."""
+    return [value[1:] for value in metric.options.values() if isinstance(value, str) and value[:1] == PLACE_MARK]
+
+
+def placed(metric: ComponentSpec, where: Mapping[str, str]) -> ComponentSpec:
+    """Return a metric whose settings have the places of the data sets that they name."""
+    named = {f"{PLACE_MARK}{role}": place for role, place in where.items()}
+    options = {key: named.get(value, value) if isinstance(value, str) else value
+               for key, value in metric.options.items()}  # fmt: skip
+    return attrs.evolve(metric, options=options)

@@ -42,19 +42,20 @@ class History:
         self._path = cache_dir() / _FILE if path is None else path
         self._found: dict[str, list[dict[str, float]]] = {}
         with contextlib.suppress(OSError):
-            for line in self._path.read_text(encoding="utf-8").splitlines()[-_LAST:]:
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST:]:
                 with contextlib.suppress(ValueError, KeyError, TypeError):
-                    self._keep(json.loads(line))
+                    row = json.loads(line)
+                    numbers = {name: float(row[name]) for name in ("seconds", "peak_mb", "bytes")}
+                    self._keep([str(key) for key in row["keys"]], {**numbers, "units": float(row["units"] or 0)})
 
     def note(self, step: Step, done: Done) -> None:
         """Keep what a step took."""
-        row = {"keys": _keys(step), "units": step.units, "seconds": done.seconds, "peak_mb": done.peak_mb,
-               "bytes": done.bytes}  # fmt: skip
-        self._keep(row)
+        row = {"units": step.units or 0.0, "seconds": done.seconds, "peak_mb": done.peak_mb, "bytes": done.bytes}
+        self._keep(_keys(step), row)
         with contextlib.suppress(OSError):  # without it the next plan knows less, and that is all
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps({"keys": _keys(step), **row}) + "\n")
 
     def cost(self, step: Step) -> Cost | None:
         """Return what a step will take by what like ones did, None where none are known."""
@@ -64,13 +65,15 @@ class History:
                 return Cost(
                     _scaled(rows, step.units, "seconds"),
                     max(row["peak_mb"] for row in rows),
-                    _scaled(rows, step.units if step.kind in ("render", "import", "refine") else None, "bytes"),
+                    _scaled(
+                        rows, step.units if step.kind in ("render", "import", "subset", "refine") else None, "bytes"
+                    ),
                     like,
                 )
         return None
 
-    def _keep(self, row: dict[str, Any]) -> None:
-        for key in row["keys"]:
+    def _keep(self, keys: Iterable[str], row: dict[str, float]) -> None:
+        for key in keys:
             self._found.setdefault(key, []).append(row)
 
 

@@ -19,6 +19,7 @@ from synthkit.experiments.description import (
     VALIDATION,
     Experiment,
     Rendering,
+    places,
 )
 from synthkit.experiments.steps import Step
 from synthkit.interfaces import ComponentSpec
@@ -119,17 +120,43 @@ class _Planner:
                 self._data[role] = self._rendered(role, given) if isinstance(given, Rendering) else self._stored(given)
         if problems:
             raise ConfigError(problems)
-        if not self._of_detectors():
-            raise ConfigError(["metric: none of them judges detectors, such as detection"])
+        judging = [one.name for one in self._of_detectors()]
+        if experiment.detectors and not judging:
+            problems.append("metric: none of them judges detectors, such as detection")
+        if judging and not experiment.detectors:
+            problems.append(f"metric: {', '.join(judging)} judges detectors: add one, such as [detectors.squeezedet]")
+        problems += self._too_small()
+        if problems:
+            raise ConfigError(problems)
         for label, row in experiment.refiners.items():
             for seed in row.seeds:
-                self._refined[label, seed] = self._refine(label, row.spec, seed)
+                self._refined[label, seed] = self._refine(label, row.spec, seed, self._data[REAL])
         rows = [
             Row(label, detector, tuple(self._run(label, detector, seed) for seed in experiment.seeds_of(label)))
             for label in experiment.rows for detector in experiment.detectors
         ]  # fmt: skip
         comparisons = list(self._comparisons())
         return Plan(experiment, self._steps, self._data, self._refined, tuple(rows), tuple(comparisons))
+
+    def _too_small(self) -> Iterator[str]:
+        """Yield which mixtures and sizes want more of a set than it holds, as far as that is known before."""
+        held = self._samples_of(REAL)
+        for count in sorted({sized.count for sized in self._experiment.sizes.values()}):
+            if held is not None and count > held:
+                yield f"sizes.counts: {count} real images, and there are {held:.0f}"
+        for label, parts in self._experiment.mixtures.items():
+            first = self._samples_of(parts[0].row)
+            for part in parts[1:]:
+                held = self._samples_of(part.row)
+                if first is not None and held is not None and part.amount is not None and part.amount * first > held:
+                    yield (
+                        f"mixtures.{label}: {part.row}:{part.amount:g} is {part.amount * first:.0f} samples,"
+                        f" {part.amount:g} times the {first:.0f} of {parts[0].row!r}, and it has {held:.0f}"
+                    )
+
+    def _samples_of(self, row: str) -> float | None:
+        """Return how many samples a row's set will have, where that is known: a refined one has those of its source."""
+        return self._data.get(row, self._data[RENDERED]).samples
 
     def _step(
         self,
@@ -173,7 +200,9 @@ class _Planner:
             seed = Seeds(self._experiment.run.seed).child("experiment").integer(role)
         identity = {"component": self._registry.identity(given.spec), "count": given.count, "codec": self._codec()}
         order = {"component": attrs.asdict(given.spec), "count": given.count}
-        return _made(self._step("render", role, identity, order, seed=seed, units=given.count), given.count)
+        step = self._step("render", role, identity, order, seed=seed, units=given.count)
+        per_scene = self._registry.build(given.spec, self._session.runtime("renderer")).samples_per_scene
+        return _made(step, -(-given.count // per_scene) * per_scene)
 
     def _stored(self, place: str) -> Source:
         opened = pipeline.opened_real(self._session, place)
@@ -190,12 +219,19 @@ class _Planner:
     def _codec(self) -> Any:
         return config.plain(self._experiment.run.codec)
 
-    def _refine(self, label: str, spec: ComponentSpec, seed: int) -> Source:
+    def _subset(self, count: int) -> Source:
+        """Plan so many of the real images; larger ones hold the smaller ones."""
+        label = f"{count} real images"
+        step = self._step("subset", label, {"count": count}, {"count": count}, inputs={"source": self._data[REAL]},
+                          units=count)  # fmt: skip
+        return _made(step, count)
+
+    def _refine(self, label: str, spec: ComponentSpec, seed: int, target: Source) -> Source:
         source, run = self._data[RENDERED], self._experiment.run
         component, declared = self._registry.identity(spec), self._registry.declared(spec)
         inputs: dict[str, Source | Step] = {"source": source}
         if declared.trainable:
-            sets = {"source": source, "target": self._data[REAL]}
+            sets = {"source": source, "target": target}
             inputs["checkpoint"] = self._step(
                 "fit", f"{label}, seed {seed}", {"component": component, "threads": run.threads},
                 {"component": attrs.asdict(spec)}, seed=seed,
@@ -215,11 +251,24 @@ class _Planner:
     def _set_of(self, row: str, seed: int) -> Source:
         return self._data[row] if row in self._data else self._refined[row, seed]
 
+    def _data_of(self, label: str, seed: int) -> list[tuple[Source, float | None]]:
+        """Return the sets that a row is trained on, and how many times as much of each as of the first."""
+        experiment = self._experiment
+        if label in experiment.sizes:
+            sized = experiment.sizes[label]
+            real = self._subset(sized.count)
+            sets = [real] if sized.with_real else []
+            if sized.refiner is not None:
+                named = f"{sized.refiner}, {sized.count} images"
+                sets.append(self._refine(named, experiment.refiners[sized.refiner].spec, seed, real))
+            return [(one, None) for one in sets]
+        if label in experiment.mixtures:
+            return [(self._set_of(part.row, seed), part.amount) for part in experiment.mixtures[label]]
+        return [(self._set_of(label, seed), None)]
+
     def _run(self, label: str, detector: str, seed: int) -> Run:
         experiment, spec = self._experiment, self._experiment.detectors[detector]
-        parts = experiment.mixtures.get(label)
-        data = [(self._set_of(label, seed), None)] if parts is None else [
-            (self._set_of(part.row, seed), part.amount) for part in parts]  # fmt: skip
+        data = self._data_of(label, seed)
         inputs: dict[str, Source | Step] = {f"train{place}": source for place, (source, _) in enumerate(data)}
         inputs["validation"] = self._data[VALIDATION]
         amounts, threads = [amount for _, amount in data], experiment.run.threads
@@ -243,7 +292,7 @@ class _Planner:
     ) -> Step:
         """Plan what metrics say; settings that name one of the data sets have it among the inputs."""
         named: dict[str, Source | Step] = {
-            f"{PLACE_MARK}{place}": self._data[place] for metric in metrics for place in _places(metric)
+            f"{PLACE_MARK}{place}": self._data[place] for metric in metrics for place in places(metric)
         }
         threads = self._experiment.run.threads
         return self._step(
@@ -259,7 +308,7 @@ class _Planner:
         """Yield what tells how far data lies from real and from rendered data (thesis 000, table 4.1)."""
         of_sets = [one for one in self._experiment.metrics if not evaluation.judges_detections(self._session, one)]
         towards = [one for one in of_sets if self._roles(one) != {"pairs"}]
-        since = [one for one in of_sets if self._roles(one) == {"pairs"} or (self._refers(one) and not _places(one))]
+        since = [one for one in of_sets if self._roles(one) == {"pairs"} or (self._refers(one) and not places(one))]
         subjects: list[tuple[str, int | None, Source]] = [(RENDERED, None, self._data[RENDERED])]
         subjects += [(label, seed, source) for (label, seed), source in self._refined.items()]
         for label, seed, source in subjects:
@@ -282,8 +331,3 @@ class _Planner:
 
 def _made(step: Step, samples: float | None) -> Source:
     return Source(step.product, step.id, step, samples)
-
-
-def _places(metric: ComponentSpec) -> list[str]:
-    """Return the data sets that a metric's settings name."""
-    return [value[1:] for value in metric.options.values() if isinstance(value, str) and value[:1] == PLACE_MARK]

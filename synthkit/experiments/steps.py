@@ -15,7 +15,7 @@ from synthkit import claims, config
 from synthkit.checkpoint import CHECKPOINT_FILE
 from synthkit.dataset import description
 
-StepKind = Literal["import", "render", "fit", "refine", "train", "evaluate"]
+StepKind = Literal["import", "render", "subset", "fit", "refine", "train", "evaluate"]
 
 STEPS = "steps"
 """The folder of all steps, in an experiment's folder."""
@@ -93,8 +93,8 @@ def done(out: Path, step: Step) -> Done | None:
     if noted is None or noted.get("id") != step.id:
         return None
     try:
-        return Done(noted["result"], noted["seconds"], noted["peak_mb"], noted["bytes"])
-    except KeyError:
+        return Done(dict(noted["result"]), float(noted["seconds"]), float(noted["peak_mb"]), int(noted["bytes"]))
+    except (KeyError, TypeError, ValueError):
         return None
 
 

@@ -12,11 +12,12 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ import numpy as np
 from synthkit import claims, config, evaluation, pipeline
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, stores
+from synthkit.dataset.tools import copying
 from synthkit.errors import DatasetError, SynthkitError
 from synthkit.execution import Local
+from synthkit.experiments.description import PLACE_MARK, placed
 from synthkit.experiments.steps import (
+    DONE_FILE,
     ORDER_FILE,
     RESAMPLED_FILE,
     RESULTS_FILE,
@@ -102,8 +106,17 @@ def _work(order: Order, workers: int, speaker: _Speaker) -> None:
     session = Session(discover(), run, Local(workers), speaker.progress, lambda line: speaker.say(tell=line))
     result = _WORK[order.table["kind"]](session, order)
     seconds, peak_mb = meter.stop(workers)
-    size = sum(item.stat().st_size for item in order.folder.rglob("*") if item.is_file())
-    note_done(order.folder, order.table["id"], Done(result, round(seconds, 3), round(peak_mb, 1), size))
+    found = Done(result, round(seconds, 3), round(peak_mb, 1), _size(order.folder))
+    note_done(order.folder, order.table["id"], found)
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of a folder's files; one may go while it is looked at, as the meter's does."""
+    total = 0
+    for item in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += item.stat().st_size if item.is_file() else 0
+    return total
 
 
 class _Speaker:
@@ -161,8 +174,43 @@ def _told(data: Dataset, skipped: int = 0) -> dict[str, Any]:
 
 
 def _render(session: Session, order: Order) -> dict[str, Any]:
+    _begin_with_fewer(order)
     made = pipeline.render(session, order.component, order.folder / SET, order.table["count"])
     return _told(made.dataset, made.skipped)
+
+
+def _begin_with_fewer(order: Order) -> None:
+    """Begin with what the same step has made with a smaller count: no scene depends on how many there are.
+
+    Files of data sets are replaced and never written in, so both sets can have the same ones.
+    """
+    place = order.folder / SET
+    if place.exists():
+        return
+    found = max(_with_fewer(order), default=None)
+    if found is not None:
+        begun = place.with_suffix(".begun")
+        shutil.rmtree(begun, ignore_errors=True)
+        shutil.copytree(found[1], begun, copy_function=_linked)
+        begun.rename(place)
+
+
+def _with_fewer(order: Order) -> Iterator[tuple[int, Path]]:
+    """Yield (count, data set) of each finished step that differs from this one in having a smaller count."""
+    own = order.table["identity"]
+    for folder in order.folder.parent.glob(f"{order.table['kind']}-*"):
+        other = (read_json(folder / ORDER_FILE) or {}).get("identity")
+        if not isinstance(other, dict) or not (folder / DONE_FILE).is_file():
+            continue
+        if {**other, "count": own["count"]} == own and other["count"] < own["count"]:
+            yield other["count"], folder / SET
+
+
+def _linked(source: str, to: str) -> None:
+    try:
+        os.link(source, to)
+    except OSError:  # a file system without such links
+        shutil.copy2(source, to)
 
 
 def _import(session: Session, order: Order) -> dict[str, Any]:
@@ -170,6 +218,17 @@ def _import(session: Session, order: Order) -> dict[str, Any]:
     if pipeline.real_identity(opened) != order.table["expected"]:
         raise DatasetError(f"{order.table['place']}: was changed since it was planned; run again")
     return _told(pipeline.as_dataset(session, opened, order.folder / SET))
+
+
+def _subset(session: Session, order: Order) -> dict[str, Any]:
+    """Take some samples, drawn by lot: the first of an order that is the same however many are taken."""
+    data, count = Dataset.open(order.place("source")), int(order.table["count"])
+    places = session.runtime("subset").seeds.stream("order").permutation(len(data))[:count]
+    out, identity = order.folder / SET, {"subset": count, "source": data.fingerprint, "seed": session.run.seed}
+    chosen, notes = [copying.Pick(0, int(place)) for place in sorted(places)], copying.inherited(data, out)
+    made = copying.copy([copying.Origin(data)], chosen, out, identity=identity, notes={**notes, "subset": identity},
+                        verb="copy", progress=session.progress)  # fmt: skip
+    return _told(made)
 
 
 def _fit(session: Session, order: Order) -> dict[str, Any]:
@@ -198,12 +257,11 @@ def _learned(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _evaluate(session: Session, order: Order) -> dict[str, Any]:
     """Judge, and keep what was said, what stands behind it, and what it would be on resampled items."""
-    inputs, named = order.table["inputs"], order.places("@")
+    inputs, named = order.table["inputs"], order.places(PLACE_MARK)
     metrics = [ComponentSpec(**metric) for metric in order.table["metrics"]]
     judged = evaluation.judge(
         session,
-        [attrs.evolve(metric, options={key: _placed(value, named) for key, value in metric.options.items()})
-         for metric in metrics],
+        [placed(metric, named) for metric in metrics],
         order.place("candidate"),
         order.place("reference") if "reference" in inputs else None,
         Path(order.place("checkpoint")) if "checkpoint" in inputs else None,
@@ -218,14 +276,10 @@ def _evaluate(session: Session, order: Order) -> dict[str, Any]:
     return {"results": len(results)}
 
 
-def _placed(value: Any, named: Mapping[str, str]) -> Any:
-    """Return a metric's setting with the place of the data set that it names."""
-    return named.get(value[1:], value) if isinstance(value, str) and value[:1] == "@" else value
-
-
 _WORK: Mapping[str, Callable[[Session, Order], dict[str, Any]]] = {
     "render": _render,
     "import": _import,
+    "subset": _subset,
     "fit": _fit,
     "refine": _refine,
     "train": _train,

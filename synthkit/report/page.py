@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,4 +83,9 @@ class Page:
 
 def write_page(page: Page, path: Path) -> None:
     """Write the page as one HTML file, whole or not at all."""
-    write_atomically(path, [templates.filled("synthkit.report", "page.html", page=page)])
+    write_atomically(path, [templates.filled("synthkit.report", "page.html", page=page, unbroken=_unbroken)])
+
+
+def _unbroken(cell: str) -> str:
+    """Return a cell of which intervals and p are not broken into lines."""
+    return re.sub(r"\[[^\]]*\]|p (?=[<\d])|< (?=\d)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), cell)

@@ -155,7 +155,7 @@ def bars(values: Mapping[str, tuple[float, tuple[float, float] | None]], *, titl
     names = list(values)[::-1]
     for row, name in enumerate(names):
         value, interval = values[name]
-        axes.barh(row, value, color=PALETTE[0], height=0.55, alpha=0.85)
+        axes.barh(row, value, color=PALETTE[0], height=0.55, alpha=0.5)
         if interval is not None:
             axes.plot(interval, (row, row), color=_INK, linewidth=2, solid_capstyle="butt")
         axes.annotate(f"{value:.3g}", (max(value, interval[1] if interval else value), row), xytext=(5, 0),

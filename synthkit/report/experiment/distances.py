@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from synthkit.experiments.comparing import Floats
 from synthkit.experiments.description import REAL
 from synthkit.interfaces import Chart
 from synthkit.report import plots
@@ -16,7 +17,14 @@ from synthkit.report.page import Plot, Section, Table
 from synthkit.seeds import Seeds
 
 _RESAMPLES = 2000
-_LEAST_POINTS = 4  # of which a line's band is told
+_CAUTIONS = 4  # that are told; sets of other sizes are cautioned of in other words
+_LEAST_ROWS = 4  # of which a line's band is told
+
+_OF_RELATIONS = (
+    "Scores over distances show a point for each training; the line is the least-squares fit, its band holds 95 % of"
+    " the fits to resampled rows, each with all its trainings. Few rows make wide bands, and neither distance nor score"
+    " is the other's cause."
+)
 
 
 def section(found: Findings) -> Section | None:
@@ -24,27 +32,29 @@ def section(found: Findings) -> Section | None:
     shown = distance_table(found)
     if not shown.rows:
         return None
+    relations = _relations(found)
     return Section(
-        "How far from real, and from rendered",
+        "What metrics say of the data sets",
         [
-            "Means over seeds, and from least to most where these differ. Scores over distances show a point for each"
-            " training; the line is the least-squares fit, its band holds 95 % of the fits to resampled points. Few"
-            " points make wide bands, and neither distance nor score is the other's cause."
+            "Means over seeds, and from least to most where these differ; of one seed the metric's own 95 % interval,"
+            " where it tells one.",
+            *_cautions(found),
+            *([_OF_RELATIONS] if relations else []),
         ],
         tables=[shown],
-        plots=_relations(found),
+        plots=relations,
         links=[("How these numbers are defined", "definitions")],
     )
 
 
 def distance_table(found: Findings) -> Table:
     """Return a row for each set, a column for each number and what it was compared with."""
-    values: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     columns: dict[str, None] = {}
     for row, _, other, result in found.distances():
         column = f"{result['name']} to {other}{_way(result)}"
         columns[column] = None
-        values.setdefault(row, {}).setdefault(column, []).append(result["value"])
+        values.setdefault(row, {}).setdefault(column, []).append(result)
     rows = [[row, *(_spread(cells.get(column, ())) for column in columns)] for row, cells in values.items()]
     return Table(["data set", *columns], rows)
 
@@ -53,11 +63,20 @@ def _way(result: Mapping[str, Any]) -> str:
     return "" if result["better"] == "lower" else " (higher is better)"
 
 
-def _spread(values: Sequence[float]) -> str:
-    if not values:
+def _spread(results: Sequence[Mapping[str, Any]]) -> str:
+    if not results:
         return "–"
-    shown = number(float(np.mean(values)))
-    return shown if len(values) == 1 else f"{shown} ({min(values):.3g} to {max(values):.3g})"
+    values = [float(result["value"]) for result in results]
+    if len(values) == 1:
+        own = None if results[0].get("interval_of") else results[0].get("interval")
+        return number(values[0], own)
+    return f"{number(float(np.mean(values)))} ({min(values):.3g} to {max(values):.3g})"
+
+
+def _cautions(found: Findings) -> list[str]:
+    told = list(dict.fromkeys(one for *_, result in found.distances() for one in result.get("cautions", ())))
+    more = [f"{len(told) - _CAUTIONS} more are in the results' file"] if len(told) > _CAUTIONS else []
+    return [f"Caution: {caution}." for caution in [*told[:_CAUTIONS], *more]]
 
 
 def _relations(found: Findings) -> list[Plot]:
@@ -74,29 +93,47 @@ def _relations(found: Findings) -> list[Plot]:
 
 
 def _relation(found: Findings, name: str, series: Mapping[str, Sequence[plots.Measured]]) -> Plot:
-    points = [point for row in series.values() for point in row]
     kind, other = name.partition("[")[0].replace("_", " "), name.rpartition(" to ")[2]
+    line = _fitted(list(series.values()), found.plan.experiment.run.seed, name)
     svg = plots.measured(series, title=f"Score over {kind} to {other}", x_label=name, y_label="score on the test set",
-                         line=_fitted(points, found.plan.experiment.run.seed, name))  # fmt: skip
-    return Plot(svg, f"Scores of trainings over {name}", "The score of each training, and the least-squares line.")
+                         line=line)  # fmt: skip
+    points = [point for row in series.values() for point in row]
+    caption = f"The score of each training, and the least-squares line{_correlation(points)}."
+    return Plot(svg, f"Scores of trainings over {name}", caption)
 
 
-def _fitted(points: Sequence[plots.Measured], seed: int, name: str) -> plots.Fitted | None:
-    """Return the least-squares line through points, with the band of lines through resampled ones."""
-    xs, ys = np.array([point.x for point in points]), np.array([point.y for point in points])
+def _correlation(points: Sequence[plots.Measured]) -> str:
+    """Return Pearson's r in words, nothing where it is not defined."""
+    xs, ys = [point.x for point in points], [point.y for point in points]
+    if len(set(xs)) < 2 or len(set(ys)) < 2:
+        return ""
+    return f", r = {np.corrcoef(xs, ys)[0, 1]:.2f} of {len(points)} trainings"
+
+
+def _fitted(rows: Sequence[Sequence[plots.Measured]], seed: int, name: str) -> plots.Fitted | None:
+    """Return the least-squares line through rows' points, with the band of lines through resampled rows.
+
+    The trainings of a row share data or a refiner's settings, so a row is drawn with all of them.
+    """
+    xs, ys = _coordinates(rows)
     if len(np.unique(xs)) < 2:
         return None
     ends = np.linspace(xs.min(), xs.max(), 25)
     line = np.polyval(np.polyfit(xs, ys, 1), ends)
-    if len(np.unique(xs)) < _LEAST_POINTS:
+    if len(rows) < _LEAST_ROWS:
         return plots.Fitted(list(ends), list(line))
     stream, drawn = Seeds(seed).child("experiment").stream(name), []
     for _ in range(_RESAMPLES):
-        places = stream.integers(0, len(xs), len(xs))
-        if len(np.unique(xs[places])) > 1:
-            drawn.append(np.polyval(np.polyfit(xs[places], ys[places], 1), ends))
+        some_x, some_y = _coordinates([rows[place] for place in stream.integers(0, len(rows), len(rows))])
+        if len(np.unique(some_x)) > 1:
+            drawn.append(np.polyval(np.polyfit(some_x, some_y, 1), ends))
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return plots.Fitted(list(ends), list(line), list(low), list(high))
+
+
+def _coordinates(rows: Sequence[Sequence[plots.Measured]]) -> tuple[Floats, Floats]:
+    points = [point for row in rows for point in row]
+    return np.array([point.x for point in points]), np.array([point.y for point in points])
 
 
 def components(found: Findings) -> Section | None:

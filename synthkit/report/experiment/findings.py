@@ -11,9 +11,11 @@ from typing import Any
 import attrs
 
 from synthkit.dataset import Dataset, stores
-from synthkit.experiments.comparing import Number, Scored, results_of
+from synthkit.experiments.comparing import Difference, Number, Scored, results_of
 from synthkit.experiments.planning import Comparison, Plan, Source
 from synthkit.experiments.steps import done
+
+_P_FLOOR = 0.001
 
 
 @attrs.frozen(slots=False, eq=False)
@@ -28,8 +30,16 @@ class Findings:
         """Return a data set, None where it is not made yet."""
         if source.step is not None and done(self.out, source.step) is None:
             return None
-        place = source.place if stores.is_url(source.place) else self.out / source.place
-        return Dataset.open(place, layers=layers)
+        return Dataset.open(self.place(source), layers=layers)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the experiment's data sets lie, by role."""
+        return {role: self.place(source) for role, source in self.plan.data.items()}
+
+    def place(self, source: Source) -> str:
+        """Return where a data set lies."""
+        return source.place if stores.is_url(source.place) else str(self.out / source.place)
 
     @cached_property
     def best(self) -> Scored | None:
@@ -69,6 +79,18 @@ def number(value: float, interval: Sequence[float] | None = None) -> str:
     """Return a number with its interval as tables have it."""
     told = f"{value:.3g}"
     return told if interval is None else f"{told} [{interval[0]:.3g}, {interval[1]:.3g}]"
+
+
+def signed(difference: Difference | None) -> str:
+    """Return a difference with its interval and p as tables have it; a dash where it is missing."""
+    if difference is None:
+        return "–"
+    shown = f"{difference.mean:+.3f}"
+    if difference.interval is not None:
+        shown += f" [{difference.interval[0]:+.3f}, {difference.interval[1]:+.3f}]"
+    if difference.p is not None:
+        shown += f" p {'< ' + str(_P_FLOOR) if difference.p < _P_FLOOR else f'{difference.p:.3f}'}"
+    return shown
 
 
 def told(found: Number | None) -> str:

@@ -18,7 +18,7 @@ from synthkit.experiments.description import REAL, RENDERED
 from synthkit.experiments.planning import Source
 from synthkit.report.drawing import Picture, grid
 from synthkit.report.experiment.findings import Findings
-from synthkit.report.page import Figure, Section
+from synthkit.report.page import Figure, Section, Table
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
 
@@ -27,6 +27,7 @@ _CROP_PX = 128
 _LOOKED_AT = 400  # samples among which people are drawn, and the best and worst are looked for
 _GREY = 128
 _ATTENTION = "attention"
+_LINKS = (("Where these samples are", "samples"),)
 
 
 @attrs.frozen(eq=False)
@@ -44,14 +45,16 @@ def sections(found: Findings) -> Iterator[Section]:
         return
     refined = {label: (source, data) for label, source in _first(found).items()
                if (data := found.opened(source)) is not None}  # fmt: skip
-    people = _drawn(rendered, _RANDOM, Seeds(found.plan.experiment.run.seed).child("experiment"))
+    stream = Seeds(found.plan.experiment.run.seed).child("experiment")
+    people = _drawn(rendered, _RANDOM, stream, [data for _, data in refined.values()])
     if people:
         yield _random(found, rendered, refined, people)
         attended = {label: data for label, (_, data) in refined.items() if _ATTENTION in data[0].layers}
         if attended:
             yield _attention(attended, people)
-    if refined:
-        yield _extremes(found, rendered, refined)
+    extremes = _extremes(found, rendered, refined)
+    if extremes.figures:
+        yield extremes
 
 
 def _first(found: Findings) -> dict[str, Source]:
@@ -78,6 +81,7 @@ def _random(
         ["The same people in each row but the last, as they are in the data sets: refined inside outlines alone."],
         figures=figures,
         per_row=1,
+        links=_LINKS,
     )
 
 
@@ -93,7 +97,7 @@ def _attention(attended: Mapping[str, Dataset], people: Sequence[_Person]) -> Se
         sheet = grid(pictures, len(pictures), background=_GREY)
         caption = f"{label}: white is attended, black stays as it was"
         figures.append(Figure(sheet, f"Attention of {label} on the same people", caption))
-    return Section("What is attended", figures=figures, per_row=1)
+    return Section("What is attended", figures=figures, per_row=1, links=_LINKS)
 
 
 def _grey(layer: npt.NDArray[np.uint8]) -> Picture:
@@ -123,6 +127,24 @@ def _extremes(found: Findings, rendered: Dataset, refined: Mapping[str, tuple[So
             *text,
         ],
         figures=figures,
+        links=_LINKS,
+    )
+
+
+def places(found: Findings) -> Section:
+    """Return where the samples that are shown lie."""
+    sources = dict(found.plan.data) | {
+        f"{label}, seed {seed}": one for (label, seed), one in found.plan.refined.items()
+    }
+    rows = [[name, source.place] for name, source in sources.items()]
+    return Section(
+        "Where the samples are",
+        [
+            "Captions name samples by their keys in these data sets, from the experiment's folder: 'synthkit view SET'"
+            " shows what else is in one, 'synthkit lineage SET' where it comes from."
+        ],
+        tables=[Table(["data set", "place"], rows, prose=True)],
+        anchor="samples",
     )
 
 
@@ -146,13 +168,16 @@ def _pair(rendered: Dataset, refined: Dataset, key: str, instance: int) -> tuple
     return crops.extract(before.image, plan), crops.extract(refined.by_key(key).image, plan)
 
 
-def _drawn(data: Dataset, count: int, seeds: Seeds) -> list[_Person]:
-    """Return people of a set, drawn by lot."""
+def _drawn(data: Dataset, count: int, seeds: Seeds, others: Sequence[Dataset] = ()) -> list[_Person]:
+    """Return people of a set, drawn by lot, whose samples no other set lacks."""
     stream = seeds.stream("people")
     found: list[_Person] = []
     for index in stream.permutation(len(data))[:_LOOKED_AT]:
+        key = data.key(int(index))
+        if not all(key in other for other in others):
+            continue
         sample = data[int(index)]
-        plans = list(_plans(sample))
+        plans = _plans(sample)
         if plans:
             found.append(_Person(sample.key, plans[int(stream.integers(len(plans)))]))
         if len(found) == count:

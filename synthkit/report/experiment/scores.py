@@ -9,15 +9,15 @@ from synthkit.experiments.comparing import Difference, Scored
 from synthkit.experiments.description import REAL
 from synthkit.experiments.steps import done
 from synthkit.report import plots
-from synthkit.report.experiment.findings import Findings, number, told
+from synthkit.report.experiment.findings import Findings, number, signed, told
 from synthkit.report.page import Plot, Section, Table
-
-_P_FLOOR = 0.001
 
 
 def lead(found: Findings) -> str:
     """Return the answer, and how sure it is."""
     best = found.best
+    if not found.plan.rows:
+        return "No detectors are trained in this experiment: it compares data sets by what metrics say of them."
     if best is None or best.score is None:
         return "No row was judged yet: run the experiment again to go on."
     text = f"Trained on {found.name(best)}, the detector has the best {_short(best.score.name)} on the test set:"
@@ -45,6 +45,8 @@ def _sentence(difference: Difference) -> str:
 
 def facts(found: Findings) -> list[tuple[str, str]]:
     """Return how many rows and trainings there are, and the scores of the best row and of the baselines."""
+    if not found.plan.rows:
+        return [("data sets", str(1 + len(found.plan.refined))), ("numbers", str(len(list(found.distances()))))]
     shown = [
         ("rows", str(len(found.scored))),
         ("detectors trained", str(sum(len(one.row.runs) for one in found.scored))),
@@ -57,8 +59,10 @@ def facts(found: Findings) -> list[tuple[str, str]]:
     return shown
 
 
-def section(found: Findings) -> Section:
+def section(found: Findings) -> Section | None:
     """Return the table of all rows."""
+    if not found.plan.rows:
+        return None
     rows = [one for one in found.scored if one.score is not None]
     bars = {found.name(one): (one.score.mean, one.score.interval) for one in rows if one.score is not None}
     shown = []
@@ -92,7 +96,7 @@ def score_table(found: Findings) -> Table:
     rows = []
     for one in found.scored:
         spread = ["–" if one.score is None else _range(one.score.values)] if ranges else []
-        apart = [_apart(one.differences.get(baseline)) for baseline in baselines]
+        apart = [signed(one.differences.get(baseline)) for baseline in baselines]
         cells = [told(one.numbers.get(name)) for name in names]
         made_of = [_each(one.samples), _each(one.chosen_at)]
         rows.append([found.name(one), *cells[:1], *spread, *apart, *cells[1:], *made_of])
@@ -163,17 +167,6 @@ def _holes(found: Findings) -> list[str]:
     lacking = [f"{step.title} lacks {item.result['skipped']}" for step, item in known
                if item is not None and item.result.get("skipped")]  # fmt: skip
     return [f"Samples that could not be made: {', '.join(lacking)}."] if lacking else []
-
-
-def _apart(difference: Difference | None) -> str:
-    if difference is None:
-        return "–"
-    shown = f"{difference.mean:+.3f}"
-    if difference.interval is not None:
-        shown += f" [{difference.interval[0]:+.3f}, {difference.interval[1]:+.3f}]"
-    if difference.p is not None:
-        shown += f" p {'< ' + str(_P_FLOOR) if difference.p < _P_FLOOR else f'{difference.p:.3f}'}"
-    return shown
 
 
 def _range(values: Mapping[int, float]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from synthkit.experiments.comparing import Scored, results_of
 from synthkit.experiments.planning import Plan
 from synthkit.experiments.steps import STEPS
 from synthkit.report.drawing import encode
-from synthkit.report.experiment import distances, pictures, scores, trainings
+from synthkit.report.experiment import distances, features, finds, groups, pictures, scores, trainings
 from synthkit.report.experiment.findings import Findings
 from synthkit.report.page import Page, Section, Table, write_page
 from synthkit.session import Session
@@ -30,8 +31,8 @@ PAGE, NUMBERS, FLAT, TABLES, COSTS, FIGURES = (
 """What is written into an experiment's folder; all but the page and the costs are the same whatever was interrupted."""
 
 
-def write_report(session: Session, plan: Plan, scored: Sequence[Scored], out: Path) -> Path:
-    """Write everything into the experiment's folder; return the page's path."""
+def write_report(session: Session, plan: Plan, scored: Sequence[Scored], out: Path) -> tuple[Path, dict[str, Any]]:
+    """Write everything into the experiment's folder; return the page's path, and the numbers as plain JSON."""
     found = Findings(plan, scored, out)
     sections = [section for section in _sections(session, found) if section is not None]
     page = Page(
@@ -41,26 +42,39 @@ def write_report(session: Session, plan: Plan, scored: Sequence[Scored], out: Pa
         sections=sections,
         footer=f"written by synthkit experiment {synthkit.__version__}, Python {platform.python_version()}",
     )
-    tables = {"scores": scores.score_table(found), "distances": distances.distance_table(found)}
-    _write(out / NUMBERS, json.dumps(_numbers(found), indent=1, sort_keys=True))
+    tables = {
+        "scores": scores.score_table(found),
+        "groups": groups.group_table(found),
+        "controls": groups.control_table(found),
+        "distances": distances.distance_table(found),
+    }
+    numbers = _numbers(found)
+    _write(out / NUMBERS, json.dumps(numbers, indent=1, sort_keys=True))
     _write(out / FLAT, _flat(found))
     _write(out / TABLES, _markdown(plan.experiment.title, scores.lead(found), tables))
     _write(out / COSTS, _comma_separated(trainings.cost_table(found)))
     _write_figures(sections, out / FIGURES)
     write_page(page, out / PAGE)
-    return out / PAGE
+    return out / PAGE, numbers
 
 
 def _sections(session: Session, found: Findings) -> Iterator[Section | None]:
     yield scores.section(found)
+    yield groups.groups(found)
     yield scores.mixtures(found)
+    yield groups.sizes(found)
+    yield groups.controls(found)
     yield distances.section(found)
     yield from pictures.sections(found)
+    yield trainings.unmasked(found)
+    yield finds.section(session, found)
     yield distances.components(found)
+    yield features.section(found)
     yield trainings.detectors(found)
     yield trainings.refiners(found)
     yield trainings.costs(found)
     yield _definitions(found)
+    yield pictures.places(found)
     yield _files(session, found)
 
 
@@ -77,7 +91,7 @@ def _definitions(found: Findings) -> Section:
     for name, each in said.items():
         rows = [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in each[0].items()
                 if all(other.get(key) == value for other in each)]  # fmt: skip
-        tables.append(Table(["", ""], rows, name))
+        tables.append(Table(["", ""], rows, name, prose=True))
     return Section("How it was measured", ["What is the same in all rows."], tables=tables, anchor="definitions")
 
 
@@ -160,13 +174,25 @@ def _markdown(title: str, lead: str, tables: Mapping[str, Table]) -> str:
 
 
 def _write_figures(sections: Sequence[Section], folder: Path) -> None:
-    """Write plots as SVG and pictures as PNG, named by what they show."""
+    """Write plots as SVG and pictures as PNG, named by what they show; those of an earlier report go."""
+    written: dict[str, bytes] = {}
     for section in sections:
         for plot in section.plots:
-            _write(folder / f"{_slug(plot.alt)}.svg", _standing_alone(plot.svg))
+            written[_name(written, plot.alt, "svg")] = _standing_alone(plot.svg).encode()
         for figure in section.figures:
-            storage.make_folder(folder)
-            storage.write_atomically(folder / f"{_slug(figure.alt)}.png", [encode(figure.picture, kind="png")])
+            written[_name(written, figure.alt, "png")] = encode(figure.picture, kind="png")
+    storage.make_folder(folder)
+    for name, data in written.items():
+        storage.write_atomically(folder / name, [data])
+    for path in [*folder.glob("*.svg"), *folder.glob("*.png")]:
+        if path.name not in written:
+            path.unlink(missing_ok=True)
+
+
+def _name(taken: Collection[str], alt: str, suffix: str) -> str:
+    """Return a file's name by what it shows, one that is not taken."""
+    numbers = itertools.chain([""], map("-{}".format, itertools.count(2)))
+    return next(name for number in numbers if (name := f"{_slug(alt)}{number}.{suffix}") not in taken)
 
 
 def _standing_alone(svg: str) -> str:

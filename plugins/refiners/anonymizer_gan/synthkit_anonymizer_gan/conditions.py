@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synthkit_anonymizer_gan.people import OTHERS, OWN, Crop, grown
+from synthkit_anonymizer_gan.people import OTHERS, OWN, Crop, Pixels, grown
 
 
 @attrs.frozen(eq=False)
@@ -74,6 +74,14 @@ class Views:
         return Views(*(part.to(device) for part in (self.images, self.making, self.known, self.places)))
 
 
+def making_of(whose: Pixels, margin_px: int) -> npt.NDArray[np.bool_]:
+    """Return where somebody is to be made in a crop (h, w) of ``Crop.whose``: where they were, and a margin.
+
+    Others go first: who stands before somebody is not made with them.
+    """
+    return np.asarray(grown(whose == OWN, margin_px) & (whose != OTHERS))
+
+
 def views_of(
     crops: Sequence[Crop], margins_px: Sequence[int],
     *, mirrored: Sequence[bool] | None = None, mirror: npt.NDArray[np.int64] | None = None,
@@ -90,10 +98,8 @@ def views_of(
         if mirrored is not None and mirrored[place]:
             image, whose, rows = image[:, ::-1], whose[:, ::-1], rows[:, ::-1]
             rows = rows if mirror is None else mirror[rows]
-        # Others go first: who stands before somebody is not made with them.
-        others = whose == OTHERS
-        own = grown(whose == OWN, margin) & ~others
-        kept = ~own & ~grown(others, margin)
+        own = making_of(whose, margin)
+        kept = ~own & ~grown(whose == OTHERS, margin)
         images.append(np.where((own | kept)[..., None], image.astype(np.float32) / 127.5 - 1, np.float32(0)))
         making.append(own)
         known.append(kept)

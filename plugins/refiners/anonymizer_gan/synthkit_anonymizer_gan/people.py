@@ -30,6 +30,9 @@ Pixels = npt.NDArray[np.uint8]
 NOBODY, OWN, OTHERS = 0, 1, 2
 """Whose a pixel of a crop is."""
 
+BLANK = (118, 118, 118)
+"""What is seen of people before others are made in their place, and of those in whose place nobody is made."""
+
 REVISION = 1
 """Raised when the same sample yields other crops."""
 
@@ -68,6 +71,13 @@ def numbered(sample: Sample) -> tuple[Sample, list[Located]] | None:
     people = [evolve(one.person or Person(), instance=number) for number, one in enumerate(found, 1)]
     layers = {name: kept for name, kept in sample.layers.items() if name != "alpha"}
     return evolve(sample, people=people, layers={**layers, "instances": layer}), found
+
+
+def emptied(sample: Sample) -> Sample:
+    """Return a numbered sample without anybody's pixels."""
+    image = sample.image.copy()
+    image[sample.layers["instances"] > 0] = BLANK
+    return evolve(sample, image=image)
 
 
 def plans_of(sample: Sample, size_px: tuple[int, int], alignment: Alignment) -> list[CropPlan]:

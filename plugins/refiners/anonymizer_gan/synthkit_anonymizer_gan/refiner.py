@@ -23,9 +23,6 @@ from synthkit_anonymizer_gan import fitting, latents, people
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.making import Latent, Maker
 
-BLANK = (118, 118, 118)
-"""What is seen of people before others are made in their place, and of those in whose place nobody is made."""
-
 _KEPT_LAYERS = frozenset({"instances", "amodal", "depth", "normals", "surface", "surface_smpl", "background"})
 
 
@@ -83,9 +80,7 @@ class GeneratingRefiner:
 
     def _made(self, maker: Maker, sample: Sample, numbered: Sample, found: list[Located]) -> Sample:
         """Return a sample with others made in everybody's place."""
-        image = sample.image.copy()
-        image[numbered.layers["instances"] > 0] = BLANK
-        empty = evolve(numbered, image=image)
+        empty = people.emptied(numbered)
         plans = [
             (plan, crop)
             for plan in people.plans_of(empty, maker.size_px, maker.alignment)

@@ -20,7 +20,8 @@ from synthkit.plugins import discover
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 from synthkit_anonymizer_gan.config import GeneratingConfig
-from synthkit_anonymizer_gan.refiner import BLANK, GeneratingRefiner
+from synthkit_anonymizer_gan.people import BLANK
+from synthkit_anonymizer_gan.refiner import GeneratingRefiner
 
 SETTINGS = {
     "crop_px": [16, 32], "alignment": "box", "channels": 2, "discriminator_channels": 2, "latent": 6, "images": 8,

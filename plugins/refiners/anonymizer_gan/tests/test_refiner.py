@@ -20,8 +20,8 @@ from synthkit_anonymizer_gan import latents
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.making import Maker, picture_of
 from synthkit_anonymizer_gan.networks import Generator, Shape
-from synthkit_anonymizer_gan.people import OWN
-from synthkit_anonymizer_gan.refiner import BLANK, GeneratingRefiner
+from synthkit_anonymizer_gan.people import BLANK, OWN
+from synthkit_anonymizer_gan.refiner import GeneratingRefiner
 
 PLAIN = GeneratingConfig()
 CPU = torch.device("cpu")

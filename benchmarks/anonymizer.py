@@ -8,15 +8,16 @@
 
 Decoder and synthesis network, and both discriminators, have the same layers and widths for square images, which are all
 that the peer knows, float32 both. Ours also adds the encoder's features at each resolution; the encoder itself, which
-the peer has not, is left out. A training step is the discriminator's and then the generator's: forwards and backwards,
-without penalties and optimizers. Variants take turns, so that a busy machine slows all alike, and the first turn is
-left out. Of layers with the same weights the results are compared. The peer's licence allows no commercial use; nothing
-of it is here.
+the peer has not, is left out. People are made by our layers for inference (``quick``), as the refiner makes them. A
+training step is the discriminator's and then the generator's: forwards and backwards, without penalties and optimizers.
+Variants take turns, so that a busy machine slows all alike, and the first turn is left out. Of layers with the same
+weights the results are compared. The peer's licence allows no commercial use; nothing of it is here.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 import time
@@ -34,6 +35,7 @@ from torch.nn import functional
 from synthkit_anonymizer_gan.discriminator import SEEN, Discriminator
 from synthkit_anonymizer_gan.modulation import ModulatedConvolution
 from synthkit_anonymizer_gan.networks import Decoder, sizes_of, widths_of
+from synthkit_anonymizer_gan.quick import quicken
 
 PEER = "NVlabs/stylegan2-ada-pytorch"
 GOAL = 1.3
@@ -59,8 +61,10 @@ class Setup:
 
 @attrs.frozen
 class Networks:
-    """A generator from w, (N, LATENT), to images, and a discriminator of images (N, SEEN, H, W)."""
+    """A generator from w, (N, LATENT), to images, as it is when it is trained and for use alone, and a discriminator of
+    images (N, SEEN, H, W)."""
 
+    learn: Callable[[torch.Tensor], torch.Tensor]
     make: Callable[[torch.Tensor], torch.Tensor]
     judge: Callable[[torch.Tensor], torch.Tensor]
     parameters: list[list[nn.Parameter]]
@@ -126,7 +130,7 @@ def _works(networks: Networks, setup: Setup) -> dict[str, Work]:
                 networks.make(latents[place : place + 1])
 
     def step() -> None:
-        made = networks.make(latents)
+        made = networks.learn(latents)
         shown = torch.cat([made, real[:, 3:]], dim=1)
         judged = functional.softplus(networks.judge(shown.detach())) + functional.softplus(-networks.judge(real))
         torch.autograd.grad(judged.mean(), networks.parameters[1])
@@ -144,8 +148,11 @@ def _ours(setup: Setup) -> Networks:
         torch.randn(BATCH, width, *place, generator=start).to(setup.device, memory_format=torch.channels_last)
         for width, place in zip(widths_of(setup.channels, len(sizes)), sizes, strict=True)
     ]
+    quick = copy.deepcopy(decoder)
+    quicken(quick)
     return Networks(
-        lambda w: decoder([part[: len(w)] for part in features], w),
+        lambda w: decoder(features, w),
+        lambda w: quick([part[: len(w)] for part in features], w),
         lambda images: judge(images)[0],
         [list(decoder.parameters()), list(judge.parameters())],
     )
@@ -157,8 +164,14 @@ def _theirs(setup: Setup) -> Networks:
     sizes = {"channel_base": setup.channels * setup.side_px, "channel_max": 8 * setup.channels, "conv_clamp": CLAMP}
     maker = networks.SynthesisNetwork(LATENT, setup.side_px, 3, use_noise=True, **sizes).to(setup.device)
     judge = networks.Discriminator(0, setup.side_px, SEEN, **sizes).to(setup.device)
+
+    def make(w: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = maker(w[:, None].expand(-1, maker.num_ws, -1), noise_mode="const", fused_modconv=True)
+        return made
+
     return Networks(
-        lambda w: maker(w[:, None].expand(-1, maker.num_ws, -1), noise_mode="const", fused_modconv=True),
+        make,
+        make,
         lambda images: judge(images, None)[:, 0],
         [list(maker.parameters()), list(judge.parameters())],
     )

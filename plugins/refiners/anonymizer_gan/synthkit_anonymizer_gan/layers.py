@@ -37,12 +37,12 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
-        self._scale, self._rate = rate / math.sqrt(inputs), rate
+        self.scale, self.rate = rate / math.sqrt(inputs), rate
         nn.init.normal_(self.weight, 0.0, 1.0 / rate, generator=generator)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return the mapped values."""
-        return functional.linear(values, self.weight * self._scale, self.bias * self._rate)
+        return functional.linear(values, self.weight * self.scale, self.bias * self.rate)
 
 
 class Convolution(nn.Module):
@@ -61,29 +61,28 @@ class Convolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if biased else None
         # The leaky ReLU's gain is put before it: the same, and a pass over the result less.
-        self._gain = GAIN if active else 1.0
-        self._scale, self._active, self._down = self._gain / math.sqrt(inputs * kernel**2), active, down
+        self.gain = GAIN if active else 1.0
+        self.scale, self.active, self.down = self.gain / math.sqrt(inputs * kernel**2), active, down
         nn.init.normal_(self.weight, generator=generator)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the mapped images."""
         kernel, stride = self.weight.shape[-1], 1
-        weight, bias = self.weight * self._scale, None if self.bias is None else self.bias * self._gain
+        weight, bias = self.weight * self.scale, None if self.bias is None else self.bias * self.gain
         padding = kernel // 2
-        if self._down and kernel == 1:
+        if self.down and kernel == 1:
             images = halved(images)
-        elif self._down:  # the filter reaches one further, instead of the convolution's border
+        elif self.down:  # the filter reaches one further, instead of the convolution's border
             images, stride, padding = filtered(images, 2), 2, 0
         flow = functional.conv2d(images, weight, bias, stride=stride, padding=padding)
-        return activated(flow) if self._active else flow
+        return activated(flow) if self.active else flow
 
 
 def activated(flow: torch.Tensor) -> torch.Tensor:
     """Return a leaky ReLU of activations that have its gain already, clamped."""
-    limit = CLAMP * GAIN
     if torch.is_grad_enabled():
-        return functional.leaky_relu(flow, SLOPE).clamp(-limit, limit)
-    return functional.leaky_relu_(flow, SLOPE).clamp_(-limit, limit)
+        return functional.leaky_relu(flow, SLOPE).clamp(-CLAMP, CLAMP)
+    return functional.leaky_relu_(flow, SLOPE).clamp_(-CLAMP, CLAMP)
 
 
 def filtered(images: torch.Tensor, padding: int, *, stride: int = 1, gain: float = 1.0) -> torch.Tensor:

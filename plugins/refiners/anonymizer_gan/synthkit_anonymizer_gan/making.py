@@ -22,6 +22,7 @@ from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.latents import truncation
 from synthkit_anonymizer_gan.networks import Generator
 from synthkit_anonymizer_gan.people import OWN, Crop
+from synthkit_anonymizer_gan.quick import quicken
 
 Made = npt.NDArray[np.float32]
 Latent = npt.NDArray[np.float32]
@@ -45,15 +46,15 @@ class Maker:
             checkpoint,
             lambda: Generator(self.shape, places=surface.places_of(self.cut.surface), generator=torch.Generator()),
         )
-        self.generator = made.eval().requires_grad_(False).to(device)
+        made.eval().requires_grad_(False).to(device)
         self.device = device
         self.size_px = self.shape.size[1], self.shape.size[0]
         self.margin_px = people.margin_px(self.cut.margin, self.size_px)
         # Sets of crops had been cut around boxes before; whole images have to be.
         self.alignment: people.Alignment = "head" if self.cut.alignment == "head" else "box"
-        self._truncation = truncation(
-            self.generator.mapping, self.shape.latent, config.truncation, config.truncate, config.modes
-        )
+        self._truncation = truncation(made.mapping, self.shape.latent, config.truncation, config.truncate, config.modes)
+        quicken(made)
+        self.generator = made
 
     @torch.inference_mode()
     def make(self, crop: Crop, z: Latent) -> Made:

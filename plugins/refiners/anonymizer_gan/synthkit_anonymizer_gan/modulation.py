@@ -14,6 +14,7 @@ faster to put both into the weight.
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -22,7 +23,8 @@ from torch.nn import functional
 
 from synthkit_anonymizer_gan.layers import GAIN, Linear, activated, filtered
 
-_EPSILON = 1e-8
+EPSILON = 1e-8
+"""Of equation 3."""
 
 
 def modulated_convolution(
@@ -44,9 +46,11 @@ def modulated_convolution(
 
 def demodulation(weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     """Return what equation 3 multiplies each output channel by, (N, O), for a weight (O, I, k, k) and styles (N, I)."""
-    with torch.autocast(weight.device.type, enabled=False):  # squares of half precision would overflow
+    # Squares of half precision would overflow. Where there is none, nothing is switched: exporters know no such switch.
+    halved = torch.is_autocast_enabled(weight.device.type)
+    with torch.autocast(weight.device.type, enabled=False) if halved else contextlib.nullcontext():
         squares = weight.float().square().sum(dim=(2, 3))
-        return torch.rsqrt(styles.float().square() @ squares.T + _EPSILON)
+        return torch.rsqrt(styles.float().square() @ squares.T + EPSILON)
 
 
 def _convolved(images: torch.Tensor, weight: torch.Tensor, up: bool) -> torch.Tensor:
@@ -79,12 +83,12 @@ class ModulatedConvolution(nn.Module):
         self.register_buffer("fixed_noise", torch.empty(1, 1, *size))
         nn.init.normal_(self.weight, generator=generator)
         nn.init.normal_(self.fixed_noise, generator=generator)
-        self._up, self._scale = up, 1 / math.sqrt(inputs * 9)
+        self.up, self.scale = up, 1 / math.sqrt(inputs * 9)
 
     def forward(self, images: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
         """Return the result for latents w (N, style); noise is (N, 1, H, W), None for what is fixed."""
         styles = self.styles(latents)
-        flow = modulated_convolution(images, self.weight * self._scale, styles, up=self._up)
+        flow = modulated_convolution(images, self.weight * self.scale, styles, up=self.up)
         grain = (self.fixed_noise if noise is None else noise) * (self.noise_strength * GAIN)
         rest = (self.bias * GAIN)[:, None, None] + grain
         return activated(torch.add(rest.to(flow.dtype), flow, alpha=GAIN))
@@ -102,11 +106,11 @@ class ToColours(nn.Module):
         self.styles = Linear(style, inputs, bias=1.0, generator=generator)
         self.weight = nn.Parameter(torch.empty(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
-        self._scale = 1 / math.sqrt(inputs)
+        self.scale = 1 / math.sqrt(inputs)
         nn.init.normal_(self.weight, generator=generator)
 
     def forward(self, images: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """Return the colours for latents w (N, style)."""
-        styles = self.styles(latents) * self._scale
+        styles = self.styles(latents) * self.scale
         flow = modulated_convolution(images, self.weight, styles, demodulate=False)
         return flow + self.bias[:, None, None].to(flow.dtype)

@@ -23,20 +23,24 @@ OPSET = 20
 
 
 def converted(
-    network: torch.nn.Module, example: torch.Tensor, inputs: Sequence[str], outputs: Sequence[str],
+    network: torch.nn.Module, example: torch.Tensor | tuple[torch.Tensor, ...], inputs: Sequence[str],
+    outputs: Sequence[str],
     sizes: Mapping[int, Any] | None = None, opset: int = OPSET,
 ) -> onnx.ModelProto:  # fmt: skip
     """Return a network as an ONNX model, without what the exporter notes of this machine.
 
     Args:
-        example: what it takes. sizes: by axis, ``torch.export.Dim`` of those that may be others.
+        example: what it takes, one for each input. sizes: by axis, ``torch.export.Dim`` of those that may be others,
+            in all inputs.
         opset: at least 18; ``synthkit.deployment.passes.lower`` states older ones.
     """
+    taken = (example,) if isinstance(example, torch.Tensor) else example
     with tempfile.TemporaryDirectory(prefix="synthkit-export-") as folder, _quiet_exporter():
         raw = Path(folder) / "raw.onnx"
         torch.onnx.export(
-            network, (example,), raw, input_names=list(inputs), output_names=list(outputs), opset_version=opset,
-            dynamo=True, external_data=False, verbose=False, dynamic_shapes=(dict(sizes),) if sizes else None,
+            network, taken, raw, input_names=list(inputs), output_names=list(outputs), opset_version=opset,
+            dynamo=True, external_data=False, verbose=False,
+            dynamic_shapes=tuple(dict(sizes) for _ in taken) if sizes else None,
         )  # fmt: skip
         model = onnx.load(raw)
     _strip(model)

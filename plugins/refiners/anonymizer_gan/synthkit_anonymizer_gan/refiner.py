@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from synthkit import crops
 from synthkit.anonymization.regions import Located
@@ -61,22 +62,41 @@ class GeneratingRefiner:
         """Train on the people of ``data["target"]``; see ``fitting.fit``."""
         return fitting.fit(self._config, data, workdir, self._runtime)
 
+    def export_onnx(self, path: Path) -> Mapping[str, Any]:
+        """Write the generator as one ONNX file and return its card; see ``export.export_onnx``."""
+        from synthkit_anonymizer_gan.export import export_onnx  # what it imports takes a second
+
+        checkpoint = self._ready()
+        return export_onnx(
+            Maker(checkpoint, GeneratingConfig(), torch.device("cpu")), path, checkpoint, self._runtime.seeds
+        )
+
     def refine(self, samples: Iterable[Sample]) -> Iterator[Sample | Skipped]:
         """Yield each sample with others in its people's place; keys and truth are kept, layers that show looks are not.
 
         Raises:
             WeightsError: when there is no checkpoint.
         """
-        if self._maker is None:
-            raise WeightsError(
-                f"the refiner {self.family!r} has no weights: train it with 'synthkit fit', or name a checkpoint"
-            )
+        self._ready()
+        assert self._maker is not None
         for sample in samples:
             told = people.numbered(sample)
             if told is None:
                 yield Skipped(sample.key, "nothing tells where all its people are: neither masks nor boxes")
             else:
                 yield self._made(self._maker, sample, *told)
+
+    def _ready(self) -> Checkpoint:
+        """Return the checkpoint.
+
+        Raises:
+            WeightsError: when there is none.
+        """
+        if self._checkpoint is None:
+            raise WeightsError(
+                f"the refiner {self.family!r} has no weights: train it with 'synthkit fit', or name a checkpoint"
+            )
+        return self._checkpoint
 
     def _made(self, maker: Maker, sample: Sample, numbered: Sample, found: list[Located]) -> Sample:
         """Return a sample with others made in everybody's place."""

@@ -83,7 +83,7 @@ def cut(
     from synthkit.bodies import cutting
 
     runner = executor_of(None, executor, workers, address, least=_WORTH_PROCESSES)
-    settings = cutting.CutSettings(view=view.value, space=space and space.value, least=least, parts=parts)
+    settings = cutting.CutSettings(view=view.value, space=space.value if space else None, least=least, parts=parts)
     with on_terminal() as shown:
         made = cutting.cut(images, out, found or (), settings, executor=runner, progress=shown, tell=shown.tell)
     typer.echo(f"cut: {made.location} ({len(made)} crops)")

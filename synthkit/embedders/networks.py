@@ -18,8 +18,9 @@ from PIL import Image
 
 from synthkit import own_networks, weights
 from synthkit.checkpoint import sha256_of
+from synthkit.deployment.pictures import card_of, read_card
 from synthkit.deployment.sessions import as_input, check_input
-from synthkit.embedders.cards import EmbedderCard, read_card
+from synthkit.embedders.cards import EmbedderCard
 from synthkit.embedders.config import EmbedderConfig
 from synthkit.embedders.published import KNOWN
 from synthkit.errors import WeightsError
@@ -28,6 +29,8 @@ from synthkit.own_networks import OnnxNetwork
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float32]
+
+_ABOUT = "docs/reid.md shows what it tells) or name one with the setting card"
 
 
 class Embed(Protocol):
@@ -77,7 +80,7 @@ def embedder_of(config: EmbedderConfig, runtime: Runtime) -> Embedder:
         path = Path(name)
         if not path.is_file():
             raise WeightsError(f"embedder {path}: there is no such file")
-        card = _card_of(config, path)
+        card = card_of(EmbedderCard, path, config.card, _ABOUT)
         told = f"{path.stem}.{card.output}" if card.output else path.stem
         return Embedder(Extractor(told, sha256_of(path), card.told), card, lambda: _opened(path, card, runtime.threads))
     known = KNOWN[name]
@@ -98,32 +101,14 @@ def weights_of(config: EmbedderConfig) -> Sequence[weights.Wanted]:
 def _opened(path: Path, card: EmbedderCard, threads: int) -> Embed:
     network = OnnxNetwork.open(path, "embedder", threads)
     check_input(card.input(network.input), network.session, network.origin)
-    output = card.output or (network.outputs[0] if len(network.outputs) == 1 else "")
-    if output not in network.outputs:
-        raise WeightsError(
-            f"{network.origin}: its outputs are {', '.join(network.outputs)}; its card must tell with output which has"
-            " embeddings" + (f", and tells {output!r}" if output else "")
-        )
+    output = card.output_of(network, "embeddings")
     return lambda batch: network.run(batch, output)
-
-
-def _card_of(config: EmbedderConfig, model: Path) -> EmbedderCard:
-    """Return a file's card: that of the settings, or the one beside it."""
-    if config.card is not None:
-        return read_card(config.card)
-    for beside in (model.with_suffix(".toml"), model.with_suffix(".json")):
-        if beside.is_file():
-            return read_card(beside)
-    raise WeightsError(
-        f"{model}: has no card beside it; write {model.with_suffix('.toml').name} (docs/reid.md shows what it tells) or"
-        " name one with the setting card"
-    )
 
 
 def _of_class(config: EmbedderConfig) -> Embedder:
     name = config.embedder
     made = own_networks.made(name, "embedder", config.weights)
-    card = EmbedderCard() if config.card is None else read_card(config.card)
+    card = EmbedderCard() if config.card is None else read_card(EmbedderCard, config.card)
 
     def embed(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 from attrs.validators import optional
 
-from synthkit.config import between, setting
+from synthkit.config import When, between, setting
 
 
 @attrs.frozen
@@ -36,4 +36,16 @@ class OnnxConfig:
         help="for images from ceilings and detectors of upright people: at how many turns around the nadir to look at"
         " upright windows, such as 12; 0 looks at the image as it is",
         validator=between(0, 72),
+    )
+    masks: Path | None = setting(
+        None,
+        help="an ONNX file of a network that tells which pixels of a crop around a find are the person's; none: boxes"
+        " alone",
+        decides="content",
+    )
+    masks_card: Path | None = setting(
+        None,
+        help="its card, in TOML or JSON; none takes the .toml or .json beside it",
+        decides="content",
+        when=When("masks is given", lambda config: config.masks is not None),
     )

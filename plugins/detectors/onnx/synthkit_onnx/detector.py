@@ -20,6 +20,7 @@ from synthkit.interfaces import Runtime
 from synthkit.sample import Detections, Sample
 from synthkit_onnx import windows
 from synthkit_onnx.config import OnnxConfig
+from synthkit_onnx.masks import MaskNetwork
 
 
 class OnnxDetector:
@@ -36,6 +37,7 @@ class OnnxDetector:
         self._threads = runtime.threads
         self._card: DetectorCard | None = None
         self._runner: Runner | None = None
+        self._masks: MaskNetwork | None = None
 
     def __enter__(self) -> Self:
         if self._checkpoint is not None:
@@ -43,12 +45,14 @@ class OnnxDetector:
         file = OnnxFile.read(self._config.model)
         self._card = self._adjusted(self._card_of(file))
         self._runner = Runner.of(self._card, file.data, str(self._config.model), self._threads)
+        if self._config.masks is not None:
+            self._masks = MaskNetwork.open(self._config.masks, self._config.masks_card, self._threads)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._runner = None
+        self._runner, self._masks = None, None
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -66,9 +70,10 @@ class OnnxDetector:
             raise WeightsError("detector 'onnx' is not entered")
         for sample in samples:
             if self._config.windows:
-                yield windows.look(sample, self._config.windows, self._look_at_window)
+                found = windows.look(sample, self._config.windows, self._look_at_window)
             else:
-                yield self._runner.detect(sample.key, np.asarray(sample.image))
+                found = self._runner.detect(sample.key, np.asarray(sample.image))
+            yield found if self._masks is None else self._masks.with_masks(sample, found)
 
     def _look_at_window(self, image: npt.NDArray[np.uint8]) -> Detections:
         assert self._runner is not None

@@ -25,15 +25,10 @@ the weights of ImageNet's SqueezeNet 1.1 (docs/detecting.md)::
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-import torch
-
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import SynthkitError
-from synthkit.training.checkpoints import load_tensors, save_checkpoint
+from synthkit.training import shipping
 
 FILE = Path(__file__).parent / "synthkit_squeezedet" / "weights" / "ceiling.safetensors"
 LICENCE = (
@@ -48,25 +43,8 @@ NMS_IOU = 0.5
 
 def ship(trained: Path) -> Checkpoint:
     """Write the detector into the package; ``trained`` is a training's folder or its checkpoint."""
-    checkpoint = Checkpoint.open(trained / "checkpoint.safetensors" if trained.is_dir() else trained)
-    checkpoint.require("detector", "squeezedet")
-    halves = {name: tensor.to(torch.float16) for name, tensor in load_tensors(checkpoint).items()}
-    config = {**checkpoint.card["config"], "nms_iou": NMS_IOU}
-    return save_checkpoint(FILE, halves, {**checkpoint.card, "config": config, "licence": LICENCE})
-
-
-def main() -> int:
-    """Ship; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trained", type=Path, help="folder of the training, or its checkpoint")
-    try:
-        shipped = ship(parser.parse_args().trained)
-    except SynthkitError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stderr.write(f"written: {shipped.path}\n")
-    return 0
+    return shipping.ship(trained, FILE, "detector", "squeezedet", LICENCE, {"nms_iou": NMS_IOU})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(shipping.main(ship, __doc__))

@@ -25,15 +25,10 @@ is a folder of MakeHuman's clothes and hair, BVH one of motion capture (see docs
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-import torch
-
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import SynthkitError
-from synthkit.training.checkpoints import load_tensors, save_checkpoint
+from synthkit.training import shipping
 
 FILE = Path(__file__).parent / "synthkit_surface_finder" / "weights" / "ceiling.safetensors"
 MASK_THRESHOLD = 0.2
@@ -47,28 +42,8 @@ LICENCE = (
 
 def ship(trained: Path) -> Checkpoint:
     """Write the finder into the package; ``trained`` is a training's folder or its checkpoint."""
-    checkpoint = Checkpoint.open(trained / "checkpoint.safetensors" if trained.is_dir() else trained)
-    checkpoint.require("detector", "surface")
-    halves = {
-        name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
-        for name, tensor in load_tensors(checkpoint).items()
-    }
-    settings = {**checkpoint.card.get("config", {}), "mask_threshold": MASK_THRESHOLD}
-    return save_checkpoint(FILE, halves, {**checkpoint.card, "config": settings, "licence": LICENCE})
-
-
-def main() -> int:
-    """Ship; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trained", type=Path, help="folder of the training, or its checkpoint")
-    try:
-        shipped = ship(parser.parse_args().trained)
-    except SynthkitError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stderr.write(f"written: {shipped.path}\n")
-    return 0
+    return shipping.ship(trained, FILE, "detector", "surface", LICENCE, {"mask_threshold": MASK_THRESHOLD})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(shipping.main(ship, __doc__))

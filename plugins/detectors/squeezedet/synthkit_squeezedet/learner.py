@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import attrs
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,9 @@ import torch
 from synthkit.interfaces import Runtime, SampleSet, Scored
 from synthkit.sample import RotatedBox
 from synthkit.training import distributed
+from synthkit.training.choosing import ChoosingLearner, Evaluation
 from synthkit.training.devices import Precision, autocast, generator, use
 from synthkit.training.feed import Feed
-from synthkit.training.loop import Learner
 from synthkit.training.pictures import Pixels, sheet, spread
 from synthkit_squeezedet import anchors, rotated
 from synthkit_squeezedet.augmentation import Example, augmentation_of
@@ -36,15 +35,7 @@ _SHOWN_SCORE = 0.2
 _BOX_RGB = (255, 220, 0)
 
 
-@attrs.frozen
-class Evaluation:
-    """After how many steps, and what was found."""
-
-    step: int
-    scores: Mapping[str, float]
-
-
-class SqueezeDetLearner(Learner):
+class SqueezeDetLearner(ChoosingLearner):
     """What changes in a training: network, optimizer, and the best weights so far.
 
     Args:
@@ -70,14 +61,13 @@ class SqueezeDetLearner(Learner):
         best: Evaluation | None = None,
         last: Evaluation | None = None,
     ) -> None:
+        super().__init__(best, last)
         use(device, precision)
         self.step, self.steps = 0, config.steps
         self.evaluate_every = config.evaluate_every if validation else 0
         self._design = design
         self._backbone = backbone
         self._precision = precision
-        self._best, self._last = best, last
-        self._kept: dict[str, torch.Tensor] = {}
         self._config = config
         self._runtime = runtime
         self._device = device
@@ -116,10 +106,7 @@ class SqueezeDetLearner(Learner):
         """Return precision, recall and F1 on the validation set; the best weights are kept."""
         assert self._validation is not None
         scores = self._scores(self._validation)
-        self._last = Evaluation(self.step, scores)
-        if self._best is None or scores["f1"] > self._best.scores["f1"]:
-            self._best = self._last
-            self._kept = {n: t.detach().cpu().clone() for n, t in self._network.state_dict().items()}
+        self._evaluated(scores, "f1")
         return {f"val_{name}": scores[name] for name in ("precision", "recall", "f1")}
 
     def picture(self) -> Pixels:
@@ -136,37 +123,10 @@ class SqueezeDetLearner(Learner):
             rows[1].append(_outlined(example.image, boxes[scores >= _SHOWN_SCORE]))
         return sheet([np.stack(row) for row in rows])
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Return the best weights found, or, where nothing was evaluated, the last."""
-        return self._kept or dict(self._network.state_dict())
-
-    def averages(self) -> dict[str, torch.Tensor]:
-        """Return the network's weights: of the best there is no average."""
-        return dict(self._network.state_dict())
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return all that changes, for a state of training."""
-        result = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
-        result.update({f"best.{name}": tensor for name, tensor in self._kept.items()})
-        result.update({f"descent.{name}": tensor for name, tensor in self._descent.tensors().items()})
-        return result
-
-    def restore(self, tensors: dict[str, torch.Tensor], step: int) -> None:
-        """Take back what ``tensors`` gave."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "descent": {}}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        self._network.load_state_dict(parts["network"])
-        self._descent.restore(parts["descent"])
-        self._kept = parts["best"]
-        self.step = step
-
     def notes(self) -> dict[str, Any]:
         """Return what was chosen and found, so that a training that goes on need not choose again."""
         return {
-            "best": attrs.asdict(self._best) if self._best else None,
-            "last": attrs.asdict(self._last) if self._last else None,
+            **super().notes(),
             "backbone": self._backbone.card(),
             "precision": self._precision,
             "design": self._design.plain(),
@@ -177,13 +137,7 @@ class SqueezeDetLearner(Learner):
         if self._best is None:
             return self._findings("last step, no validation set", None)
         chosen = f"best F1 on the validation set at IoU {VALIDATION_IOU}"
-        return {**self._findings(chosen, self._best), "last": attrs.asdict(self._last) if self._last else None}
-
-    def last(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-        """Return the weights after the last step and what their card says, where the best were chosen."""
-        if self._best is None:
-            return None
-        return dict(self._network.state_dict()), self._findings("last step", self._last)
+        return {**self._findings(chosen, self._best), "last": super().notes()["last"]}
 
     def _findings(self, chosen_by: str, evaluation: Evaluation | None) -> dict[str, Any]:
         return {

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
-from synthkit import __version__
-from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
-from synthkit.dataset.mixture import Mixture
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, Runtime, SampleSet
 from synthkit.training import distributed, loop
+from synthkit.training.choosing import card_of, evaluations_of
 from synthkit.training.devices import Precision
 from synthkit_detection.truth import truth_of
 from synthkit_squeezedet.anchors import fit_fewest, fit_shapes
@@ -23,7 +21,7 @@ from synthkit_squeezedet.backbone import choose_backbone, chosen_before
 from synthkit_squeezedet.config import STRIDE, SqueezeDetConfig
 from synthkit_squeezedet.examples import ExampleSet
 from synthkit_squeezedet.input_size import default_input_px
-from synthkit_squeezedet.learner import Evaluation, SqueezeDetLearner
+from synthkit_squeezedet.learner import SqueezeDetLearner
 from synthkit_squeezedet.model import Design
 from synthkit_squeezedet.objects import judged_boxes, of_class
 
@@ -46,7 +44,7 @@ def fit(
     if "train" not in data or not len(data["train"]):
         raise DatasetError("squeezedet: the training set is missing or empty; give one with samples in it")
     distributed.check_batch(config.batch)
-    card = _card(config, runtime, data)
+    card = card_of(NAME, config, runtime, data, begun_with="the backbone")
     done = loop.finished(workdir, card)
     if done is not None:
         return done
@@ -55,16 +53,15 @@ def fit(
         _check_validation(validation, config, runtime.progress)
     examples = _examples(config, data["train"], runtime.progress)
     if notes is None:
-        design, kept = _design(config, examples, runtime), []
+        design = _design(config, examples, runtime)
         with distributed.in_turn():
             backbone = choose_backbone(config, runtime.progress)
         precision = choose_precision(config.precision, device)
     else:
         design = Design.from_card(notes, workdir / loop.STATE)
-        kept = [one and Evaluation(**one) for one in (notes["best"], notes["last"])]
         backbone, precision = chosen_before(notes["backbone"]), notes["precision"]
     learner = SqueezeDetLearner(
-        config, runtime, device, design, backbone, precision, examples, validation, *kept
+        config, runtime, device, design, backbone, precision, examples, validation, *evaluations_of(notes)
     )  # fmt: skip
     return loop.train(learner, workdir, card, config, runtime, stage="training squeezedet")
 
@@ -77,27 +74,6 @@ def choose_precision(wanted: Literal["auto", "float32", "tfloat32", "bfloat16"],
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it yet
     return "bfloat16" if device.type == "cpu" and has_tiles is not None and has_tiles() else "float32"
-
-
-def _card(config: SqueezeDetConfig, runtime: Runtime, data: Mapping[str, SampleSet]) -> dict[str, Any]:
-    """Return what decides about the weights; the learner adds what it found."""
-    return loop.identified(
-        {
-            "kind": "detector",
-            "name": NAME,
-            "synthkit": __version__,
-            "config": configs.identity(config),
-            "seed": runtime.seeds.root,
-            "seeds": repr(runtime.seeds),
-            "data": {role: _told(part) for role, part in data.items()},
-            "licence": "the weights were learned from the data sets and the backbone named here; their licences apply",
-        }
-    )
-
-
-def _told(data: SampleSet) -> dict[str, Any]:
-    told = {"fingerprint": data.fingerprint, "samples": len(data)}
-    return told | ({"parts": data.parts} if isinstance(data, Mixture) else {})
 
 
 def _examples(config: SqueezeDetConfig, train: SampleSet, progress: Progress) -> ExampleSet:

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 
-from synthkit.checkpoint import Checkpoint
 from synthkit.config import structure
 from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_squeezedet.config import SqueezeDetConfig
@@ -34,22 +32,13 @@ def test_it_ships_halves_of_the_weights_with_the_whole_card(script, tmp_path, mo
     card = {"kind": "detector", "name": "squeezedet", "steps": 7, "licence": "theirs", "config": {"batch": 3}}
     save_checkpoint(tmp_path / "trained" / "checkpoint.safetensors", network.state_dict(), card)
     monkeypatch.setattr(script, "FILE", tmp_path / "package" / "ceiling.safetensors")
-    monkeypatch.setattr(sys, "argv", ["ship_ceiling", str(tmp_path / "trained")])
-    assert script.main() == 0
-    shipped = Checkpoint.open(script.FILE)
+    shipped = script.ship(tmp_path / "trained")
+    assert shipped.path == script.FILE
     config = {"batch": 3, "nms_iou": script.NMS_IOU}
     assert shipped.card == {**card, "config": config, "licence": script.LICENCE}
     for name, half in load_tensors(shipped).items():
         assert half.dtype == torch.float16
         assert torch.equal(half, network.state_dict()[name].half())
-
-
-def test_obstacles_are_one_line(script, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["ship_ceiling", str(tmp_path / "no")])
-    assert script.main() == 2
-    message = capsys.readouterr().err
-    assert str(tmp_path / "no") in message
-    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["detector", "detector-320"])

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import attrs
 import numpy as np
 import torch
 
 from synthkit.interfaces import Runtime
+from synthkit.training.choosing import ChoosingLearner, Evaluation
 from synthkit.training.devices import generator
 from synthkit.training.feed import Feed
-from synthkit.training.loop import Learner
 from synthkit.training.pictures import Pixels, sheet, spread
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.descent import Descent
@@ -32,15 +31,7 @@ _PICTURES = 12
 _CHOSEN_BY = "part_iou"
 
 
-@attrs.frozen
-class Evaluation:
-    """After how many steps, and what was found."""
-
-    step: int
-    scores: Mapping[str, float]
-
-
-class SurfaceLearner(Learner):
+class SurfaceLearner(ChoosingLearner):
     """What changes in a training: network, optimizer, and the best weights so far.
 
     Args:
@@ -62,14 +53,15 @@ class SurfaceLearner(Learner):
         best: Evaluation | None = None,
         last: Evaluation | None = None,
     ) -> None:
+        super().__init__(best, last)
         self.step, self.steps = 0, config.steps
         self.evaluate_every = config.evaluate_every if validation else 0
         self._config, self._runtime = config, runtime
         self._subjects, self._validation = subjects, validation
-        self._begin, self._best, self._last = start, best, last
-        self._kept: dict[str, torch.Tensor] = {}
+        self._begin = start
         self._design = Design.of(config, surface)
-        self._finder = Finder(self._design, self._start(surface, device), surface, device)
+        self._network = self._start(surface, device)
+        self._finder = Finder(self._design, self._network, surface, device)
         self._feeds = _feeds(subjects, runtime)
         self._variation = Variation.of(config)
         rates = SqueezeDetConfig(
@@ -92,10 +84,7 @@ class SurfaceLearner(Learner):
         """Return how good it is on the validation set; the best weights are kept."""
         assert self._validation is not None
         scores = means(self._judged(self._validation))
-        self._last = Evaluation(self.step, scores)
-        if self._best is None or scores[_CHOSEN_BY] > self._best.scores[_CHOSEN_BY]:
-            self._best = self._last
-            self._kept = {n: t.detach().cpu().clone() for n, t in self._network.state_dict().items()}
+        self._evaluated(scores, _CHOSEN_BY)
         return {f"val_{name}": value for name, value in scores.items()}
 
     def picture(self) -> Pixels:
@@ -109,55 +98,15 @@ class SurfaceLearner(Learner):
         found = [coloured(image, np.where(m, p, -1), count) for image, (m, p, _) in zip(shown, answers, strict=True)]
         return sheet([np.stack(shown), np.stack(truth), np.stack(found)])
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Return the best weights found, or, where nothing was evaluated, the last."""
-        return self._kept or dict(self._network.state_dict())
-
-    def averages(self) -> dict[str, torch.Tensor]:
-        """Return the network's weights: of the best there is no average."""
-        return dict(self._network.state_dict())
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return all that changes, for a state of training."""
-        result = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
-        result.update({f"best.{name}": tensor for name, tensor in self._kept.items()})
-        result.update({f"descent.{name}": tensor for name, tensor in self._descent.tensors().items()})
-        return result
-
-    def restore(self, tensors: dict[str, torch.Tensor], step: int) -> None:
-        """Take back what ``tensors`` gave."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "descent": {}}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        self._network.load_state_dict(parts["network"])
-        self._descent.restore(parts["descent"])
-        self._kept = parts["best"]
-        self.step = step
-
     def notes(self) -> dict[str, Any]:
         """Return what was found, so that a training that goes on knows it."""
-        evaluations = {"best": self._best, "last": self._last}
-        return {
-            **{name: one and attrs.asdict(one) for name, one in evaluations.items()},
-            "start": dict(self._begin.card),
-        }
+        return {**super().notes(), "start": dict(self._begin.card)}
 
     def findings(self) -> dict[str, Any]:
         """Return what the card says besides settings and data."""
         if self._best is None:
             return self._findings("last step, no validation set", None)
         return self._findings(f"best {_CHOSEN_BY} on the validation set, boxes moved as in training", self._best)
-
-    def last(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-        """Return the weights after the last step and what their card says, where the best were chosen."""
-        if self._best is None:
-            return None
-        return dict(self._network.state_dict()), self._findings("last step", self._last)
-
-    @property
-    def _network(self) -> BodyNet:
-        return self._finder.network
 
     def _findings(self, chosen_by: str, evaluation: Evaluation | None) -> dict[str, Any]:
         return {

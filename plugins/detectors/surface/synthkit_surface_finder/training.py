@@ -5,20 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from synthkit import __version__
-from synthkit import config as configs
 from synthkit.checkpoint import Checkpoint
-from synthkit.dataset.mixture import Mixture
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Runtime, SampleSet
 from synthkit.training import loop
+from synthkit.training.choosing import card_of, evaluations_of
 from synthkit_surface_finder.config import SurfaceFinderConfig
 from synthkit_surface_finder.examples import Subjects
-from synthkit_surface_finder.learner import Evaluation, SurfaceLearner
+from synthkit_surface_finder.learner import SurfaceLearner
 from synthkit_surface_finder.model import NAME, Design
 from synthkit_surface_finder.start import Start, choose_start
 from synthkit_surface_finder.surface import Surface
@@ -43,7 +40,7 @@ def fit(
     """
     if "train" not in data or not len(data["train"]):
         raise DatasetError("surface: the training set is missing or empty; give one with samples in it")
-    card = _card(config, runtime, data)
+    card = card_of(NAME, config, runtime, data, begun_with="the weights")
     done = loop.finished(workdir, card)
     if done is not None:
         return done
@@ -52,30 +49,8 @@ def fit(
     validation = data.get("validation")
     judged = Subjects(validation, config.min_px, surface, runtime.progress) if validation else None
     if notes is None:
-        kept, start = [], choose_start(config, Design.of(config, surface), runtime.progress)
+        start = choose_start(config, Design.of(config, surface), runtime.progress)
     else:
-        kept = [one and Evaluation(**one) for one in (notes["best"], notes["last"])]
         start = Start(notes["start"])
-    learner = SurfaceLearner(config, runtime, device, surface, subjects, judged, start, *kept)
+    learner = SurfaceLearner(config, runtime, device, surface, subjects, judged, start, *evaluations_of(notes))
     return loop.train(learner, workdir, card, config, runtime, stage="training surface")
-
-
-def _card(config: SurfaceFinderConfig, runtime: Runtime, data: Mapping[str, SampleSet]) -> dict[str, Any]:
-    """Return what decides about the weights; the learner adds what it found."""
-    return loop.identified(
-        {
-            "kind": "detector",
-            "name": NAME,
-            "synthkit": __version__,
-            "config": configs.identity(config),
-            "seed": runtime.seeds.root,
-            "seeds": repr(runtime.seeds),
-            "data": {role: _told(part) for role, part in data.items()},
-            "licence": "the weights were learned from the data sets and the weights named here; their licences apply",
-        }
-    )
-
-
-def _told(data: SampleSet) -> dict[str, Any]:
-    told = {"fingerprint": data.fingerprint, "samples": len(data)}
-    return told | ({"parts": data.parts} if isinstance(data, Mixture) else {})

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 
-from synthkit.checkpoint import Checkpoint
 from synthkit.config import structure
 from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_surface_finder.config import SurfaceFinderConfig
@@ -34,22 +32,13 @@ def test_it_ships_halves_of_the_weights_with_the_whole_card(script, tmp_path, mo
     card = {"kind": "detector", "name": "surface", "steps": 7, "licence": "theirs"}
     save_checkpoint(tmp_path / "trained" / "checkpoint.safetensors", network.state_dict(), card)
     monkeypatch.setattr(script, "FILE", tmp_path / "package" / "ceiling.safetensors")
-    monkeypatch.setattr(sys, "argv", ["ship_ceiling", str(tmp_path / "trained")])
-    assert script.main() == 0
-    shipped = Checkpoint.open(script.FILE)
+    shipped = script.ship(tmp_path / "trained")
+    assert shipped.path == script.FILE
     assert shipped.card == {**card, "config": {"mask_threshold": script.MASK_THRESHOLD}, "licence": script.LICENCE}
     for name, half in load_tensors(shipped).items():
         whole = network.state_dict()[name]
         assert half.dtype == (torch.float16 if whole.is_floating_point() else whole.dtype)
         assert torch.equal(half, whole.to(half.dtype))
-
-
-def test_obstacles_are_one_line(script, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["ship_ceiling", str(tmp_path / "no")])
-    assert script.main() == 2
-    message = capsys.readouterr().err
-    assert str(tmp_path / "no") in message
-    assert message.count("\n") == 1
 
 
 def test_the_settings_of_the_training_are_settings():

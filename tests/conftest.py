@@ -4,8 +4,13 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from jobs_plugins import install_jobs
+
+if TYPE_CHECKING:
+    from synthkit.dataset import Dataset
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,3 +24,39 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep what tests cache out of the user's cache, shared within one test process."""
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("SYNTHKIT_CACHE", str(Path(base) / "cache"))
+
+
+@pytest.fixture
+def seeing_installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a detector that goes wrong on wish."""
+    install_jobs(tmp_path_factory.mktemp("plugins"), monkeypatch, "seeing")
+
+
+@pytest.fixture
+def sloppy_installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a detector and refiners that go wrong on wish."""
+    install_jobs(tmp_path_factory.mktemp("plugins"), monkeypatch, "seeing", "sloppy")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Dataset:
+    """Return a set of five images with bright patches for people, and a hole."""
+    from bright_people import five_and_a_hole
+
+    return five_and_a_hole(tmp_path / "images")
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """Return a set of three images whose labels tell names and places."""
+    from made_private import labelled, written
+
+    return written(tmp_path / "labelled", [labelled(n) for n in range(3)])
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder of two photos that tell whose they are."""
+    from made_private import write_photos
+
+    return write_photos(tmp_path)

@@ -10,7 +10,6 @@ from made_private import (
     anonymized,
     covered,
     finds,
-    install,
     labelled,
     left_out,
     lines,
@@ -32,15 +31,7 @@ from synthkit.finds.heads import joined
 from synthkit.interfaces import ComponentSpec
 from synthkit.sample import Person, Sample, Sidecar
 
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install(tmp_path_factory, monkeypatch)
-
-
-@pytest.fixture
-def labels(tmp_path):
-    return written(tmp_path / "labelled", [labelled(n) for n in range(3)])
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
 
 
 def test_everybody_of_the_labels_is_treated_and_accounted_for(labels, tmp_path):

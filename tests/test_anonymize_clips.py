@@ -98,20 +98,7 @@ def test_pauses_in_a_clip_are_bridged_like_gaps_but_no_longer():
     assert clips._offsets([5, 6, 9, 10**9, 10**9 + 1], policy) == [0, 1, 4, 11, 12]
 
 
-JOBS = Path(__file__).parent / "jobs"
 FRAMES, RATE_HZ, MISSED = 24, 12.5, (9, 10)
-
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    for name in ("seeing", "sloppy"):
-        info = tmp_path_factory.mktemp("plugins") / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[synthkit.v1]\n{name} = {name}\n")
-        monkeypatch.syspath_prepend(info.parent)
-    monkeypatch.setenv("SYNTHKIT_PLUGINS", "seeing,sloppy")
-    monkeypatch.syspath_prepend(JOBS)
 
 
 def place(n):

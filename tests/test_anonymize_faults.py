@@ -18,11 +18,8 @@ from made_private import (
     check_holds_no_original,
     files,
     finds,
-    install,
-    labelled,
     left_out,
     masks,
-    photos,
     picture,
     seeing,
     sloppy,
@@ -38,20 +35,7 @@ from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.sample import Person, Sidecar
 
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install(tmp_path_factory, monkeypatch)
-
-
-@pytest.fixture
-def labels(tmp_path):
-    return written(tmp_path / "labelled", [labelled(n) for n in range(3)])
-
-
-@pytest.fixture(name="photos")
-def _photos(tmp_path):
-    return photos(tmp_path)
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
 
 
 @pytest.mark.parametrize("fault", ["raises", "says", "no answer", "two answers", "another key", "none", "nan", "score",

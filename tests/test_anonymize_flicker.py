@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_private import SIZE, anonymized, install, unlabelled, written
+from made_private import SIZE, anonymized, unlabelled, written
 
 from synthkit.anonymization.run import Methods
 from synthkit.interfaces import ComponentSpec
@@ -15,9 +15,7 @@ from synthkit.seeds import Seeds
 FRAMES, WIDTH, HEIGHT = 7, 20, 40
 
 
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install(tmp_path_factory, monkeypatch)
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
 
 
 def clip(tmp_path, jitter, missing=()):

@@ -19,10 +19,8 @@ from made_private import (
     check_holds_no_original,
     covered,
     files,
-    install,
     labelled,
     masks,
-    photos,
     picture,
     png,
     seeing,
@@ -35,20 +33,7 @@ from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.sample import evolve
 
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install(tmp_path_factory, monkeypatch)
-
-
-@pytest.fixture
-def labels(tmp_path):
-    return written(tmp_path / "labelled", [labelled(n) for n in range(3)])
-
-
-@pytest.fixture(name="photos")
-def _photos(tmp_path):
-    return photos(tmp_path)
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
 
 
 def test_nothing_but_pixels_and_places_of_people_is_handed_on(labels, tmp_path):

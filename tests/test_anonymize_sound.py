@@ -10,7 +10,7 @@ import subprocess
 
 import cv2
 import pytest
-from made_private import SECRET, anonymized, install, picture, seeing
+from made_private import SECRET, anonymized, picture, seeing
 
 from synthkit.anonymization import sound
 from synthkit.anonymization.run import Methods
@@ -28,9 +28,7 @@ FAULTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install(tmp_path_factory, monkeypatch)
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
 
 
 def program(tmp_path, monkeypatch, text):

@@ -14,8 +14,6 @@ import pytest
 from bright_people import (
     SEEING,
     files,
-    five_and_a_hole,
-    install_seeing,
     picture,
     seeing,
     session,
@@ -32,15 +30,7 @@ from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import Local
 from synthkit.sample import Person, Sample
 
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install_seeing(tmp_path_factory.mktemp("plugins"), monkeypatch)
-
-
-@pytest.fixture
-def images(tmp_path):
-    return five_and_a_hole(tmp_path / "images")
+pytestmark = pytest.mark.usefixtures("seeing_installed")
 
 
 def test_everybody_found_is_a_person_of_the_images_sidecar(images, tmp_path):

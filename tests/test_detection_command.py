@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from bright_people import (
-    five_and_a_hole,
-    install_seeing,
     session,
     video,
     written,
@@ -31,15 +29,7 @@ from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
 from synthkit.sample import Person, RotatedBox, Sidecar
 
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install_seeing(tmp_path_factory.mktemp("plugins"), monkeypatch)
-
-
-@pytest.fixture
-def images(tmp_path):
-    return five_and_a_hole(tmp_path / "images")
+pytestmark = pytest.mark.usefixtures("seeing_installed")
 
 
 WATCH = """

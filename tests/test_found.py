@@ -12,8 +12,6 @@ import pytest
 from bright_people import (
     SEEING,
     files,
-    five_and_a_hole,
-    install_seeing,
     picture,
     seeing,
     session,
@@ -30,15 +28,7 @@ from synthkit.found import Found, is_of_images
 from synthkit.report.finds import drawing
 from synthkit.sample import Person, RotatedBox, Sample
 
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    install_seeing(tmp_path_factory.mktemp("plugins"), monkeypatch)
-
-
-@pytest.fixture
-def images(tmp_path):
-    return five_and_a_hole(tmp_path / "images")
+pytestmark = pytest.mark.usefixtures("seeing_installed")
 
 
 def test_images_are_shown_with_the_finds_in_place_of_their_truth(images, tmp_path):

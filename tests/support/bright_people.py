@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
@@ -16,20 +14,8 @@ from synthkit.sample import Sample, Skipped
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
-JOBS = Path(__file__).parent.parent / "jobs"
 SEEING = ComponentSpec("detector", "seeing")
 RUN = RunSettings(scenes_per_shard=2)
-
-
-def install_seeing(folder, monkeypatch):
-    """Install the plugin, for worker processes too."""
-    info = folder / "seeing-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: seeing\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[synthkit.v1]\nseeing = seeing\n")
-    monkeypatch.setenv("SYNTHKIT_PLUGINS", "seeing")
-    monkeypatch.syspath_prepend(JOBS)
-    monkeypatch.syspath_prepend(folder)
 
 
 def session(executor=None):

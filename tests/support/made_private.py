@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,24 +21,11 @@ from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
-JOBS = Path(__file__).parent.parent / "jobs"
 RUN = RunSettings(scenes_per_shard=2)
 SIZE = 64
 BOXES = ((6, 8, 22, 40), (36, 20, 54, 60))
 COVER = 7  # of the refiner ``sloppy``
 SECRET = b"ANN-OTHER"
-
-
-def install(tmp_path_factory, monkeypatch):
-    """Install a detector and refiners that go wrong on wish, for worker processes too."""
-    for name in ("seeing", "sloppy"):
-        info = tmp_path_factory.mktemp("plugins") / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[synthkit.v1]\n{name} = {name}\n")
-        monkeypatch.syspath_prepend(info.parent)
-    monkeypatch.setenv("SYNTHKIT_PLUGINS", "seeing,sloppy")
-    monkeypatch.syspath_prepend(JOBS)
 
 
 def session(executor=None):
@@ -182,7 +168,7 @@ def check_holds_no_original(*folders):
                 assert not any(shows(image, original) for original in originals), name
 
 
-def photos(tmp_path):
+def write_photos(tmp_path):
     """Write a folder of two photos that tell whose they are."""
     folder = tmp_path / "photos"
     folder.mkdir()

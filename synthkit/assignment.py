@@ -6,8 +6,45 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 
-def cheapest_pairs(costs: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+_MOST_EXACT = 200  # rows or columns; of more, pairing need not be the best
+
+
+def possible_pairs(costs: Floats, possible: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return pairs (row, column) that are possible, of least total cost, by row.
+
+    Of more than 200 rows and columns they are the cheapest first instead: time goes with the square of their number,
+    whoever claims however many.
+
+    Args:
+        costs: (n, m), finite; of pairs that are not possible the cost of none. possible: (n, m).
+    """
+    rows, columns = np.flatnonzero(possible.any(axis=1)), np.flatnonzero(possible.any(axis=0))
+    if not len(rows):
+        return []
+    if min(len(rows), len(columns)) > _MOST_EXACT:
+        return _cheapest_first(costs, possible)
+    found = cheapest_pairs(costs[np.ix_(rows, columns)])
+    pairs = ((int(rows[row]), int(columns[column])) for row, column in found)
+    return [(row, column) for row, column in pairs if possible[row, column]]
+
+
+def _cheapest_first(costs: Floats, possible: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    places = np.flatnonzero(possible)
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for place in places[np.argsort(costs.ravel()[places], kind="stable")].tolist():
+        row, column = divmod(place, costs.shape[1])
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+            if len(taken) == min(costs.shape):
+                break
+    return sorted(pairs.items())
+
+
+def cheapest_pairs(costs: Floats) -> list[tuple[int, int]]:
     """Return the pairs (row, column) of least total cost, as many as there can be, by row.
 
     Shortest augmenting paths with potentials, O(n^2 m) (Kuhn: The Hungarian method for the assignment problem, 1955;

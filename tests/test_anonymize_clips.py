@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from synthkit import inputs
+from synthkit import assignment, inputs
 from synthkit.anonymization import clips, run
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.run import Methods
 from synthkit.anonymization.tracking import linked
-from synthkit.assignment import cheapest_pairs
+from synthkit.assignment import cheapest_pairs, possible_pairs
 from synthkit.dataset import DatasetWriter
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
@@ -39,6 +39,14 @@ def test_pairs_are_as_cheap_as_scipys(shape):
         assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
         rows, columns = linear_sum_assignment(costs)
         assert sum(costs[pair] for pair in pairs) == pytest.approx(costs[rows, columns].sum())
+
+
+def test_pairs_that_cannot_be_are_none_and_beyond_a_number_the_cheapest_come_first(monkeypatch):
+    costs = np.array([[-5.0, -4.0, 0.0], [-4.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert possible_pairs(costs, costs < 0) == [(0, 1), (1, 0)]
+    assert possible_pairs(costs, costs < -9) == []
+    monkeypatch.setattr(assignment, "_MOST_EXACT", 1)
+    assert possible_pairs(costs, costs < 0) == [(0, 0)]
 
 
 def box(x, y, w=20, h=50):

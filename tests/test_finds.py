@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
-from bright_people import (
-    picture,
-)
+import pytest
+from bright_people import picture
 
-from synthkit import finds
+from synthkit import assignment, finds
 from synthkit.finds import heads
 from synthkit.sample import Detections, Person, RotatedBox, Sample, Sidecar
 
@@ -81,6 +80,17 @@ def test_a_head_beside_a_tilted_body_is_not_in_it():
     inside, beside = Person(head_box_xyxy_px=(70, 20, 80, 30)), Person(head_box_xyxy_px=(70, 70, 80, 80))
     assert heads.owners([inside, beside], [tilted]) == {0: 0}  # both are in the upright box around it
     assert heads.owners([inside], []) == {}
+
+
+def test_heads_and_bodies_without_number_cost_no_time(monkeypatch):
+    monkeypatch.delattr(assignment, "cheapest_pairs")  # the best pairing: minutes for thousands
+    count = 201
+    many = [Person(head_box_xyxy_px=(50 + n / count, 50, 60, 60)) for n in range(count)]
+    bodies = [Person(box_xyxy_px=(0, 0, 100 + n / count, 100)) for n in range(count)]
+    whose = heads.owners(many, bodies)
+    assert sorted(whose) == sorted(whose.values()) == list(range(count))
+    with pytest.raises(NameError):
+        heads.owners(many[1:], bodies)
 
 
 def test_heads_are_taken_off_people_again_for_those_who_do_not_rely_on_it():

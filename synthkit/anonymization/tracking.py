@@ -15,13 +15,12 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from synthkit.assignment import cheapest_pairs
+from synthkit.assignment import possible_pairs
 from synthkit.deployment.overlaps import iou_table
 
 Floats = npt.NDArray[np.float64]
 
 _LEAST_IOU = 0.15
-_MOST_EXACT = 200  # people who may be one another in neighbouring frames; of more, pairing need not be the best
 _POSITION_NOISE, _VELOCITY_NOISE = 1 / 20, 1 / 160  # of a box's height
 
 
@@ -102,28 +101,8 @@ def _paired(expected: list[Floats], found: Floats) -> list[tuple[int, int]]:
         return []
     overlaps = iou_table(np.stack(expected), np.asarray(found, np.float64))
     possible = overlaps >= _LEAST_IOU
-    rows, columns = np.flatnonzero(possible.any(axis=1)), np.flatnonzero(possible.any(axis=0))
-    if min(len(rows), len(columns)) > _MOST_EXACT:
-        return _greatest_first(overlaps)
-    near = overlaps[np.ix_(rows, columns)]
     # A pair that cannot be costs as much as none at all.
-    pairs = cheapest_pairs(np.where(near >= _LEAST_IOU, 1 - near, 1.0)) if near.size else []
-    return [(int(rows[n]), int(columns[m])) for n, m in pairs if near[n, m] >= _LEAST_IOU]
-
-
-def _greatest_first(overlaps: Floats) -> list[tuple[int, int]]:
-    """Return pairs (row, column), the greatest overlap first: time goes with the square of their number."""
-    places = np.flatnonzero(overlaps >= _LEAST_IOU)
-    pairs: dict[int, int] = {}
-    taken: set[int] = set()
-    for place in places[np.argsort(-overlaps.ravel()[places], kind="stable")].tolist():
-        row, column = divmod(place, overlaps.shape[1])
-        if row not in pairs and column not in taken:
-            pairs[row] = column
-            taken.add(column)
-            if len(taken) == min(overlaps.shape):
-                break
-    return sorted(pairs.items())
+    return possible_pairs(np.where(possible, 1 - overlaps, 1.0), possible)
 
 
 def _moved(box: Floats, by: Floats) -> Floats:

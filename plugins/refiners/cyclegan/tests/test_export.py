@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -69,6 +70,8 @@ def test_what_differs_is_not_written(checkpoint, runtime, tmp_path, monkeypatch)
         def run(self, names, feed):
             return [255 - feed["images"]]
 
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], []))
+    monkeypatch.setattr(export.onnx_files, "converted", lambda *_: empty)  # it takes seconds
     monkeypatch.setattr(export.onnx_files, "session_of", lambda data: Other())
     with CycleGANRefiner(CycleGANConfig(), checkpoint, runtime) as refiner:
         assert isinstance(refiner, Exportable)
@@ -97,6 +100,7 @@ def test_a_checkpoint_that_nothing_applies_is_told(generator, tmp_path, monkeypa
 
 def test_a_broken_plugin_does_not_stand_in_the_way(checkpoint, generator, tmp_path, monkeypatch):
     monkeypatch.setenv("SYNTHKIT_PLUGINS", "synthkit-cyclegan")
+    monkeypatch.setattr(CycleGANRefiner, "export_onnx", lambda _, path: {"file": path.name})
 
     class Plugin:
         @hookimpl

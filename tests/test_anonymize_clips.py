@@ -27,6 +27,8 @@ from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
+
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (5, 5), (3, 7), (7, 3), (20, 25)])
 def test_pairs_are_as_cheap_as_scipys(shape):

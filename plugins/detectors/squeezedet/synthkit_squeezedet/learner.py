@@ -47,6 +47,8 @@ class SqueezeDetLearner(ChoosingLearner):
     """
 
     parallel = True
+    _network: SqueezeDet
+    _descent: Descent
 
     def __init__(
         self,

@@ -41,6 +41,9 @@ class SurfaceLearner(ChoosingLearner):
         start: what it starts from. best, last: evaluations of a training that goes on, from its notes.
     """
 
+    _network: BodyNet
+    _descent: Descent
+
     def __init__(
         self,
         config: SurfaceFinderConfig,

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -336,12 +337,15 @@ def crash_at(work, out, step):
 def test_a_crash_at_every_single_step(work, tmp_path, story):
     """Each durable operation in turn is the last one; the next run must end as if nothing had happened."""
     make(work, tmp_path / "calm", 3, scenes_per_shard=2)
+    before = tmp_path / "before"
+    if story == "growing":
+        make(work, before, 1, scenes_per_shard=2)
+    if story == "healing":
+        make(work, before, 3, scenes_per_shard=2, holes={(1, 1)})
     for step in range(1, 500):
         out = tmp_path / f"{story}{step}"
-        if story == "growing":
-            make(work, out, 1, scenes_per_shard=2)
-        if story == "healing":
-            make(work, out, 3, scenes_per_shard=2, holes={(1, 1)})
+        if before.exists():
+            shutil.copytree(before, out)
         crashed = crash_at(work, out, step)
         make(work, out, 3, scenes_per_shard=2)
         assert tree(out) == tree(tmp_path / "calm"), f"after a crash at step {step}"

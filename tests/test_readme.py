@@ -44,6 +44,7 @@ def run(words: list[str], folder: Path) -> str:
     _, *arguments = words
     if "--count" in arguments:
         arguments[arguments.index("--count") + 1] = "2"
+        arguments += ["--workers", "1"]  # a Blender is started by each
     for setting in SMALL.get(arguments[0], []):
         arguments += ["--set", setting]
     done = subprocess.run([*SYNTHKIT, *arguments], cwd=folder, capture_output=True, text=True, timeout=280, check=False)

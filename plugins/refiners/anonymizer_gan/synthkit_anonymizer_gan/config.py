@@ -61,10 +61,11 @@ class GeneratingConfig(TrainingSettings):
     )
 
     # Networks.
-    surface: Literal["mpfb", "smpl", "none"] = setting(
+    surface: Literal["mpfb", "smpl", "keypoints", "none"] = setting(
         "mpfb",
         help="what tells the pose: mpfb, the layer surface (rendered people), with an embedding of MPFB's base mesh;"
-        " smpl, the layer surface_smpl (FDH, DensePose), with the table of embedding_file; none, the mask alone",
+        " smpl, the layer surface_smpl (FDH, DensePose), with the table of embedding_file; keypoints, COCO's 17, which"
+        " tell less of the body (section 7.2.4); none, the mask alone",
     )
     embedding_file: Path | None = setting(
         None,
@@ -122,6 +123,13 @@ class GeneratingConfig(TrainingSettings):
         0.0,
         help="part of each batch whose latents come from another crop of the same person, where there is one"
         " (section 7.2.1)",
+        validator=between(0, 1),
+        when=_MAPPED,
+    )
+    augmented: float = setting(
+        0.0,
+        help="how much pictures that latents come from are changed first, in 0..1: mirrored, turned, scaled, moved, in"
+        " another light (section 7.2.1); after training they are seen as they are",
         validator=between(0, 1),
         when=_MAPPED,
     )

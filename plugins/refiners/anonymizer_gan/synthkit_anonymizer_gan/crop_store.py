@@ -13,13 +13,18 @@ import numpy.typing as npt
 
 from synthkit import config as configs
 from synthkit import crops as core_crops
+from synthkit.crops import CropPlan
 from synthkit.dataset import storage
 from synthkit.errors import DatasetError
 from synthkit.interfaces import Progress, SampleSet
 from synthkit.sample import Sample
 from synthkit_anonymizer_gan import people, surface
+from synthkit_anonymizer_gan.conditions import making_of
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.people import Crop
+
+REVISION = 2
+"""Raised when the same sample yields other crops to learn from."""
 
 _BYTES = 6  # of a pixel: red, green, blue, whose it is, and the place on the surface, low byte first
 
@@ -77,10 +82,14 @@ def load(samples: SampleSet, config: GeneratingConfig, folder: Path, progress: P
 
 def fingerprint(samples: SampleSet, config: GeneratingConfig) -> str:
     """Return the identity of a set's crops."""
-    cut = {"crop_px": config.crop_px, "alignment": config.alignment, "surface": config.surface}
-    return configs.fingerprint(
-        {"set": samples.fingerprint, **cut, "revision": people.REVISION, "crops": core_crops.REVISION}
-    )
+    cut = {
+        "crop_px": config.crop_px,
+        "alignment": config.alignment,
+        "surface": config.surface,
+        "margin": config.margin,
+    }
+    revisions = {"revision": REVISION, "people": people.REVISION, "crops": core_crops.REVISION}
+    return configs.fingerprint({"set": samples.fingerprint, **cut, **revisions})
 
 
 def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: list[str]) -> Iterator[bytes]:
@@ -88,17 +97,30 @@ def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: 
     for done in range(len(samples)):
         progress("crop people", done, len(samples))
         sample = samples[done]
-        if sample.people != () and surface.places(sample, config.surface) is None and config.surface != "none":
+        if not people.tells_posture(sample, config.surface):
             raise DatasetError(_no_surface(sample, config))
         told = people.numbered(sample)
         if told is None:
             continue
         numbered, _ = told
         of_each = people.identities(numbered.people or (), sample.key)
+        empty = people.emptied(numbered)
         for plan in people.plans_of(numbered, config.crop_px, config.alignment):
             who.append(of_each[plan.person])
-            yield _bytes(people.cut(numbered, plan, config.surface))
+            yield _bytes(_learned(numbered, empty, plan, config))
     progress("crop people", len(samples), len(samples))
+
+
+def _learned(sample: Sample, empty: Sample, plan: CropPlan, config: GeneratingConfig) -> Crop:
+    """Return a crop in which somebody is seen where they are to be made, and around them what refining sees there.
+
+    Cutting mixes pixels: of people's colours something reaches beyond their margins, the more the larger a crop shows
+    the image. A network would learn to look there for who is to be made.
+    """
+    crop = people.cut(sample, plan, config.surface)
+    making = making_of(crop.whose, people.margin_px(config.margin, config.crop_px))
+    image = np.where(making[..., None], crop.image, core_crops.extract(empty.image, plan))
+    return attrs.evolve(crop, image=image)
 
 
 def _bytes(crop: Crop) -> bytes:
@@ -110,8 +132,8 @@ def _no_surface(sample: Sample, config: GeneratingConfig) -> str:
     remedy = {
         "mpfb": "render with --set 'renderer.layers=[\"surface\"]', or take surface=smpl for FDH",
         "smpl": "FDH has it; for rendered people take surface=mpfb",
+        "keypoints": "rendered people have them",
     }[config.surface]
-    needed = surface.layer_of(config.surface)
-    return (
-        f"sample {sample.key}: has no layer {needed}, which surface={config.surface} needs: {remedy}; or surface=none"
-    )
+    layer = surface.layer_of(config.surface)
+    needed = "people with key points" if layer is None else f"layer {layer}"
+    return f"sample {sample.key}: has no {needed}, which surface={config.surface} needs: {remedy}; or surface=none"

@@ -22,7 +22,7 @@ from synthkit.errors import DatasetError, WorkError
 from synthkit.execution import JobSpec
 from synthkit.execution.scenes import Maker as SceneMaker
 from synthkit.interfaces import Runtime
-from synthkit.sample import Layer, Person, Sample, Skipped, evolve
+from synthkit.sample import Keypoint, Layer, Person, Sample, Skipped, evolve
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.surfaces import SPACES
@@ -61,11 +61,9 @@ def crops_of(session: Session, data: Path | str, checkpoint: Checkpoint, out: Pa
     """
     shape, cut = fitting.described(checkpoint)
     samples = Dataset.open(data, layers=_LAYERS)
-    if len(samples) and cut.surface != "none" and surface.places(samples[0], cut.surface) is None:
-        raise DatasetError(
-            f"sample {samples.key(0)}: has no layer {surface.layer_of(cut.surface)}, which {checkpoint.path} learned"
-            " from"
-        )
+    if len(samples) and not people.tells_posture(samples[0], cut.surface):
+        needed = surface.layer_of(cut.surface) or "key points"
+        raise DatasetError(f"sample {samples.key(0)}: has no {needed}, which {checkpoint.path} learned from")
     arguments = {"size_px": [shape.size[1], shape.size[0]], "alignment": cut.alignment, "kind": cut.surface}
     write(
         out,
@@ -217,10 +215,14 @@ def completed(maker: Maker, sample: Sample, z: Latent) -> people.Pixels:
 def crop_in(sample: Sample, kind: surface.Kind, image: people.Pixels | None = None) -> Crop:
     """Return a crop of ``crops_of`` as the networks' views take it; without another ``image``, the emptied one."""
     own, others = sample.layers["instances"] > 0, sample.layers[_OTHERS] > 0
-    places = surface.places(sample, kind)
+    if kind == "keypoints":
+        places = people.dots(_person(sample), CropPlan(0, 1, sample.size_px, np.eye(2, 3)))
+    else:
+        known = surface.places(sample, kind)
+        places = np.zeros(own.shape, np.uint16) if known is None else known
     whose = np.where(own, OWN, np.where(others, OTHERS, 0)).astype(np.uint8)
     pixels = np.asarray(sample.layers[_EMPTIED]) if image is None else image
-    return Crop(pixels, whose, np.zeros(whose.shape, np.uint16) if places is None else places)
+    return Crop(pixels, whose, places)
 
 
 def _crop_sample(sample: Sample, empty: Sample, plan: CropPlan) -> Sample:
@@ -239,12 +241,18 @@ def _crop_sample(sample: Sample, empty: Sample, plan: CropPlan) -> Sample:
     if "background" in sample.layers:
         layers["background"] = core_crops.extract(sample.layers["background"], plan)
     head = None if person.head_px is None else tuple(plan.to_crop(person.head_px).tolist())
+    points = {}
+    for name, point in person.keypoints.items():
+        x, y = plan.to_crop((point.x_px, point.y_px)).tolist()
+        points[name] = Keypoint(x, y, visible=point.visible)
     carried = {name: sample.meta[name] for name in _CARRIED if name in sample.meta}
     matrix = np.round(plan.crop_from_image, _DECIMALS).tolist()
     return Sample(
         key=f"{sample.key}_{plan.person:03d}",
         image=crop.image,
-        people=[Person(instance=1, identity=person.identity, head_px=head, attributes=person.attributes)],
+        people=[
+            Person(instance=1, identity=person.identity, head_px=head, keypoints=points, attributes=person.attributes)
+        ],
         layers=layers,
         sequence=sample.sequence,
         frame=sample.frame,

@@ -82,11 +82,12 @@ def export_onnx(maker: Maker, path: Path, checkpoint: Checkpoint, seeds: Seeds) 
 
 def _card(maker: Maker, checkpoint: Checkpoint) -> dict[str, Any]:
     width, height = maker.size_px
+    what = "the number of COCO's key point" if maker.cut.surface == "keypoints" else "the vertex of the body's surface"
     meanings = {
         "image": ("uint8", [3], "sRGB crops; whose pixels are not known may be anything"),
         "known": ("uint8", [], "1 where nobody is, and nobody is to be made"),
         "making": ("uint8", [], f"1 where somebody is to be made: {maker.margin_px} px beyond their mask, not others"),
-        "places": ("int32", [], "1 + the vertex of the body's surface that a pixel shows, 0 where none is known"),
+        "places": ("int32", [], f"1 + {what} that a pixel shows, 0 where none is known"),
     }  # fmt: skip
     inputs: dict[str, Any] = {
         name: {"dtype": dtype, "shape": ["count", height, width, *more], "meaning": meaning}

@@ -67,7 +67,7 @@ def exchanged(background: Crop, posture: Crop) -> Crop:
     """Return a crop with the background of one, emptied, and the posture of another."""
     own = posture.whose == OWN
     whose = np.where(own, OWN, background.whose).astype(np.uint8)
-    return Crop(background.image, whose, np.where(own, posture.places, 0).astype(np.uint16))
+    return Crop(background.image, whose, posture.places)
 
 
 def emptied(sample: Sample, crop: Crop) -> Crop:

@@ -26,7 +26,7 @@ from synthkit_anonymizer_gan.training import Training, shape_of
 FAMILY = "anonymizer-gan"
 """The name in the cards of checkpoints: any preset can apply what any other has learned."""
 
-REVISION = 1
+REVISION = 2
 """Raised when the same settings and data train to other weights."""
 
 _LICENCE = "the weights were learned from the data set named here; its licence applies"
@@ -121,5 +121,5 @@ def _is_sound(shape: Shape) -> bool:
 
 
 def _is_sound_cut(cut: Cut) -> bool:
-    known = cut.alignment in ("head", "box", "image") and cut.surface in ("mpfb", "smpl", "none")
+    known = cut.alignment in ("head", "box", "image") and cut.surface in ("mpfb", "smpl", "keypoints", "none")
     return known and type(cut.margin) is float and 0 <= cut.margin <= 0.2

@@ -38,6 +38,7 @@ REVISION = 1
 
 _GROWTH = 0.1  # of the root of a box's area, by which FDH's boxes are grown on each axis (DeepPrivacy2)
 _MIN_EXTENT_PX = 12.0
+_DOT = 0.02  # radius of a key point, of the root of a crop's area
 
 
 @attrs.frozen(eq=False)
@@ -46,7 +47,8 @@ class Crop:
 
     Args:
         image: (h, w, 3) sRGB. whose: (h, w) uint8, of ``NOBODY``, ``OWN``, ``OTHERS``.
-        places: (h, w) uint16, rows of the surface's table, 0 where nothing is known or the pixel is not the person's.
+        places: (h, w) uint16, rows of the surface's table, 0 where nothing is known or the pixel is not the person's;
+            key points may lie beside them.
     """
 
     image: Pixels
@@ -105,9 +107,35 @@ def cut(sample: Sample, plan: CropPlan, kind: surface.Kind) -> Crop:
     instances = _nearest(sample.layers["instances"], plan)
     own = instances == plan.instance
     known = surface.places(sample, kind)
-    places = np.zeros(own.shape, np.uint16) if known is None else np.where(own, _nearest(known, plan), 0)
+    if kind == "keypoints":
+        places = dots((sample.people or ())[plan.person], plan)
+    else:
+        places = np.zeros(own.shape, np.uint16) if known is None else np.where(own, _nearest(known, plan), 0)
     whose = np.where(own, OWN, np.where(instances > 0, OTHERS, NOBODY)).astype(np.uint8)
     return Crop(crops.extract(sample.image, plan), whose, places.astype(np.uint16))
+
+
+def dots(person: Person, plan: CropPlan) -> surface.Places:
+    """Return where a crop (h, w) shows which of a person's key points, as rows of their table, but hidden ones."""
+    width, height = plan.size_px
+    radius = max(1, round(_DOT * math.sqrt(width * height)))
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    places = np.zeros((height, width), np.uint16)
+    for row, name in enumerate(surface.KEYPOINTS, 1):
+        point = person.keypoints.get(name)
+        if point is not None and point.visible is not False:
+            x, y = plan.to_crop((point.x_px, point.y_px))
+            places[(columns - x) ** 2 + (rows - y) ** 2 <= radius**2] = row
+    return places
+
+
+def tells_posture(sample: Sample, kind: surface.Kind) -> bool:
+    """Return whether a sample tells what networks want to know of postures."""
+    if kind == "none" or sample.people == ():
+        return True
+    if kind == "keypoints":
+        return any(one.keypoints for one in sample.people or ())
+    return surface.places(sample, kind) is not None
 
 
 def margin_px(margin: float, size_px: tuple[int, int]) -> int:

@@ -4,7 +4,8 @@
 Thesis 002 takes the table of Continuous Surface Embeddings, 16 numbers for each vertex of SMPL. Rendered people have
 vertices of MPFB's base mesh instead, and an embedding is computed from its geometry: the first eigenfunctions of the
 Laplace-Beltrami operator after the constant one, which vary smoothly over the body, coarsest first (Lévy 2006; Neverova
-et al. 2020 describe the functions on a mesh that CSE learns by them too).
+et al. 2020 describe the functions on a mesh that CSE learns by them too). Key points tell less of a body (section
+7.2.4): each of them is a place as well, with a channel of its own.
 """
 
 from __future__ import annotations
@@ -17,29 +18,32 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.dataset.formats.coco_points import NAMES as KEYPOINTS
 from synthkit.dataset.formats.fdh_embedding import load_embed_map
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
 from synthkit.surfaces import MPFB, SMPL, SurfaceSpace, checked
 
-Kind = Literal["mpfb", "smpl", "none"]
+Kind = Literal["mpfb", "smpl", "keypoints", "none"]
 Table = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint16]
 
 CHANNELS = 16
 
-_SPACES: Mapping[Kind, SurfaceSpace | None] = {"mpfb": MPFB, "smpl": SMPL, "none": None}
+_SPACES: Mapping[Kind, SurfaceSpace | None] = {"mpfb": MPFB, "smpl": SMPL, "keypoints": None, "none": None}
 _SHIFT = -1e-2  # away from the operator's zero, so that it can be inverted
 
 
 def channels_of(kind: Kind) -> int:
     """Return how many numbers describe a place."""
-    return 0 if kind == "none" else CHANNELS
+    return {"none": 0, "keypoints": len(KEYPOINTS)}.get(kind, CHANNELS)
 
 
 def places_of(kind: Kind) -> int:
     """Return how many places there are."""
+    if kind == "keypoints":
+        return len(KEYPOINTS)
     space = _SPACES[kind]
     return 0 if space is None else space.vertices
 
@@ -52,6 +56,9 @@ def table_of(kind: Kind, file: Path | None) -> Table:
     """
     if kind == "none":
         return np.zeros((1, 0), np.float32)
+    if kind == "keypoints":  # mean square 1 where a point is, as of the mesh's functions
+        count = len(KEYPOINTS)
+        return np.asarray(np.concatenate([np.zeros((1, count)), np.sqrt(count) * np.eye(count)]), np.float32)
     if kind == "smpl":
         assert file is not None
         rows = load_embed_map(file)
@@ -61,7 +68,7 @@ def table_of(kind: Kind, file: Path | None) -> Table:
 
 
 def places(sample: Sample, kind: Kind) -> Places | None:
-    """Return which row of the table each pixel shows, (H, W) uint16, None where a sample does not say.
+    """Return which row of the table each pixel shows, (H, W) uint16, None where no layer of a sample says so.
 
     Raises:
         DatasetError: when its layer is no map of that mesh.
@@ -86,6 +93,9 @@ def mirror_of(kind: Kind) -> npt.NDArray[np.int64]:
 
     Of SMPL no geometry is at hand: there a row stays what it is.
     """
+    if kind == "keypoints":
+        swapped = [name.replace("left", "*").replace("right", "left").replace("*", "right") for name in KEYPOINTS]
+        return np.array([0, *(1 + KEYPOINTS.index(name) for name in swapped)], np.int64)
     if kind != "mpfb":
         return np.arange(1 + places_of(kind))
     return np.concatenate([np.zeros(1, np.int64), 1 + _mirrored_vertices()])

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from synthkit.seeds import Seeds
 from synthkit.training import devices, distributed, pictures
 from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
-from synthkit_anonymizer_gan import losses, people, surface
+from synthkit_anonymizer_gan import augmenting, losses, people, surface
 from synthkit_anonymizer_gan.conditions import Views, views_of
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.crop_store import Store
@@ -21,6 +22,8 @@ from synthkit_anonymizer_gan.networks import Generator, Shape
 
 _BETAS = (0.0, 0.99)  # StyleGAN2's
 _SHOWN = 8
+
+Floats = npt.NDArray[np.float64]
 
 
 def shape_of(config: GeneratingConfig) -> Shape:
@@ -89,16 +92,18 @@ class Training(Learner):
         """Return this process's part of the step's crops, and those of whose people they are to take their looks."""
         size = self._config.batch
         chosen = self._feed.indices(self.step, size)
-        draws = {name: self._draw(name).random(size) for name in ("flip", "pair", "partner", "growth", "partner flip")}
+        names = ("flip", "pair", "partner", "growth", "partner flip")
+        draws = {name: self._draw(name).random(size) for name in names}
         partners = [
             self._partner(index, float(share)) if paired < self._config.pairs else index
             for index, paired, share in zip(chosen, draws["pair"], draws["partner"], strict=True)
         ]
         own = self._views(chosen, draws["flip"], draws["growth"])
-        if partners == chosen:
+        if partners == chosen and not self._config.augmented:
             return own, own
-        flips = np.where(np.equal(partners, chosen), draws["flip"], draws["partner flip"])
-        return own, self._views(partners, flips, draws["growth"])
+        alike = np.equal(partners, chosen) & (self._config.augmented == 0)
+        flips = np.where(alike, draws["flip"], draws["partner flip"])
+        return own, self._views(partners, flips, draws["growth"], augmented=self._config.augmented)
 
     def made(self, views: Views, appearances: Views) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor] | None]:
         """Return images in which people were made, and the distribution of z where that comes from their looks."""
@@ -209,7 +214,7 @@ class Training(Learner):
     def _real(self, views: Views) -> torch.Tensor:
         return views.completed(views.images)
 
-    def _views(self, chosen: list[int], flips: np.ndarray, growths: np.ndarray) -> Views:  # type: ignore[type-arg]
+    def _views(self, chosen: list[int], flips: Floats, growths: Floats, *, augmented: float = 0.0) -> Views:
         config = self._config
         margins = [
             people.margin_px(config.margin + growth * config.mask_growth, config.crop_px)
@@ -217,6 +222,10 @@ class Training(Learner):
         ]
         mirrored = (distributed.share(flips) < 0.5).tolist() if config.flip else None
         cut = [self.crops[index] for index in distributed.share(chosen)]
+        if augmented:
+            draws = self._draw("augmentation").uniform(-1, 1, (self._config.batch, augmenting.DRAWS))
+            pairs = zip(cut, distributed.share(draws), strict=True)
+            cut = [augmenting.changed(crop, augmented, own) for crop, own in pairs]
         return views_of(cut, margins, mirrored=mirrored, mirror=self._mirror).to(self.device)
 
     def _partner(self, index: int, share: float) -> int:

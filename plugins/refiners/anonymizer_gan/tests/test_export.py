@@ -76,7 +76,8 @@ def test_what_differs_is_not_written(tmp_path, runtime, monkeypatch):
         def run(self, names, feed):
             return [255 - feed["image"]]
 
-    monkeypatch.setattr(export.onnx_files, "session_of", lambda data: Other())
+    for name, made in (("converted", None), ("with_card", b""), ("session_of", Other())):
+        monkeypatch.setattr(export.onnx_files, name, lambda *_, made=made: made)
     refiner = GeneratingRefiner(GeneratingConfig(), _checkpoint(tmp_path, "none"), runtime)
     with refiner, pytest.raises(WorkError, match="pixels differ from torch's"):
         refiner.export_onnx(tmp_path / "g.onnx")

@@ -10,9 +10,9 @@ import torch
 from sample_sets import Samples
 
 from synthkit.errors import DatasetError
-from synthkit.sample import Person
-from synthkit_anonymizer_gan import crop_store, people
-from synthkit_anonymizer_gan.conditions import views_of
+from synthkit.sample import Keypoint, Person
+from synthkit_anonymizer_gan import crop_store, people, surface
+from synthkit_anonymizer_gan.conditions import making_of, views_of
 from synthkit_anonymizer_gan.people import NOBODY, OTHERS, OWN, Crop
 
 COLOURS = {"anna": (200, 60, 60), "ben": (60, 60, 200), "cleo": (60, 190, 80)}  # of the people in ``sample``
@@ -133,7 +133,10 @@ def test_stored_crops_are_those_of_the_set_and_know_who_is_the_same(tiny, data, 
     numbered, _ = people.numbered(data["target"][0])
     plan = people.plans_of(numbered, tiny.crop_px, "box")[0]
     expected, found = people.cut(numbered, plan, "mpfb"), store[0]
-    for name in ("image", "whose", "places"):
+    emptied = people.cut(people.emptied(numbered), plan, "mpfb").image
+    making = making_of(found.whose, people.margin_px(tiny.margin, tiny.crop_px))[..., None]
+    assert np.array_equal(found.image, np.where(making, expected.image, emptied))
+    for name in ("whose", "places"):
         assert np.array_equal(getattr(found, name), getattr(expected, name))
     assert found.places.max() > 255
     colours = np.array(list(COLOURS.values()))
@@ -163,3 +166,48 @@ def test_whose_a_pixel_is(sample):
     assert np.array_equal(crop.whose == OWN, numbered.layers["instances"][1::2, 1::2] == 1)
     assert set(np.unique(crop.whose)) == {NOBODY, OWN, OTHERS}
     assert not crop.places.any()
+
+
+def test_around_people_nothing_of_their_colours_is_learned(sample, tiny, tmp_path):
+    before = sample(1)
+    painted = np.where(before.layers["instances"][..., None] > 0, 255 - before.image, before.image)
+    crops = [
+        crop_store.load(Samples([one], name), tiny, tmp_path, lambda *_: None)
+        for name, one in (("before", before), ("painted", attrs.evolve(before, image=painted)))
+    ]
+    margin = people.margin_px(tiny.margin, tiny.crop_px)
+    for ours, theirs in zip(*crops, strict=True):
+        first, second = (views_of([crop], [margin]) for crop in (ours, theirs))
+        assert torch.equal(first.background, second.background)
+        assert (first.people() != second.people()).any()
+        assert first.making.mean() > 0.1
+    plan = people.plans_of(people.numbered(before)[0], tiny.crop_px, "box")[0]
+    plain = [people.cut(people.numbered(one)[0], plan, "mpfb") for one in (before, attrs.evolve(before, image=painted))]
+    # What it is for: cut out as they are, they would show it.
+    assert not torch.equal(*(views_of([crop], [margin]).background for crop in plain))
+
+
+def test_key_points_are_dots_and_mirror(sample):
+    points = {
+        "nose": Keypoint(30, 20), "left_wrist": Keypoint(25, 40, visible=True),
+        "right_wrist": Keypoint(36, 40, visible=False), "left_foot": Keypoint(30, 60),
+    }  # fmt: skip
+    one = sample(1, ("anna",))
+    one = attrs.evolve(one, people=[attrs.evolve(one.people[0], keypoints=points)])
+    assert people.tells_posture(one, "keypoints")
+    assert not people.tells_posture(sample(1), "keypoints")
+    numbered, _ = people.numbered(one)
+    (plan,) = people.plans_of(numbered, (40, 72), "box")
+    places = people.cut(numbered, plan, "keypoints").places
+    nose, left, right = (1 + surface.KEYPOINTS.index(name) for name in ("nose", "left_wrist", "right_wrist"))
+    assert set(np.unique(places)) == {0, nose, left}  # who is hidden is not told, nor what COCO does not have
+    for row, name in ((nose, "nose"), (left, "left_wrist")):
+        middle = np.argwhere(places == row).mean(axis=0)[::-1] + 0.5
+        assert middle == pytest.approx(plan.to_crop((points[name].x_px, points[name].y_px)), abs=0.5)
+    mirror = surface.mirror_of("keypoints")
+    assert mirror[[0, nose, left]].tolist() == [0, nose, right]
+    assert np.array_equal(mirror[mirror], np.arange(18))
+    table = surface.table_of("keypoints", None)
+    assert table.shape == (1 + surface.places_of("keypoints"), surface.channels_of("keypoints"))
+    assert (table[1:] ** 2).mean(axis=1) == pytest.approx(1)
+    assert not table[0].any()

@@ -17,7 +17,7 @@ from synthkit.config import structure
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.seeds import Seeds
 from synthkit.training import checkpoints
-from synthkit_anonymizer_gan import crop_store, surface
+from synthkit_anonymizer_gan import augmenting, crop_store, surface
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.refiner import GeneratingRefiner
 from synthkit_anonymizer_gan.training import Training
@@ -199,3 +199,29 @@ def test_a_folder_of_another_training_is_refused(tiny, data, runtime, tmp_path):
     GeneratingRefiner(tiny, None, runtime).fit(data, tmp_path)
     with pytest.raises(DatasetError, match="another"):
         GeneratingRefiner(attrs.evolve(tiny, kl_weight=1.0), None, runtime).fit(data, tmp_path)
+
+
+def test_looks_are_learned_from_changed_pictures(training, tiny):
+    plain, changed = training(tiny), training(tiny, augmented=1.0)
+    own, looks = changed.batch()
+    same, _ = plain.batch()
+    for name in ("images", "making", "known", "places"):
+        assert torch.equal(getattr(own, name), getattr(same, name))
+    assert not torch.equal(looks.making, own.making)
+    inside = looks.making.expand_as(looks.images) > 0
+    assert 0.2 < inside.float().mean() / (own.making > 0).float().mean() < 3
+    assert (looks.images[inside].mean() - own.images[own.making.expand_as(own.images) > 0].mean()).abs() < 0.4
+    assert changed.advance().keys() == plain.advance().keys()
+
+
+def test_a_change_of_no_strength_changes_nothing(data, tiny, runtime, tmp_path):
+    crop = crop_store.load(data["target"], tiny, tmp_path, runtime.progress)[0]
+    draws = np.linspace(-1, 1, augmenting.DRAWS)
+    for name in ("image", "whose", "places"):
+        assert np.array_equal(getattr(augmenting.changed(crop, 0.0, draws), name), getattr(crop, name))
+    brighter = augmenting.changed(crop, 1.0, np.array([0, 0, 0, 0, 1.0, -1.0, 0]))
+    assert np.array_equal(brighter.whose, crop.whose)
+    red, green, blue = (brighter.image[..., n].astype(float) / np.maximum(crop.image[..., n], 1) for n in range(3))
+    assert np.median(red) == pytest.approx(np.exp(0.15), abs=0.02)
+    assert np.median(green) == pytest.approx(np.exp(-0.15), abs=0.02)
+    assert np.median(blue) == pytest.approx(1)

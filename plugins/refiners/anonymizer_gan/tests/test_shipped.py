@@ -21,8 +21,7 @@ from synthkit.settings import RunSettings
 from synthkit_anonymizer_gan import people
 from synthkit_anonymizer_gan.config import SHIPPED, GeneratingConfig
 from synthkit_anonymizer_gan.making import Maker
-from synthkit_anonymizer_gan.people import OWN
-from synthkit_anonymizer_gan.refiner import BLANK
+from synthkit_anonymizer_gan.people import BLANK, OWN
 
 HERE = Path(__file__).parent
 MOST_BYTES = 3_000_000

@@ -20,15 +20,10 @@ ceiling fisheyes, and 758 more in 110 rooms that had taught ``surface-ceiling`` 
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-import torch
-
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import SynthkitError
-from synthkit.training.checkpoints import load_tensors, save_checkpoint
+from synthkit.training import shipping
 
 FILE = Path(__file__).parent / "synthkit_anonymizer_gan" / "weights" / "small.safetensors"
 LICENCE = "Apache-2.0; learned from images rendered by synthkit-blender"
@@ -36,24 +31,8 @@ LICENCE = "Apache-2.0; learned from images rendered by synthkit-blender"
 
 def ship(trained: Path, file: Path = FILE) -> Checkpoint:
     """Write the generator into the package; ``trained`` is a training's folder or its checkpoint."""
-    checkpoint = Checkpoint.open(trained / "checkpoint.safetensors" if trained.is_dir() else trained)
-    checkpoint.require("refiner", "anonymizer-gan")
-    halves = {name: tensor.to(torch.float16) for name, tensor in load_tensors(checkpoint).items()}
-    return save_checkpoint(file, halves, {**checkpoint.card, "licence": LICENCE})
-
-
-def main() -> int:
-    """Ship; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trained", type=Path, help="folder of the training, or its checkpoint")
-    try:
-        shipped = ship(parser.parse_args().trained)
-    except SynthkitError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stderr.write(f"written: {shipped.path}\n")
-    return 0
+    return shipping.ship(trained, file, "refiner", "anonymizer-gan", LICENCE)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(shipping.main(ship, __doc__))

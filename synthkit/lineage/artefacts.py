@@ -181,8 +181,8 @@ def _results(path: Path) -> Artefact:
                 parents[parent.role, parent.fingerprint] = parent
     if not parents:
         raise DatasetError(f"{path}: holds no results that tell what they were measured on")
-    return Artefact("results", path, fingerprint_of(said), "synthkit evaluate" if facts else "synthkit experiment",
-                    facts, tuple(parents.values()))  # fmt: skip
+    made_by = "synthkit experiment" if isinstance(experiment, list) else "synthkit evaluate"
+    return Artefact("results", path, fingerprint_of(said), made_by, facts, tuple(parents.values()))
 
 
 def _measured_on(record: Mapping[str, Any]) -> Iterator[Parent]:

@@ -57,11 +57,7 @@ def _relative(place: Path) -> str:
 def write_report(lineage: Lineage, path: Path) -> None:
     """Write a page with the graph, and with all that each artefact says of itself."""
     everything = [lineage.start, *lineage.found.values()]
-    tables = [
-        Table(["", ""], [["place", str(one.place)], ["fingerprint", one.fingerprint], ["made by", one.made_by],
-                         *([name, value] for name, value in one.facts.items())], f"{one.kind} {one.place.name}")
-        for one in everything
-    ]  # fmt: skip
+    tables = [_table(one) for one in everything]
     page = Page(
         title=f"Where {lineage.start.place.name} comes from",
         lead=f"{lineage.start.kind} by {lineage.start.made_by}, and what it was made from, back to the beginning.",
@@ -73,6 +69,11 @@ def write_report(lineage: Lineage, path: Path) -> None:
         footer=f"written by synthkit lineage {synthkit.__version__}",
     )
     write_page(page, path)
+
+
+def _table(one: Artefact) -> Table:
+    rows = [["place", str(one.place)], ["fingerprint", one.fingerprint], ["made by", one.made_by]]
+    return Table(["", ""], [*rows, *map(list, one.facts.items())], f"{one.kind} {one.place.name}", prose=True)
 
 
 def _missing(lineage: Lineage) -> set[str]:
@@ -133,7 +134,8 @@ def _box(lineage: Lineage, fingerprint: str, x: float, y: float) -> Iterator[str
     width, height = _BOX
     one = lineage.start if fingerprint == lineage.start.fingerprint else lineage.found.get(fingerprint)
     lines = ["not found"] if one is None else [one.kind, one.made_by, _cut(_relative(one.place))]
-    yield f'<rect x="{x:.0f}" y="{y:.0f}" width="{width}" height="{height}" rx="8" fill="none" stroke="#808890"/>'
+    yield (f'<rect x="{x:.0f}" y="{y:.0f}" width="{width}" height="{height}" rx="8" fill="var(--card, none)"'
+           ' stroke="#808890"/>')  # fmt: skip
     for number, line in enumerate([*lines, fingerprint[:_SHORT]]):
         weight = ' font-weight="600"' if number == 0 else ""
         yield (f'<text x="{x + 10:.0f}" y="{y + 17 + 16 * number:.0f}" font-size="12" fill="currentColor"{weight}>'

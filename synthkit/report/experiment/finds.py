@@ -17,7 +17,7 @@ from synthkit.report.experiment.findings import Findings
 from synthkit.report.page import Figure, Section
 from synthkit.session import Session
 
-_SIDE_PX, _PER_ROW, _GREY = 320, 4, 128
+_SIDE_PX, _SHOWN, _COLUMNS, _GREY = 240, 4, 2, 128
 
 
 def section(session: Session, found: Findings) -> Section | None:
@@ -41,7 +41,7 @@ def section(session: Session, found: Findings) -> Section | None:
             *text,
         ],
         figures=figures,
-        per_row=1,
+        per_row=3,
         links=[("Where these images are", "samples")],
     )
 
@@ -62,7 +62,7 @@ def _figures(session: Session, found: Findings, one: Scored) -> Iterator[Figure]
     judged = evaluation.judge(session, metrics, data, checkpoint=checkpoint)
     images = next((told.evidence.images for told in judged if told.evidence and told.evidence.images), {})
     for how, exhibits in images.items():
-        shown = exhibits[:_PER_ROW]
+        shown = exhibits[:_SHOWN]
         if shown:
             notes = "; ".join(f"{exhibit.key}: {exhibit.note}" for exhibit in shown)
             alt = f"Test images {how} of the detector of {found.name(one)}"
@@ -71,4 +71,4 @@ def _figures(session: Session, found: Findings, one: Scored) -> Iterator[Figure]
 
 def _sheet(data: Dataset, exhibits: Sequence[Exhibit]) -> Picture:
     pictures = [close_up(data.by_key(one.key), one, _SIDE_PX) for one in exhibits]
-    return grid(pictures, len(pictures), background=_GREY)
+    return grid(pictures, _COLUMNS, background=_GREY)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from synthkit_anonymizer_gan.people import NOBODY, Crop
+from synthkit_anonymizer_gan.people import Crop
 
 DRAWS = 7
 """Numbers that a change takes: angle, size, both shifts, and a gain of each colour."""
@@ -26,16 +28,14 @@ def changed(crop: Crop, strength: float, draws: npt.NDArray[np.float64]) -> Crop
     """
     angle, octaves, right, down, *gains = draws * strength
     height, width = crop.whose.shape
-    matrix = cv2.getRotationMatrix2D(
-        ((width - 1) / 2, (height - 1) / 2), float(angle) * _ANGLE_DEGREES, float(2 ** (octaves * _OCTAVES))
-    )
-    matrix[:, 2] += right * _SHIFT * width, down * _SHIFT * height
-    size = width, height
-    image = cv2.warpAffine(crop.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * np.exp(
-        np.array(gains) * _GAIN
-    )
-    whose, places = (
-        cv2.warpAffine(layer, matrix, size, flags=cv2.INTER_NEAREST, borderValue=NOBODY)
-        for layer in (crop.whose, crop.places)
-    )
-    return Crop(np.clip(np.rint(image), 0, 255).astype(np.uint8), np.asarray(whose), np.asarray(places))
+    middle = (width - 1) / 2, (height - 1) / 2
+    turned = np.array(cv2.getRotationMatrix2D(middle, float(angle) * _ANGLE_DEGREES, float(2 ** (octaves * _OCTAVES))))
+    matrix = turned + np.array([[0, 0, right * _SHIFT * width], [0, 0, down * _SHIFT * height]])
+    image = cv2.warpAffine(crop.image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lit = np.clip(np.rint(image * np.exp(np.array(gains) * _GAIN)), 0, 255).astype(np.uint8)
+    return Crop(lit, _moved(crop.whose, matrix), _moved(crop.places, matrix))
+
+
+def _moved(layer: npt.NDArray[Any], matrix: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """Return a layer (h, w) moved by a (2, 3) matrix, each pixel the nearest one's; nobody is beyond it."""
+    return np.asarray(cv2.warpAffine(layer, matrix, layer.shape[::-1], flags=cv2.INTER_NEAREST))

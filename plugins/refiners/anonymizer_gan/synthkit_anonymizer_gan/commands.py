@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``synthkit generator``: generators of people, judged."""
+"""``synthkit generator``: generators of people and the sets that they learn from, judged."""
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from synthkit.cli.options import ConfigFile, Seed, Sets, Workers, cores, session_of
+from synthkit.cli.options import ConfigFile, Json, Seed, Sets, Workers, cores, session_of
 
 _WORTH_PROCESSES = 4  # shards of crops
+
+
+class Alignment(enum.StrEnum):
+    """How people are cut out."""
+
+    HEAD = "head"
+    BOX = "box"
+    IMAGE = "image"
+
 
 app = typer.Typer(help="Generators of people, judged.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -62,3 +72,66 @@ def judge(
     for line in judging.table(scores, list(generators)):
         typer.echo(line)
     typer.echo(f"{out}", err=True)
+
+
+@app.command()
+def outliers(
+    data: Annotated[str, typer.Argument(metavar="IN", help="The data set that the generator learned from.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for outliers.json and a picture of the worst.")],
+    checkpoint: Annotated[str, typer.Option(help="A generator, or the folder of its training.", metavar="FILE")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Which share of the people is left out.")] = 0.05,
+    metric: Annotated[str, typer.Option(help="By which distance: lpips, ssim or psnr.", metavar="NAME")] = "lpips",
+    config: ConfigFile = None,
+    sets: Sets = None,
+    workers: Workers = None,
+) -> None:
+    """List the people whom a generator cannot make again, for the setting leave_out of the next training."""
+    from synthkit import evaluation, settings
+    from synthkit.execution import Local
+    from synthkit.plugins import discover
+    from synthkit_anonymizer_gan import judging
+    from synthkit_anonymizer_gan import outliers as finding
+
+    plan = evaluation.plan(discover(), settings.read(config, sets or (), {}), metric)
+    (generator,) = judging.named([checkpoint]).values()
+    (chosen,) = plan.metrics
+    with session_of(plan, Local(workers or cores(), least=_WORTH_PROCESSES)) as session:
+        found = finding.find(session, data, generator, chosen, share, out)
+    typer.echo(f"outliers: {out / finding.FILE} ({len(found)} people)")
+
+
+@app.command()
+def variation(
+    data: Annotated[list[str], typer.Argument(metavar="IN...", help="Data sets of people, to be compared.")],
+    alignment: Annotated[
+        Alignment, typer.Option(help="How people are cut out: head, as under ceiling cameras; box; image, of crops.")
+    ] = Alignment.HEAD,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how much pose, appearance and context of people vary in sets (thesis 002, section 3.6)."""
+    import json
+
+    import attrs
+
+    from synthkit.cli.options import on_terminal
+    from synthkit.dataset import Dataset
+    from synthkit.seeds import Seeds
+    from synthkit_anonymizer_gan import variation as varying
+
+    with on_terminal() as terminal:
+        found = {
+            place: attrs.asdict(
+                varying.variation(
+                    Dataset.open(place, layers=("instances",)), alignment.value, Seeds(seed or 0), terminal
+                )
+            )
+            for place in data
+        }
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for place, numbers in found.items():
+        typer.echo(f"{place}:")
+        for name, value in numbers.items():
+            typer.echo(f"  {name:<12}{value:>10.4g}")

@@ -102,6 +102,11 @@ class GeneratingConfig(TrainingSettings):
         help="the checkpoint gets a moving average of the weights with this decay; 0: the last",
         validator=between(0, 0.999999),
     )
+    leave_out: Path | None = setting(
+        None,
+        help="a list of 'synthkit generator outliers': people who are not learned from (section 7.2.6)",
+        decides="content",
+    )
     flip: bool = setting(True, help="mirror crops at random while training")
     feature_weight: float = setting(
         5.0, help="weight of feature matching (equation 4.6)", validator=at_least(0), when=_MAPPED

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -15,7 +16,8 @@ from synthkit import config as configs
 from synthkit import crops as core_crops
 from synthkit.crops import CropPlan
 from synthkit.dataset import storage
-from synthkit.errors import DatasetError
+from synthkit.errors import ConfigError, DatasetError
+from synthkit.files import small_file
 from synthkit.interfaces import Progress, SampleSet
 from synthkit.sample import Sample
 from synthkit_anonymizer_gan import people, surface
@@ -26,6 +28,7 @@ from synthkit_anonymizer_gan.people import Crop
 REVISION = 2
 """Raised when the same sample yields other crops to learn from."""
 
+_MOST_LIST_BYTES = 500_000_000
 _BYTES = 6  # of a pixel: red, green, blue, whose it is, and the place on the surface, low byte first
 
 
@@ -60,7 +63,7 @@ def load(samples: SampleSet, config: GeneratingConfig, folder: Path, progress: P
 
     Raises:
         DatasetError: when nobody can be cut out, or nothing tells where their surface is. WorkError: when the disk is
-        full.
+        full. ConfigError: when ``leave_out`` is no list.
     """
     name = fingerprint(samples, config)[:16]
     path, names = folder / f"people-{name}.u8", folder / f"people-{name}.json"
@@ -82,18 +85,21 @@ def load(samples: SampleSet, config: GeneratingConfig, folder: Path, progress: P
 
 def fingerprint(samples: SampleSet, config: GeneratingConfig) -> str:
     """Return the identity of a set's crops."""
-    cut = {
+    cut: dict[str, Any] = {
         "crop_px": config.crop_px,
         "alignment": config.alignment,
         "surface": config.surface,
         "margin": config.margin,
     }
+    if config.leave_out is not None:
+        cut["leave_out"] = sorted(_left_out(config.leave_out))
     revisions = {"revision": REVISION, "people": people.REVISION, "crops": core_crops.REVISION}
     return configs.fingerprint({"set": samples.fingerprint, **cut, **revisions})
 
 
 def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: list[str]) -> Iterator[bytes]:
     """Yield the bytes of each crop, and note who it is."""
+    left_out = _left_out(config.leave_out)
     for done in range(len(samples)):
         progress("crop people", done, len(samples))
         sample = samples[done]
@@ -106,9 +112,28 @@ def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: 
         of_each = people.identities(numbered.people or (), sample.key)
         empty = people.emptied(numbered)
         for plan in people.plans_of(numbered, config.crop_px, config.alignment):
+            if (sample.key, plan.person) in left_out:
+                continue
             who.append(of_each[plan.person])
             yield _bytes(_learned(numbered, empty, plan, config))
     progress("crop people", len(samples), len(samples))
+
+
+def _left_out(file: Path | None) -> frozenset[tuple[str, int]]:
+    """Return whom a list of ``outliers.find`` names: samples' keys and places of people.
+
+    Raises:
+        ConfigError: when it is no such file.
+    """
+    if file is None:
+        return frozenset()
+    try:
+        told = json.loads(small_file(file, _MOST_LIST_BYTES, "a list of outliers"))
+        return frozenset((str(one["sample"]), int(one["person"])) for one in told["outliers"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(
+            [f"refiner.leave_out: {file}: is no list of 'synthkit generator outliers': {error}"]
+        ) from None
 
 
 def _learned(sample: Sample, empty: Sample, plan: CropPlan, config: GeneratingConfig) -> Crop:

@@ -225,6 +225,11 @@ def crop_in(sample: Sample, kind: surface.Kind, image: people.Pixels | None = No
     return Crop(pixels, whose, places)
 
 
+def told(sample: Sample) -> tuple[str, int]:
+    """Return which sample a crop of ``crops_of`` was cut out of, and which of its people it shows."""
+    return sample.meta[_CROP]["of"], sample.meta[_CROP]["person"]
+
+
 def _crop_sample(sample: Sample, empty: Sample, plan: CropPlan) -> Sample:
     """Return one person's crop as a sample; ``empty`` is the image without people."""
     person = (sample.people or ())[plan.person]
@@ -287,7 +292,7 @@ def _person(sample: Sample) -> Person:
 
 def _named_by_place(sample: Sample) -> str:
     """Return the name that the refiner gives to who is known by none."""
-    return f"{sample.meta[_CROP]['of']}/{sample.meta[_CROP]['person']}"
+    return "{}/{}".format(*told(sample))
 
 
 def _place(data: Dataset) -> list[str]:

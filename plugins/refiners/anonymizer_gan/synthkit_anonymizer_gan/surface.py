@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from synthkit.dataset.formats.coco_points import NAMES as KEYPOINTS
+from synthkit.dataset.formats import coco_points
 from synthkit.dataset.formats.fdh_embedding import load_embed_map
 from synthkit.errors import DatasetError
 from synthkit.sample import Sample
@@ -30,6 +30,7 @@ Table = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint16]
 
 CHANNELS = 16
+KEYPOINTS = coco_points.NAMES
 
 _SPACES: Mapping[Kind, SurfaceSpace | None] = {"mpfb": MPFB, "smpl": SMPL, "keypoints": None, "none": None}
 _SHIFT = -1e-2  # away from the operator's zero, so that it can be inverted

@@ -22,7 +22,7 @@ from synthkit.session import Session
 from synthkit.settings import RunSettings
 from synthkit.surfaces import MPFB
 from synthkit.training.checkpoints import save_checkpoint
-from synthkit_anonymizer_gan import drawing, figures, judging, latents
+from synthkit_anonymizer_gan import crop_store, drawing, figures, judging, latents, outliers
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.making import Maker
 from synthkit_anonymizer_gan.networks import Generator, Shape
@@ -215,3 +215,25 @@ def test_names_of_checkpoints_are_folders(files, checkpoint):
     made = checkpoint().path
     with pytest.raises(ConfigError, match="give each a name of its own"):
         judging.named([file.replace("=x", f"={made}") for file in files])
+
+
+def test_who_is_made_again_worst_is_left_out(session, data, checkpoint, tiny, tmp_path):
+    (metric,) = evaluation.plan(session.registry, {}, "psnr").metrics
+    made = checkpoint()
+    found = outliers.find(session, data, made, metric, 0.5, tmp_path / "out")
+    assert len(found) == 3
+    pairs = zip(*(Dataset.open(tmp_path / "out" / name) for name in ("originals", "reconstructed")), strict=True)
+    errors = {drawing.told(a): float(np.square(a.image.astype(float) - b.image).mean()) for a, b in pairs}
+    worst = sorted(errors, key=errors.get, reverse=True)[:3]
+    assert [(one.sample, one.person) for one in found] == worst
+    assert [one.distance for one in found] == sorted((one.distance for one in found), reverse=True)
+    assert (tmp_path / "out" / "outliers.png").is_file()
+    samples = Dataset.open(data)
+    less = attrs.evolve(tiny, leave_out=tmp_path / "out" / outliers.FILE)
+    stores = [crop_store.load(samples, config, tmp_path / "crops", lambda *_: None) for config in (tiny, less)]
+    assert [len(store) for store in stores] == [6, 3]
+    (tmp_path / "broken.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"refiner\.leave_out: .*is no list of 'synthkit generator outliers'"):
+        crop_store.load(samples, attrs.evolve(tiny, leave_out=tmp_path / "broken.json"), tmp_path / "crops", print)
+    with pytest.raises(ConfigError, match="has no appearance mapper"):
+        outliers.find(session, data, checkpoint("bare", appearance=False), metric, 0.5, tmp_path / "b")

@@ -28,6 +28,7 @@ from synthkit_anonymizer_gan.making import Latent, Maker
 from synthkit_anonymizer_gan.people import BLANK, NOBODY, OTHERS, OWN, Crop, Pixels
 
 _ROWS = 4
+_SHOWN_PX = 144  # about the height of a crop in a figure, at least
 _LEAST_SHARE = 0.5  # of the median of masks' areas, of people who are shown
 
 
@@ -52,7 +53,9 @@ def write(session: Session, originals: Dataset, checkpoint: Checkpoint, folder: 
     if maker.shape.appearance:
         sheets["reconstruction"] = _reconstruction(maker, samples)
     for name, rows in sheets.items():
-        pictures.write_png(folder / f"{name}.png", pictures.sheet(rows))
+        sheet = pictures.sheet(rows)
+        times = max(1, round(_SHOWN_PX / maker.size_px[1]))  # small crops would be hard to see
+        pictures.write_png(folder / f"{name}.png", sheet.repeat(times, axis=0).repeat(times, axis=1))
 
 
 def chosen(originals: Dataset, count: int) -> list[Sample]:

@@ -15,6 +15,9 @@ MOST_CHANNELS, MOST_LATENT, MOST_MAPPING = 256, 4096, 16
 LEAST_SIDE_PX, MOST_SIDE_PX = 16, 1024
 """What networks may be, as settings and in the cards of checkpoints."""
 
+LEAST_COARSE_PX, MOST_COARSE_PX = 4, 32
+"""Sides of the coarsest resolution: where crops are halved less, layers that take all of it grow without bounds."""
+
 _MAPPED = When("appearance is true", lambda config: config.appearance)
 _TRUNCATED = When("truncation is below 1", lambda config: config.truncation < 1)
 
@@ -28,6 +31,14 @@ APPLY_ONLY = frozenset({"truncation", "truncate", "modes", "look", "feather_px"}
 def _halves(_: object, __: object, value: tuple[int, int]) -> None:
     if any(side % 4 for side in value):
         raise ValueError(f"must be multiples of 4 (networks halve them), got {list(value)}")
+    width, height = value
+    while not (width % 2 or height % 2 or min(width, height) // 2 < LEAST_COARSE_PX):
+        width, height = width // 2, height // 2
+    if max(width, height) > MOST_COARSE_PX:
+        raise ValueError(
+            f"networks halve them as long as both are even, {list(value)} to {width} x {height}, which is more than"
+            f" {MOST_COARSE_PX}: take multiples of 16 or 32"
+        )
 
 
 def _maps(_: object, __: object, value: tuple[int, ...]) -> None:

@@ -20,6 +20,7 @@ import attrs
 import torch
 from torch import nn
 
+from synthkit_anonymizer_gan.config import LEAST_COARSE_PX
 from synthkit_anonymizer_gan.layers import GAIN, Convolution, Linear, activated, doubled
 from synthkit_anonymizer_gan.modulation import ModulatedConvolution, ToColours
 
@@ -28,7 +29,6 @@ Noise = Sequence[torch.Tensor]
 
 _MAPPING_RATE = 0.01  # StyleGAN2's learning rate multiplier of the mapping network
 _MOST_TIMES = 8  # that widths grow, from the finest resolution to the coarser ones
-_LEAST_SIDE_PX = 4  # of the coarsest resolution
 
 
 @attrs.frozen
@@ -59,7 +59,7 @@ class Shape:
 def sizes_of(size: tuple[int, int]) -> list[tuple[int, int]]:
     """Return the resolutions (height, width) of a network for images of a size, the finest first."""
     sizes = [size]
-    while not any(side % 2 or side // 2 < _LEAST_SIDE_PX for side in sizes[-1]):
+    while not any(side % 2 or side // 2 < LEAST_COARSE_PX for side in sizes[-1]):
         sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
     return sizes
 

@@ -187,6 +187,7 @@ def test_settings_that_make_no_sense_are_refused(tiny, data, runtime, tmp_path):
         ({"surface": "none"}, "discriminator_sees"),
         ({"surface": "smpl"}, "embedding_file"),
         ({"crop_px": [42, 72]}, "multiples of 4"),
+        ({"crop_px": [100, 180]}, "to 25 x 45, which is more than 32"),
         ({"feature_maps": [1, 1]}, "each resolution once"),
         ({"appearance": False, "kl_weight": 1.0}, "decides nothing unless appearance is true"),
         ({"truncate": "z"}, "decides nothing unless truncation is below 1"),

@@ -5,9 +5,9 @@
     python benchmarks/anonymize_cover.py IN OUT
 
 A pixel is covered when it has another value than in the original, so the set must be stored as PNG. Boxes are those of
-IN's labels, where it has some, and in all that detectors and tracks below OUT/finds told. For each detector it also
-says how many labelled boxes its own finds cover, with a margin: from the score on from which they are believed, and
-with those in doubt.
+IN's labels, where it has some, and those below OUT/finds: of detectors, and of tracks where no detector saw somebody.
+For each detector it also says how many labelled boxes its own finds cover, with a margin: from the score on from which
+they are believed, and with those in doubt.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from reporting import Result, report
 
 from synthkit import inputs
+from synthkit.anonymization.people import SEEN
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Region, of_person
 from synthkit.anonymization.run import DATASET, FINDS
@@ -78,9 +79,10 @@ def measured(images: inputs.Images, out: Path, doubtful: float) -> tuple[dict[st
         assert isinstance(original, Sample)
         hidden = (made.by_key(key).image != original.image).any(axis=2)
         labels = regions(original.people, original)
-        told = {name: side.people or () for name, found in sets.items() if (side := found.get(key)) is not None}
+        told = {name: [person for person in side.people or () if person.attributes.get(SEEN) is not True]
+                for name, found in sets.items() if (side := found.get(key)) is not None}  # fmt: skip
         counted = {"labelled boxes, as handed on": covered(labels, hidden)}
-        counted["boxes of finds and tracks, as handed on"] = [
+        counted["boxes of finds, and of tracks without, as handed on"] = [
             share for people in told.values() for share in covered(regions(people, original), hidden)
         ]
         detectors = {name: people for name, people in told.items() if scores[name]}

@@ -39,18 +39,18 @@ def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
         assert not inner[:, 4:].any()
 
 
-@pytest.mark.parametrize("seen", [True, False])
-def test_the_box_of_a_track_counts_where_nobody_was_found_in_that_frame(seen):
+@pytest.mark.parametrize(("seen", "score"), [(True, 0.9), (True, 0.3), (False, 0.9)])
+def test_the_box_of_a_track_counts_unless_somebody_was_found_in_that_frame_for_sure(seen, score):
     """It is the upright one around a rotated one; where another frame tells it, nothing else may."""
     turned = RotatedBox(10.0, 10.0, 4.0, 16.0, 45.0)
     corners = turned.corners_px()
     around = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
-    alone = {"turned": Look(Sidecar("a", people=[Person(1, rotated_box=turned, attributes={"score": 0.9})]))}
+    alone = {"turned": Look(Sidecar("a", people=[Person(1, rotated_box=turned, attributes={"score": score})]), 0.5)}
     track = Person(1, identity="track0000", box_xyxy_px=around, attributes={SEEN: True} if seen else {})
     looks = {**alone, TRACKS: Look(Sidecar("a", people=[track]))}
     ((without,), (found,)) = (together(known, (20, 20), Policy()) for known in (alone, looks))
     assert found.track == "track0000"
-    if seen:
+    if seen and score > 0.5:
         assert (found.region.on((20, 20)) == without.region.on((20, 20))).all()
     else:
         assert found.region.area_px > 1.5 * without.region.area_px

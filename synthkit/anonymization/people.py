@@ -8,7 +8,7 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import numpy as np
@@ -107,7 +107,7 @@ def together(looks: Mapping[str, Look], size_px: tuple[int, int], policy: Policy
     heads: list[Found] = []
     for places in finds.matched(sidecars):
         people = {name: (sidecars[name].people or ())[place] for name, place in places.items()}
-        found = _found(people, sidecars, size_px)
+        found = _found(people, sidecars, size_px, lambda found_by: not _doubt(found_by, ordered, policy))
         if found is not None:
             (heads if found.head_only else bodies).append(found)
     told: dict[
@@ -163,13 +163,18 @@ def _with_head(body: Found, head: Found) -> Found:
     )
 
 
-def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_px: tuple[int, int]) -> Found | None:
+def _found(
+    people: Mapping[str, Person],
+    sidecars: Mapping[str, Sidecar],
+    size_px: tuple[int, int],
+    is_sure: Callable[[Mapping[str, float | None]], bool],
+) -> Found | None:
     """Return one person of the finds of several methods, None when they lie outside the image.
 
     Their pixels are those of all masks, and of the boxes of methods that have no mask of them. Where the set's own
     labels have a mask of them, boxes do not count; where somebody's own mask lies beside their own box, as when two
-    have one number, both count. What other frames of a clip tell counts unless they were found in this one, where a
-    track's box is but the upright one around all finds that it was made of.
+    have one number, both count. What other frames of a clip tell counts unless they were found in this one and are in
+    no doubt: there a track's box is but the upright one around the finds, and who is in doubt may be larger than these.
 
     Raises:
         Quarantined: when nothing tells where they are.
@@ -178,7 +183,8 @@ def _found(people: Mapping[str, Person], sidecars: Mapping[str, Sidecar], size_p
     own = {name: _mask_region(person, sidecars[name]) for name, person in people.items()}
     masks = {name: mask for name, mask in own.items() if mask is not None}
     boxes = {name: box for name, person in people.items() if (box := _box_region(person, size_px)) is not None}
-    if (masks or len(boxes) > 1) and TRACKS in people and people[TRACKS].attributes.get(SEEN) is True:
+    seen = TRACKS in people and people[TRACKS].attributes.get(SEEN) is True
+    if seen and (masks or len(boxes) > 1) and is_sure(scores):
         boxes.pop(TRACKS, None)
     regions = list(masks.values())
     regions += [box for name, box in boxes.items() if TRUTH not in masks and name not in masks]

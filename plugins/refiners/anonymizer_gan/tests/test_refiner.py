@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from sample_sets import Samples
 
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.plugins import discover
-from synthkit.sample import Person, Skipped
+from synthkit.sample import Keypoint, Person, Skipped
 from synthkit.seeds import Seeds
 from synthkit.surfaces import MPFB
 from synthkit.training.checkpoints import save_checkpoint
@@ -252,3 +253,22 @@ def test_presets_are_rows_of_the_tables():
     }
     small = attrs.evolve(GeneratingConfig(), **registry.get("refiner", "anonymizer-small").component.defaults)
     assert (small.appearance, small.co_modulation, small.feature_weight, small.kl_weight) == (True, True, 5, 0.01)
+
+
+def test_people_are_made_from_key_points_alone(tiny, sample, runtime, tmp_path):
+    def pointed(number):
+        one = sample(number)
+        anna, ben = one.people
+        x, y = anna.head_px
+        points = {"nose": Keypoint(x, y), "left_hip": Keypoint(x, y + 20), "right_hip": Keypoint(x + 4, y + 20)}
+        layers = {"instances": one.layers["instances"]}
+        return attrs.evolve(one, people=[attrs.evolve(anna, keypoints=points), ben], layers=layers)
+
+    config = attrs.evolve(tiny, surface="keypoints", images=4)
+    made = GeneratingRefiner(config, None, runtime).fit({"target": Samples([pointed(1), pointed(2)], "sha")}, tmp_path)
+    (found,) = _refine(PLAIN, made, runtime, [pointed(1)])
+    assert found.meta["refined_by"][-1]["blank"] == 1  # of ben none are known
+    blank = (found.image == BLANK).all(axis=-1)
+    anna, ben = (found.layers["instances"] == number for number in (1, 2))
+    assert blank[ben].mean() > 0.9
+    assert blank[anna].mean() < 0.1

@@ -15,7 +15,9 @@ ceiling fisheyes, and 758 more in 110 rooms that had taught ``surface-ceiling`` 
         --set refiner.images=80000                     # stopped by SIGTERM after step 5,000: the preset's 40,000 images
     python ship_small.py generator/latest.safetensors
 
-``docs/generating.md`` tells what it is worth, and by which commands that was found out.
+It learned as ``fitting.REVISION`` 1 did, whose crops showed a little of people's edges around what is to be made anew;
+they no longer do, so a training today ends elsewhere. ``docs/generating.md`` tells what it is worth, and by which
+commands that was found out.
 """
 
 from __future__ import annotations

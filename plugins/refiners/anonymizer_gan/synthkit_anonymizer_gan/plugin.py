@@ -22,7 +22,7 @@ _SMALL = {
     "channels": 8,
     "discriminator_channels": 8,
     "latent": 64,
-    # In so short a training a discriminator that sees noise in its condition did not learn to overlook it.
+    # Taken by a look at early pictures; docs/generating.md tells what speaks for the surface.
     "discriminator_sees": "mask",
     "images": 40_000,
     "batch": 8,

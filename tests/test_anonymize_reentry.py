@@ -17,6 +17,8 @@ from synthkit.config import structure
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.sample import Person, RotatedBox, Sample, Sidecar
 
+pytestmark = pytest.mark.usefixtures("sloppy_installed")
+
 SIMILAR, APART = 0.75, 0.1
 RED, GREEN, LIME, BLUE = (230, 30, 30), (30, 230, 30), (60, 230, 30), (30, 30, 230)
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
@@ -80,11 +82,6 @@ def clip(tmp_path, back, *, turned=False):
         samples.append(Sample(**where, image=image))
         sides.append(Sidecar(**where, people=people, meta={"size_px": [WIDTH, HEIGHT]}))
     return made_private.written(tmp_path / "images", samples), made_private.written(tmp_path / "found", sides)
-
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path_factory, monkeypatch):
-    made_private.install(tmp_path_factory, monkeypatch)
 
 
 def tracks(tmp_path, images, found, embedder=None, out="out"):

@@ -20,7 +20,7 @@ from synthkit.sample import Person, RotatedBox, Sample, Sidecar
 pytestmark = pytest.mark.usefixtures("sloppy_installed")
 
 SIMILAR, APART = 0.75, 0.1
-RED, GREEN, LIME, BLUE = (230, 30, 30), (30, 230, 30), (60, 230, 30), (30, 30, 230)
+RED, GREEN, BLUE = (230, 30, 30), (30, 230, 30), (30, 30, 230)
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
 
 
@@ -113,8 +113,8 @@ def test_who_looks_otherwise_or_like_somebody_who_is_there_is_somebody_new(colou
     assert tracks(tmp_path, images, found, made_people.colours_file(tmp_path / "net"))[25] == {"track0000", "track0002"}
 
 
-def test_other_settings_are_another_run_and_an_embedder_that_is_not_there_writes_nothing(tmp_path):
-    images, found = clip(tmp_path, LIME)
+def test_an_embedder_that_cannot_be_had_is_told_before_anything_is_written(tmp_path):
+    images, found = clip(tmp_path, GREEN)
     with pytest.raises(WeightsError, match="there is no such file"):
         tracks(tmp_path, images, found, tmp_path / "none.onnx")
     assert not (tmp_path / "out").exists()

@@ -39,7 +39,7 @@ class MaskCard(PictureCard):
     )
     margin: float = setting(0.15, help="how far the crop reaches beyond the box, of its sides", validator=between(0, 2))
     least: float = setting(
-        0.25, help="a mask of less than this part of the box is not believed, and left out", validator=between(0, 1)
+        0.25, help="a mask that fills less than this part of the box is not believed, and left out", validator=between(0, 1)
     )
 
 
@@ -79,7 +79,7 @@ class MaskNetwork:
         for row in reversed(range(len(found.scores))):
             box = _upright_box(sample, found, row)
             top, left, mask = self._mask(np.asarray(sample.image), box)
-            if np.count_nonzero(mask) >= self.card.least * box.w * box.h:
+            if _in_box(mask, top, left, box) >= max(1.0, self.card.least * box.w * box.h):
                 layer[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = row + 1
         return attrs.evolve(found, layers={**found.layers, "instances": layer})
 
@@ -135,6 +135,15 @@ def _upright_box(sample: Sample, found: Detections, row: int) -> RotatedBox:
     away = np.array([cx, cy]) - crops.nadir_px(sample)
     up = np.array([np.sin(np.radians(degrees)), -np.cos(np.radians(degrees))])
     return RotatedBox(cx, cy, w, h, degrees if away @ up >= 0 else degrees + 180)
+
+
+def _in_box(mask: npt.NDArray[np.bool_], top: int, left: int, box: RotatedBox) -> int:
+    """Return how many pixels of a mask in a window lie in a box: those around it may be somebody else's."""
+    rows, columns = np.nonzero(mask)
+    right, down = columns + left + 0.5 - box.cx, rows + top + 0.5 - box.cy
+    cosine, sine = np.cos(np.radians(box.degrees)), np.sin(np.radians(box.degrees))
+    across, along = cosine * right + sine * down, cosine * down - sine * right
+    return int(np.count_nonzero((np.abs(across) <= box.w / 2) & (np.abs(along) <= box.h / 2)))
 
 
 def _crop_from_image(box: RotatedBox, size: Floats, margin: float) -> Floats:

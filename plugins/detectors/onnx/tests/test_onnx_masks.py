@@ -93,6 +93,17 @@ def test_who_has_no_mask_that_is_believed_is_covered_by_the_box(tmp_path):
     assert areas[1] >= 40 * 90
 
 
+def test_what_lies_around_a_box_is_no_mask_of_whom_it_is_about(tmp_path):
+    box = RotatedBox(100.0, 80.0, 40.0, 90.0, 20.0)
+    inner = RotatedBox(box.cx, box.cy, box.w - 4, box.h - 4, box.degrees)
+    dark = cv2.fillConvexPoly(np.zeros(SIZE[::-1], np.uint8), np.round(inner.corners_px() - 0.5).astype(np.int32), 1)
+    image = np.where(dark[..., None] > 0, np.uint8(20), np.uint8(250)).repeat(3, axis=2)
+    sample = Sample(key="a", image=image)
+    found = MaskNetwork.open(brightness(tmp_path), None, 1).with_masks(sample, finds(box))
+    (person,) = together({"onnx": Look(sidecar_of(found, sample, ["person"], 0.5), 0.5)}, SIZE, Policy())
+    assert person.region.on(SIZE)[dark > 0].all()
+
+
 def test_the_detector_has_masks_when_a_network_is_named(tmp_path):
     rows = np.array([[[100, 80, 40, 90, 0.9, 0.9]]], np.float32)
     net = save(constant_outputs([1, 3, 160, 200], {"o": rows}), tmp_path / "net.onnx")

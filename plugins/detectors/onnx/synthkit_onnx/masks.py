@@ -39,7 +39,9 @@ class MaskCard(PictureCard):
     )
     margin: float = setting(0.15, help="how far the crop reaches beyond the box, of its sides", validator=between(0, 2))
     least: float = setting(
-        0.25, help="a mask that fills less than this part of the box is not believed, and left out", validator=between(0, 1)
+        0.25,
+        help="a mask that fills less than this part of the box is not believed, and left out",
+        validator=between(0, 1),
     )
 
 

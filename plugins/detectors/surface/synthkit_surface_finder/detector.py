@@ -87,10 +87,12 @@ class SurfaceFinder:
                 "surface has no weights: give a checkpoint ('synthkit train' makes one) and enter the detector"
             )
         finder, boxes, config = self._loaded.finder, self._loaded.boxes, self._config
-        believed = (boxes.operating_score or DEFAULT_SCORE) if config.unboxed else None
+        believed = boxes.operating_score or DEFAULT_SCORE
         for sample in samples:
             (found,) = boxes.detect([sample])
-            yield with_layers(finder, sample, found, config.score_threshold, config.mask_threshold, believed)
+            yield with_layers(
+                finder, sample, found, config.score_threshold, config.mask_threshold, believed, unboxed=config.unboxed
+            )
 
 
 def _boxes(config: SurfaceFinderConfig, runtime: Runtime) -> SqueezeDetector:

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from synthkit.crops import CropPlan, extract, nadir_px
+from synthkit.detection import DEFAULT_SCORE
 from synthkit.outlines import mask_hull
 from synthkit.sample import Detections, RotatedBox, Sample
 from synthkit_surface_finder.model import Finder
@@ -47,24 +48,27 @@ class Looked:
 
 def with_layers(
     finder: Finder, sample: Sample, found: Detections, least_score: float, threshold: float,
-    believed: float | None = None,
+    believed: float = DEFAULT_SCORE, *, unboxed: bool = False,
 ) -> Detections:  # fmt: skip
     """Return what a detector found with masks and surfaces of those with at least ``least_score``, without the others.
 
     Where masks meet, a pixel is that person's whose probability there times the score is greatest: of two people the
-    one whom the network sees there, of two boxes about one person the surer one. The layers are ``instances`` and
-    ``surface``, which has a vertex in exactly these pixels.
+    one whom the network sees there, of two boxes about one person the surer one. But finds that are in doubt take no
+    pixel from those that are believed, and those below half of that score, which are commonly left out, none from
+    either: with them what they took would be gone. The layers are ``instances`` and ``surface``, which has a vertex in
+    exactly these pixels.
 
     Args:
         threshold: probability from which on a pixel is somebody's.
-        believed: the score from which on finds are believed. With it people are also looked for about whom there is no
-            box, in the whole image at once. Their scores lie between half of it and all of it, by the mean probability
-            of their pixels, so that they are always in doubt, and never left out of those.
+        believed: the score from which on finds are believed.
+        unboxed: whether people are also looked for about whom there is no box, in the whole image at once. Their scores
+            lie between half of ``believed`` and all of it, by the mean probability of their pixels, so that they are
+            always in doubt, and never left out of those.
     """
     kept = _rows(found, np.flatnonzero(found.scores >= least_score))
     looked = _about_boxes(finder, sample, boxes_of(kept))
-    owners = _owners(looked, kept.scores, threshold, sample.size_px)
-    if believed is not None:
+    owners = _owners(looked, kept.scores, threshold, believed, sample.size_px)
+    if unboxed:
         kept, more, owners = _with_unboxed(finder, sample, kept, owners, threshold, believed)
         looked += more
     surface, pixels = np.zeros(owners.shape, np.uint16), centres(sample.size_px)
@@ -140,16 +144,21 @@ def _answered(finder: Finder, images: Sequence[npt.NDArray[np.uint8]], boxes: Se
 
 
 def _owners(
-    looked: Sequence[Looked], scores: npt.NDArray[np.float32], threshold: float, size_px: tuple[int, int]
+    looked: Sequence[Looked],
+    scores: npt.NDArray[np.float32],
+    threshold: float,
+    believed: float,
+    size_px: tuple[int, int],
 ) -> Owners:
     """Return whose each pixel of the image is, (H, W): the place among the finds, or ``NOBODY``."""
     owners = np.full(size_px[::-1], NOBODY, np.int64)
     best = np.zeros(size_px[::-1], np.float32)
     pixels = centres(size_px)
+    ranks = (scores >= believed).astype(np.float32) + (scores >= believed / 2)
     for number, one in enumerate(looked):
         window = one.window
         probability = _probability(one, pixels[window])
-        strength = (probability * scores[number]).astype(np.float32)
+        strength = (probability * scores[number] + ranks[number]).astype(np.float32)
         taken = (probability >= threshold) & (strength > best[window])
         owners[window][taken] = number
         best[window][taken] = strength[taken]

@@ -23,11 +23,11 @@ from synthkit_surface_finder import training
 from synthkit_surface_finder.config import SurfaceFinderConfig
 from synthkit_surface_finder.detector import SurfaceFinder
 from synthkit_surface_finder.examples import UNKNOWN, Subjects
-from synthkit_surface_finder.finding import NOBODY, _left_over, with_layers
+from synthkit_surface_finder.finding import NOBODY, Looked, _left_over, _owners, with_layers
 from synthkit_surface_finder.judging import judge
 from synthkit_surface_finder.learner import SurfaceLearner
 from synthkit_surface_finder.model import Finder
-from synthkit_surface_finder.network import BodyNet
+from synthkit_surface_finder.network import Answers, BodyNet
 from synthkit_surface_finder.start import Start
 from synthkit_surface_finder.variation import Variation
 from synthkit_surface_finder.windows import plan_whole, plan_window
@@ -342,7 +342,7 @@ def test_people_about_whom_there_is_no_box_are_found_in_doubt(trained, dolls, do
     both = [Subjects([sample], 20, doll, lambda *_: None)[n] for n in (0, 1)]
     boxed, other = (sample.layers["instances"] == one.instance for one in both)
     finder = Finder.open(trained, CPU)
-    answer = with_layers(finder, sample, found_at(sample, [both[0].box], [0.9]), 0.05, 0.5, believed=0.6)
+    answer = with_layers(finder, sample, found_at(sample, [both[0].box], [0.9]), 0.05, 0.5, 0.6, unboxed=True)
     found = answer.layers["instances"]
     assert answer.scores[0] == pytest.approx(0.9)
     assert ((answer.scores[1:] >= 0.3) & (answer.scores[1:] < 0.6)).all()
@@ -355,6 +355,20 @@ def test_people_about_whom_there_is_no_box_are_found_in_doubt(trained, dolls, do
     assert (left, top, right, bottom) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     without = with_layers(finder, sample, found_at(sample, [both[0].box], [0.9]), 0.05, 0.5)
     assert len(without.scores) == 1
+
+
+@pytest.mark.parametrize("score", [0.55, 0.3])
+def test_finds_that_are_left_out_take_no_pixel_of_others(score):
+    """The network is unsure of the first person, and sure of another find there, which is not believed, or left out."""
+    answers = [Answers(torch.full((1, 8, 8), logit), torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 8, 8))
+               for logit in (0.0, 5.0)]  # fmt: skip
+    plan = plan_whole((16, 16), 16)
+    looked = [Looked(plan, answer, (slice(0, 16), slice(0, 16))) for answer in answers]
+    less = 0.45 if score > 0.5 else 0.24
+    owners = _owners(looked, np.array([score, less], np.float32), 0.35, 0.5, (16, 16))
+    assert (owners == 0).all()
+    owners = _owners(looked, np.array([0.7, 0.6], np.float32), 0.35, 0.5, (16, 16))
+    assert (owners == 1).all()  # of two who are believed the one whom the network sees there
 
 
 def test_what_is_nearly_somebodys_is_nobody_elses():

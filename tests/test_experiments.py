@@ -207,7 +207,7 @@ def test_a_mixture_has_the_seeds_that_its_refiners_have(registry, lab):
 
 @pytest.fixture
 def users_folders(tmp_path, monkeypatch):
-    for name in ("EMPTY_ROOM", "PAINTINGS"):
+    for name in ("EMPTY_ROOM", "PAINTINGS", "makehuman", "cmu_bvh"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
 

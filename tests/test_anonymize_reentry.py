@@ -120,3 +120,18 @@ def test_an_embedder_that_cannot_be_had_is_told_before_anything_is_written(tmp_p
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match=r"reentry\.embedder: no embedder is called 'osnet'.*osnet_x0_25_msmt17"):
         structure(Policy, {"reentry": {"embedder": "osnet"}})
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_frame_that_is_damaged_is_left_out_and_stops_nothing(again, tmp_path):
+    images, found = clip(tmp_path, GREEN)
+    shard = min(images.rglob("*.tar"))
+    data = bytearray(shard.read_bytes())
+    place = data.find(b"IDAT") + 20  # of the first frame
+    data[place : place + 4] = bytes(value ^ 255 for value in data[place : place + 4])
+    shard.write_bytes(data)
+    embedder = made_people.colours_file(tmp_path / "net")
+    reentry = Reentry(embedder=str(embedder), similar=SIMILAR, apart=APART, pictures=FRAMES) if again else None
+    made = made_private.anonymized(images, tmp_path / "out", methods=Methods(finds=(found,)), reentry=reentry)
+    assert made_private.left_out(made)["s0"] == "it cannot be read"
+    assert len(made.dataset)

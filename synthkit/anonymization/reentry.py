@@ -17,7 +17,7 @@ from synthkit import inputs
 from synthkit.anonymization.tracking import Floats, Track
 from synthkit.config import at_least, between, setting
 from synthkit.embedders.config import EmbedderConfig
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.interfaces import Runtime
 from synthkit.sample import Person, Sample, Skipped, evolve
 
@@ -107,7 +107,10 @@ class Recogniser:
         for count, (frame, numbers) in enumerate(sorted(wanted.items()), 1):
             self._progress("know again", count, len(wanted))
             shown = frames[frame]
-            sample = images.read(shown.place)
+            try:
+                sample = images.read(shown.place)
+            except DatasetError:  # it is left out, as photos are that cannot be read
+                continue
             if isinstance(sample, Skipped) or sample.size_px != shown.size_px:
                 continue
             for number in numbers:

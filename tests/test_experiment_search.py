@@ -9,6 +9,7 @@ import sys
 import light_components
 import pytest
 
+from synthkit import config
 from synthkit.errors import ConfigError
 from synthkit.execution import Local
 from synthkit.experiments import planning, search
@@ -119,6 +120,13 @@ def test_by_lot_and_among_choices(registry, file, tmp_path):
     trials = _found(registry, file, tmp_path / "a", Worker(), sets)
     assert {trial.values["refiners.tint.goes_wrong"] for trial in trials} == {"", "error"}
     assert {trial.score for trial in trials} == {0.5}
+
+
+def test_choices_are_taken_as_they_are_spelled():
+    values = {"refiner.file": 'C:\\a "b" é', "refiner.steps": 3, "refiner.on": True, "refiner.rate": 1e-5}
+    assert config.parse_sets(search.sets_of(values)) == {
+        "refiner": {name.partition(".")[2]: value for name, value in values.items()}
+    }
 
 
 def test_trials_that_fail_have_no_score(registry, file, tmp_path):

@@ -30,6 +30,8 @@ from synthkit.experiments.tracking import Trackers
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import Origin, discover
+from synthkit.report.experiment import distances, groups
+from synthkit.report.experiment.findings import Findings
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.settings import RunSettings
@@ -160,6 +162,12 @@ def test_all_mistakes_are_told_at_once(registry, lab):
         "refiners.tint2: there are two refiners called 'tint2, steps=1'", "data.real: needs either path or renderer",
     ):  # fmt: skip
         assert words in told, (words, told)
+
+
+@pytest.mark.parametrize("name", ["rendered", "real", "validation", "test"])
+def test_no_refiner_is_called_like_a_data_set(registry, lab, name):
+    with pytest.raises(ConfigError, match=f"refiners.{name}: is the name of a data set"):
+        _read(registry, lab[0], f"refiners.{name}={{name='light-tint'}}")
 
 
 def test_counts_of_a_set_that_is_there_are_refused(registry, tmp_path):
@@ -592,6 +600,31 @@ def test_other_settings_of_the_same_component_give_rough_estimates(registry, lab
     assert [history.cost(step).like for step in fits] == [True, False]
 
 
+# -- the report
+
+
+def _found(registry, folder, *sets):
+    plan = _plan(registry, _read(registry, folder, *sets))
+    return Findings(plan, [attrs.evolve(_scored(0.5), row=row) for row in plan.rows], folder)
+
+
+def test_groups_are_compared_with_the_first_also_where_that_is_not_judged(registry, lab):
+    found = _found(registry, lab[0], "groups.more=['tint']")
+    rows = [attrs.evolve(one, headline=None) if one.row.label == "real" else one for one in found.scored]
+    table = groups.group_table(attrs.evolve(found, scored=rows))
+    told = {row[0]: row[table.columns.index("against the first")] for row in table.rows}
+    assert told == {"real": "–", "none": "–", "more": "–"}
+
+
+def test_scores_over_distances_are_of_one_detector(registry, lab, monkeypatch):
+    found = _found(registry, lab[0], "detectors.other={name='light-blobs', steps=3}")
+    result = {"name": "psnr", "value": 1.0}
+    monkeypatch.setattr(Findings, "distances", lambda self: iter([("tint", 0, "rendered", result)]))
+    assert [plot.alt for plot in distances._relations(found)] == [
+        f"Scores of trainings of {name} over psnr to rendered" for name in ("light-blobs", "other")
+    ]
+
+
 # -- trackers
 
 
@@ -614,6 +647,31 @@ class Follower:
     @hookimpl
     def synthkit_step_ended(self, step, result, error):
         self.heard.append(("ended", step.label, result.get("seconds"), error))
+
+
+class Rude:
+    """Changes what it is told, and ends the process."""
+
+    @hookimpl
+    def synthkit_step_began(self, step):
+        step.settings.clear()
+
+    @hookimpl
+    def synthkit_step_ended(self):
+        raise SystemExit(3)
+
+
+def test_what_followers_do_to_what_they_are_told_changes_no_step(registry, lab, tmp_path):
+    registry = discover()
+    registry.add(light_components, Origin("light", "1.0", "light"))
+    registry.add(Rude(), Origin("rude", "1.0", "rude"))
+    plan, told = _plan(registry, _read(registry, lab[0], "trackers=['rude']")), []
+    step = plan.rows[0].runs[0].train
+    trackers, before = Trackers(registry, plan, tmp_path, told.append), step.id
+    trackers.step_began(step)
+    assert step.id == before
+    trackers.step_ended(step, Done({}, 4.0, 1.0, 1), "")
+    assert told == ["tracker 'rude' is left out from now on: SystemExit: 3"]
 
 
 def test_those_who_follow_hear_of_steps_and_curves_and_cannot_stop_an_experiment(lab, tmp_path):

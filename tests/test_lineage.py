@@ -12,6 +12,8 @@ import light_components
 import pytest
 
 from synthkit import config, detectors, evaluation, jobs, pipeline
+from synthkit.dataset import Dataset
+from synthkit.dataset.tools import copying
 from synthkit.errors import DatasetError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
@@ -131,6 +133,22 @@ def test_what_was_made_otherwise_is_told(chain, session, tmp_path):
     told["notes"]["stages"][0]["seed"] = 77
     manifest.write_text(json.dumps(told))
     assert not reproduce(session, tmp_path / "s", tmp_path / "again").same
+
+
+@pytest.mark.parametrize("path", ["s", "s+"])
+def test_what_was_taken_from_a_set_is_not_made_again_as_if_it_were_that_set(chain, session, tmp_path, path):
+    data = Dataset.open(chain / path)
+    notes = copying.inherited(data, tmp_path / "part")
+    chosen = [copying.Pick(0, place) for place in range(2)]
+    copying.copy([copying.Origin(data)], chosen, tmp_path / "part", identity={}, notes=notes, verb="copy")
+    with pytest.raises(DatasetError, match=f"was taken from the data set {data.fingerprint[:12]}"):
+        reproduce(session, tmp_path / "part", tmp_path / "again", [chain])
+
+
+@pytest.mark.parametrize("path", ["s", "tint"])
+def test_nothing_is_compared_with_itself(chain, session, path):
+    with pytest.raises(DatasetError, match="is what shall be made again: choose a new folder"):
+        reproduce(session, chain / path, chain / path)
 
 
 def test_without_its_parents_nothing_is_made_again(chain, session, tmp_path):

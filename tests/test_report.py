@@ -69,6 +69,18 @@ def test_curves_survive_a_torn_last_line(tmp_path: Path) -> None:
     assert plots.read_curves(path) == [{"step": 1.0, "loss": 2.0}]
 
 
+def test_names_are_no_formulas_and_none_is_left_out() -> None:
+    names = ["$x_^$", "a $5 b $6", *map(str, range(60))]
+    measured = {name: [plots.Measured(0.0, 1.0)] for name in names}
+    for svg in (
+        plots.bars({names[0]: (0.5, None)}, title=names[1], x_label=names[0]),
+        plots.measured(measured, title="t", x_label="x", y_label="y"),
+        plots.curves({name: [(0.0, 1.0)] for name in names}, title="t", y_label="y"),
+    ):
+        assert all(name in svg for name in names[:2])
+    assert ">59<" in svg
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, 400])
 def test_plots_are_svg_without_outside_references(count: int) -> None:
     points = [(float(step), 1.0 / (step + 1)) for step in range(count)]

@@ -253,7 +253,7 @@ def _refiners(
 ) -> dict[str, RefinedRow]:
     found: dict[str, RefinedRow] = {}
     for label, spec, own in _components(registry, plain, "refiner", problems):
-        if label in (RENDERED, REAL):
+        if label in ROLES:
             problems.append(f"refiners.{label}: is the name of a data set: choose another")
         found[label] = RefinedRow(spec, own.seeds or seeds)
     return found

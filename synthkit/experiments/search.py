@@ -8,6 +8,7 @@ before it scored, so a search that was stopped finds these on disk and goes on t
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,7 +49,9 @@ class _SearchSettings:
     sampler: Literal["tpe", "random"] = setting(
         "tpe", help="tpe: by what was found (tree-structured Parzen estimator); random: by lot"
     )
-    score: str = setting("", help="which validation score, by name; none: F1, else the first that is told")
+    score: str = setting(
+        "", help="which validation score, by name, of which more is better; none: F1, else the first that is told"
+    )
 
 
 @attrs.frozen
@@ -130,7 +133,7 @@ def sets_of(values: Mapping[str, Value]) -> list[str]:
 def _toml(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def look(

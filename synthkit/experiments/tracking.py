@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,8 @@ class Trackers:
     def step_began(self, step: Step) -> None:
         """Tell that a step begins."""
         folder = self._out / step.folder
-        told = TrackedStep(step.id, step.kind, step.label, folder, step.identity)
+        settings = copy.deepcopy(dict(step.identity))  # which they may change, and what decides about a step must not
+        told = TrackedStep(step.id, step.kind, step.label, folder, settings)
         self._working[step.id] = told, _Tail(folder / TRAINING / _CURVES)
         self._call("synthkit_step_began", step=told)
 
@@ -73,7 +75,7 @@ class Trackers:
         for name, plugin in list(self._followers):
             try:
                 self._registry.call(plugin, hook, experiment=self._experiment, **told)
-            except Exception as error:  # a stranger's code, which must not cost the experiment anything
+            except (Exception, SystemExit) as error:  # a stranger's code, which must not cost the experiment anything
                 self._followers.remove((name, plugin))
                 self._tell(f"tracker {name!r} is left out from now on: {type(error).__name__}: {error}")
 

@@ -41,9 +41,13 @@ def reproduce(session: Session, path: Path, out: Path, places: Sequence[Path] = 
         session: its general settings give way to those that the artefact was made with. places: see ``trace``.
 
     Raises:
-        DatasetError: when a parent is nowhere to be found, or the artefact does not tell enough.
+        DatasetError: when a parent is nowhere to be found, the artefact does not tell enough, or ``out`` is its own
+            folder.
     """
     lineage = trace(path, places)
+    own = lineage.start.place
+    if out.resolve() == (own if own.is_dir() else own.parent).resolve():
+        raise DatasetError(f"{out}: is what shall be made again: choose a new folder")
     try:
         return _reproduced(session, lineage, path, out)
     except (KeyError, TypeError, AttributeError) as error:
@@ -83,11 +87,21 @@ def _data_set(session: Session, lineage: Lineage, out: Path) -> str:
     )  # fmt: skip
     again = attrs.evolve(session, run=run)
     if spec.kind == "renderer":
+        if start.parents:
+            raise _taken_from(start, start.parents[0].fingerprint)
         return pipeline.render(again, spec, out, len(data.slots())).dataset.fingerprint
     known = {parent.role: _found(lineage, parent) for parent in start.parents}
+    source = Dataset.open(known["source"].place, layers=(), allow_empty=True)
+    if source.manifest is not None and source.manifest.notes.get("stages") == stages:
+        raise _taken_from(start, source.fingerprint)
     if "checkpoint" in known:
         spec = pipeline.with_weights(again, spec, known["checkpoint"].place)
     return pipeline.refine(again, spec, known["source"].place, out).dataset.fingerprint
+
+
+def _taken_from(start: Artefact, other: str) -> DatasetError:
+    """Return the error of a set that has the stages of another one, of which it holds what somebody chose."""
+    return DatasetError(f"{start.place}: was taken from the data set {other[:12]}: reproduce that one")
 
 
 def _found(lineage: Lineage, parent: Parent) -> Artefact:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def curves(
 ) -> str:
     """Return an SVG of named (step, value) curves; long ones are smoothed over a fiftieth of their length."""
     figure, axes = _figure(title, x_label, y_label)
-    for (name, points), colour in zip(series.items(), PALETTE * 4, strict=False):
+    for (name, points), colour in zip(series.items(), cycle(PALETTE), strict=False):
         if not points:
             continue
         steps, values = zip(*points, strict=True)
@@ -54,7 +55,7 @@ def curves(
             axes.plot(steps, values, color=colour, alpha=0.18, linewidth=0.7)
             values = tuple(_smooth(values, len(values) // 50))
         marker = "o" if len(values) < 12 else None
-        axes.plot(steps, values, color=colour, label=name, linewidth=1.6, marker=marker, markersize=3)
+        axes.plot(steps, values, color=colour, label=_plain(name), linewidth=1.6, marker=marker, markersize=3)
     if log:
         axes.set_yscale("log")
     if any(series.values()):
@@ -67,11 +68,11 @@ def chart(shown: Chart) -> str:
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _figure(shown.title, shown.x_label, shown.y_label, height_in=3.6 if shown.scattered else 2.9)
-    for (name, points), colour in zip(shown.series.items(), PALETTE * 4, strict=False):
+    for (name, points), colour in zip(shown.series.items(), cycle(PALETTE), strict=False):
         if shown.scattered:
             _cloud(axes, points, name, colour)
         else:
-            axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1.6)
+            axes.plot(*zip(*points, strict=True), color=colour, label=_plain(name), linewidth=1.6)
     if all(float(x).is_integer() for points in shown.series.values() for x, _ in points):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # such as ranks, of which there are no halves
     if shown.mark is not None:
@@ -85,7 +86,7 @@ def chart(shown: Chart) -> str:
 
 def _cloud(axes: Axes, points: Sequence[tuple[float, float]], name: str, colour: str) -> None:
     xs, ys = zip(*points, strict=True)
-    axes.scatter(xs, ys, s=18, color=colour, alpha=0.6, linewidths=0, label=name)
+    axes.scatter(xs, ys, s=18, color=colour, alpha=0.6, linewidths=0, label=_plain(name))
     centre = sum(xs) / len(xs), sum(ys) / len(ys)
     axes.scatter(*centre, s=90, color=colour, edgecolors="white", linewidths=1.5, zorder=3)
     axes.scatter(*centre, s=130, facecolors="none", edgecolors=_INK, linewidths=1, zorder=3)
@@ -125,9 +126,9 @@ def measured(
         if line.low:
             axes.fill_between(line.xs, line.low, line.high, color=_INK, alpha=0.18, linewidth=0)
         axes.plot(line.xs, line.ys, color=_INK, linewidth=1.4)
-    for (name, points), colour in zip(series.items(), PALETTE * 8, strict=False):
-        axes.plot([point.x for point in points], [point.y for point in points], color=colour, label=name, marker="o",
-                  markersize=5, linewidth=1.4 if joined else 0)  # fmt: skip
+    for (name, points), colour in zip(series.items(), cycle(PALETTE), strict=False):
+        axes.plot([point.x for point in points], [point.y for point in points], color=colour, label=_plain(name),
+                  marker="o", markersize=5, linewidth=1.4 if joined else 0)  # fmt: skip
         for point in points:
             if point.interval is not None:
                 axes.plot((point.x, point.x), point.interval, color=colour, linewidth=1, alpha=0.7)
@@ -160,7 +161,7 @@ def bars(values: Mapping[str, tuple[float, tuple[float, float] | None]], *, titl
             axes.plot(interval, (row, row), color=_INK, linewidth=2, solid_capstyle="butt")
         axes.annotate(f"{value:.3g}", (max(value, interval[1] if interval else value), row), xytext=(5, 0),
                       textcoords="offset points", va="center", fontsize=8, color=_INK)  # fmt: skip
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), list(map(_plain, names)))
     axes.set_xlim(0, 1.12 * max([1e-9, *(max(v, i[1] if i else v) for v, i in values.values())]))
     return _svg(figure)
 
@@ -173,15 +174,20 @@ def _figure(title: str, x_label: str, y_label: str, height_in: float = 2.9) -> t
     figure.patch.set_alpha(0)
     axes = figure.subplots()
     axes.patch.set_alpha(0)
-    axes.set_title(title, fontsize=10, color=_INK, loc="left")
-    axes.set_xlabel(x_label, fontsize=8, color=_INK)
-    axes.set_ylabel(y_label, fontsize=8, color=_INK)
+    axes.set_title(_plain(title), fontsize=10, color=_INK, loc="left")
+    axes.set_xlabel(_plain(x_label), fontsize=8, color=_INK)
+    axes.set_ylabel(_plain(y_label), fontsize=8, color=_INK)
     axes.tick_params(colors=_INK, labelsize=8)
     axes.grid(axis="both", color=_INK, alpha=0.15)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(_INK)
     return figure, axes
+
+
+def _plain(text: str) -> str:
+    """Return a text of the user as matplotlib takes it, of which what stands between dollars is a formula."""
+    return text.replace("$", r"\$")
 
 
 def _smooth(values: Sequence[float], width: int) -> list[float]:

@@ -80,26 +80,26 @@ def _cautions(found: Findings) -> list[str]:
 
 
 def _relations(found: Findings) -> list[Plot]:
-    """Return a plot for each distance: the score of each training over it."""
-    scores = {(one.row.label, seed): value for one in found.scored if one.score is not None
-              for seed, value in one.score.values.items()}  # fmt: skip
-    points: dict[str, dict[str, list[plots.Measured]]] = {}
+    """Return a plot for each distance and detector: the score of each training over it."""
+    points: dict[tuple[str, str], dict[str, list[plots.Measured]]] = {}
     for row, seed, other, result in found.distances():
-        for (label, trained), score in scores.items():
-            if label == row and seed in (None, trained):
-                series = points.setdefault(f"{result['name']} to {other}", {})
-                series.setdefault(row, []).append(plots.Measured(result["value"], score))
-    return [_relation(found, name, series) for name, series in points.items()]
+        for one in found.scored:
+            for trained, score in one.score.values.items() if one.row.label == row and one.score is not None else ():
+                if seed in (None, trained):
+                    series = points.setdefault((f"{result['name']} to {other}", one.row.detector), {})
+                    series.setdefault(row, []).append(plots.Measured(result["value"], score))
+    return [_relation(found, name, detector, series) for (name, detector), series in points.items()]
 
 
-def _relation(found: Findings, name: str, series: Mapping[str, Sequence[plots.Measured]]) -> Plot:
+def _relation(found: Findings, name: str, detector: str, series: Mapping[str, Sequence[plots.Measured]]) -> Plot:
     kind, other = name.partition("[")[0].replace("_", " "), name.rpartition(" to ")[2]
+    whose = f" of {detector}" if found.several_detectors else ""
     line = _fitted(list(series.values()), found.plan.experiment.run.seed, name)
-    svg = plots.measured(series, title=f"Score over {kind} to {other}", x_label=name, y_label="score on the test set",
-                         line=line)  # fmt: skip
+    svg = plots.measured(series, title=f"Score{whose} over {kind} to {other}", x_label=name,
+                         y_label="score on the test set", line=line)  # fmt: skip
     points = [point for row in series.values() for point in row]
     caption = f"The score of each training, and the least-squares line{_correlation(points)}."
-    return Plot(svg, f"Scores of trainings over {name}", caption)
+    return Plot(svg, f"Scores of trainings{whose} over {name}", caption)
 
 
 def _correlation(points: Sequence[plots.Measured]) -> str:

@@ -15,7 +15,7 @@ from synthkit.report.experiment.findings import Findings
 from synthkit.report.experiment.trainings import fitted
 from synthkit.report.page import Figure, Section
 
-_STRIDES = (4, 32)  # of VGG16's second and fifth max pooling
+_STRIDES = (4, 32)  # of VGG16's second and fifth max pooling; other networks show the nearest they have
 _CHANNELS, _LONGER_SIDE_PX = 8, 320
 _GREY = 128
 
@@ -67,7 +67,8 @@ def _activations(name: str, image: Picture) -> dict[str, list[Picture]]:
 
     if name not in TAPS:
         return {}
-    layers = [next(layer for layer, tap in TAPS[name].items() if tap.stride == stride) for stride in _STRIDES]
+    taps = TAPS[name]
+    layers = [min(taps, key=lambda layer: abs(taps[layer].stride - stride)) for stride in _STRIDES]
     network, _ = load_features(name, layers)
     scale = min(1.0, _LONGER_SIDE_PX / max(image.shape[:2]))
     shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

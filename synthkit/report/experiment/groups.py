@@ -37,14 +37,15 @@ def group_table(found: Findings) -> Table:
     columns = list(dict.fromkeys(name for each in distances.values() for name in each))
     rows = []
     for detector in experiment.detectors or [""]:
-        first: _Mean | None = None
+        means = {
+            label: _together(label, [one for one in found.scored if one.row.label in members
+                                     and one.row.detector == detector])
+            for label, members in experiment.groups.items()
+        }  # fmt: skip
         for label, members in experiment.groups.items():
-            scored = [one for one in found.scored if one.row.label in members and one.row.detector == detector]
-            mean = _together(label, scored)
-            first = first or mean
             of_rows = [distances.get(row, {}) for row in members]
             cells = [_mean([value for each in of_rows for value in each.get(name, ())]) for name in columns]
-            scores = [] if not experiment.detectors else _told(mean, first)
+            scores = [] if not experiment.detectors else _told(means[label], next(iter(means.values())))
             rows.append([f"{label}, {detector}" if found.several_detectors else label, *scores, *cells,
                          ", ".join(members)])  # fmt: skip
     scores = ["score", "against the first"] if experiment.detectors else []

@@ -9,7 +9,7 @@ ordinary detector looks at overlapping windows, and what it finds is turned back
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import attrs
 import cv2
@@ -96,13 +96,14 @@ def look(sample: Sample, turns: int, detect: Look) -> Detections:
     boxes, scores, labels, trust, cut = (np.concatenate(column) for column in zip(*parts, strict=True))
     inside = ((boxes[:, :2] >= 0) & (boxes[:, :2] <= np.array(sample.size_px)) & (boxes[:, 2:4] > 0)).all(axis=1)
     order = np.flatnonzero(inside)[np.argsort(-trust[inside], kind="stable")][:_MOST]
-    order = order[_best(boxes[order], labels[order], cut[order])]
-    order = order[np.argsort(-scores[order], kind="stable")]
+    kept, surest = _best(boxes[order], labels[order], cut[order], scores[order])
+    by_score = np.argsort(-surest[kept], kind="stable")
+    order, scores = order[kept][by_score], surest[kept][by_score]
     rotated = normalized_rotated(boxes[order]) if len(order) else boxes[order]
     return Detections(
         key=sample.key,
         boxes_xyxy_px=around(rotated, sample.size_px).astype(np.float32),
-        scores=scores[order],
+        scores=scores,
         labels=labels[order],
         rotated_boxes=rotated.astype(np.float32),
     )
@@ -120,20 +121,26 @@ def _of_window(
     return boxes, found.scores, found.labels, trust, cut
 
 
-def _best(boxes: Floats, labels: npt.NDArray[np.int32], cut: npt.NDArray[np.bool_]) -> Sequence[int]:
-    """Return the places of those who are not the same as, or a part of, somebody before them.
+def _best(
+    boxes: Floats, labels: npt.NDArray[np.int32], cut: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Return the places of those who are not the same as, or a part of, somebody before them, and all scores.
 
-    Of whom somebody before is a part stays: it may show more of them, who must not lose their cover by it.
+    Of whom somebody before is a part stays: it may show more of them, who must not lose their cover by it. Whoever
+    stays is as sure as the surest find that is left out for them: by a low score they could be lost with it.
     """
-    if not len(boxes):
-        return []
     overlaps = iou_table(boxes, boxes)
     areas = boxes[:, 2:4].prod(axis=1)
     shared = overlaps * (areas[:, None] + areas) / (1 + overlaps)
     part = shared / areas[:, None] > np.where(cut, _CUT_INSIDE, _INSIDE)[:, None]
     same = (labels[:, None] == labels) & ((overlaps > _SAME) | part)
+    surest = scores.copy()
     kept: list[int] = []
     for place in range(len(boxes)):
-        if not same[place, kept].any():
+        others = [other for other in kept if same[place, other]]
+        if others:
+            nearest = max(others, key=lambda other: overlaps[place, other])
+            surest[nearest] = max(surest[nearest], scores[place])
+        else:
             kept.append(place)
-    return kept
+    return np.array(kept, np.intp), surest

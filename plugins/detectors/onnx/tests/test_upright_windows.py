@@ -100,6 +100,26 @@ def test_who_is_found_whole_stays_beside_a_surer_find_of_a_part_of_them():
     assert found((20, 60), (0.8, 0.9)) == [60]
 
 
+def test_nobody_is_lost_by_the_low_score_of_a_window_that_shows_all_of_them():
+    """The window about the nadir cuts somebody and is sure, the one that shows them whole is not."""
+    sample, (bar,) = bars([0], distance=0.45, length=60)
+
+    def detect(image):
+        rows, columns = np.nonzero(image[..., 0] > 100)
+        if not rows.size:
+            boxes, scores = np.zeros((0, 4)), []
+        else:
+            boxes = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]])
+            at_edge = boxes.min() < 2 or boxes.max() > image.shape[0] - 2
+            scores = [0.9 if at_edge else 0.24]
+        return Detections(key="window", boxes_xyxy_px=boxes.astype(np.float32), scores=np.array(scores, np.float32),
+                          labels=np.zeros(len(boxes), np.int32))  # fmt: skip
+
+    found = look(sample, 1, detect)
+    assert found.scores.tolist() == pytest.approx([0.9])
+    assert iou_table(found.rotated_boxes.astype(np.float64), bar[None]).min() > 0.8
+
+
 def test_people_of_different_labels_are_not_the_same():
     def twice(image):
         found = upright(image)

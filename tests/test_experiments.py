@@ -338,6 +338,27 @@ def test_data_sets_of_one_renderer_show_different_scenes(registry, lab):
     assert len(seeds) == 4
 
 
+@pytest.mark.parametrize("role", ["real", "validation"])
+def test_what_is_learned_from_gives_no_scores(registry, lab, tmp_path, role):
+    told = f"data.test: is the same as data.{role}: scores need images that had no other part"
+    alike = "{count=4, seed=7, renderer={name='circles-y1'}}"
+    with pytest.raises(ConfigError, match=told):
+        _plan(registry, _read(registry, lab[0], "sizes={}", f"data.test={alike}", f"data.{role}={alike}"))
+    spec = ComponentSpec("renderer", "circles-y1", {"size_px": 48})
+    place = pipeline.render(Session(registry, executor=Local(0)), spec, tmp_path / "r", 4).dataset.path
+    (tmp_path / "light.toml").write_text(_with_paths(lab[0], place, "test", role))
+    with pytest.raises(ConfigError, match=told):
+        _plan(registry, _read(registry, tmp_path))
+
+
+def _with_paths(folder, place, *roles):
+    """Return the experiment's text with a data set that is there in some roles."""
+    text = re.sub(r"\[mixtures\].*(?=\[detectors)", "", (folder / "light.toml").read_text(), flags=re.DOTALL)
+    for role in roles:
+        text = re.sub(rf"\[data.{role}\]\n.*\n.*\n", f'[data.{role}]\npath = "{place}"\n', text)
+    return text
+
+
 def test_a_mixture_that_wants_more_than_there_is_is_refused_before_any_work(registry, lab):
     described = _read(registry, lab[0], "mixtures.large=['real', 'tint:2']")
     with pytest.raises(ConfigError) as caught:

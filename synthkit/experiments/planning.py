@@ -125,6 +125,7 @@ class _Planner:
             problems.append("metric: none of them judges detectors, such as detection")
         if judging and not experiment.detectors:
             problems.append(f"metric: {', '.join(judging)} judges detectors: add one, such as [detectors.squeezedet]")
+        problems += self._learned_from_test()
         problems += self._too_small()
         if problems:
             raise ConfigError(problems)
@@ -137,6 +138,12 @@ class _Planner:
         ]  # fmt: skip
         comparisons = list(self._comparisons())
         return Plan(experiment, self._steps, self._data, self._refined, tuple(rows), tuple(comparisons))
+
+    def _learned_from_test(self) -> Iterator[str]:
+        """Yield which other data sets are the one that gives the scores."""
+        for role, source in self._data.items():
+            if role != TEST and TEST in self._data and source.identity == self._data[TEST].identity:
+                yield f"data.{TEST}: is the same as data.{role}: scores need images that had no other part"
 
     def _too_small(self) -> Iterator[str]:
         """Yield which mixtures and sizes want more of a set than it holds, as far as that is known before."""

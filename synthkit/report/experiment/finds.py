@@ -31,7 +31,7 @@ def section(session: Session, found: Findings) -> Section | None:
             figures += list(_figures(session, found, one))
         except SynthkitError as error:  # such as a plugin that is gone; the numbers are there without the pictures
             text.append(f"{found.name(one)} is not shown: {error}.")
-    if not figures:
+    if not figures and not text:
         return None
     return Section(
         "Test images with finds",

@@ -18,7 +18,7 @@ from synthkit import config, finds
 from synthkit.cache import cache_dir
 from synthkit.dataset import Dataset
 from synthkit.drift.settings import GuardSettings
-from synthkit.errors import PluginError, SynthkitError, WorkError
+from synthkit.errors import DatasetError, PluginError, SynthkitError, WorkError
 from synthkit.execution.jobs import reason_of
 from synthkit.execution.scenes import Maker
 from synthkit.interfaces import ComponentSpec, Detector, Refiner, Renderer, Runtime, sample_key
@@ -227,7 +227,10 @@ class DetectJob(ComponentJob):
 
     def results(self, scene: int) -> Sequence[Sidecar | Skipped]:
         """Look at one image."""
-        sample = self.images.read(scene)
+        try:
+            sample = self.images.read(scene)
+        except DatasetError:  # tells where the data set lies, and a record is the same wherever it does
+            return [Skipped(self.images.key(scene), "it cannot be read: the data set is damaged there")]
         return [sample if isinstance(sample, Skipped) else self._found(sample)]
 
     def _found(self, sample: Sample) -> Sidecar | Skipped:

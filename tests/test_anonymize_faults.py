@@ -276,3 +276,15 @@ def test_a_full_disk_leaves_no_half_and_the_rest_is_done_later(kb, tmp_path):
         assert made.audit.read_bytes() == calm.audit.read_bytes()
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_an_image_of_a_data_set_that_is_damaged_is_left_out(tmp_path):
+    source = unlabelled(tmp_path, count=2)
+    shard = min(source.rglob("*.tar"))
+    data = bytearray(shard.read_bytes())
+    place = data.find(b"IDAT") + 20
+    data[place : place + 4] = bytes(value ^ 255 for value in data[place : place + 4])
+    shard.write_bytes(data)
+    made = anonymized(source, tmp_path / "out", methods=Methods(detectors=[seeing()]))
+    assert [sample.key for sample in made.dataset] == ["s1"]
+    assert left_out(made) == {"s0": "it cannot be read"}

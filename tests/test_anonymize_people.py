@@ -39,6 +39,15 @@ def test_boxes_of_detectors_without_masks_count_beside_masks(names, area_px):
         assert not inner[:, 4:].any()
 
 
+@pytest.mark.parametrize(("name", "area_px"), [("masks", 64), (TRUTH, 2)])
+def test_a_trace_of_a_mask_does_not_take_the_place_of_a_detectors_box(name, area_px):
+    instances = np.zeros((20, 20), np.uint8)
+    instances[6, 6:8] = 1
+    side = Sidecar("a", people=[Person(1, box_xyxy_px=BOX)], layers={"instances": instances})
+    (found,) = together({name: Look(side)}, (20, 20), Policy())
+    assert found.region.on((20, 20))[4:12, 4:12].sum() == area_px
+
+
 @pytest.mark.parametrize(("seen", "score"), [(True, 0.9), (True, 0.3), (False, 0.9)])
 def test_the_box_of_a_track_counts_unless_somebody_was_found_in_that_frame_for_sure(seen, score):
     """It is the upright one around a rotated one; where another frame tells it, nothing else may."""

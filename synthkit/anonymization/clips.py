@@ -24,7 +24,7 @@ from synthkit.dataset.sidecars import SidecarSet
 from synthkit.finds import HEAD
 from synthkit.sample import Person, Sidecar, Skipped, evolve
 
-_REVISION = 3
+_REVISION = 4
 _SHORT_HASH = 12
 _DECIMALS = 2
 _NOT_KNOWN = "nothing is known of this frame"

@@ -28,6 +28,7 @@ SEEN = "seen"
 MOST_PEOPLE = 1000
 """Of whom one method may tell in one image: what must be done for all pairs of people stays within seconds."""
 
+_LEAST_FILLED = 0.1  # of a detector's box, by its mask: below that the mask is no more than a trace of somebody
 _MOST_SCORE = 1e6  # a whole number in JSON may have more digits than any float
 
 
@@ -173,8 +174,9 @@ def _found(
 
     Their pixels are those of all masks, and of the boxes of methods that have no mask of them. Where the set's own
     labels have a mask of them, boxes do not count; where somebody's own mask lies beside their own box, as when two
-    have one number, both count. What other frames of a clip tell counts unless they were found in this one and are in
-    no doubt: there a track's box is but the upright one around the finds, and who is in doubt may be larger than these.
+    have one number, or a detector's mask fills next to nothing of its box, both count. What other frames of a clip tell
+    counts unless they were found in this one and are in no doubt: there a track's box is but the upright one around
+    the finds, and who is in doubt may be larger than these.
 
     Raises:
         Quarantined: when nothing tells where they are.
@@ -188,7 +190,7 @@ def _found(
         boxes.pop(TRACKS, None)
     regions = list(masks.values())
     regions += [box for name, box in boxes.items() if TRUTH not in masks and name not in masks]
-    regions += [box for name, box in boxes.items() if name in masks and not box.meets(masks[name])]
+    regions += [box for name, box in boxes.items() if name in masks and not _holds_mask(box, masks[name], masks)]
     if not regions and not all(map(_has_box, people.values())):
         raise Quarantined(f"{' and '.join(people)} found somebody, and nothing tells where")
     if not regions:
@@ -196,6 +198,12 @@ def _found(
     best = min(people, key=lambda name: (name != TRUTH, name == TRACKS, -(scores[name] or 0.0)))
     track = people[TRACKS].identity if TRACKS in people else None
     return Found(people[best], union(regions), scores, track=track, head_only=all(map(_is_head, people.values())))
+
+
+def _holds_mask(box: Region, mask: Region, masks: Mapping[str, Region]) -> bool:
+    """Return whether a mask is in a box, and of detectors' ones more than a trace of somebody."""
+    least = 1.0 if TRUTH in masks else max(1.0, _LEAST_FILLED * box.area_px)
+    return box.shared_px(mask) >= least
 
 
 def _mask_region(person: Person, sidecar: Sidecar) -> Region | None:

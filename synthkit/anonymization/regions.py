@@ -82,17 +82,17 @@ class Region:
         distance_px = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         return Region(top, left, np.asarray(distance_px <= by_px + 1e-3))
 
-    def meets(self, other: Region) -> bool:
-        """Return whether another region of the image has a pixel of this one."""
+    def shared_px(self, other: Region) -> int:
+        """Return how many pixels of the image another region has of this one."""
         top, left = max(self.top, other.top), max(self.left, other.left)
         bottom = min(one.top + one.mask.shape[0] for one in (self, other))
         right = min(one.left + one.mask.shape[1] for one in (self, other))
         if bottom <= top or right <= left:
-            return False
+            return 0
         parts = [
             one.mask[top - one.top : bottom - one.top, left - one.left : right - one.left] for one in (self, other)
         ]
-        return bool((parts[0] & parts[1]).any())
+        return int(np.count_nonzero(parts[0] & parts[1]))
 
     def on(self, size_px: tuple[int, int]) -> Mask:
         """Return the region as a mask of the whole image, (H, W) bool."""

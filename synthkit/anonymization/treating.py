@@ -17,7 +17,7 @@ from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent, Located, Region, extent_of
 from synthkit.sample import Layer, Person, Sample, Skipped, evolve
 
-REVISION = 5
+REVISION = 6
 """Raised when the same image and finds come out otherwise; part of every fingerprint."""
 
 NOTE = "anonymized"

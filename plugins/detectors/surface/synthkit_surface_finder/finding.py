@@ -179,12 +179,16 @@ def _probability(one: Looked, points_px: Floats) -> npt.NDArray[np.float32]:
 def _with_unboxed(
     finder: Finder, sample: Sample, found: Detections, owners: Owners, threshold: float, believed: float
 ) -> tuple[Detections, list[Looked], Owners]:
-    """Return the finds, with people about whom there is no box after them; these alone as looked at; and all owners."""
+    """Return the finds, with people about whom there is no box after them; these alone as looked at; and all owners.
+
+    A box below half of ``believed`` is commonly left out, and hides nobody from being found without one.
+    """
     plan = plan_whole(sample.size_px, finder.design.whole_px)
     (answer,) = _answered(finder, [extract(sample.image, plan)], [np.ones(plan.size_px[::-1], bool)])
     whole = slice(0, owners.shape[0]), slice(0, owners.shape[1])
     probability = _probability(Looked(plan, answer, whole), centres(sample.size_px))
-    numbers, boxes = _left_over(probability >= threshold, owners)
+    sure = np.append(found.scores >= believed / 2, False)  # the last is nobody
+    numbers, boxes = _left_over(probability >= threshold, np.where(sure[owners], owners, NOBODY))
     pixels = np.bincount(numbers.ravel(), minlength=len(boxes) + 1)
     sums = np.bincount(numbers.ravel(), probability.ravel(), minlength=len(boxes) + 1)
     windows = [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in boxes.tolist()]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import attrs
 import numpy as np
@@ -13,13 +14,13 @@ import torch
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import DatasetError, WeightsError
 from synthkit.interfaces import Detector, Trainable
-from synthkit.sample import Detections
+from synthkit.sample import Detections, RotatedBox, Sample
 from synthkit.training.checkpoints import load_tensors, save_checkpoint
 from synthkit_squeezedet import backbone
 from synthkit_squeezedet.backbone import choose_backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.network import SqueezeDet, normalize
-from synthkit_surface_finder import training
+from synthkit_surface_finder import finding, training
 from synthkit_surface_finder.config import SurfaceFinderConfig
 from synthkit_surface_finder.detector import SurfaceFinder
 from synthkit_surface_finder.examples import UNKNOWN, Subjects
@@ -369,6 +370,22 @@ def test_finds_that_are_left_out_take_no_pixel_of_others(score):
     assert (owners == 0).all()
     owners = _owners(looked, np.array([0.7, 0.6], np.float32), 0.35, 0.5, (16, 16))
     assert (owners == 1).all()  # of two who are believed the one whom the network sees there
+
+
+@pytest.mark.parametrize(("score", "count"), [(0.1, 2), (0.5, 1)])
+def test_a_find_that_is_left_out_hides_nobody_from_being_found_without_a_box(score, count, monkeypatch):
+    logits = torch.full((1, 16, 16), -5.0)
+    logits[0, 4:12, 4:12] = 5.0
+    answer = Answers(logits, torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 3, 16, 16))
+    monkeypatch.setattr(finding, "_answered", lambda *_: [answer])
+    finder = SimpleNamespace(design=SimpleNamespace(whole_px=64))
+    sample = Sample(key="a", image=np.zeros((64, 64, 3), np.uint8))
+    owners = np.full((64, 64), NOBODY)
+    owners[12:52, 12:52] = 0
+    known = found_at(sample, [RotatedBox(32.0, 32.0, 36.0, 36.0, 0.0)], [score])
+    found, _, owners = finding._with_unboxed(finder, sample, known, owners, 0.35, 0.5)
+    assert len(found.scores) == count
+    assert owners[32, 32] == count - 1
 
 
 def test_what_is_nearly_somebodys_is_nobody_elses():

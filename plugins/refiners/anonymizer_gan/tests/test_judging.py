@@ -125,7 +125,7 @@ def test_what_is_drawn_depends_on_the_seed_and_on_nobodys_pixels(session, origin
 
 def test_a_set_without_surfaces_is_refused(session, checkpoint, sample, tmp_path):
     bare = attrs.evolve(sample(1), layers={"instances": sample(1).layers["instances"]})
-    with pytest.raises(DatasetError, match=r"sample s001: has no layer surface, which .* learned from"):
+    with pytest.raises(DatasetError, match=r"sample s001: has no surface, which .* learned from"):
         drawing.crops_of(session, written(tmp_path / "bare", [bare]), checkpoint(), tmp_path / "out")
 
 

@@ -504,6 +504,7 @@ def test_the_plan_is_told_with_what_it_will_take(lab, whole, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_smoke_experiment_killed_in_the_middle_ends_with_the_same_tables(tmp_path):
     command = [sys.executable, "-m", "synthkit", "experiment", str(ROOT / "experiments" / "smoke.toml"), "--out"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, timeout=1200)

@@ -64,6 +64,7 @@ def deviation(features: torch.Tensor) -> torch.Tensor:
     count, _, height, width = features.shape
     group = next(size for size in range(min(_GROUP, count), 0, -1) if count % size == 0)
     grouped = features.float().reshape(-1, group, *features.shape[1:])
-    deviations = torch.sqrt(grouped.var(dim=1, unbiased=False) + _EPSILON).mean(dim=(1, 2, 3))
+    variances = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)  # var() is slow across a batch
+    deviations = torch.sqrt(variances + _EPSILON).mean(dim=(1, 2, 3))
     of_each = deviations.repeat_interleave(group)[:, None, None, None]
     return of_each.expand(-1, 1, height, width).to(features.dtype)

@@ -42,7 +42,8 @@ class Linear(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return the mapped values."""
-        return functional.linear(values, self.weight * self.scale, self.bias * self.rate)
+        # The values are scaled, of which there are far fewer than weights.
+        return functional.linear(values * self.scale, self.weight, self.bias * self.rate)
 
 
 class Convolution(nn.Module):
@@ -81,7 +82,7 @@ class Convolution(nn.Module):
 def activated(flow: torch.Tensor) -> torch.Tensor:
     """Return a leaky ReLU of activations that have its gain already, clamped."""
     if torch.is_grad_enabled():
-        return functional.leaky_relu(flow, SLOPE).clamp(-CLAMP, CLAMP)
+        return functional.hardtanh(functional.leaky_relu(flow, SLOPE), -CLAMP, CLAMP)  # clamp's gradient is slower
     return functional.leaky_relu_(flow, SLOPE).clamp_(-CLAMP, CLAMP)
 
 

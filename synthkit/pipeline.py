@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from synthkit.errors import ConfigError, PluginError, WeightsError
 from synthkit.interfaces import Component, ComponentSpec, Deployable, Exportable, SampleSet, Trainable
 from synthkit.jobs import scene_keys, slot_key
 from synthkit.plugins import check_chain
+from synthkit.sample import Sample
 from synthkit.session import Session
 from synthkit.stage import Made, Stage, provenance, seen_from, try_out
 from synthkit.training import ranks
@@ -339,7 +340,16 @@ def provided_by(data: Dataset) -> frozenset[str]:
 
     The first sample with people in it is looked at; rooms that are known to be empty lack nothing.
     """
-    sample = next((sample for sample in itertools.islice(data, _LOOKED_AT) if sample.people), data[0])
+    return carried_by(peopled(data) or data[0])
+
+
+def peopled(samples: Iterable[Sample]) -> Sample | None:
+    """Return the first sample with people in it, None where the first of them show none."""
+    return next((sample for sample in itertools.islice(samples, _LOOKED_AT) if sample.people), None)
+
+
+def carried_by(sample: Sample) -> frozenset[str]:
+    """Return what a sample carries, in the words of ``Component.provides``."""
     people = sample.people or ()
     carried: dict[str, list[object]] = {
         "people.head": [person.head_px for person in people],

@@ -155,9 +155,10 @@ class Registry:
         return config.structure(component.config, values, path=path or spec.kind)
 
     def declared(self, spec: ComponentSpec) -> Component:
-        """Return what a component declares, with what its samples must carry when it is set up so."""
+        """Return what a component declares, with what its samples must and will carry when it is set up so."""
         component, settings = self.get(spec.kind, spec.name).component, self.configure(spec)
-        return attrs.evolve(component, needs=getattr(settings, "needs", component.needs))
+        provides = component.provides | getattr(settings, "provides", frozenset())
+        return attrs.evolve(component, needs=getattr(settings, "needs", component.needs), provides=provides)
 
     def build(self, spec: ComponentSpec, runtime: Runtime) -> Any:
         """Return a component, not yet entered.

@@ -18,6 +18,7 @@ import attrs
 import light_components
 import numpy as np
 import pytest
+from PIL import Image
 
 from synthkit import config, pipeline
 from synthkit.dataset import Dataset
@@ -215,14 +216,36 @@ def test_a_mixture_has_the_seeds_that_its_refiners_have(registry, lab):
 
 @pytest.fixture
 def users_folders(tmp_path, monkeypatch):
+    """Small ones of what the experiments that ship find on their users' disks; photos have boxes and no masks."""
     for name in ("EMPTY_ROOM", "PAINTINGS", "makehuman", "cmu_bvh"):
         (tmp_path / name).mkdir()
+    for level, (part, count) in enumerate({"train": 50, "val": 2, "test": 2}.items()):
+        _photos(tmp_path / "real" / part, count, level)
+    (tmp_path / "squeezenet.npz").write_bytes(b"")
+    Image.new("RGB", (64, 48)).save(tmp_path / "EMPTY_ROOM" / "room.png")
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _photos(folder, count, level):
+    """Write photos with rotated boxes, as CEPDOF has them."""
+    names = [f"Hall_{number:06d}" for number in range(1, count + 1)]
+    images = [{"file_name": f"{name}.jpg", "id": name, "width": 48, "height": 48} for name in names]
+    box = {"bbox": [20, 22, 10, 18, 30], "area": 180, "category_id": 1, "iscrowd": 0, "segmentation": []}
+    for place in ("Hall", "annotations"):
+        (folder / place).mkdir(parents=True)
+    for name in names:
+        Image.new("RGB", (48, 48), (level, level, level)).save(folder / "Hall" / f"{name}.jpg")
+    table = {"images": images, "annotations": [{**box, "image_id": name} for name in names]}
+    (folder / "annotations" / "Hall.json").write_text(json.dumps(table))
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda file: file.stem)
-def test_experiments_that_ship_can_be_read(registry, file, users_folders):
-    assert description.read(file, registry).rows
+def test_experiments_that_ship_can_be_planned(registry, file, users_folders):
+    found = description.read(file, registry)
+    plan = _plan(registry, found)
+    assert {row.label for row in plan.rows} == (set(found.rows) if found.detectors else set())
+    assert plan.comparisons
 
 
 CP, CF, IF, IP = ({"cyclic_pixel_weight": 10}, {"cyclic_feature_weight": 1e-5}, {"identity_feature_weight": 5e-6},
@@ -317,6 +340,8 @@ def test_without_detectors_data_sets_alone_are_compared(registry, lab, tmp_path)
     assert [step.kind for step in plan.steps.values()] == ["render", "render", "fit", "refine", "evaluate"]
     with pytest.raises(ConfigError, match=r"data\.test: is for detectors, and there are none"):
         _read(registry, tmp_path, "data.test.path=x")
+    with pytest.raises(ConfigError, match=r"metric\.pca: no data set is called 'test'"):
+        _read(registry, tmp_path, "metric={name='pca', source='@test'}")
     with pytest.raises(ConfigError, match="detection judges detectors: add one"):
         _plan(registry, _read(registry, tmp_path, "metric={name='psnr,detection'}"))
 
@@ -336,6 +361,47 @@ def test_data_sets_of_one_renderer_show_different_scenes(registry, lab):
     plan = _plan(registry, _read(registry, lab[0]))
     seeds = {source.step.order["run"]["seed"] for source in plan.data.values()}
     assert len(seeds) == 4
+
+
+def _with_data(registry, folder, metric, **data):
+    """Return the plan of an experiment of one refiner with other data and metrics."""
+    text = PLAIN.replace('"detection,psnr"', f'"detection,{metric}"')
+    for role, told in data.items():
+        text = re.sub(rf"\[data\.{role}\]\n.*\n.*\n", f"[data.{role}]\n{told}\n", text)
+    (folder / "other.toml").write_text(text)
+    return lambda *sets: _plan(registry, description.read(folder / "other.toml", registry, sets))
+
+
+def test_distances_between_masked_people_are_refused_where_photos_have_no_masks(registry, users_folders):
+    plan = _with_data(registry, users_folders, "frechet,psnr", real="path = 'real/train'")
+    masked = ("metric.frechet.region=masked-crops", "metric.psnr.region=masked-crops")
+    with pytest.raises(ConfigError) as caught:
+        plan(*masked)
+    assert list(caught.value.problems) == [
+        "metric.frechet: 'frechet' set up so needs instances, and samples of data.real carry only people.rotated_box"
+    ]  # psnr is of pairs of rendered and refined ones, which have masks
+    assert plan(*masked, "metric.frechet.region=crops").comparisons
+
+
+def test_refiners_and_metrics_need_what_stored_samples_carry(registry, users_folders):
+    data = {"rendered": "path = 'real/val'", "real": "path = 'real/train'"}
+    plan = _with_data(registry, users_folders, "pca,surface-consistency", **data)
+    with pytest.raises(ConfigError) as caught:
+        plan("refiners.gan={name='aggan'}", "metric.pca={source='@test', region='masked-crops'}")
+    told = "\n".join(caught.value.problems)
+    for words in ("refiners.gan: 'aggan' set up so needs instances, and samples of data.rendered carry only",
+                  "metric.pca: 'pca' set up so needs instances, and samples of data.real carry only",
+                  "metric.surface-consistency: 'surface-consistency' set up so needs instances, surface"):  # fmt: skip
+        assert words in told, told
+    assert "samples of data.test" not in told
+
+
+def test_layers_that_a_renderer_is_told_to_make_are_there(registry, users_folders):
+    rendered = "renderer = { name = 'blender', layers = ['depth'] }"
+    plan = _with_data(registry, users_folders, "surface-consistency", rendered=rendered)
+    with pytest.raises(ConfigError, match=r"needs surface, and samples of data\.rendered carry only depth, instances"):
+        plan()
+    assert plan("data.rendered.renderer.layers=['surface']").comparisons
 
 
 @pytest.mark.parametrize("role", ["real", "validation"])

@@ -17,7 +17,7 @@ from synthkit import config, settings
 from synthkit.config import all_of, at_least, between, setting
 from synthkit.errors import ConfigError
 from synthkit.interfaces import ComponentSpec, Kind
-from synthkit.plugins import Registry, check_chain
+from synthkit.plugins import Registry
 from synthkit.settings import RunSettings
 
 RENDERED, REAL, VALIDATION, TEST = "rendered", "real", "validation", "test"
@@ -207,8 +207,6 @@ def read(path: Path, registry: Registry, sets: Iterable[str] = ()) -> Experiment
     for name in heading.trackers:
         with config.collected(problems):
             registry.tracker(name)
-    if not problems:
-        _check_chains(registry, found, problems)
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     return found
@@ -390,18 +388,6 @@ def _metrics(registry: Registry, plain: Mapping[str, Any], problems: list[str]) 
     return ()
 
 
-def _check_chains(registry: Registry, found: Experiment, problems: list[str]) -> None:
-    """Note which refiners need what the renderer does not provide; of stored data that is told when it is refined."""
-    source = found.data[RENDERED]
-    if isinstance(source, Rendering):
-        rendered = registry.declared(source.spec)
-        for label, row in found.refiners.items():
-            with config.collected(problems):
-                check_chain(
-                    [("data.rendered", rendered), (f"refiners.{label}", registry.declared(row.spec))], frozenset()
-                )
-
-
 def _across(found: Experiment) -> list[str]:
     """Return what is wrong between the parts."""
     problems = [
@@ -419,9 +405,10 @@ def _across(found: Experiment) -> list[str]:
     problems += [
         f"mixtures.{row}: its refiners have no seed in common" for row in found.mixtures if not found.seeds_of(row)
     ]
+    roles = [role for role in ROLES if found.detectors or role not in _OF_DETECTORS]
     for metric in found.metrics:
-        problems += [f"metric.{metric.name}: no data set is called {place!r}{config.nearest(place, ROLES)}"
-                     for place in places(metric) if place not in ROLES]  # fmt: skip
+        problems += [f"metric.{metric.name}: no data set is called {place!r}{config.nearest(place, roles)}"
+                     for place in places(metric) if place not in roles]  # fmt: skip
     return problems
 
 

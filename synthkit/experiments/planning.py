@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from synthkit import config, evaluation, pipeline
-from synthkit.dataset import Dataset
-from synthkit.errors import ConfigError
+from synthkit.dataset import Dataset, formats
+from synthkit.errors import ConfigError, DatasetError
 from synthkit.experiments.description import (
     PLACE_MARK,
     REAL,
@@ -24,6 +25,7 @@ from synthkit.experiments.description import (
 from synthkit.experiments.steps import Step
 from synthkit.interfaces import ComponentSpec
 from synthkit.observing import REFERENCE
+from synthkit.sample import Sample
 from synthkit.seeds import Seeds
 from synthkit.session import Session
 
@@ -36,12 +38,14 @@ class Source:
 
     Args:
         place: a path from the experiment's folder or from the root, or a URL. samples: None where not known before.
+        carries: what its samples do, in the words of ``Component.provides``; None where not known before.
     """
 
     place: str
     identity: str
     step: Step | None
     samples: float | None
+    carries: frozenset[str] | None
 
 
 @attrs.frozen
@@ -127,6 +131,7 @@ class _Planner:
             problems.append(f"metric: {', '.join(judging)} judges detectors: add one, such as [detectors.squeezedet]")
         problems += self._learned_from_test()
         problems += self._too_small()
+        problems += self._lacking()
         if problems:
             raise ConfigError(problems)
         for label, row in experiment.refiners.items():
@@ -160,6 +165,38 @@ class _Planner:
                         f"mixtures.{label}: {part.row}:{part.amount:g} is {part.amount * first:.0f} samples,"
                         f" {part.amount:g} times the {first:.0f} of {parts[0].row!r}, and it has {held:.0f}"
                     )
+
+    def _lacking(self) -> Iterator[str]:
+        """Yield which refiners and metrics need what the samples that they will get do not carry."""
+        rendered = self._data[RENDERED].carries
+        needing = [(f"refiners.{label}", row.spec, [(f"data.{RENDERED}", rendered)])
+                   for label, row in self._experiment.refiners.items()]  # fmt: skip
+        needing += [(f"metric.{spec.name}", spec, list(self._seen_by(spec))) for spec in self._experiment.metrics]
+        for label, spec, seen in needing:
+            for name, carries in seen:
+                missing = frozenset() if carries is None else self._registry.declared(spec).needs - carries
+                if missing:
+                    yield (
+                        f"{label}: {spec.name!r} set up so needs {', '.join(sorted(missing))}, and samples of {name}"
+                        f" carry only {', '.join(sorted(carries or ())) or 'images'}"
+                    )
+
+    def _seen_by(self, metric: ComponentSpec) -> Iterator[tuple[str, frozenset[str] | None]]:
+        """Yield the sets that a metric looks at, and what they carry; of pairs one or the other may carry it."""
+        roles = self._roles(metric)
+        if roles == {"pairs"}:
+            for label, row in self._experiment.refiners.items():
+                yield f"{label} and {RENDERED}", self._refined_carries(row.spec)
+            return
+        seen = [TEST] if "detections" in roles else [RENDERED, *([REAL] if self._refers(metric) else [])]
+        for role in dict.fromkeys([*seen, *places(metric)]):
+            if role in self._data:  # without detectors there is no test set
+                yield f"data.{role}", self._data[role].carries
+
+    def _refined_carries(self, spec: ComponentSpec) -> frozenset[str] | None:
+        """Return what refined samples carry: what the rendered ones do, and what the refiner adds."""
+        rendered = self._data[RENDERED].carries
+        return None if rendered is None else rendered | self._registry.declared(spec).provides
 
     def _samples_of(self, row: str) -> float | None:
         """Return how many samples a row's set will have, where that is known: a refined one has those of its source."""
@@ -209,19 +246,22 @@ class _Planner:
         order = {"component": attrs.asdict(given.spec), "count": given.count}
         step = self._step("render", role, identity, order, seed=seed, units=given.count)
         per_scene = self._registry.build(given.spec, self._session.runtime("renderer")).samples_per_scene
-        return _made(step, -(-given.count // per_scene) * per_scene)
+        carries = self._registry.declared(given.spec).provides
+        return _made(step, -(-given.count // per_scene) * per_scene, carries)
 
     def _stored(self, place: str) -> Source:
         opened = pipeline.opened_real(self._session, place)
         identity = pipeline.real_identity(opened)
+        sample = pipeline.peopled(opened if isinstance(opened, Dataset) else _readable(opened.source))
+        carries = None if sample is None else pipeline.carried_by(sample)
         if isinstance(opened, Dataset):
             return Source(opened.location if "://" in opened.location else str(opened.path.resolve()), identity, None,
-                          len(opened))  # fmt: skip
+                          len(opened), carries)  # fmt: skip
         order = {"place": place, "expected": identity}
         step = self._step(
             "import", place, {"content": identity, "codec": self._codec()}, order, units=len(opened.source)
         )
-        return _made(step, len(opened.source))
+        return _made(step, len(opened.source), carries)
 
     def _codec(self) -> Any:
         return config.plain(self._experiment.run.codec)
@@ -231,7 +271,7 @@ class _Planner:
         label = f"{count} real images"
         step = self._step("subset", label, {"count": count}, {"count": count}, inputs={"source": self._data[REAL]},
                           units=count)  # fmt: skip
-        return _made(step, count)
+        return _made(step, count, self._data[REAL].carries)
 
     def _refine(self, label: str, spec: ComponentSpec, seed: int, target: Source) -> Source:
         source, run = self._data[RENDERED], self._experiment.run
@@ -249,7 +289,7 @@ class _Planner:
         order = {"component": attrs.asdict(spec)}
         step = self._step("refine", f"{label}, seed {seed}", identity, order, inputs=inputs, seed=seed,
                           units=source.samples)  # fmt: skip
-        return _made(step, source.samples)
+        return _made(step, source.samples, self._refined_carries(spec))
 
     def _training_steps(self, spec: ComponentSpec) -> float | None:
         steps = getattr(self._registry.configure(spec), "steps", None)
@@ -336,5 +376,12 @@ class _Planner:
         return REFERENCE in self._registry.build(metric, self._session.runtime("metric")).roles
 
 
-def _made(step: Step, samples: float | None) -> Source:
-    return Source(step.product, step.id, step, samples)
+def _made(step: Step, samples: float | None, carries: frozenset[str] | None) -> Source:
+    return Source(step.product, step.id, step, samples, carries)
+
+
+def _readable(source: formats.Source) -> Iterator[Sample]:
+    """Yield the samples of a set of another format; damaged ones are left out when it is converted."""
+    for index in range(len(source)):
+        with contextlib.suppress(DatasetError):
+            yield source.sample(index)

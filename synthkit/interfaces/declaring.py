@@ -88,7 +88,8 @@ class Component:
         defaults: settings that differ from the class's own: presets share a target.
         needs: what its input samples must carry: layer names, ``people.head``, ``people.box``,
             ``people.rotated_box``. Where settings decide about that, the config class has a property ``needs``,
-            which is used instead. provides: what its output carries, in the same words.
+            which is used instead. provides: what its output carries, in the same words; what it carries besides by its
+            settings a property ``provides`` of the config class tells.
         trainable: whether the target also has ``fit``. reads: of what is trainable the layers that ``fit`` looks at, of
             a metric those that it does; others of the data sets are not decoded for it. None: all of them.
         learns_from: of a trainable refiner: the sets that ``fit`` gets, ``source`` and ``target`` or ``target`` alone.

@@ -48,6 +48,11 @@ class RegionConfig:
         validator=at_least(2),
     )
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What samples must carry."""
+        return frozenset({"instances"}) if self.region == "masked-crops" else frozenset()
+
 
 @attrs.frozen
 class FeatureConfig(RegionConfig):

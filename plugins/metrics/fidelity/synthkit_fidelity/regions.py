@@ -24,7 +24,7 @@ def regions(samples: Iterable[Sample], region: Region, crop_px: int) -> Iterator
     """Yield a key and (H, W, 3) pixels of each image, or of each person who can be cropped.
 
     Raises:
-        DatasetError: when masks are asked for and a sample has no layer of instances.
+        DatasetError: when masks are asked for and a sample with people has no layer of instances.
     """
     for sample in samples:
         image = np.asarray(sample.image)
@@ -32,16 +32,16 @@ def regions(samples: Iterable[Sample], region: Region, crop_px: int) -> Iterator
             yield sample.key, image
             continue
         instances = sample.layers.get("instances")
-        if region == "masked-crops" and instances is None:
-            raise DatasetError(
-                f"sample {sample.key}: has no layer 'instances', and region=masked-crops needs it; take region=crops"
-            )
         for plan in crops.plan_crops(sample, (crop_px, crop_px)):
             crop = crops.extract(image, plan)
             if region == "masked-crops":
+                if instances is None:
+                    raise DatasetError(
+                        f"sample {sample.key}: has no layer 'instances', and region=masked-crops needs it; take"
+                        " region=crops"
+                    )
                 if plan.instance is None:
                     continue
-                assert instances is not None
                 mask = crops.extract_mask(instances, plan)
                 if not mask.any():
                     continue

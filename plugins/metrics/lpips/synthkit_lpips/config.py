@@ -43,6 +43,11 @@ class PairConfig:
         """Whether people alone count."""
         return self.region.startswith("masked")
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What one sample of each pair must carry."""
+        return frozenset({"instances"}) if self.masked else frozenset()
+
 
 @attrs.frozen
 class LpipsConfig(PairConfig):

@@ -86,6 +86,11 @@ class BlenderConfig:
             raise ValueError("layers: 'light' is of rooms; a plate has been through its sensor")
 
     @property
+    def provides(self) -> frozenset[str]:
+        """What samples carry besides what all have."""
+        return frozenset(self.layers)
+
+    @property
     def light_paths(self) -> int:
         """How many light paths each pixel gets.
 

@@ -13,6 +13,7 @@ import attrs
 
 from synthkit.dataset import Dataset, description, images, stores
 from synthkit.dataset.formats.pictures import Picture, picture
+from synthkit.dataset.formats.source import Stored
 from synthkit.dataset.sidecars import SIDECAR_OF, SidecarSet
 from synthkit.errors import DatasetError
 from synthkit.inputs import Images, open_images
@@ -81,12 +82,21 @@ class Found:
         Raises:
             DatasetError: when one of the two cannot be read, or they do not fit.
         """
+        return self.stored(index)[0]
+
+    def stored(self, index: int) -> tuple[Sample, Stored | None]:
+        """Return what indexing does, and the file that holds just the image's pixels, None where there is none.
+
+        Raises:
+            DatasetError: as indexing does.
+        """
         side = self.sidecars.at(index)
         place = self._places.get(side.key)
-        sample = Skipped(side.key, "is not there") if place is None else self.images.read(place)
-        if isinstance(sample, Skipped):
-            raise DatasetError(f"{self.images.location}: image {side.key} {sample.reason}")
-        return joined(sample, side)
+        found = Skipped(side.key, "is not there") if place is None else self.images.stored(place)
+        if isinstance(found, Skipped):
+            raise DatasetError(f"{self.images.location}: image {side.key} {found.reason}")
+        sample, stored = found
+        return joined(sample, side), stored
 
 
 def _below(location: str, relative: str) -> str:
@@ -144,7 +154,9 @@ def counted(data: Dataset) -> str:
 
 
 class FoundPictures:
-    """The images of a set of finds, with these, as exports take them; stored anew as JPEG.
+    """The images of a set of finds, with these, as exports take them.
+
+    Image files are taken over as they are; frames of videos become JPEG of quality 95.
 
     Raises:
         DatasetError: as ``Found.open`` does.
@@ -165,8 +177,8 @@ class FoundPictures:
         Raises:
             DatasetError: when it cannot be read.
         """
-        sample = self._found[index]
+        sample, stored = self._found.stored(index)
         names = ("people", "camera", "sequence", "frame", "time_s", "meta")
         known = {name: getattr(sample, name) for name in names}
-        data = images.jpeg(sample.image, _JPEG_QUALITY)
+        data = images.jpeg(sample.image, _JPEG_QUALITY) if stored is None else stored[1]
         return picture(sample.key, data, f"{self.name}: sample {sample.key}", known, sample.layers.get)

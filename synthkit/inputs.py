@@ -14,6 +14,7 @@ from synthkit import config
 from synthkit.dataset import Dataset, codec, formats, images, stores
 from synthkit.dataset.formats.converting import check_unchanged
 from synthkit.dataset.formats.job import fingerprint
+from synthkit.dataset.formats.source import Stored
 from synthkit.errors import DatasetError, WorkError
 from synthkit.interfaces import Progress, silent
 from synthkit.sample import Sample, Skipped
@@ -60,12 +61,23 @@ class Images(ABC):
         """Return the key of a place, also where there is a hole."""
 
     @abstractmethod
+    def stored(self, place: int) -> tuple[Sample, Stored | None] | Skipped:
+        """Return the image of a place, and the file that holds just its pixels, None where there is none, as of videos.
+
+        A hole, or a photo that is damaged, is returned as why it is missing.
+
+        Raises:
+            DatasetError: when a data set is damaged.
+        """
+
     def read(self, place: int) -> Sample | Skipped:
         """Return the image of a place; a hole, or a photo that is damaged, as why it is missing.
 
         Raises:
             DatasetError: when a data set is damaged.
         """
+        found = self.stored(place)
+        return found if isinstance(found, Skipped) else found[0]
 
     def hides(self, place: int) -> bool:
         """Return whether transparency hides anything of the image that is stored in a place, which ``read`` shows.
@@ -169,9 +181,12 @@ class _StoredImages(Images):
         slot = self._slots[place]
         return slot.key if isinstance(slot, Skipped) else self._data.key(slot)
 
-    def read(self, place: int) -> Sample | Skipped:
+    def stored(self, place: int) -> tuple[Sample, Stored | None] | Skipped:
         slot = self._slots[place]
-        return slot if isinstance(slot, Skipped) else self._data[slot]
+        if isinstance(slot, Skipped):
+            return slot
+        sample, members = self._data.with_members(slot)
+        return sample, codec.image_file(members)
 
     def hides(self, place: int) -> bool:
         slot = self._slots[place]
@@ -233,9 +248,9 @@ class _FileImages(Images):
     def key(self, place: int) -> str:
         return self._source.key(place)
 
-    def read(self, place: int) -> Sample | Skipped:
+    def stored(self, place: int) -> tuple[Sample, Stored | None] | Skipped:
         try:
-            return self._source.sample(place)
+            return self._source.read(place)
         except DatasetError as error:
             # The same record wherever the source lies.
             return Skipped(self.key(place), str(error).replace(f"{self._path.parent}{os.sep}", ""))

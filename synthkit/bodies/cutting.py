@@ -116,8 +116,8 @@ def cut(
         verb="cut",
         executor=executor,
         progress=progress,
+        check=opened.check_unchanged,
     )  # fmt: skip
-    opened.check_unchanged()
     made = Dataset.open(out, allow_empty=True)
     if not len(made):
         why = ["nobody in it has a mask and a surface map that is believed", *(reason for _, reason in made.skipped)]

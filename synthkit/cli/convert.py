@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 # A constant, as --help would be slow if it had to load the formats; a test compares.
 _FORMATS = "coco, cepdof, voc, kitti, yolo, yolo-obb, habbof, market1501, fdh, video, images"
 _WORTH_PROCESSES = 64  # images; fewer are converted sooner than processes start
-_MENDED = "mend the images and convert them into another place, or say --allow-missing"
+_MENDED = "mend the images (of finds: detect again) and convert them into another place, or say --allow-missing"
 
 Source = Annotated[
     str,
-    typer.Argument(metavar="IN", help="A data set (or its URL, with --to), or images and labels of another format."),
+    typer.Argument(
+        metavar="IN",
+        help="Images and labels of another format; finds, or with --to a data set (or a URL of either).",
+    ),
 ]
 Out = Annotated[str, typer.Argument(help="Where the result goes: a folder, or, without --to, a URL (s3://...).")]
 Form = Annotated[
@@ -61,6 +64,9 @@ def convert(
     allow_missing: AllowMissing = False,
 ) -> None:
     """Turn labelled images of another format into a data set, or a data set into another format.
+
+    Finds of ``synthkit detect`` become a data set of their images, labelled by what was found; they are taken whole,
+    without --format, --max-size, --every and --person-class.
 
     With --to one process writes, and --workers, --executor and --address are not for it.
     """

@@ -84,6 +84,14 @@ def encode(sample: Sample | Sidecar, config: CodecConfig, stored: tuple[str, byt
     return Encoded(sample.key, tuple(members), _digest(sample.key, text, pixels, layers))
 
 
+def image_file(members: Mapping[str, bytes]) -> tuple[str, bytes] | None:
+    """Return a sample's image as ``encode`` takes it over, ``png`` or ``jpg`` and bytes, None where there is none."""
+    suffix = next((s for s in IMAGE_SUFFIXES if s in members), None)
+    if suffix is None:
+        return None
+    return ("png" if suffix.endswith("png") else "jpg"), members[suffix]
+
+
 def decode(key: str, members: Mapping[str, bytes], *, where: str) -> Sample:
     """Return the sample whose members are given by suffix; unknown suffixes are ignored.
 

@@ -138,8 +138,7 @@ class Dataset:
         Raises:
             IndexError: beyond the end. DatasetError: when the sample is damaged, naming shard and key.
         """
-        shard, entry = self._locate(index)
-        return self._decoded(shard, entry.key, self._read(shard, entry))
+        return self.with_members(index)[0]
 
     def __iter__(self) -> Iterator[Sample]:
         return (self._decoded(*found) for found in self._in_order())
@@ -233,6 +232,16 @@ class Dataset:
         """Return a sample's key and its stored members by suffix, undecoded."""
         shard, entry = self._locate(index)
         return entry.key, self._read(shard, entry)
+
+    def with_members(self, index: SupportsIndex) -> tuple[Sample, dict[str, bytes]]:
+        """Return a sample and the stored members that it was decoded from, by suffix, in one reading.
+
+        Raises:
+            IndexError, DatasetError: as by indexing.
+        """
+        shard, entry = self._locate(index)
+        members = self._read(shard, entry)
+        return self._decoded(shard, entry.key, members), members
 
     def raw(self) -> Iterator[tuple[str, dict[str, bytes]]]:
         """Yield every sample's key and stored members in order, undecoded, in large reads."""

@@ -123,10 +123,12 @@ def convert(
     """Turn a set of another format into a data set, or do the rest of an interrupted conversion.
 
     Damaged samples are left out, and noted with the reason. The contents of all files decide what the data set
-    is: once one of them was mended or edited, it is another set, which goes to another place.
+    is: once one of them was mended or edited, it is another set, which goes to another place. Of a set of finds it
+    makes the images with these; see ``labelling.label``.
 
     Args:
-        source: its folder or file. out: where the data set goes: a folder, or a URL that fsspec reaches.
+        source: its folder or file, or a set of finds or its URL.
+        out: where the data set goes: a folder, or a URL that fsspec reaches.
         form: name of the format; None finds it out.
         max_size_px: shrink larger images (and their labels) to this many pixels a side.
         every: take every so many samples of the source, such as frames of a video, the first included.
@@ -139,6 +141,14 @@ def convert(
         DatasetError: when the source is of no known format, or wrong, telling all that is wrong at
             once; when not one of its images can be read; or when ``out`` holds something else.
     """
+    finds = _finds(source)
+    if finds is not None:
+        from synthkit.labelling import label  # which opens sets of all formats
+
+        _check_whole(source, form, max_size_px, every, person_classes)
+        if tell:
+            tell(f"{source}: synthkit (finds in images)")
+        return label(finds, out, executor=executor, progress=progress)
     conversion = prepare(
         source, form=form, max_size_px=max_size_px, every=every, person_classes=person_classes, progress=progress,
         tell=tell,
@@ -202,6 +212,37 @@ def export(
         for line in made.remarks:
             tell(line)
     return made
+
+
+def _finds(source: Path | str) -> Dataset | None:
+    """Return the set of finds that a place holds, None when it holds something else."""
+    from synthkit.found import is_of_images
+
+    if stores.at(source).size(records.MANIFEST) is None:
+        return None
+    data = Dataset.open(source)
+    return data if is_of_images(data) else None
+
+
+def _check_whole(
+    source: Path | str, form: str | None, max_size_px: int | None, every: int, person_classes: Collection[str]
+) -> None:
+    """Check that nothing is asked for that says which images of a set of finds are taken, and how.
+
+    Raises:
+        DatasetError: naming every option that does.
+    """
+    given = {
+        "--format": form is not None,
+        "--max-size": max_size_px is not None,
+        "--every": every != 1,
+        "--person-class": bool(person_classes),
+    }
+    options = [option for option, is_given in given.items() if is_given]
+    if options:
+        raise DatasetError(
+            f"{source}: is a set of finds, of which all images are taken as they are; omit {', '.join(options)}"
+        )
 
 
 def _stored_pictures(source: Path | str) -> Pictures:

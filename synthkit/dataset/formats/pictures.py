@@ -88,8 +88,8 @@ class DatasetPictures:
         """
         key, members = self._dataset.members(index)
         where = f"{self._dataset.location}: sample {key}"
-        suffix = next((s for s in codec.IMAGE_SUFFIXES if s in members), None)
-        if suffix is None:
+        stored = codec.image_file(members)
+        if stored is None:
             raise DatasetError(f"{where} has no image")
         try:
             known = description.from_json(members[codec.JSON_SUFFIX]) if codec.JSON_SUFFIX in members else {}
@@ -103,7 +103,7 @@ class DatasetPictures:
             except ValueError as error:
                 raise DatasetError(f"{where} cannot be read: {error}") from None
 
-        return picture(key, members[suffix], where, {"people": None, **known}, layer)
+        return picture(key, stored[1], where, {"people": None, **known}, layer)
 
 
 class SourcePictures:

@@ -11,7 +11,7 @@ import bisect
 import itertools
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,13 @@ def write(
     verb: str,
     executor: Executor | None,
     progress: Progress,
+    check: Callable[[], None] | None = None,
 ) -> None:
-    """Write a data set of so many places, each of which takes no longer to make again than to keep by itself."""
+    """Write a data set of so many places, each of which takes no longer to make again than to keep by itself.
+
+    Args:
+        check: raises when what was read is no longer what it was; asked before the set is finished.
+    """
     writer = DatasetWriter(
         out,
         identity=identity,
@@ -129,6 +134,8 @@ def write(
             writer, maker, executor or Local(0), failed=failed,
             progress=lambda done: progress(verb, done, places), whole_shards=True,
         )  # fmt: skip
+        if check is not None:
+            check()
         writer.finalise()
 
 

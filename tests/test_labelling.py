@@ -143,6 +143,20 @@ def test_images_that_have_changed_are_told(images, tmp_path):
         formats.convert(tmp_path / "found", tmp_path / "labelled")
 
 
+def test_a_set_of_images_that_change_meanwhile_is_not_finished(tmp_path):
+    place = video(tmp_path / "hall.avi", 2)
+    detection.detect(session(), SEEING, place, tmp_path / "found")
+
+    def exchange(verb, done, total):
+        if done == total:
+            video(place, 3)
+
+    with pytest.raises(DatasetError, match=r"hall\.avi: was changed while it was being read"):
+        formats.convert(tmp_path / "found", tmp_path / "labelled", progress=exchange)
+    with pytest.raises(DatasetError, match="is not finished"):
+        Dataset.open(tmp_path / "labelled")
+
+
 def test_finds_at_a_url_become_a_set_at_a_url(images, tmp_path):
     memory = fsspec.filesystem("memory")
     try:

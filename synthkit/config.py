@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import tomllib
 import types
 import typing
@@ -21,6 +22,11 @@ import cattrs
 from synthkit.errors import ConfigError, DatasetError, PluginError
 
 C = TypeVar("C")
+
+_KEY = re.compile(
+    r"""\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*"|'[^']*')|(?P<bare>[^\s."'=](?:[^.=]*[^\s.=])?))\s*(?P<after>[.=])"""
+)
+"""A part of a setting's path, as TOML has it but for what may stand without quotes, and what ends it."""
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
 
 
@@ -209,20 +215,38 @@ def load_toml(path: Path) -> dict[str, Any]:
 def parse_sets(assignments: Iterable[str]) -> dict[str, Any]:
     """Turn ``renderer.samples=16`` lines into nested plain values.
 
-    A value is read as TOML (``16``, ``true``, ``[1, 2]``, ``"text"``); what is not TOML is a string.
+    A name with dots or ``=`` in it stands in quotes, as in TOML: ``refiners."pools 1.5".steps=16``. A value is read as
+    TOML (``16``, ``true``, ``[1, 2]``, ``"text"``); what is not TOML is a string.
     """
     result: dict[str, Any] = {}
     problems = []
     for text in assignments:
-        key, equals, value = text.partition("=")
-        parts = key.strip().split(".")
-        if not equals or not all(parts):
-            problems.append(f"--set {text}: expected KEY=VALUE, such as renderer.samples=16")
+        parts, value = _assigned(text)
+        if not parts:
+            problems.append(
+                f"--set {text}: expected KEY=VALUE, such as renderer.samples=16; names with dots or = in them stand in"
+                ' quotes: refiners."pools 1.5".steps=16'
+            )
             continue
-        merge_into(result, nested(parts, _toml_value(value.strip())))
+        merge_into(result, nested(parts, _toml_value(value)))
     if problems:
         raise ConfigError(problems)
     return result
+
+
+def _assigned(text: str) -> tuple[list[str], str]:
+    """Return the path and the value that a text of the form ``KEY=VALUE`` has, no path where it is of another form."""
+    parts: list[str] = []
+    end = 0
+    while found := _KEY.match(text, end):
+        try:
+            parts.append(found["bare"] or next(iter(tomllib.loads(f"{found['quoted']} = 0"))))
+        except tomllib.TOMLDecodeError:
+            break
+        end = found.end()
+        if found["after"] == "=":
+            return parts, text[end:].strip()
+    return [], ""
 
 
 def merge_into(base: dict[str, Any], changes: Mapping[str, Any]) -> None:

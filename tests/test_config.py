@@ -174,6 +174,25 @@ def test_wrong_sets_are_told_together():
     assert len(caught.value.problems) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('refiners."C_CP^S, pools=1.5".steps=3', {"refiners": {"C_CP^S, pools=1.5": {"steps": 3}}}),
+        ("refiners.'1.5 \"x\"'.steps = 3", {"refiners": {'1.5 "x"': {"steps": 3}}}),
+        ('"a.b" . "c\\"=d\\u00e9"=e', {"a.b": {'c"=d\u00e9': "e"}}),
+        ("refiners.C_CP^S, it's.steps=3", {"refiners": {"C_CP^S, it's": {"steps": 3}}}),
+    ],
+)
+def test_names_with_dots_stand_in_quotes_as_in_toml(text, expected):
+    assert config.parse_sets([text]) == expected
+
+
+@pytest.mark.parametrize("text", ['"a=3', '"a"b=3', '"a\\q"=3', "'a\nb'=3", 'a."b".=3', '""""""=3'])
+def test_quotes_that_are_none_are_told(text):
+    with pytest.raises(ConfigError, match="names with dots or = in them stand in quotes"):
+        config.parse_sets([text])
+
+
 def test_a_set_cannot_inject_other_settings():
     assert config.parse_sets(["a=1\nb = 2"]) == {"a": "1\nb = 2"}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 
 import light_components
@@ -129,10 +130,31 @@ def test_choices_are_taken_as_they_are_spelled():
     }
 
 
+def test_the_shell_takes_them_as_they_are_spelled():
+    values = {'refiners."1.5 x".textures': "it's $HOME `x`", "refiner.steps": 3}
+    assert shlex.split(search.options_of(values)) == ["--set", search.sets_of(values)[0], "--set", "refiner.steps=3"]
+
+
+def test_a_search_goes_on_after_settings_that_are_refused(registry, file, tmp_path):
+    pytest.importorskip("optuna")
+    sets = [
+        "search.trials=8",
+        "search.ranges={'refiners.tint.strength'=[2.0, 'much'], 'detector.steps'={low=1, high=9}}",
+    ]
+    trials = _found(registry, file, tmp_path / "a", Worker(), sets)
+    assert len(trials) == 8
+    assert {trial.values["refiners.tint.strength"] for trial in trials} == {2.0, "much"}
+    for trial in trials:
+        assert (trial.score is None) == (trial.values["refiners.tint.strength"] == "much")
+        assert not trial.failed or trial.failed.startswith("refiners.tint.strength: expected a number, got 'much'")
+    page = write_search(search.declared(file, sets), trials, tmp_path / "a").read_text()
+    assert "failed: refiners.tint.strength: expected a number" in page
+
+
 def test_trials_that_fail_have_no_score(registry, file, tmp_path):
     pytest.importorskip("optuna")
     trials = _found(registry, file, tmp_path / "a", Worker(fails=range(1, 9)))
-    assert {trial.score for trial in trials} <= {None, 1.0}
+    assert {(trial.score, trial.failed) for trial in trials} <= {(1.0, ""), (None, "not every training was done")}
     page = write_search(search.declared(file, ()), trials, tmp_path / "a")
     told = json.loads((tmp_path / "a" / "search.json").read_text())
     assert [trial["score"] for trial in told["trials"]] == [trial.score for trial in trials]

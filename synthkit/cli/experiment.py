@@ -111,15 +111,15 @@ def search(
             folder,
         ):  # fmt: skip
             trials.append(trial)
-            told = "failed" if trial.score is None else f"{trial.score:.4g}"
-            terminal.tell(f"trial {trial.number + 1}: {' '.join(searching.sets_of(trial.values))}: {told}")
+            told = f"failed: {trial.failed}" if trial.score is None else f"{trial.score:.4g}"
+            terminal.tell(f"trial {trial.number + 1}: {searching.options_of(trial.values)}: {told}")
             page = write_search(declared, trials, folder)
     best = searching.best_of(trials)
     if best is None:
         typer.echo("every trial failed", err=True)
         raise typer.Exit(1)
     typer.echo(f"best on validation: {best.score:.4g}, by")
-    typer.echo(" ".join(f"--set '{one}'" for one in searching.sets_of(best.values)))
+    typer.echo(searching.options_of(best.values))
     typer.echo(f"trials: {page}")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,11 +83,12 @@ class Search:
 
 @attrs.frozen
 class Trial:
-    """What was tried, and what the mean over seeds on the validation set was; None where a training failed."""
+    """What was tried, and the mean over seeds on the validation set; or None, and why it failed."""
 
     number: int
     values: Mapping[str, Value]
     score: float | None
+    failed: str
 
 
 def declared(path: Path, sets: Iterable[str]) -> Search:
@@ -130,6 +132,11 @@ def sets_of(values: Mapping[str, Value]) -> list[str]:
     return [f"{name}={_toml(value)}" for name, value in values.items()]
 
 
+def options_of(values: Mapping[str, Value]) -> str:
+    """Return values as options of a command, for a shell."""
+    return " ".join(f"--set {shlex.quote(one)}" for one in sets_of(values))
+
+
 def _toml(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -145,24 +152,46 @@ def look(
     conduct: Callable[[Plan, Mapping[str, Step]], None],
     out: Path,
 ) -> Iterator[Trial]:
-    """Try settings, and yield each trial when it is done.
+    """Try settings, and yield each trial when it is done; one whose settings are refused has failed.
 
     Args:
         path, sets: of the experiment. planned: plans one. conduct: does some steps of a plan, as far as they are not
             done, in ``out``.
 
     Raises:
-        ConfigError: when the package that chooses is missing, or a setting or the row is unknown.
+        ConfigError: when the package that chooses is missing, the row is unknown, or the settings of every trial are
+            refused.
     """
     seeds = Seeds(read(path, registry, sets).run.seed).child(TABLE)
     trials: list[Trial] = []
+    refused: list[ConfigError] = []
     for number in range(search.trials):
         values = _suggested(search, trials, seeds, number)
-        plan = planned(read(path, registry, [*sets, *sets_of(values)]))
-        trainings = _trainings(search, plan)
-        conduct(plan, {step.id: step for training in trainings for step in reversed(plan.behind(training))})
-        trials.append(Trial(number, values, _score(search, out, trainings)))
+        try:
+            plan = planned(read(path, registry, [*sets, *sets_of(values)]))
+        except ConfigError as error:
+            refused.append(error)
+            trials.append(Trial(number, values, None, "; ".join(error.problems)))
+        else:
+            trials.append(_tried(search, number, values, plan, conduct, out))
         yield trials[-1]
+    if len(refused) == search.trials:
+        raise ConfigError(dict.fromkeys(problem for error in refused for problem in error.problems))
+
+
+def _tried(
+    search: Search,
+    number: int,
+    values: Mapping[str, Value],
+    plan: Plan,
+    conduct: Callable[[Plan, Mapping[str, Step]], None],
+    out: Path,
+) -> Trial:
+    """Train with the settings of a trial, as far as that is not done, and return what came of it."""
+    trainings = _trainings(search, plan)
+    conduct(plan, {step.id: step for training in trainings for step in reversed(plan.behind(training))})
+    score = _score(search, out, trainings)
+    return Trial(number, values, score, "not every training was done" if score is None else "")
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:

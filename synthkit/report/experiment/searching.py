@@ -37,7 +37,7 @@ def write_search(search: Search, trials: Sequence[Trial], out: Path) -> Path:
 
 def _page(search: Search, trials: Sequence[Trial], best: Trial | None) -> Page:
     rows = [
-        [str(trial.number + 1), "failed" if trial.score is None else f"{trial.score:.4g}",
+        [str(trial.number + 1), f"failed: {trial.failed}" if trial.score is None else f"{trial.score:.4g}",
          *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial.values.values())]
         for trial in trials
     ]  # fmt: skip

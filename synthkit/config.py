@@ -89,6 +89,12 @@ def ordered(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"must be (low, high), got {value}")
 
 
+def different(_: Any, __: attrs.Attribute[Any], value: Sequence[Any]) -> None:
+    """Validate a list that names nothing twice."""
+    if len(set(value)) < len(value):
+        raise ValueError(f"must name each at most once, got {list(value)}")
+
+
 def all_of(*validators: Validator) -> Validator:
     """Return a validator that applies several."""
 

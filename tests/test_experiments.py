@@ -143,13 +143,18 @@ def test_all_mistakes_are_told_at_once(registry, lab):
             "refiners.tint.strenght=2", "refiner.steps=many", "detector.unheard_of=1",
             "mixtures.more=['reel','tint:2']", "groups.a=['tin']", "sizes.counts=[0]", "controls=['tinted']",
             "mixtures.least=['real:2','tint:0']", "data.real.path=elsewhere",
-            "refiners.tint2.name='light-tint'", "refiners.tint2.vary={steps=[1,1]}",
+            "refiners.tint2.name='light-tint'", "refiners.tint2.vary={steps=[1,1]}", r'trackers=["a", "a"]',
+            r'refiners."a\nb".name="light-tint"', r'mixtures={"a\tb"=["real", "tint"], " "=["real", "tint"]}',
+            r'groups."\u001b[1m"=["tint"]', r'title="Which?\r"', "sizes.refiners=['tint', 'tint']",
             "detectors.light-blobs.seeds=[1]",
             "metric.psnr.source='@nowhere'", "baselines=['rendered','tinted']", "refiners.real.name='light-tint'",
         )  # fmt: skip
     told = "\n".join(caught.value.problems)
     for words in (
-        "threds: unknown setting; did you mean 'threads'", "seeds: needs one at least, and none twice",
+        "threds: unknown setting; did you mean 'threads'", "seeds: must name each at most once, got [1, 1]",
+        "trackers: must name each at most once, got ['a', 'a']", "sizes.refiners: must name each at most once",
+        r"refiners: 'a\nb' is empty, or has line breaks", r"mixtures: 'a\tb' is empty", "mixtures: ' ' is empty",
+        r"groups: '\x1b[1m' is empty, or has line breaks", r"title: 'Which?\r' is empty, or has line breaks",
         "data.rest: unknown data set; did you mean 'test'", "data.test.count: must be at least 1",
         "refiners.tint.strenght: unknown setting; did you mean 'strength'",
         "refiners.tint.steps: expected a whole number",

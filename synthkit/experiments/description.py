@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from synthkit import config, settings
-from synthkit.config import all_of, at_least, between, setting
+from synthkit.config import all_of, at_least, between, different, setting
 from synthkit.errors import ConfigError
 from synthkit.interfaces import ComponentSpec, Kind
 from synthkit.plugins import Registry
@@ -41,12 +41,12 @@ _TABLES = ("data", "refiner", "refiners", "mixtures", "groups", "sizes", "detect
 _AMOUNT = re.compile(r"(.+):(\d+(?:\.\d+)?)", re.DOTALL)
 
 
-def _distinct(_: object, __: object, seeds: Sequence[int] | None) -> None:
-    if seeds is not None and (not seeds or len(set(seeds)) < len(seeds)):
-        raise ValueError(f"needs one at least, and none twice, got {list(seeds)}")
+def _some(_: object, __: object, values: Sequence[int]) -> None:
+    if not values:
+        raise ValueError("needs one at least")
 
 
-_SEEDS = all_of(between(0, 2**63 - 1), _distinct)
+_SEEDS = all_of(between(0, 2**63 - 1), _some, different)
 
 
 @attrs.frozen
@@ -57,10 +57,16 @@ class _Heading:
     seeds: tuple[int, ...] = setting(
         (0,), help="each refiner and detector is trained once with each of these", validator=_SEEDS
     )
-    baselines: tuple[str, ...] = setting((RENDERED, REAL), help="the rows with which all others are compared in pairs")
-    trackers: tuple[str, ...] = setting((), help="plugins that follow the experiment, such as tensorboard")
+    baselines: tuple[str, ...] = setting(
+        (RENDERED, REAL), help="the rows with which all others are compared in pairs", validator=different
+    )
+    trackers: tuple[str, ...] = setting(
+        (), help="plugins that follow the experiment, such as tensorboard", validator=different
+    )
     controls: tuple[str, ...] = setting(
-        (), help="refiners whose looks are not the real one: whether others gain by more than variety (section 5.6)"
+        (),
+        help="refiners whose looks are not the real one: whether others gain by more than variety (section 5.6)",
+        validator=different,
     )
 
 
@@ -86,8 +92,10 @@ class _DataSettings:
 class _SizeSettings:
     """The table ``sizes``."""
 
-    counts: tuple[int, ...] = setting((), help="so many of the real images", validator=all_of(at_least(1), _distinct))
-    refiners: tuple[str, ...] = setting((), help="those that are trained towards so many too")
+    counts: tuple[int, ...] = setting(
+        (), help="so many of the real images", validator=all_of(at_least(1), _some, different)
+    )
+    refiners: tuple[str, ...] = setting((), help="those that are trained towards so many too", validator=different)
 
 
 @attrs.frozen
@@ -96,7 +104,9 @@ class _RowSettings:
 
     name: str | None = setting(None, help="which refiner; none: the one that the table is called after")
     seeds: tuple[int, ...] | None = setting(
-        None, help="with which it is trained, where these are others than the experiment's", validator=_SEEDS
+        None,
+        help="with which it is trained, where these are others than the experiment's",
+        validator=attrs.validators.optional(_SEEDS),
     )
     vary: Any = setting(None, help="settings with a list of values each; every combination becomes a row")
 
@@ -203,7 +213,7 @@ def read(path: Path, registry: Registry, sets: Iterable[str] = ()) -> Experiment
         _sizes(_table(plain, "sizes", problems), refiners, problems),
         detectors, _metrics(registry, plain, problems),
     )  # fmt: skip
-    problems += _across(found)
+    problems += [*_unprintable(found), *_across(found)]
     for name in heading.trackers:
         with config.collected(problems):
             registry.tracker(name)
@@ -386,6 +396,16 @@ def _metrics(registry: Registry, plain: Mapping[str, Any], problems: list[str]) 
     with config.collected(problems):
         return settings.plan(registry, {"metric": plain["metric"]}, {"metric": None}).metrics
     return ()
+
+
+def _unprintable(found: Experiment) -> Iterator[str]:
+    """Yield which names would break tables and lines: nothing else may stand in them than what can be printed."""
+    named = {"title": [found.title], "refiners": found.refiners, "mixtures": found.mixtures, "groups": found.groups,
+             "detectors": found.detectors}  # fmt: skip
+    for where, names in named.items():
+        for name in names:
+            if not name.strip() or not name.isprintable():
+                yield f"{where}: {name!r} is empty, or has line breaks or other characters that cannot be printed"
 
 
 def _across(found: Experiment) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Literal
 
 import attrs
 
-from synthkit.config import at_least, between, setting
+from synthkit.config import at_least, between, different, setting
 from synthkit_blender.config.camera import CameraConfig
 from synthkit_blender.config.light import LightConfig
-from synthkit_blender.config.limits import Range, a_folder, different
+from synthkit_blender.config.limits import Range, a_folder
 from synthkit_blender.config.people import PeopleConfig
 from synthkit_blender.config.plates import PlatesConfig
 from synthkit_blender.config.room import RoomConfig

@@ -45,12 +45,6 @@ def a_file(_: Any, __: Any, value: Path | None) -> None:
         raise ValueError(f"{value} is no file")
 
 
-def different(_: Any, __: Any, value: tuple[Any, ...]) -> None:
-    """Validate a list that names nothing twice."""
-    if len(set(value)) != len(value):
-        raise ValueError(f"must name each at most once, got {list(value)}")
-
-
 def _there(look: Callable[[], bool]) -> bool:
     """Return what a look at a path tells; what the system will not look at, such as too long a name, is not there."""
     try:

@@ -712,10 +712,13 @@ def test_groups_are_compared_with_the_first_also_where_that_is_not_judged(regist
 def test_scores_over_distances_are_of_one_detector(registry, lab, monkeypatch):
     found = _found(registry, lab[0], "detectors.other={name='light-blobs', steps=3}")
     result = {"name": "psnr", "value": 1.0}
-    monkeypatch.setattr(Findings, "distances", lambda self: iter([("tint", 0, "rendered", result)]))
+    rows = ["tint", "real", "real + 1 x tint"]
+    monkeypatch.setattr(Findings, "distances", lambda self: iter((row, 0, "rendered", result) for row in rows))
     assert [plot.alt for plot in distances._relations(found)] == [
         f"Scores of trainings of {name} over psnr to rendered" for name in ("light-blobs", "other")
     ]
+    rows.pop()
+    assert distances._relations(found) == [], "two trainings show no relation"
 
 
 # -- trackers

@@ -5,13 +5,16 @@ import json
 import re
 import xml.etree.ElementTree
 from html.parser import HTMLParser
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from synthkit.interfaces import Chart
 from synthkit.report import plots
 from synthkit.report.drawing import BODY, FOUND, HEAD, draw, grid
+from synthkit.report.numerals import number
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
 from synthkit.sample import Detections, Person, RotatedBox, Sample
 
@@ -70,15 +73,73 @@ def test_curves_survive_a_torn_last_line(tmp_path: Path) -> None:
 
 
 def test_names_are_no_formulas_and_none_is_left_out() -> None:
-    names = ["$x_^$", "a $5 b $6", *map(str, range(60))]
+    names = ["$x_^$", "a $5 b $6", "_hidden", *map(str, range(60))]
     measured = {name: [plots.Measured(0.0, 1.0)] for name in names}
     for svg in (
         plots.bars({names[0]: (0.5, None)}, title=names[1], x_label=names[0]),
         plots.measured(measured, title="t", x_label="x", y_label="y"),
         plots.curves({name: [(0.0, 1.0)] for name in names}, title="t", y_label="y"),
+        plots.chart(Chart("t", "x", "y", {name: [(0.0, 1.0)] for name in names}, scattered=True)),
     ):
-        assert all(name in svg for name in names[:2])
-    assert ">59<" in svg
+        assert all(f">{name}<" in svg for name in names[:2])
+        if "_hidden" in svg:
+            assert all(f">{name}<" in svg for name in names)
+        else:
+            assert ">a $5 b $6<" in svg, "bars have two names, other plots all of them"
+
+
+def test_no_two_series_look_alike() -> None:
+    shown = list(islice(plots.styles(), 168))
+    assert len(set(shown)) == 168
+    assert len({(style.colour, style.marker) for style in shown[:42]}) == 42
+
+
+def test_long_texts_are_broken_into_lines_and_add_to_the_height() -> None:
+    name = "frechet_distance[mobilenet_v2.features.6 place by place, 96 px, crops, 64 px] to real"
+    long, short = (plots.bars({"a": (1.0, None)}, title=text, x_label=text) for text in (name, "short"))
+    texts = re.findall(r">([^<>]+)</text>", long)
+    assert all(len(text) < len(name) for text in texts)
+    assert " ".join(texts).count("to real") == 2
+    heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[1]) for svg in (long, short)]
+    assert heights[0] > heights[1]
+
+
+def test_plots_have_the_ink_of_the_page_and_one_of_their_own() -> None:
+    svg = plots.curves({"a": [(0, 1), (1, 2)]}, title="t", y_label="y")
+    assert svg.startswith('<svg color="#808890"')
+    assert svg.count("#808890") == 1
+    assert "fill: currentColor" in svg
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.4, "0.400"),
+        (0.0, "0.00"),
+        (12.345, "12.3"),
+        (240, "240"),
+        (1234.5, "1234"),
+        (-0.05, "-0.0500"),
+        (2e7, "2.00e+07"),
+    ],
+)
+def test_numbers_have_three_digits(value: float, told: str) -> None:
+    assert number(value) == told
+
+
+def test_a_number_has_its_interval() -> None:
+    assert number(0.446, (0.4, 0.488)) == "0.446 [0.400, 0.488]"
+
+
+def test_tables_name_their_rows_and_break_where_it_reads_well(tmp_path: Path) -> None:
+    headed = Table(["set", "frechet_distance[mobilenet_v2.features.6] to real"], [["a", "0.2 [0.1, 0.3] p 0.01"]])
+    bare = Table(["", ""], [["score_threshold", "10 min"]], prose=True)
+    write_page(Page("t", "l", [], [Section("s", tables=[headed, bare])], "f"), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "frechet_<wbr>distance<wbr>[mobilenet_<wbr>v2.<wbr>features.6] to real</th>" in text
+    assert '<th scope="row">score_<wbr>threshold</th><td>10\N{NO-BREAK SPACE}min</td>' in text
+    assert "<td>0.2 [0.1,\N{NO-BREAK SPACE}0.3] p\N{NO-BREAK SPACE}0.01</td>" in text
+    assert text.count("<thead>") == 1, "a head of empty cells tells nothing"
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 400])

@@ -75,8 +75,8 @@ def test_the_page_tells_numbers_parts_errors_and_shows_where(data, tmp_path: Pat
     text, pictures = words(tmp_path / "page.html")
     assert "told: rooms" in text
     assert "Measured on 4 images." in text
-    assert "rests on f1 0.75 [0.5, 0.875] 4 off (lower is better) 1.5 9 " in text
-    assert "small &lt;people&gt; 0.25" in text
+    assert "rests on f1 0.750 [0.500, 0.875] 4 off (lower is better) 1.50 9 " in text
+    assert "small &lt;people&gt; 0.250" in text
     assert "nobody there 17" in text
     assert "s2: not found at all" in text
     assert "The most telling: false alarms" not in text, "an empty gallery is none"
@@ -93,7 +93,7 @@ def test_without_evidence_the_page_has_numbers_alone(data, tmp_path: Path):
     subsets = [MetricResult("kid", 0.5, "lower", 4, {}, (0.25, 0.75), "subsets")]
     write_report([Judgement("told", subsets, None, there, there)], tmp_path / "page.html")
     text, pictures = words(tmp_path / "page.html")
-    assert "kid (lower is better) 0.5 [0.25, 0.75] of subsets 4" in text
+    assert "kid (lower is better) 0.500 [0.250, 0.750] of subsets 4" in text
     assert "Measured on 4 images, compared with 4 images of rooms." in text
     assert "their order means little" not in text
     assert "Charts" not in text
@@ -107,7 +107,7 @@ def test_the_page_is_about_all_metrics_and_says_what_to_beware_of(data, tmp_path
                  tmp_path / "page.html")  # fmt: skip
     text, _ = words(tmp_path / "page.html")
     head = text[: text.index("Numbers")]
-    assert all(name in head for name in ("f1 0.75", "off 1.5", "recall 0.5")), head
+    assert all(name in head for name in ("f1 0.750", "off 1.50", "recall 0.500")), head
     for expected in (
         "told, other: rooms",
         "Measured on 4 images, each at 3 random turns.",
@@ -130,7 +130,7 @@ def test_the_head_of_the_page_has_a_number_of_each_metric(data, tmp_path: Path):
     assert "a_1" not in head
     write_report(judged[:2], tmp_path / "page.html")
     text, _ = words(tmp_path / "page.html")
-    assert "a_0 0 a_1 1 b_0 0 b_1 1" in text[: text.index("Numbers")], text
+    assert "a_0 0.00 a_1 1.00 b_0 0.00 b_1 1.00" in text[: text.index("Numbers")], text
 
 
 def test_evaluate_writes_the_page_where_it_is_asked(data, tmp_path: Path, monkeypatch):

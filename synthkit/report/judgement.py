@@ -18,6 +18,7 @@ from synthkit.evaluation import Judgement
 from synthkit.interfaces import Evidence, Exhibit, MetricResult
 from synthkit.report import plots
 from synthkit.report.drawing import close_up
+from synthkit.report.numerals import number
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
 from synthkit.turning import Turned
 
@@ -31,7 +32,7 @@ def write_report(judged: Sequence[Judgement], path: Path, failures: Sequence[str
     page = Page(
         title=f"{', '.join(judgement.metric for judgement in judged)}: {_name_of(judged[0].data)}",
         lead=_lead(results, judged[0]),
-        facts=[(result.name, f"{result.value:.3g}") for result in _foremost(judged)],
+        facts=[(result.name, number(result.value)) for result in _foremost(judged)],
         sections=[*([Section("Not judged", failures)] if failures else []), *_sections(judged, results)],
         footer=f"written by synthkit evaluate {synthkit.__version__}, Python {platform.python_version()}",
     )
@@ -145,10 +146,8 @@ def _told(result: MetricResult) -> dict[str, Any]:
 
 
 def _number(result: MetricResult) -> str:
-    if result.interval is None:
-        return f"{result.value:.3g}"
-    of = f" of {result.interval_of}" if result.interval_of else ""
-    return f"{result.value:.3g} [{result.interval[0]:.3g}, {result.interval[1]:.3g}]{of}"
+    of = f" of {result.interval_of}" if result.interval and result.interval_of else ""
+    return f"{number(result.value, result.interval)}{of}"
 
 
 def _name_of(data: Dataset | Turned) -> str:

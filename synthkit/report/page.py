@@ -83,9 +83,16 @@ class Page:
 
 def write_page(page: Page, path: Path) -> None:
     """Write the page as one HTML file, whole or not at all."""
-    write_atomically(path, [templates.filled("synthkit.report", "page.html", page=page, unbroken=_unbroken)])
+    content = templates.filled("synthkit.report", "page.html", page=page, unbroken=_unbroken, parts=_parts)
+    write_atomically(path, [content])
 
 
 def _unbroken(cell: str) -> str:
-    """Return a cell of which intervals and p are not broken into lines."""
-    return re.sub(r"\[[^\]]*\]|p (?=[<\d])|< (?=\d)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), cell)
+    """Return a cell of which intervals, p, and numbers with their units are not broken into lines."""
+    pattern = r"\[[^\]]*\]|p (?=[<\d])|< (?=\d)|(?<=\d) (?=[A-Za-z%]{1,3}\b)"
+    return re.sub(pattern, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), cell)
+
+
+def _parts(name: str) -> list[str]:
+    """Return the parts of a name between which it may be broken into lines."""
+    return re.split(r"(?<=[_./])(?=[^\s\d])|(?=\[)", name)

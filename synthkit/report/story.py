@@ -12,9 +12,9 @@ import synthkit
 from synthkit import crops, detectors, observing
 from synthkit.dataset import Dataset
 from synthkit.drift import counting as drift
-from synthkit.interfaces import MetricResult
 from synthkit.report import plots
 from synthkit.report.drawing import DEFAULT_SCORE, Picture, draw, grid
+from synthkit.report.numerals import number
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
 from synthkit.sample import Sample
 from synthkit.session import Session
@@ -147,7 +147,10 @@ def _scores(story: Story) -> Section:
     if not names:
         return Section("Detectors, judged on the target domain", ["No installed metric judges detectors."])
     whole = [[result for result in results if not result.part] for results in story.scores.values()]
-    rows = [[number[0].name, *map(_number, number)] for number in zip(*whole, strict=True)]
+    rows = [
+        [results[0].name, *(number(result.value, result.interval) for result in results)]
+        for results in zip(*whole, strict=True)
+    ]
     trained_on = [f"{_NAMES[data]}, {len(story.datasets[data])} images" for data in story.scores]
     count = len(story.datasets["target-test"])
     f1 = next((name for name in names if "f1" in name.lower()), names[0])
@@ -183,7 +186,10 @@ def _distances(story: Story) -> Section:
     names = [result.name for result in next(iter(story.distances.values()))]
     if not names:
         return Section("Distance to the target domain", ["No installed metric compares data sets."])
-    rows = [[_NAMES[data], *(_number(result) for result in results)] for data, results in story.distances.items()]
+    rows = [
+        [_NAMES[data], *(number(result.value, result.interval) for result in results)]
+        for data, results in story.distances.items()
+    ]
     return Section(
         "Distance to the target domain",
         [
@@ -229,12 +235,6 @@ def _files(story: Story) -> Section:
             f"synthkit export detector/{story.detectors['refined'].path.name} --out detector.onnx",
         ],
     )
-
-
-def _number(result: MetricResult) -> str:
-    if result.interval is None:
-        return f"{result.value:.3g}"
-    return f"{result.value:.3g} [{result.interval[0]:.3g}, {result.interval[1]:.3g}]"
 
 
 def _light(data: Dataset) -> Dataset:

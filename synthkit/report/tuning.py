@@ -12,8 +12,8 @@ import numpy as np
 import synthkit
 from synthkit.report import plots
 from synthkit.report.drawing import grid
+from synthkit.report.numerals import number
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
-from synthkit.tuning.distance import Estimate
 from synthkit.tuning.features import BANDS, NAMES, NOISE_FLOOR, RINGS, group_of
 from synthkit.tuning.story import Story, spelled
 
@@ -41,8 +41,8 @@ def write_report(story: Story, path: Path, settings: Path) -> None:
 def _facts(story: Story) -> list[tuple[str, str]]:
     change = story.verified.changes["statistics"]
     return [
-        ("distance before", f"{change.before.value:.3g}"),
-        ("distance after", f"{change.after.value:.3g}" if story.verified.improved else "no nearer"),
+        ("distance before", number(change.before.value)),
+        ("distance after", number(change.after.value) if story.verified.improved else "no nearer"),
         ("renders", str(story.budget.images(story.samples_per_scene))),
         ("real images looked at", f"{story.looked_at} of {story.real_images}"),
         ("settings changed", str(len(story.fitted))),
@@ -75,7 +75,10 @@ def _settings(story: Story) -> Section:
 
 def _distances(story: Story) -> Section:
     changes = story.verified.changes
-    rows = [[kind, _number(c.before), _number(c.after), _number(c.gain)] for kind, c in changes.items()]
+    rows = [
+        [kind, *(number(one.value, one.interval) for one in (change.before, change.after, change.gain))]
+        for kind, change in changes.items()
+    ]
     bars = {
         f"{kind}, {when}": (estimate.value, estimate.interval)
         for kind, c in changes.items()
@@ -165,8 +168,3 @@ def _next(settings: Path) -> Section:
         "What comes next",
         commands=[f"synthkit preview --config {name}", f"synthkit render --config {name} --count 500 --out rendered"],
     )
-
-
-def _number(estimate: Estimate) -> str:
-    low, high = estimate.interval
-    return f"{estimate.value:.3g} [{low:.3g}, {high:.3g}]"

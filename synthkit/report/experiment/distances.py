@@ -12,13 +12,15 @@ from synthkit.experiments.comparing import Floats
 from synthkit.experiments.description import REAL
 from synthkit.interfaces import Chart
 from synthkit.report import plots
-from synthkit.report.experiment.findings import Findings, number
+from synthkit.report.experiment.findings import Findings
+from synthkit.report.numerals import number
 from synthkit.report.page import Plot, Section, Table
 from synthkit.seeds import Seeds
 
 _RESAMPLES = 2000
 _CAUTIONS = 4  # that are told; sets of other sizes are cautioned of in other words
 _LEAST_ROWS = 4  # of which a line's band is told
+_LEAST_TRAININGS = 3  # of which a relation can be seen at all
 
 _OF_RELATIONS = (
     "Scores over distances show a point for each training; the line is the least-squares fit, its band holds 95 % of"
@@ -70,7 +72,7 @@ def _spread(results: Sequence[Mapping[str, Any]]) -> str:
     if len(values) == 1:
         own = None if results[0].get("interval_of") else results[0].get("interval")
         return number(values[0], own)
-    return f"{number(float(np.mean(values)))} ({min(values):.3g} to {max(values):.3g})"
+    return f"{number(float(np.mean(values)))} ({number(min(values))} to {number(max(values))})"
 
 
 def _cautions(found: Findings) -> list[str]:
@@ -80,7 +82,7 @@ def _cautions(found: Findings) -> list[str]:
 
 
 def _relations(found: Findings) -> list[Plot]:
-    """Return a plot for each distance and detector: the score of each training over it."""
+    """Return a plot for each distance and detector with trainings enough: the score of each over it."""
     points: dict[tuple[str, str], dict[str, list[plots.Measured]]] = {}
     for row, seed, other, result in found.distances():
         for one in found.scored:
@@ -88,7 +90,11 @@ def _relations(found: Findings) -> list[Plot]:
                 if seed in (None, trained):
                     series = points.setdefault((f"{result['name']} to {other}", one.row.detector), {})
                     series.setdefault(row, []).append(plots.Measured(result["value"], score))
-    return [_relation(found, name, detector, series) for (name, detector), series in points.items()]
+    return [
+        _relation(found, name, detector, series)
+        for (name, detector), series in points.items()
+        if sum(map(len, series.values())) >= _LEAST_TRAININGS
+    ]
 
 
 def _relation(found: Findings, name: str, detector: str, series: Mapping[str, Sequence[plots.Measured]]) -> Plot:
@@ -144,9 +150,20 @@ def components(found: Findings) -> Section | None:
             named = one.row if one.seed is None else f"{one.row}, seed {one.seed}"
             for chart in said["charts"]:
                 if chart["scattered"] and _first_seed(found, one.row, one.seed):
-                    svg = plots.chart(Chart(**{**chart, "title": f"{named}: {chart['title']}"}))
+                    series = _once(chart["series"])
+                    svg = plots.chart(Chart(**{**chart, "title": f"{named}: {chart['title']}", "series": series}))
                     shown.append(Plot(svg, f"{chart['title']} of {named} and real data", chart["note"]))
     return Section("In the space of features", plots=shown) if shown else None
+
+
+def _once(series: Mapping[str, Any]) -> dict[str, Any]:
+    """Return clouds without those that a later one is too, such as rendered people who are measured as if refined."""
+    clouds = [np.array(cloud) for cloud in series.values()]
+    return {
+        name: cloud
+        for place, (name, cloud) in enumerate(series.items())
+        if not any(np.shape(other) == np.shape(cloud) and np.allclose(other, cloud) for other in clouds[place + 1 :])
+    }
 
 
 def _first_seed(found: Findings, row: str, seed: int | None) -> bool:

@@ -14,6 +14,7 @@ from synthkit.dataset import Dataset, stores
 from synthkit.experiments.comparing import Difference, Number, Scored, results_of
 from synthkit.experiments.planning import Comparison, Plan, Source
 from synthkit.experiments.steps import done
+from synthkit.report.numerals import number
 
 _P_FLOOR = 0.001
 
@@ -73,12 +74,6 @@ class Findings:
             for result in said["results"]:
                 if not result["part"]:
                     yield one.row, one.seed, one.other, result
-
-
-def number(value: float, interval: Sequence[float] | None = None) -> str:
-    """Return a number with its interval as tables have it."""
-    told = f"{value:.3g}"
-    return told if interval is None else f"{told} [{interval[0]:.3g}, {interval[1]:.3g}]"
 
 
 def signed(difference: Difference | None) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from synthkit.experiments.comparing import Floats, Scored, apart, between
 from synthkit.experiments.description import REAL
 from synthkit.report import plots
-from synthkit.report.experiment.findings import Findings, number, signed, told
+from synthkit.report.experiment.findings import Findings, signed, told
+from synthkit.report.numerals import number
 from synthkit.report.page import Plot, Section, Table
 from synthkit.resampling import interval
 

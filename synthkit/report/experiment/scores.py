@@ -9,7 +9,8 @@ from synthkit.experiments.comparing import Difference, Scored
 from synthkit.experiments.description import REAL
 from synthkit.experiments.steps import done
 from synthkit.report import plots
-from synthkit.report.experiment.findings import Findings, number, signed, told
+from synthkit.report.experiment.findings import Findings, signed, told
+from synthkit.report.numerals import number
 from synthkit.report.page import Plot, Section, Table
 
 
@@ -37,10 +38,10 @@ def _sentence(difference: Difference) -> str:
     apart = abs(difference.mean)
     way = "above" if difference.mean >= 0 else "below"
     if difference.interval is None:
-        return f"It is {apart:.3g} {way} {difference.baseline}."
+        return f"It is {apart:.3f} {way} {difference.baseline}."
     low, high = sorted(difference.interval if difference.mean >= 0 else (-end for end in difference.interval))
     sure = "" if low > 0 else ", which chance can explain"
-    return f"It is {apart:.3g} [{low:.3g}, {high:.3g}] {way} {difference.baseline}{sure}."
+    return f"It is {apart:.3f} [{low:.3f}, {high:.3f}] {way} {difference.baseline}{sure}."
 
 
 def facts(found: Findings) -> list[tuple[str, str]]:
@@ -54,8 +55,8 @@ def facts(found: Findings) -> list[tuple[str, str]]:
     compared = [one for one in found.scored if one.row.label in found.plan.experiment.baselines]
     for one in dict.fromkeys([found.best, *compared]):
         if one is not None and one.score is not None:
-            best = "best: " if one is found.best else ""
-            shown.append((f"{best}{found.name(one)}", f"{one.score.mean:.3g}"))
+            which = "best " if one is found.best else ""
+            shown.append((f"{which}{_short(one.score.name)}: {found.name(one)}", number(one.score.mean)))
     return shown
 
 
@@ -172,7 +173,7 @@ def _holes(found: Findings) -> list[str]:
 def _range(values: Mapping[int, float]) -> str:
     if len(values) == 1:
         return number(next(iter(values.values())))
-    return f"{min(values.values()):.3g} to {max(values.values()):.3g}"
+    return f"{number(min(values.values()))} to {number(max(values.values()))}"
 
 
 def _each(values: Mapping[int, int]) -> str:

@@ -87,12 +87,26 @@ def _definitions(found: Findings) -> Section:
         for result in (results_of(found.out, step) or {"results": []})["results"]:
             if not result["part"]:
                 said.setdefault(result["name"], []).append(_told(result))
-    tables = []
+    by_metric: dict[str, dict[str, dict[str, str]]] = {}
     for name, each in said.items():
-        rows = [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in each[0].items()
-                if all(other.get(key) == value for other in each)]  # fmt: skip
-        tables.append(Table(["", ""], rows, name, prose=True))
+        shared = {key: value if isinstance(value, str) else json.dumps(value) for key, value in each[0].items()
+                  if all(other.get(key) == value for other in each)}  # fmt: skip
+        by_metric.setdefault(str(each[0]["version"]), {})[name] = shared
+    tables = [Table(["", ""], _together(alike), ", ".join(alike), prose=True) for alike in by_metric.values()]
     return Section("How it was measured", ["What is the same in all rows."], tables=tables, anchor="definitions")
+
+
+def _together(definitions: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
+    """Return what numbers of one metric say of themselves, each thing once; of which numbers where they differ."""
+    rows = []
+    for key in dict.fromkeys(key for one in definitions.values() for key in one):
+        names: dict[str, list[str]] = {}
+        for name, one in definitions.items():
+            if key in one:
+                names.setdefault(one[key], []).append(name)
+        whole = len(names) == 1 and len(next(iter(names.values()))) == len(definitions)
+        rows.append([key, "; ".join(value if whole else f"{value} ({', '.join(of)})" for value, of in names.items())])
+    return rows
 
 
 def _told(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +121,7 @@ def _files(session: Session, found: Findings) -> Section:
         [
             f"Each step lies in a folder of {found.out / STEPS}, with what it was told (step.json) and what came of it."
             f" The numbers of this page are in {NUMBERS} and {FLAT}, its tables in {TABLES}, its figures in {FIGURES}."
-            f" General seed {run.seed}, {run.threads} threads."
+            f" General seed {run.seed}, {run.threads} thread{'' if run.threads == 1 else 's'}."
         ],
     )
 

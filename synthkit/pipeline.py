@@ -361,10 +361,13 @@ def carried_by(sample: Sample) -> frozenset[str]:
 
 
 def _claim_workdir(workdir: Path, claim: Mapping[str, Any]) -> Checkpoint | None:
-    """Take a training folder for ``claim``; return the checkpoint when this training was finished there."""
+    """Take a training folder for ``claim``; return the checkpoint when this training was finished there.
+
+    Where somebody removed the checkpoint, the training goes on from what else is there.
+    """
     noted = claims.claim(workdir, FIT_FILE, claim)
     result = noted.get("checkpoint")
-    if result is None:
+    if result is None or not (workdir / result["file"]).exists():
         return None
     return Checkpoint.open(workdir / result["file"], expected_sha256=result["sha256"])
 

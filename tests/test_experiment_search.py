@@ -82,6 +82,8 @@ class Worker:
                 result = {"validation": {"loss": 1.0, "f1": 1 / (1 + near), "recall": 0.5}}
                 if near in self.fails:
                     continue
+                (out / step.product).parent.mkdir()
+                (out / step.product).touch()
                 note_done(out / step.folder, step.id, Done(result, 1.0, 1.0, 1))
 
 

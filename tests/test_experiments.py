@@ -368,12 +368,17 @@ def test_data_sets_of_one_renderer_show_different_scenes(registry, lab):
     assert len(seeds) == 4
 
 
-def _with_data(registry, folder, metric, **data):
-    """Return the plan of an experiment of one refiner with other data and metrics."""
-    text = PLAIN.replace('"detection,psnr"', f'"detection,{metric}"')
+def _other_data(**data):
+    """Return the text of an experiment of one refiner with other data sets, by role."""
+    text = PLAIN
     for role, told in data.items():
         text = re.sub(rf"\[data\.{role}\]\n.*\n.*\n", f"[data.{role}]\n{told}\n", text)
-    (folder / "other.toml").write_text(text)
+    return text
+
+
+def _with_data(registry, folder, metrics, **data):
+    """Return what plans an experiment with other data sets and metrics."""
+    (folder / "other.toml").write_text(_other_data(**data).replace('"detection,psnr"', f'"detection,{metrics}"'))
     return lambda *sets: _plan(registry, description.read(folder / "other.toml", registry, sets))
 
 
@@ -417,17 +422,9 @@ def test_what_is_learned_from_gives_no_scores(registry, lab, tmp_path, role):
         _plan(registry, _read(registry, lab[0], "sizes={}", f"data.test={alike}", f"data.{role}={alike}"))
     spec = ComponentSpec("renderer", "circles-y1", {"size_px": 48})
     place = pipeline.render(Session(registry, executor=Local(0)), spec, tmp_path / "r", 4).dataset.path
-    (tmp_path / "light.toml").write_text(_with_paths(lab[0], place, "test", role))
+    (tmp_path / "light.toml").write_text(_other_data(**dict.fromkeys(("test", role), f'path = "{place}"')))
     with pytest.raises(ConfigError, match=told):
         _plan(registry, _read(registry, tmp_path))
-
-
-def _with_paths(folder, place, *roles):
-    """Return the experiment's text with a data set that is there in some roles."""
-    text = re.sub(r"\[mixtures\].*(?=\[detectors)", "", (folder / "light.toml").read_text(), flags=re.DOTALL)
-    for role in roles:
-        text = re.sub(rf"\[data.{role}\]\n.*\n.*\n", f'[data.{role}]\npath = "{place}"\n', text)
-    return text
 
 
 def test_a_mixture_that_wants_more_than_there_is_is_refused_before_any_work(registry, lab):
@@ -488,6 +485,25 @@ def test_nothing_is_done_twice(lab, whole):
     assert "0 to do" in errors
     assert _done(whole) == before
     assert [(whole / name).read_bytes() for name in TABLES] == tables
+
+
+def test_results_that_were_removed_are_made_again_and_no_others(lab, whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (refined,) = out.glob("steps/refine-tint-seed-0-*/set")
+    shutil.rmtree(refined)
+    (checkpoint,) = out.glob("steps/train-on-rendered-seed-0-*/training/checkpoint.safetensors")
+    checkpoint.unlink()
+    (judged,) = out.glob("steps/evaluate-detector-of-real-seed-0-*/results.json")
+    judged.unlink()
+    before = _done(out)
+    assert "3 to do" in _run(lab, out, "--dry-run")[1]
+    status, _, errors = _run(lab, out)
+    assert status == 0, errors
+    again = {name for name, when in _done(out).items() if when != before[name]}
+    assert again == {refined.parent.name, checkpoint.parents[1].name, judged.parent.name}
+    for name in TABLES:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 def test_a_raised_count_renders_the_new_samples_alone(lab, whole, tmp_path):

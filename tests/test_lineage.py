@@ -130,6 +130,18 @@ def test_made_again_it_is_the_same(chain, session, tmp_path, path):
     assert made.found == trace(tmp_path / "again", [chain]).start.fingerprint
 
 
+@pytest.mark.parametrize(("path", "broken"), [("s", "render"), ("s+", "refine"), ("tint", "fit"), ("found", "train")])
+def test_what_goes_wrong_in_making_it_again_is_not_taken_for_what_it_does_not_tell(
+    chain, session, tmp_path, monkeypatch, path, broken
+):
+    def fail(*_, **__):
+        raise KeyError("a mistake of a plugin's")
+
+    monkeypatch.setattr(pipeline, broken, fail)
+    with pytest.raises(KeyError, match="a mistake of a plugin's"):
+        reproduce(session, chain / path, tmp_path / "again")
+
+
 def test_what_was_made_otherwise_is_told(chain, session, tmp_path):
     shutil.copytree(chain / "s", tmp_path / "s")
     manifest = tmp_path / "s" / "dataset.json"

@@ -14,6 +14,7 @@ import attrs
 from synthkit import claims, config
 from synthkit.checkpoint import CHECKPOINT_FILE
 from synthkit.dataset import description
+from synthkit.dataset.records import MANIFEST
 
 StepKind = Literal["import", "render", "subset", "fit", "refine", "train", "evaluate"]
 
@@ -24,6 +25,7 @@ ORDER_FILE, DONE_FILE, SPENT_FILE, LOG_FILE = "step.json", "done.json", "spent.j
 SET, TRAINING, RESULTS_FILE, RESAMPLED_FILE = "set", "training", "results.json", "resampled.npz"
 """What steps leave in their folders: a data set; a training; what metrics say."""
 
+_RESULTS = {"fit": f"{TRAINING}/{CHECKPOINT_FILE}", "train": f"{TRAINING}/{CHECKPOINT_FILE}", "evaluate": RESULTS_FILE}
 _SHORT_HASH, _LONGEST_NAME = 10, 48
 
 
@@ -67,9 +69,8 @@ class Step:
 
     @property
     def product(self) -> str:
-        """Where its result lies, from the experiment's folder."""
-        made = {"fit": f"{TRAINING}/{CHECKPOINT_FILE}", "train": f"{TRAINING}/{CHECKPOINT_FILE}", "evaluate": ""}
-        return f"{self.folder}/{made.get(self.kind, SET)}".rstrip("/")
+        """Where its result lies, from the experiment's folder: a data set, a checkpoint, or what metrics say."""
+        return f"{self.folder}/{_RESULTS.get(self.kind, SET)}"
 
 
 @attrs.frozen
@@ -88,9 +89,12 @@ class Done:
 
 
 def done(out: Path, step: Step) -> Done | None:
-    """Return what is known of a step that was done in an experiment's folder, None where it is not done."""
-    noted = read_json(out / step.folder / DONE_FILE)
-    if noted is None or noted.get("id") != step.id:
+    """Return what is known of a step that was done in an experiment's folder, None where it is not done.
+
+    One whose result somebody removed is not.
+    """
+    noted, result = read_json(out / step.folder / DONE_FILE), out / step.product
+    if noted is None or noted.get("id") != step.id or not (result.is_file() or (result / MANIFEST).is_file()):
         return None
     try:
         return Done(dict(noted["result"]), float(noted["seconds"]), float(noted["peak_mb"]), int(noted["bytes"]))

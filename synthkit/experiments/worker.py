@@ -27,6 +27,7 @@ import numpy as np
 from synthkit import claims, config, evaluation, pipeline
 from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import Dataset, stores
+from synthkit.dataset.records import MANIFEST
 from synthkit.dataset.tools import copying
 from synthkit.errors import DatasetError, SynthkitError
 from synthkit.execution import Local
@@ -200,7 +201,7 @@ def _with_fewer(order: Order) -> Iterator[tuple[int, Path]]:
     own = order.table["identity"]
     for folder in order.folder.parent.glob(f"{order.table['kind']}-*"):
         other = (read_json(folder / ORDER_FILE) or {}).get("identity")
-        if not isinstance(other, dict) or not (folder / DONE_FILE).is_file():
+        if not isinstance(other, dict) or not all((folder / one).is_file() for one in (DONE_FILE, f"{SET}/{MANIFEST}")):
             continue
         if {**other, "count": own["count"]} == own and other["count"] < own["count"]:
             yield other["count"], folder / SET

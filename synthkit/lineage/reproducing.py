@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from synthkit.interfaces import ComponentSpec
 from synthkit.lineage.artefacts import ONNX_SETS, Artefact, Parent
 from synthkit.lineage.tracing import Lineage, trace
 from synthkit.session import Session
+
+Make = Callable[[], str]
+"""Makes an artefact again, and returns its fingerprint."""
 
 
 @attrs.frozen
@@ -49,26 +52,26 @@ def reproduce(session: Session, path: Path, out: Path, places: Sequence[Path] = 
     if out.resolve() == (own if own.is_dir() else own.parent).resolve():
         raise DatasetError(f"{out}: is what shall be made again: choose a new folder")
     try:
-        return _reproduced(session, lineage, path, out)
+        make = _maker(session, lineage, path, out)
     except (KeyError, TypeError, AttributeError) as error:
         told = f"{type(error).__name__}: {error}"
         raise DatasetError(f"{path}: does not tell enough to be made again ({told})") from None
+    return Reproduced(out, lineage.start.fingerprint, make())
 
 
-def _reproduced(session: Session, lineage: Lineage, path: Path, out: Path) -> Reproduced:
-    start = lineage.start
-    if start.kind == "data set":
-        found = _data_set(session, lineage, out)
-    elif start.kind == "checkpoint":
-        found = _checkpoint(session, lineage, out)
-    elif start.kind == "ONNX file":
-        found = _onnx(session, lineage, out)
-    else:
-        raise DatasetError(f"{path}: {start.kind} are not made again by themselves: reproduce what they were made from")
-    return Reproduced(out, start.fingerprint, found)
+def _maker(session: Session, lineage: Lineage, path: Path, out: Path) -> Make:
+    """Return what makes it again, once all that it tells of itself is read."""
+    kind = lineage.start.kind
+    if kind == "data set":
+        return _data_set(session, lineage, out)
+    if kind == "checkpoint":
+        return _checkpoint(session, lineage, out)
+    if kind == "ONNX file":
+        return _onnx(session, lineage, out)
+    raise DatasetError(f"{path}: {kind} are not made again by themselves: reproduce what they were made from")
 
 
-def _data_set(session: Session, lineage: Lineage, out: Path) -> str:
+def _data_set(session: Session, lineage: Lineage, out: Path) -> Make:
     start = lineage.start
     data = Dataset.open(start.place, layers=(), allow_empty=True)
     stages = data.manifest.notes.get("stages", ()) if data.manifest else ()
@@ -89,14 +92,17 @@ def _data_set(session: Session, lineage: Lineage, out: Path) -> str:
     if spec.kind == "renderer":
         if start.parents:
             raise _taken_from(start, start.parents[0].fingerprint)
-        return pipeline.render(again, spec, out, len(data.slots())).dataset.fingerprint
+        return lambda: pipeline.render(again, spec, out, len(data.slots())).dataset.fingerprint
     known = {parent.role: _found(lineage, parent) for parent in start.parents}
     source = Dataset.open(known["source"].place, layers=(), allow_empty=True)
     if source.manifest is not None and source.manifest.notes.get("stages") == stages:
         raise _taken_from(start, source.fingerprint)
-    if "checkpoint" in known:
-        spec = pipeline.with_weights(again, spec, known["checkpoint"].place)
-    return pipeline.refine(again, spec, known["source"].place, out).dataset.fingerprint
+    weights = known["checkpoint"].place if "checkpoint" in known else None
+    return lambda: (
+        pipeline.refine(
+            again, spec if weights is None else pipeline.with_weights(again, spec, weights), known["source"].place, out
+        ).dataset.fingerprint
+    )
 
 
 def _taken_from(start: Artefact, other: str) -> DatasetError:
@@ -111,7 +117,7 @@ def _found(lineage: Lineage, parent: Parent) -> Artefact:
     return found
 
 
-def _checkpoint(session: Session, lineage: Lineage, out: Path) -> str:
+def _checkpoint(session: Session, lineage: Lineage, out: Path) -> Make:
     start = lineage.start
     claim = _claim(start.place.parent / pipeline.FIT_FILE)
     told, card = claim["component"], Checkpoint.open(start.place).card
@@ -120,18 +126,18 @@ def _checkpoint(session: Session, lineage: Lineage, out: Path) -> str:
     again = attrs.evolve(session, run=attrs.evolve(session.run, seed=claim["seed"], threads=claim["threads"]))
     known = {parent.role: _found(lineage, parent).place for parent in start.parents}
     if spec.kind == "refiner":
-        return pipeline.fit(again, spec, known, out).sha256
+        return lambda: pipeline.fit(again, spec, known, out).sha256
     parts = card["data"]["train"].get("parts")
     amounts = [part["times_the_first"] for part in parts] if parts else [None]
     train = [place for role, place in known.items() if role.startswith("train")]
     data = [
         str(place) if amount is None else f"{place}:{amount:g}" for place, amount in zip(train, amounts, strict=True)
     ]
-    validation = known.get("validation")
-    return pipeline.train(again, spec, data, out, None if validation is None else str(validation)).sha256
+    validation = str(known["validation"]) if "validation" in known else None
+    return lambda: pipeline.train(again, spec, data, out, validation).sha256
 
 
-def _onnx(session: Session, lineage: Lineage, out: Path) -> str:
+def _onnx(session: Session, lineage: Lineage, out: Path) -> Make:
     from synthkit.deployment.exporting import Wishes  # needs an extra, as exporting does
 
     start = lineage.start
@@ -146,8 +152,12 @@ def _onnx(session: Session, lineage: Lineage, out: Path) -> str:
         sets = {role: str(known[role]) for role in ONNX_SETS if role in known}
         wishes, options = Wishes(**{**made["wishes"], **sets}), made["settings"]
         again = attrs.evolve(session, run=attrs.evolve(session.run, seed=made["seed"], threads=made["threads"]))
-    pipeline.export(again, known["checkpoint"], out / start.place.name, wishes, options)
-    return sha256_of(out / start.place.name)
+
+    def make() -> str:
+        pipeline.export(again, known["checkpoint"], out / start.place.name, wishes, options)
+        return sha256_of(out / start.place.name)
+
+    return make
 
 
 def _claim(path: Path) -> Mapping[str, Any]:

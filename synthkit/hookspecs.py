@@ -57,7 +57,8 @@ def synthkit_step_began(experiment: TrackedExperiment, step: TrackedStep) -> Non
 def synthkit_curves(experiment: TrackedExperiment, step: TrackedStep, line: Mapping[str, float]) -> None:
     """Take a line of a training's curves: ``step``, how many are done, and losses or scores by name.
 
-    One that goes on tells all of its lines, and may tell some of them twice.
+    One that goes on after the experiment was stopped tells all of its lines again, from the first; while an experiment
+    runs, no line is told twice.
     """
 
 

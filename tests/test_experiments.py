@@ -27,7 +27,7 @@ from synthkit.execution import Local
 from synthkit.experiments import comparing, description, planning
 from synthkit.experiments.history import History
 from synthkit.experiments.steps import DONE_FILE, Done, done
-from synthkit.experiments.tracking import Trackers
+from synthkit.experiments.tracking import Trackers, _Tail
 from synthkit.hookspecs import hookimpl
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import Origin, discover
@@ -786,6 +786,29 @@ def test_what_followers_do_to_what_they_are_told_changes_no_step(registry, lab, 
     assert told == ["tracker 'rude' is left out from now on: SystemExit: 3"]
 
 
+def _line(step, name="loss"):
+    return json.dumps({"step": step, name: 0.5}) + "\n"
+
+
+@pytest.mark.parametrize("seen_short", [True, False])
+@pytest.mark.parametrize("lines_differ", [True, False])
+def test_lines_that_a_training_writes_again_are_told_once(tmp_path, seen_short, lines_differ):
+    """It went on from its state after two steps; steps 3 and 4 were lost, and are done again."""
+    path, kept = tmp_path / "curves.jsonl", _line(1) + _line(2)
+    tail = _Tail(path)
+    path.write_text(kept + _line(3) + _line(4) + _line(4, "val_f1"))
+    told = [*tail.lines()]
+    if seen_short:
+        path.write_text(kept)
+        told += tail.lines()
+    again = (_line(3) + _line(4)).replace("0.5", "0.4375" if lines_differ else "0.5")
+    path.write_text(kept + again + _line(4, "val_f1") + _line(5) + _line(6))
+    told += tail.lines()
+    assert [(row["step"], "val_f1" in row) for row in told] == [
+        (1, False), (2, False), (3, False), (4, False), (4, True), (5, False), (6, False)
+    ]  # fmt: skip
+
+
 def test_those_who_follow_hear_of_steps_and_curves_and_cannot_stop_an_experiment(lab, tmp_path):
     registry = discover()
     registry.add(light_components, Origin("light", "1.0", "light"))
@@ -804,9 +827,7 @@ def test_those_who_follow_hear_of_steps_and_curves_and_cannot_stop_an_experiment
     trackers.step_began(step)
     curves.write_text('{"step": 1, "loss": 2}\n{"step": 2, "lo')
     trackers.listen()
-    curves.write_text('{"step": 1, "loss": 2}\n')  # it goes on from a state
-    trackers.listen()
-    curves.write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\nnot json\n{"step": 3}\n')
+    curves.write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\nnot json\n{"loss": 1}\n{"step": 3}\n')
     trackers.step_ended(step, Done({}, 4.0, 1.0, 1), "")
     label = step.label
     assert good.heard == [("began", label), *(("line", label, n) for n in (1, 2, 3)), ("ended", label, 4.0, "")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,23 +82,34 @@ class Trackers:
 
 
 class _Tail:
-    """The whole lines that are added to a file of curves."""
+    """The lines that are added to a file of curves, each once.
+
+    A training that goes on drops what it wrote after its state, and writes it again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._read = path, 0
+        self._told: dict[tuple[str, ...], float] = {}  # the last step, by the names in the line
 
     def lines(self) -> Sequence[Mapping[str, float]]:
         """Return those since it was called last."""
         try:
             with self._path.open("rb") as file:
-                self._read = min(self._read, file.seek(0, 2))  # one that goes on first drops what came after its state
-                file.seek(self._read)
+                file.seek(max(0, self._read - 1))
+                if self._read and file.read(1) != b"\n":  # shorter than it was, or written anew
+                    self._read = file.seek(0)
                 text = file.read()
         except OSError:
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
-        return [row for line in whole.splitlines() if (row := _row(line))]
+        return [row for line in whole.splitlines() if self._is_new(row := _row(line))]
+
+    def _is_new(self, row: Mapping[str, float]) -> bool:
+        if "step" not in row or row["step"] <= self._told.get(tuple(row), -math.inf):
+            return False
+        self._told[tuple(row)] = row["step"]
+        return True
 
 
 def _row(line: bytes) -> Mapping[str, float]:

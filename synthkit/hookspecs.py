@@ -39,8 +39,9 @@ def synthkit_components() -> Iterable[Component]:  # type: ignore[empty-body]
     """Return the renderers, refiners, detectors and metrics this plugin brings."""
 
 
-# Trackers: called in the process of 'synthkit experiment', of plugins that the experiment's ``trackers`` name. One that
-# raises is left out from then on, and costs the experiment nothing.
+# Trackers: called in the process of 'synthkit experiment', of plugins that the experiment's ``trackers`` name: each in
+# a thread of its own, one hook after the other. One that raises is left out from then on; it costs the experiment
+# nothing, and nor does one that hangs.
 
 
 @hookspec

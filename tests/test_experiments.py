@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from synthkit import config, pipeline
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError
 from synthkit.execution import Local
-from synthkit.experiments import comparing, description, planning
+from synthkit.experiments import comparing, description, planning, tracking
 from synthkit.experiments.history import History
 from synthkit.experiments.steps import DONE_FILE, Done, done
 from synthkit.experiments.tracking import Trackers, _Tail
@@ -786,7 +787,45 @@ def test_what_followers_do_to_what_they_are_told_changes_no_step(registry, lab, 
     trackers.step_began(step)
     assert step.id == before
     trackers.step_ended(step, Done({}, 4.0, 1.0, 1), "")
+    trackers.close()
     assert told == ["tracker 'rude' is left out from now on: SystemExit: 3"]
+
+
+class Hanging:
+    """Never comes back."""
+
+    @hookimpl
+    def synthkit_step_began(self):
+        threading.Event().wait()
+
+
+def test_followers_that_hang_hold_up_nothing(registry, lab, tmp_path, monkeypatch):
+    registry = discover()
+    registry.add(light_components, Origin("light", "1.0", "light"))
+    good = Follower()
+    registry.add(Hanging(), Origin("hanging", "1.0", "hanging"))
+    registry.add(good, Origin("good", "1.0", "good"))
+    plan, told = _plan(registry, _read(registry, lab[0], "trackers=['hanging', 'good']")), []
+    step = plan.rows[0].runs[0].train
+    monkeypatch.setattr(tracking, "_LAST_WORDS_S", 2.0)
+    trackers = Trackers(registry, plan, tmp_path, told.append)
+    trackers.step_began(step)
+    trackers.step_ended(step, Done({}, 4.0, 1.0, 1), "")
+    trackers.experiment_ended({}, None)
+    assert told == ["tracker 'hanging' is left out from now on: it does not come to an end"]
+    assert good.heard == [("began", step.label), ("ended", step.label, 4.0, "")]
+
+
+def test_followers_that_hang_do_not_gather_what_is_told_for_ever(registry, lab, tmp_path, monkeypatch):
+    registry = discover()
+    registry.add(light_components, Origin("light", "1.0", "light"))
+    registry.add(Hanging(), Origin("hanging", "1.0", "hanging"))
+    plan, told = _plan(registry, _read(registry, lab[0], "trackers=['hanging']")), []
+    monkeypatch.setattr(tracking, "_MOST_WAITING", 5)
+    trackers = Trackers(registry, plan, tmp_path, told.append)
+    for _ in range(8):
+        trackers.step_began(plan.rows[0].runs[0].train)
+    assert told == ["tracker 'hanging' is left out from now on: 5 things wait for it to take them"]
 
 
 def _line(step, name="loss"):
@@ -832,6 +871,7 @@ def test_those_who_follow_hear_of_steps_and_curves_and_cannot_stop_an_experiment
     trackers.listen()
     curves.write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\nnot json\n{"loss": 1}\n{"step": 3}\n')
     trackers.step_ended(step, Done({}, 4.0, 1.0, 1), "")
+    trackers.close()
     label = step.label
     assert good.heard == [("began", label), *(("line", label, n) for n in (1, 2, 3)), ("ended", label, 4.0, "")]
     assert bad.heard == [("began", label), ("line", label, 1)]

@@ -26,6 +26,7 @@ from synthkit_fidelity.config import FrechetConfig, KidConfig, PcaConfig, PrdcCo
 from synthkit_fidelity.metrics import FrechetMetric, KidMetric, PrdcMetric
 from synthkit_fidelity.pca import PcaMetric, principal_components
 from synthkit_fidelity.plugin import synthkit_components
+from synthkit_fidelity.regions import regions
 
 CLASSES = {FrechetMetric: FrechetConfig, KidMetric: KidConfig, PrdcMetric: PrdcConfig, PcaMetric: PcaConfig}
 SKIN, GREEN = (200, 150, 100), (20, 250, 240)
@@ -97,6 +98,12 @@ def test_masks_hide_what_is_around_a_person(make):
     assert masked < 1e-2 * plain
     with pytest.raises(DatasetError, match="0_0: has no layer 'instances'"):
         judged(make(FrechetMetric, region="masked-crops"), drawn(2, 0, SKIN), drawn(2, 1, SKIN))
+
+
+def test_rooms_without_people_need_no_masks():
+    empty = Sample(key="empty", image=np.zeros((96, 128, 3), np.uint8), people=())
+    keys = [key for key, _ in regions([empty, *drawn(1, 0, SKIN, masks=True)], "masked-crops", 64)]
+    assert keys == ["0_0#0"]
 
 
 def test_batches_order_and_parts_do_not_matter(make):

@@ -247,4 +247,4 @@ def test_the_command_prints_the_tree_and_writes_a_page(chain, tmp_path):
     assert "checkpoint: checkpoint" in done.stdout
     page = (tmp_path / "page.html").read_text()
     assert page.count("<rect") == 4
-    assert "config_sha256" in page
+    assert "config_<wbr>sha256" in page

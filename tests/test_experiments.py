@@ -466,7 +466,7 @@ def test_a_whole_experiment_leaves_tables_figures_and_a_page(whole):
     for words in (
         "Trained on ", "against rendered", "drawn by lot", "What each row cost", "How it was measured",
         "Groups of rows", "How much real data it takes", "Test images with the worst finds of the detector of real",
-        "Where the samples are",
+        "Where the samples are", "Test images drawn by lot of the detector of tint",
     ):  # fmt: skip
         assert words in page, words
     assert page.count("<svg") >= 3

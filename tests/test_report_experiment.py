@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from synthkit.report.experiment import distances, writing
+from synthkit.report.page import Table
 
 
 def test_what_numbers_of_a_metric_share_is_told_once():
@@ -19,6 +20,13 @@ def test_what_numbers_of_a_metric_share_is_told_once():
         ["iou", "0.5 (f1, ap); 0.3 (ap30)"],
         ["points", "101 (ap30)"],
     ]
+
+
+def test_names_of_several_lines_break_no_table():
+    table = Table(["trained on", "score"], [["two\nlines", "1"], ["a|b", "2"]])
+    told = writing._markdown("a\ntitle", "lead", {"scores": table})
+    assert told.splitlines()[0] == "# a title"
+    assert told.splitlines()[-4:] == ["| trained on | score |", "| --- | --- |", "| two lines | 1 |", "| a\\|b | 2 |"]
 
 
 def test_a_cloud_that_is_another_one_too_is_drawn_once():

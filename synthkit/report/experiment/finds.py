@@ -21,7 +21,7 @@ _SIDE_PX, _SHOWN, _COLUMNS, _GREY = 240, 4, 2, 128
 
 
 def section(session: Session, found: Findings) -> Section | None:
-    """Return test images of the best row and of the baselines, the first seed of each.
+    """Return test images of the best row, of the best refined one and of the baselines, the first seed of each.
 
     Nothing is found anew where the cache still has what was found for the scores.
     """
@@ -36,8 +36,9 @@ def section(session: Session, found: Findings) -> Section | None:
     return Section(
         "Test images with finds",
         [
-            "The best row and the baselines, the first seed of each: blue is the truth, orange what was found at the"
-            " score of the numbers. By lot they are the same images in all rows; best and worst are those by F1.",
+            "The best row, the best refined one and the baselines, the first seed of each: blue is the truth, orange"
+            " what was found at the score of the numbers. By lot they are the same images in all rows; best and worst"
+            " are those by F1.",
             *text,
         ],
         figures=figures,
@@ -47,8 +48,10 @@ def section(session: Session, found: Findings) -> Section | None:
 
 
 def _shown(found: Findings) -> list[Scored]:
-    compared = [one for one in found.scored if one.row.label in found.plan.experiment.baselines]
-    return [one for one in dict.fromkeys([found.best, *compared]) if one is not None and one.score is not None]
+    experiment = found.plan.experiment
+    compared = [one for one in found.scored if one.row.label in experiment.baselines]
+    shown = dict.fromkeys([found.best, found.best_of(experiment.refiners), *compared])
+    return [one for one in shown if one is not None and one.score is not None]
 
 
 def _figures(session: Session, found: Findings, one: Scored) -> Iterator[Figure]:

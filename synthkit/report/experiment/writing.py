@@ -178,13 +178,17 @@ def _comma_separated(table: Table) -> str:
 
 
 def _markdown(title: str, lead: str, tables: Mapping[str, Table]) -> str:
-    parts = [f"# {title}", lead]
+    parts = [f"# {_one_line(title)}", _one_line(lead)]
     for name, table in tables.items():
         if table.rows:
             lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-            cells = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+            cells = ("| " + " | ".join(_one_line(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
             parts += [f"## {name.capitalize()}", "\n".join(cells)]
     return "\n\n".join(parts) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _write_figures(sections: Sequence[Section], folder: Path) -> None:

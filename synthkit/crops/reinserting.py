@@ -97,7 +97,7 @@ def _change(
     to_crop[:, 2] += to_crop[:, :2] @ (left, top)
     from_crop = plan.image_from_crop - np.array([[0, 0, left], [0, 0, top]])
     certainty = warp(covered, to_crop, plan.size_px, plan.scale) ** _DISTRUST
-    filled = _continued(difference, certainty)
+    filled = continued(difference, certainty)
     back = warp(filled, from_crop, (width, height), 1 / plan.scale, border=cv2.BORDER_REPLICATE)
     return (covered * _fade(plan, to_crop, mask))[..., None] * back
 
@@ -115,7 +115,7 @@ def _fade(plan: CropPlan, to_crop: Floats, mask: npt.NDArray[np.bool_]) -> Pictu
     return np.asarray(np.clip(distance_px * plan.scale / (_FADE * min(plan.size_px)), 0, 1), dtype=np.float32)
 
 
-def _continued(values: Picture, certainty: Picture) -> Picture:
+def continued(values: Picture, certainty: Picture) -> Picture:
     """Return values (h, w, 3) where they are certain (1), elsewhere what the certain ones around them are.
 
     Pull: each coarser level has the mean of what is certain, and is as certain as all of it together. Push: what
@@ -128,5 +128,5 @@ def _continued(values: Picture, certainty: Picture) -> Picture:
     coarse_weight = np.asarray(cv2.pyrDown(weight), dtype=np.float32)[..., None]
     sums = np.asarray(cv2.pyrDown(weight[..., None] * values), dtype=np.float32)
     coarse = np.divide(sums, coarse_weight, out=np.zeros_like(sums), where=coarse_weight > 0)
-    below = cv2.pyrUp(_continued(coarse, 4 * coarse_weight[..., 0]), dstsize=(width, height))
+    below = cv2.pyrUp(continued(coarse, 4 * coarse_weight[..., 0]), dstsize=(width, height))
     return np.asarray(below + weight[..., None] * (values - below), dtype=np.float32)

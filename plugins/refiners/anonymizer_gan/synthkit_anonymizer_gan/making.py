@@ -41,6 +41,7 @@ class Maker:
     """
 
     def __init__(self, checkpoint: Checkpoint, config: GeneratingConfig, device: torch.device) -> None:
+        self._path = checkpoint.path
         self.shape, self.cut = fitting.described(checkpoint)
         made = checkpoints.network_of(
             checkpoint,
@@ -58,10 +59,16 @@ class Maker:
 
     @torch.inference_mode()
     def make(self, crop: Crop, z: Latent) -> Made:
-        """Return a crop with somebody made in it, (h, w, 3) float32 in 0..255; of people it sees nothing."""
+        """Return a crop with somebody made in it, (h, w, 3) float32 in 0..255; of people it sees nothing.
+
+        Raises:
+            WeightsError: when the weights make values that are not finite, which would be black in an image.
+        """
         views = views_of([crop], [self.margin_px]).to(self.device)
         w = self._truncation.of(self.generator.mapping, torch.from_numpy(z[None]).to(self.device))
         made = views.completed(self.generator(views.seen(self.generator.embedding), w))
+        if not bool(torch.isfinite(made).all()):
+            raise WeightsError(f"checkpoint {self._path}: makes people of values that are not finite")
         return ((made[0].float().cpu() + 1) * 127.5).permute(1, 2, 0).contiguous().numpy()
 
     @torch.inference_mode()

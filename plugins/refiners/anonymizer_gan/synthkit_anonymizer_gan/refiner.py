@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 
-from synthkit import crops
 from synthkit.anonymization.regions import Located
 from synthkit.checkpoint import Checkpoint
-from synthkit.crops import CropPlan
 from synthkit.errors import WeightsError
 from synthkit.interfaces import Runtime, SampleSet
-from synthkit.sample import Layer, Sample, Skipped, evolve
+from synthkit.sample import Sample, Skipped, evolve
 from synthkit.training import devices
 from synthkit_anonymizer_gan import fitting, latents, people
+from synthkit_anonymizer_gan.conditions import making_of
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.making import Latent, Maker
+from synthkit_anonymizer_gan.people import OWN
+from synthkit_anonymizer_gan.placing import Placed, placed
 
 _KEPT_LAYERS = frozenset({"instances", "amodal", "depth", "normals", "surface", "surface_smpl", "background"})
 
@@ -105,17 +104,19 @@ class GeneratingRefiner:
             (plan, crop)
             for plan in people.plans_of(empty, maker.size_px, maker.alignment)
             for crop in [people.cut(empty, plan, maker.cut.surface)]
-            if maker.cut.surface == "none" or crop.places.any()
+            if (crop.whose == OWN).any() and (maker.cut.surface == "none" or crop.places.any())
         ]
         who = people.identities(empty.people or (), sample.key)
-        made = [(plan, maker.make(crop, self._latent(maker, who[plan.person]))) for plan, crop in plans]
-        wider = evolve(
-            empty, layers={**empty.layers, "instances": _widened(maker, empty, found, [p for p, _ in plans])}
-        )
+        made = [
+            Placed(
+                plan, maker.make(crop, self._latent(maker, who[plan.person])), making_of(crop.whose, maker.margin_px)
+            )
+            for plan, crop in plans
+        ]
         note = {**self._note(), "people": len(plans), "blank": len(found) - len(plans)}
         return evolve(
             sample,
-            image=crops.reinsert(wider, made, feather_px=self._config.feather_px),
+            image=placed(empty, made, maker.margin_px, self._config.feather_px),
             layers={name: layer for name, layer in sample.layers.items() if name in _KEPT_LAYERS},
             meta={**sample.meta, "refined_by": [*sample.meta.get("refined_by", ()), note]},
         )
@@ -128,14 +129,3 @@ class GeneratingRefiner:
     def _note(self) -> dict[str, Any]:
         assert self._checkpoint is not None
         return {"name": self.family, "checkpoint_sha256": self._checkpoint.sha256}
-
-
-def _widened(maker: Maker, sample: Sample, found: list[Located], plans: list[CropPlan]) -> Layer:
-    """Return the layer ``instances`` with the margins in which people are made anew too, the smallest in front."""
-    layer = np.zeros_like(sample.layers["instances"])
-    scales = {plan.instance: plan.scale for plan in plans}
-    for number, one in sorted(enumerate(found, 1), key=lambda item: -item[1].region.area_px):
-        by_px = math.floor(maker.margin_px / scales[number]) if number in scales else 0
-        wider = one.region.grown(by_px, sample.size_px)
-        layer[wider.window][wider.mask] = number
-    return layer

@@ -13,7 +13,7 @@ from sample_sets import Samples
 from synthkit.checkpoint import Checkpoint
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.plugins import discover
-from synthkit.sample import Keypoint, Person, Skipped
+from synthkit.sample import Keypoint, Person, Sample, Skipped
 from synthkit.seeds import Seeds
 from synthkit.surfaces import MPFB
 from synthkit.training.checkpoints import save_checkpoint
@@ -76,6 +76,71 @@ def test_what_people_look_like_changes_nothing(appearance, alignment, checkpoint
     elsewhere = attrs.evolve(before, image=np.where(people[..., None], before.image, 255 - before.image))
     (third,) = _refine(PLAIN, made, runtime, [elsewhere])
     assert (third.image[people] != first.image[people]).any()
+
+
+RED = np.array([220, 30, 30])
+
+
+@pytest.fixture
+def painting(monkeypatch):
+    """Everybody who is made is red, and so is the margin around them."""
+
+    def painted(self, seen, latents, noise=None):
+        return torch.from_numpy(RED / 127.5 - 1).float()[None, :, None, None].expand(len(seen), 3, *seen.shape[2:])
+
+    monkeypatch.setattr(Generator, "forward", painted)
+
+
+def _photo(boxes, size=480, light=240):
+    """Return a bright photo of people who are boxes (top, bottom, left, right), many times larger than their crops."""
+    image, instances = np.full((size, size, 3), light, np.uint8), np.zeros((size, size), np.uint8)
+    for number, (top, bottom, left, right) in enumerate(boxes, 1):
+        image[top:bottom, left:right], instances[top:bottom, left:right] = 5, number
+    people = [Person(instance=number) for number in range(1, len(boxes) + 1)]
+    surface = np.where(instances > 0, 7, 0).astype(np.uint16)
+    return Sample(key="photo", image=image, people=people, layers={"instances": instances, "surface": surface})
+
+
+@pytest.mark.parametrize("light", [0, 240])
+def test_made_people_have_no_rim(light, checkpoint, runtime, painting):
+    before = _photo([(40, 440, 130, 350)], light=light)
+    (after,) = _refine(PLAIN, checkpoint(), runtime, [before])
+    there, made = before.layers["instances"] > 0, after.image.astype(int)
+    assert np.abs(made[there] - RED).max() <= 1
+    # Around them it goes from what was made to what was there, and never beyond either.
+    low, high = np.minimum(RED, light) - 1, np.maximum(RED, light) + 1
+    assert ((made >= low) & (made <= high)).all()
+    margin = ~there & (np.abs(made - light) > 1).any(axis=-1)
+    assert 0 < margin.mean() < 0.2
+
+
+def test_where_people_meet_both_are_made(checkpoint, runtime, painting):
+    before = _photo([(40, 440, 60, 240), (100, 300, 240, 360)])
+    (after,) = _refine(PLAIN, checkpoint(), runtime, [before])
+    assert np.abs(after.image[before.layers["instances"] > 0].astype(int) - RED).max() <= 1
+
+
+def test_a_margin_that_leaves_the_crop_takes_nothing_from_who_is_made(checkpoint, runtime, painting):
+    made = checkpoint(cut={**ARCHITECTURE["cut"], "alignment": "head", "margin": 0.2})
+    before = _photo([(40, 440, 130, 350)])
+    (after,) = _refine(PLAIN, made, runtime, [before])
+    assert np.abs(after.image[before.layers["instances"] > 0].astype(int) - RED).max() <= 1
+
+
+def test_what_of_people_reaches_beyond_their_masks_is_not_seen(checkpoint, runtime, painting):
+    before = _photo([(40, 440, 130, 350)])
+    there = before.layers["instances"] > 0
+    fringe = (cv2.dilate(there.astype(np.uint8), np.ones((7, 7))) > 0) & ~there
+    noise = Seeds(5).stream("noise").integers(0, 256, before.image.shape, dtype=np.uint8)
+    haired = attrs.evolve(before, image=np.where(fringe[..., None], noise, before.image))
+    first, second = _refine(PLAIN, checkpoint(), runtime, [before, haired])
+    assert np.array_equal(first.image, second.image)
+
+
+def test_weights_that_make_what_is_no_number_are_told(checkpoint, runtime, monkeypatch):
+    monkeypatch.setattr(Generator, "forward", lambda self, seen, latents, noise=None: seen[:, :3] * float("nan"))
+    with pytest.raises(WeightsError, match="makes people of values that are not finite"):
+        _refine(PLAIN, checkpoint(), runtime, [_photo([(40, 440, 130, 350)])])
 
 
 def test_keys_people_and_places_stay_and_looks_go(checkpoint, runtime, sample):

@@ -23,7 +23,7 @@ from synthkit.anonymization.job import ENDED
 from synthkit.anonymization.people import TRACKS, TRUTH
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.reentry import Recogniser
-from synthkit.anonymization.treating import REVISION
+from synthkit.anonymization.treating import LEFT_BLANK, REVISION
 from synthkit.dataset import Dataset
 from synthkit.dataset.sidecars import SidecarSet
 from synthkit.errors import ConfigError
@@ -120,6 +120,7 @@ def anonymize(
     )
     folder = files.write(session, data, images, out, policy)
     counts = audit.write(data, out / AUDIT)
+    _tell_blank(session, refiner.name, counts)
     from synthkit.report import anonymization as page  # it needs an extra
 
     names = {found.name: path.resolve().name for found, path in zip(given, methods.finds, strict=True)}
@@ -207,6 +208,16 @@ def _detected(
         least_score=believed * policy.doubtful, timeout_s=policy.timeout_s,
     )  # fmt: skip
     return _look(made.dataset, believed)
+
+
+def _tell_blank(session: Session, refiner: str, counts: Counts) -> None:
+    """Say how many people are gone without anybody in their place, where a refiner was to put somebody there."""
+    if blank := counts.people.get(LEFT_BLANK, 0):
+        session.tell(
+            f"{blank} of {sum(counts.people.values())} people are left blank: refiner {refiner!r} could put nobody in"
+            " their place, as they are too small, or nothing tells what it needs to know of them, such as a layer of"
+            " their surfaces"
+        )
 
 
 def _treat_anew_by(session: Session, tracks: Dataset, out: Path) -> None:

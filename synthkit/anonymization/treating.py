@@ -17,7 +17,7 @@ from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.regions import Extent, Located, Region, extent_of
 from synthkit.sample import Layer, Person, Sample, Skipped, evolve
 
-REVISION = 6
+REVISION = 7
 """Raised when the same image and finds come out otherwise; part of every fingerprint."""
 
 NOTE = "anonymized"
@@ -25,6 +25,9 @@ NOTE = "anonymized"
 
 BLANK = (118, 118, 118)
 """What a refiner that does not look at people sees in their place."""
+
+LEFT_BLANK = "left blank"
+"""How somebody was treated in whose place a refiner tells that it could put nobody; see ``told_blank``."""
 
 _BLURRED = "blurred"
 _BODY_CELLS, _HEAD_CELLS = 3.0, 2.0  # over somebody in doubt, and over a head that was found alone
@@ -87,19 +90,23 @@ class Treatment:
             if one.doubt:
                 _blur(image, one, self.policy.doubt_margin)
         sure = [one for one in found if not one.doubt]
+        blank: frozenset[int] = frozenset()
         if sure:
-            image = self._refined(sample, image, sure, surfaces)
+            image, blank = self._refined(sample, image, sure, surfaces)
+        treated_by = {id(one): LEFT_BLANK if number in blank else self.name for number, one in enumerate(sure, 1)}
         records = []
         for one in found:
             region = one.region if one.doubt else self._region(one, sample.size_px)
             left = detail_left(sample.image, image, region)
             if left > self.policy.detail_left:
                 raise Quarantined(f"detail of somebody was still there after {_BLURRED if one.doubt else self.name}")
-            records.append(self._record(one, left))
+            records.append(self._record(one, treated_by.get(id(one), _BLURRED), left))
         return image, records
 
-    def _refined(self, sample: Sample, image: Pixels, sure: Sequence[Found], surfaces: Mapping[str, Layer]) -> Pixels:
-        """Return an image with those who are not in doubt treated by the refiner."""
+    def _refined(
+        self, sample: Sample, image: Pixels, sure: Sequence[Found], surfaces: Mapping[str, Layer]
+    ) -> tuple[Pixels, frozenset[int]]:
+        """Return an image with those who are not in doubt treated by the refiner, and the numbers of who is blank."""
         if not self.sees_people:
             for one in sure:
                 obscuring.fill(image, self._region(one, sample.size_px), BLANK)
@@ -118,7 +125,7 @@ class Treatment:
             raise Quarantined(f"refiner {self.name!r} could not treat it")
         if result.image.shape != given.image.shape:
             raise Quarantined(f"refiner {self.name!r} gave an image of another size")
-        return result.image
+        return result.image, told_blank(result)
 
     def _look_again(self, sample: Sample, image: Pixels, found: Sequence[Found]) -> None:
         """Look for survivors in what is to be handed on."""
@@ -140,7 +147,7 @@ class Treatment:
             return people
         return [evolve(person, identity=one.track) for person, one in zip(people, found, strict=True)]
 
-    def _record(self, one: Found, left: float) -> dict[str, Any]:
+    def _record(self, one: Found, treated: str, left: float) -> dict[str, Any]:
         scores = {name: None if score is None else round(score, _SCORE_DECIMALS)
                   for name, score in one.found_by.items()}  # fmt: skip
         return {
@@ -148,7 +155,7 @@ class Treatment:
             "track": one.track,
             "box_xyxy_px": list(one.region.box_xyxy_px),
             "pixels": one.region.area_px,
-            "treated": _BLURRED if one.doubt else self.name,
+            "treated": treated,
             "extent": "body" if one.doubt else self.extent,
             "doubt": one.doubt,
             "detail_left": round(left, _SHARE_DECIMALS),
@@ -176,6 +183,17 @@ class Treatment:
             time_s=sample.time_s,
             meta={NOTE: note},
         )
+
+
+def told_blank(refined: Sample) -> frozenset[int]:
+    """Return the instance numbers of those in whose place a refiner tells that it put nobody.
+
+    It does so in the last table of ``meta["refined_by"]``, as the list ``blank_instances``.
+    """
+    notes = refined.meta.get("refined_by")
+    last = notes[-1] if isinstance(notes, list | tuple) and notes else None
+    numbers = last.get("blank_instances") if isinstance(last, Mapping) else None
+    return frozenset(n for n in numbers if type(n) is int) if isinstance(numbers, list | tuple) else frozenset()
 
 
 def _blur(image: Pixels, one: Found, margin: float) -> None:

@@ -113,7 +113,10 @@ class GeneratingRefiner:
             )
             for plan, crop in plans
         ]
-        note = {**self._note(), "people": len(plans), "blank": len(found) - len(plans)}
+        made_numbers = {plan.instance for plan, _ in plans}
+        blank = [one for number, one in enumerate(found, 1) if number not in made_numbers]
+        numbers = [one.instance for one in blank if one.instance is not None]
+        note = {**self._note(), "people": len(plans), "blank": len(blank), "blank_instances": numbers}
         return evolve(
             sample,
             image=placed(empty, made, maker.margin_px, self._config.feather_px),

@@ -7,8 +7,10 @@ import importlib.util
 import json
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
+from made_sets import written
 
 from synthkit import pipeline
 from synthkit.anonymization import run
@@ -17,6 +19,7 @@ from synthkit.errors import ConfigError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
+from synthkit.sample import Keypoint
 from synthkit.session import Session
 from synthkit.settings import RunSettings
 from synthkit_anonymizer_gan.config import GeneratingConfig
@@ -61,6 +64,34 @@ def test_one_set_is_learned_from_and_people_are_replaced(session, people, tmp_pa
             assert np.array_equal(after.layers["instances"] > 0, masks)
             assert (after.image[masks] != before.image[masks]).any(axis=-1).mean() > 0.9
             assert (after.image[masks] != BLANK).any(axis=-1).mean() > 0.9
+
+
+def test_people_are_replaced_by_what_labels_tell_of_their_key_points(session, sample, tmp_path):
+    samples = []
+    for number in range(2):
+        one = sample(number)
+        anna, ben = one.people
+        x, y = anna.head_px
+        points = {name: Keypoint(x + 3 * n, y + 4 * n) for n, name in enumerate(("nose", "left_hip", "right_ankle"))}
+        known = [attrs.evolve(anna, keypoints=points), ben]
+        samples.append(attrs.evolve(one, people=known, layers={"instances": one.layers["instances"]}))
+    data = written(tmp_path / "data", samples)
+    learns = ComponentSpec("refiner", "anonymizer-consistent", {**SETTINGS, "surface": "keypoints"})
+    made = pipeline.fit(session, learns, {"target": data}, tmp_path / "fitted")
+    applied = pipeline.with_weights(session, ComponentSpec("refiner", "anonymizer-small"), made.path)
+    told: list[str] = []
+    run.anonymize(attrs.evolve(session, tell=told.append), data, applied, tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "audit.jsonl").read_text().splitlines()]
+    # Of ben no key points are known: nobody could be put in his place, which is told.
+    assert sorted(line["treated"] for line in lines) == ["anonymizer-small"] * 2 + ["left blank"] * 2
+    for before, after in zip(samples, Dataset.open(tmp_path / "out" / "dataset"), strict=True):
+        blank = (after.image == BLANK).all(axis=-1)
+        anna, ben = (before.layers["instances"] == number for number in (1, 2))
+        assert blank[ben].all()
+        assert blank[anna].mean() < 0.1
+    assert told[-1].startswith(
+        "2 of 4 people are left blank: refiner 'anonymizer-small' could put nobody in their place"
+    )
 
 
 def test_which_sets_a_refiner_learns_from_is_checked(session, people, tmp_path):

@@ -92,14 +92,14 @@ def fingerprint(samples: SampleSet, config: GeneratingConfig) -> str:
         "margin": config.margin,
     }
     if config.leave_out is not None:
-        cut["leave_out"] = sorted(_left_out(config.leave_out))
+        cut["leave_out"] = sorted(_left_out(config.leave_out, samples))
     revisions = {"revision": REVISION, "people": people.REVISION, "crops": core_crops.REVISION}
     return configs.fingerprint({"set": samples.fingerprint, **cut, **revisions})
 
 
 def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: list[str]) -> Iterator[bytes]:
     """Yield the bytes of each crop, and note who it is."""
-    left_out = _left_out(config.leave_out)
+    left_out = _left_out(config.leave_out, samples)
     for done in range(len(samples)):
         progress("crop people", done, len(samples))
         sample = samples[done]
@@ -119,21 +119,24 @@ def _cut(samples: SampleSet, config: GeneratingConfig, progress: Progress, who: 
     progress("crop people", len(samples), len(samples))
 
 
-def _left_out(file: Path | None) -> frozenset[tuple[str, int]]:
+def _left_out(file: Path | None, samples: SampleSet) -> frozenset[tuple[str, int]]:
     """Return whom a list of ``outliers.find`` names: samples' keys and places of people.
 
     Raises:
-        ConfigError: when it is no such file.
+        ConfigError: when it is no such file, or of another set, whose people have other places.
     """
     if file is None:
         return frozenset()
     try:
         told = json.loads(small_file(file, _MOST_LIST_BYTES, "a list of outliers"))
-        return frozenset((str(one["sample"]), int(one["person"])) for one in told["outliers"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        of, found = told["of"], frozenset((str(one["sample"]), int(one["person"])) for one in told["outliers"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             [f"refiner.leave_out: {file}: is no list of 'synthkit generator outliers': {error}"]
         ) from None
+    if of != samples.fingerprint:
+        raise ConfigError([f"refiner.leave_out: {file}: is of another data set, whose people have other places"])
+    return found
 
 
 def _learned(sample: Sample, empty: Sample, plan: CropPlan, config: GeneratingConfig) -> Crop:

@@ -8,7 +8,7 @@ more of anybody. Where the empty scene is not known, what the background's own p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -33,7 +33,7 @@ _LEAST_SHARE = 0.5  # of the median of masks' areas, of people who are shown
 
 
 def write(session: Session, originals: Dataset, checkpoint: Checkpoint, folder: Path, shown: int) -> None:
-    """Write ``pose.png``, ``background.png``, ``diversity.png`` and, with an appearance mapper, ``reconstruction.png``.
+    """Write figures 5.1 to 5.3 and ``interpolation.png``, and with an appearance mapper figure 5.4.
 
     Args:
         originals: of ``drawing.crops_of``. shown: people in a row.
@@ -48,7 +48,8 @@ def write(session: Session, originals: Dataset, checkpoint: Checkpoint, folder: 
     sheets: dict[str, Sequence[npt.NDArray[np.float32] | Pixels]] = {
         "pose": _rows_of(maker, [backgrounds[0]] * len(crops), crops, [middle, *drawn[: _ROWS - 1]]),
         "background": _rows_of(maker, backgrounds, [crops[0]] * len(crops), [middle, *drawn[: _ROWS - 1]]),
-        "diversity": _diversity(maker, samples[:_ROWS], drawn),
+        "diversity": _in_place(maker, samples[:_ROWS], drawn),
+        "interpolation": _in_place(maker, samples[:_ROWS], latents.between(drawn[0], drawn[-1], shown)),
     }
     if maker.shape.appearance:
         sheets["reconstruction"] = _reconstruction(maker, samples)
@@ -89,9 +90,10 @@ def _rows_of(
     return [np.stack([_given(maker, crop) for crop in given]), *made]
 
 
-def _diversity(maker: Maker, samples: Sequence[Sample], drawn: Sequence[Latent]) -> list[Pixels]:
-    """Return a row for each crop: it, and people drawn in its place (figure 5.3)."""
-    return [np.stack([one.image, *(drawing.completed(maker, one, z) for z in drawn)]) for one in samples]
+def _in_place(maker: Maker, samples: Sequence[Sample], people: Iterable[Latent]) -> list[Pixels]:
+    """Return a row for each crop: it, and somebody made in its place with each latent (figure 5.3)."""
+    given = list(people)
+    return [np.stack([one.image, *(drawing.completed(maker, one, z) for z in given)]) for one in samples]
 
 
 def _reconstruction(maker: Maker, samples: Sequence[Sample]) -> list[Pixels]:

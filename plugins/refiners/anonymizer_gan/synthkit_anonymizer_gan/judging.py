@@ -113,7 +113,7 @@ def judge(
         ConfigError: when a metric has no use here. WeightsError: when its weights cannot be had, before anything is
             made. DatasetError: what could not be judged, after all the rest was written.
     """
-    _check(session, metrics)
+    check(session, metrics)
     scores: list[Score] = []
     problems: list[str] = []
     for name, checkpoint in checkpoints.items():
@@ -163,9 +163,15 @@ def _scores(
     candidate, reference = sets[use.candidate], None if use.reference is None else sets[use.reference]
     if candidate is None:
         return
-    spec = attrs.evolve(metric, options={**metric.options, **use.options})
+    spec = attrs.evolve(metric, options={**metric.options, **use.options, **_pictures(metric, name)})
     for result in evaluation.evaluate(session, spec, candidate, reference):
         yield Score(name, use.name, result)
+
+
+def _pictures(metric: ComponentSpec, checkpoint: str) -> dict[str, str]:
+    """Return where a metric that draws pictures puts those of a checkpoint, so that none are another's."""
+    folder = metric.options.get("pictures")
+    return {} if folder is None else {"pictures": str(Path(folder) / checkpoint)}
 
 
 def _drawn(
@@ -183,8 +189,12 @@ def _uses(metric: str) -> tuple[_Use, ...]:
     return _USES.get(metric, (_DRAWN,))
 
 
-def _check(session: Session, metrics: Sequence[ComponentSpec]) -> None:
-    """Check that metrics have a use here and their weights, before anything is made."""
+def check(session: Session, metrics: Sequence[ComponentSpec]) -> None:
+    """Check that metrics have a use here and their weights, before anything is made.
+
+    Raises:
+        ConfigError: when one has no use. WeightsError: when weights cannot be had.
+    """
     problems, needed = [], []
     for spec in metrics:
         metric = session.registry.build(spec, session.runtime("metric"))

@@ -23,7 +23,7 @@ from synthkit.observing import Subject, states_of
 from synthkit.session import Session
 from synthkit.training import pictures
 from synthkit.training.checkpoints import write_atomic
-from synthkit_anonymizer_gan import drawing, fitting
+from synthkit_anonymizer_gan import drawing, fitting, judging
 
 FILE = "outliers.json"
 METRICS = ("lpips", "ssim", "psnr")
@@ -49,13 +49,15 @@ def find(
     It gets ``outliers.json``, for the setting ``leave_out``, and ``outliers.png``: the worst, and what they became.
 
     Raises:
-        ConfigError: when the checkpoint has no appearance mapper, or the metric is none of ``METRICS``.
+        ConfigError: when the checkpoint has no appearance mapper, or the metric is none of ``METRICS``. WeightsError:
+        when the metric's weights cannot be had, before anything is made.
     """
     shape, _ = fitting.described(checkpoint)
     if not shape.appearance:
         raise ConfigError([f"--checkpoint {checkpoint.path}: has no appearance mapper, and makes nobody again"])
     if metric.name not in METRICS:
         raise ConfigError([f"--metric {metric.name}: compares no two images: take {', '.join(METRICS)}"])
+    judging.check(session, [metric])
     originals = drawing.crops_of(session, data, checkpoint, out / "originals")
     made = drawing.draw(session, originals, checkpoint, "reconstructed", out / "reconstructed")
     assert made is not None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import attrs
+import made_people
 import numpy as np
 import pytest
 import torch
@@ -183,9 +184,22 @@ def test_scores_and_figures_are_written(session, data, checkpoint, perceptual, t
     assert next(line for line in lines if line.startswith("| reconstructed: ")).endswith(" | - |")
     pictures = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
     assert pictures == {
-        *(f"ours/{name}.png" for name in ("pose", "background", "diversity", "reconstruction")),
-        *(f"base/{name}.png" for name in ("pose", "background", "diversity")),
+        *(f"ours/{name}.png" for name in ("pose", "background", "diversity", "interpolation", "reconstruction")),
+        *(f"base/{name}.png" for name in ("pose", "background", "diversity", "interpolation")),
     }
+
+
+def test_pictures_of_several_checkpoints_lie_apart(session, data, checkpoint, tmp_path):
+    made = judging.named([f"{name}={checkpoint(name).path}" for name in ("ours", "theirs")])
+    network = str(made_people.colours_file(tmp_path / "net"))
+    given = {"metric": {"consistency": {"embedder": network, "pictures": str(tmp_path / "ranks")}}}
+    metrics = evaluation.plan(session.registry, given, "consistency").metrics
+    judging.judge(session, data, made, metrics, tmp_path / "out", shown=0)
+    drawn = sorted(path.relative_to(tmp_path / "ranks").as_posix() for path in (tmp_path / "ranks").rglob("*.png"))
+    assert {name.partition("/")[0] for name in drawn} == {"ours", "theirs"}
+    assert [name.partition("/")[2] for name in drawn[: len(drawn) // 2]] == [
+        name.partition("/")[2] for name in drawn[len(drawn) // 2 :]
+    ]
 
 
 def test_what_cannot_be_judged_is_told_before_anything_is_made(session, data, checkpoint, perceptual, tmp_path):
@@ -232,8 +246,16 @@ def test_who_is_made_again_worst_is_left_out(session, data, checkpoint, tiny, tm
     less = attrs.evolve(tiny, leave_out=tmp_path / "out" / outliers.FILE)
     stores = [crop_store.load(samples, config, tmp_path / "crops", lambda *_: None) for config in (tiny, less)]
     assert [len(store) for store in stores] == [6, 3]
-    (tmp_path / "broken.json").write_text("[]")
-    with pytest.raises(ConfigError, match=r"refiner\.leave_out: .*is no list of 'synthkit generator outliers'"):
-        crop_store.load(samples, attrs.evolve(tiny, leave_out=tmp_path / "broken.json"), tmp_path / "crops", print)
+    for broken in ("[]", '{"of": "x", "outliers": [{"sample": "s000", "person": 1e999}]}'):
+        (tmp_path / "broken.json").write_text(broken)
+        with pytest.raises(ConfigError, match=r"refiner\.leave_out: .*is no list of 'synthkit generator outliers'"):
+            crop_store.load(samples, attrs.evolve(tiny, leave_out=tmp_path / "broken.json"), tmp_path / "crops", print)
+    fewer = Dataset.open(written(tmp_path / "fewer", [samples[0]]))
+    with pytest.raises(ConfigError, match=r"outliers\.json: is of another data set"):  # whose people have other places
+        crop_store.load(fewer, less, tmp_path / "crops", print)
+    (distance,) = evaluation.plan(session.registry, {}, "lpips").metrics
+    with pytest.raises(WeightsError, match="alexnet"):  # before anything is made
+        outliers.find(session, data, made, distance, 0.5, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
     with pytest.raises(ConfigError, match="has no appearance mapper"):
         outliers.find(session, data, checkpoint("bare", appearance=False), metric, 0.5, tmp_path / "b")

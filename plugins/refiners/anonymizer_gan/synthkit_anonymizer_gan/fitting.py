@@ -115,7 +115,7 @@ def _is_sound(shape: Shape) -> bool:
         (shape.latent, 2, limits.MOST_LATENT),
         (shape.mapping, 1, limits.MOST_MAPPING),
     )
-    whole = all(type(value) is int and low <= value <= high for value, low, high in counts)
+    whole = type(shape.surface) is int and all(type(n) is int and low <= n <= high for n, low, high in counts)
     flags = type(shape.appearance) is bool and type(shape.co_modulation) is bool
     return whole and flags and all(side % 4 == 0 for side in shape.size)
 

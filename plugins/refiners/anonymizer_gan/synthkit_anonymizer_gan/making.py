@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image, ImageOps
 
 from synthkit import crops
 from synthkit.checkpoint import Checkpoint
+from synthkit.dataset import images
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.files import small_file
 from synthkit.training import checkpoints
@@ -28,6 +30,7 @@ Made = npt.NDArray[np.float32]
 Latent = npt.NDArray[np.float32]
 
 _MOST_PICTURE_BYTES = 50_000_000
+_DAMAGE = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
 
 
 class Maker:
@@ -107,19 +110,26 @@ def picture_of(path: Path, size_px: tuple[int, int]) -> Crop:
         ConfigError: when it is no picture, or nobody is left of it.
     """
     try:
-        data = np.frombuffer(small_file(path, _MOST_PICTURE_BYTES, "a picture"), np.uint8)
-    except ValueError as error:
-        raise ConfigError([f"refiner.look: {path}: {error}"]) from None
-    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if decoded is None or decoded.dtype != np.uint8 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
-        raise ConfigError([f"refiner.look: {path}: is no picture of 8 bits in colour, PNG or JPEG"])
-    opaque = decoded[..., 3] if decoded.shape[2] == 4 else np.full(decoded.shape[:2], 255, np.uint8)
-    scale = min(size_px[0] / decoded.shape[1], size_px[1] / decoded.shape[0])
-    offset = (np.array(size_px) - np.array(decoded.shape[1::-1]) * scale) / 2
+        picture = _decoded(small_file(path, _MOST_PICTURE_BYTES, "a picture"))
+    except (*_DAMAGE, ValueError) as error:
+        raise ConfigError([f"refiner.look: {path}: is no picture, PNG or JPEG: {error}"]) from None
+    colours, opaque = np.ascontiguousarray(picture[..., :3]), picture[..., 3]
+    scale = min(size_px[0] / picture.shape[1], size_px[1] / picture.shape[0])
+    offset = (np.array(size_px) - np.array(picture.shape[1::-1]) * scale) / 2
     matrix = np.column_stack([np.eye(2) * scale, offset])
     plan = crops.CropPlan(0, 1, size_px, matrix)
     mask = crops.extract(np.repeat(opaque[..., None], 3, axis=2), plan)[..., 0] > 127
     if not mask.any():
         raise ConfigError([f"refiner.look: {path}: is transparent everywhere: nobody is in it"])
-    colours = crops.extract(np.ascontiguousarray(decoded[..., 2::-1]), plan)
-    return Crop(colours, np.where(mask, OWN, 0).astype(np.uint8), np.zeros(mask.shape, np.uint16))
+    return Crop(crops.extract(colours, plan), np.where(mask, OWN, 0).astype(np.uint8), np.zeros(mask.shape, np.uint16))
+
+
+def _decoded(data: bytes) -> people.Pixels:
+    """Return a picture as it is to be seen, (H, W, 4) sRGB and how opaque it is.
+
+    Raises:
+        ValueError: when it is neither PNG nor JPEG, or too large; or as ``_DAMAGE`` says.
+    """
+    images.size_px(data)  # before anything is unpacked
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import struct
+
 import attrs
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sample_sets import Samples
 
 from synthkit.checkpoint import Checkpoint
@@ -235,6 +238,16 @@ def test_a_look_can_be_taken_from_a_picture(checkpoint, runtime, sample, tmp_pat
     crop = picture_of(tmp_path / "look.png", (16, 32))
     assert (crop.whose == OWN).sum() == 24 * 8
     assert crop.image[16, 8].tolist() == [250, 20, 10]
+    # A photo is seen as its camera was held.
+    upright = Image.fromarray(Seeds(1).stream("photo").integers(0, 256, (64, 32, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "lying.jpg", quality=95, exif=exif)
+    upright.save(tmp_path / "upright.jpg", quality=95)
+    lying, standing = (
+        picture_of(tmp_path / f"{name}.jpg", (16, 32)).image.astype(int) for name in ("lying", "upright")
+    )
+    assert np.abs(lying - standing).mean() < 3
     before = sample(1)
     (after,) = _refine(attrs.evolve(PLAIN, look=tmp_path / "look.png"), made, runtime, [before])
     renamed = attrs.evolve(before, people=[attrs.evolve(p, identity=None) for p in before.people])
@@ -246,7 +259,11 @@ def test_a_look_can_be_taken_from_a_picture(checkpoint, runtime, sample, tmp_pat
         _refine(attrs.evolve(PLAIN, look=tmp_path / "look.png"), checkpoint(appearance=False), runtime, [before])
     (tmp_path / "text.png").write_text("no picture")
     cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((8, 8, 4), np.uint8))
-    for name, told in (("missing.png", "cannot be read"), ("text.png", "is no picture"), ("empty.png", "transparent")):
+    empty = (tmp_path / "empty.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(empty[: len(empty) // 2])
+    (tmp_path / "huge.png").write_bytes(empty[:16] + struct.pack(">II", 50_000, 50_000) + empty[24:])
+    for name, told in (("missing.png", "cannot be read"), ("text.png", "is no picture"), ("empty.png", "transparent"),
+                       ("half.png", "is no picture"), ("huge.png", "50000x50000 pixels is refused")):  # fmt: skip
         with pytest.raises(ConfigError, match=told):
             _refine(attrs.evolve(PLAIN, look=tmp_path / name), made, runtime, [before])
 
@@ -275,6 +292,7 @@ def test_strips_show_who_lies_between_two(checkpoint, sample):
         {**ARCHITECTURE, "size": [33, 16]},
         {**ARCHITECTURE, "size": [32, 32]},
         {**ARCHITECTURE, "surface": 0},
+        {**ARCHITECTURE, "surface": 16.0},
         {**ARCHITECTURE, "cut": {**ARCHITECTURE["cut"], "alignment": "up"}},
         {**ARCHITECTURE, "more": 1},
     ],

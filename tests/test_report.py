@@ -94,6 +94,14 @@ def test_no_two_series_look_alike() -> None:
     assert len({(style.colour, style.marker) for style in shown[:42]}) == 42
 
 
+def test_a_series_without_points_keeps_the_looks_of_the_others() -> None:
+    point = [plots.Measured(0.0, 1.0)]
+    svg = plots.measured({"a": [], "b": point}, title="t", x_label="x", y_label="y")
+    assert plots.PALETTE[1] in svg
+    assert plots.PALETTE[0] not in svg
+    assert ">a<" not in svg
+
+
 def test_long_texts_are_broken_into_lines_and_add_to_the_height() -> None:
     name = "frechet_distance[mobilenet_v2.features.6 place by place, 96 px, crops, 64 px] to real"
     long, short = (plots.bars({"a": (1.0, None)}, title=text, x_label=text) for text in (name, "short"))

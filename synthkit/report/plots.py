@@ -158,6 +158,8 @@ def measured(
         axes.plot(line.xs, line.ys, color=_INK, linewidth=1.4)
     named: dict[str, Artist] = {}
     for (name, points), style in zip(series.items(), styles(), strict=False):
+        if not points:  # of a series that other plots have, and which keeps its looks there and here
+            continue
         (named[name],) = axes.plot([point.x for point in points], [point.y for point in points], color=style.colour,
                                    marker=style.marker, markersize=5.5, linewidth=1.4 if joined else 0,
                                    linestyle=style.dashes)  # fmt: skip

@@ -19,13 +19,13 @@ from synthkit.seeds import Seeds
 
 _RESAMPLES = 2000
 _CAUTIONS = 4  # that are told; sets of other sizes are cautioned of in other words
-_LEAST_ROWS = 4  # of which a line's band is told
+_LEAST_ROWS = 6  # of which a line's band is told; fits to resamples of fewer lie anywhere
 _LEAST_TRAININGS = 3  # of which a relation can be seen at all
 
 _OF_RELATIONS = (
-    "Scores over distances show a point for each training; the line is the least-squares fit, its band holds 95 % of"
-    " the fits to resampled rows, each with all its trainings. Few rows make wide bands, and neither distance nor score"
-    " is the other's cause."
+    f"Scores over distances show a point for each training; the line is the least-squares fit, its band, from"
+    f" {_LEAST_ROWS} rows on, holds 95 % of the fits to resampled rows, each with all its trainings. Neither distance"
+    " nor score is the other's cause."
 )
 
 
@@ -90,8 +90,9 @@ def _relations(found: Findings) -> list[Plot]:
                 if seed in (None, trained):
                     series = points.setdefault((f"{result['name']} to {other}", one.row.detector), {})
                     series.setdefault(row, []).append(plots.Measured(result["value"], score))
+    every = dict.fromkeys(row for series in points.values() for row in series)
     return [
-        _relation(found, name, detector, series)
+        _relation(found, name, detector, {row: series.get(row, []) for row in every})
         for (name, detector), series in points.items()
         if sum(map(len, series.values())) >= _LEAST_TRAININGS
     ]
@@ -100,7 +101,7 @@ def _relations(found: Findings) -> list[Plot]:
 def _relation(found: Findings, name: str, detector: str, series: Mapping[str, Sequence[plots.Measured]]) -> Plot:
     kind, other = name.partition("[")[0].replace("_", " "), name.rpartition(" to ")[2]
     whose = f" of {detector}" if found.several_detectors else ""
-    line = _fitted(list(series.values()), found.plan.experiment.run.seed, name)
+    line = _fitted([row for row in series.values() if row], found.plan.experiment.run.seed, name)
     svg = plots.measured(series, title=f"Score{whose} over {kind} to {other}", x_label=name,
                          y_label="score on the test set", line=line)  # fmt: skip
     points = [point for row in series.values() for point in row]
@@ -157,12 +158,11 @@ def components(found: Findings) -> Section | None:
 
 
 def _once(series: Mapping[str, Any]) -> dict[str, Any]:
-    """Return clouds without those that a later one is too, such as rendered people who are measured as if refined."""
+    """Return clouds, empty where a later one is the same, such as rendered people who are measured as if refined."""
     clouds = [np.array(cloud) for cloud in series.values()]
     return {
-        name: cloud
-        for place, (name, cloud) in enumerate(series.items())
-        if not any(np.shape(other) == np.shape(cloud) and np.allclose(other, cloud) for other in clouds[place + 1 :])
+        name: [] if any(np.shape(one) == np.shape(cloud) and np.allclose(one, cloud) for one in clouds[n:]) else cloud
+        for n, (name, cloud) in enumerate(series.items(), start=1)
     }
 
 

@@ -68,9 +68,9 @@ def unmasked(found: Findings) -> Section | None:
     return Section(
         "Unmasked, as trainings ended",
         [
-            "The last picture of each refiner's training, the first seed of each: whole crops of rendered images, below"
-            " them the same as the generator gives them, before anything is cut out along people's outlines, then crops"
-            " of real images."
+            "The last picture of each refiner's training, the first seed of each: whole crops of rendered images, of"
+            " refiners with attention what they attend to, below that the same crops as the generator gives them,"
+            " before anything is cut out along people's outlines, then crops of real images."
         ],
         figures=figures,
         per_row=1,

@@ -93,14 +93,14 @@ class Treatment:
         blank: frozenset[int] = frozenset()
         if sure:
             image, blank = self._refined(sample, image, sure, surfaces)
-        treated_by = {id(one): LEFT_BLANK if number in blank else self.name for number, one in enumerate(sure, 1)}
+        treated_by = {one: LEFT_BLANK if number in blank else self.name for number, one in enumerate(sure, 1)}
         records = []
         for one in found:
             region = one.region if one.doubt else self._region(one, sample.size_px)
             left = detail_left(sample.image, image, region)
             if left > self.policy.detail_left:
                 raise Quarantined(f"detail of somebody was still there after {_BLURRED if one.doubt else self.name}")
-            records.append(self._record(one, treated_by.get(id(one), _BLURRED), left))
+            records.append(self._record(one, treated_by.get(one, _BLURRED), left))
         return image, records
 
     def _refined(

@@ -22,7 +22,7 @@ _SMALL = {
     "channels": 8,
     "discriminator_channels": 8,
     "latent": 64,
-    # Taken by a look at early pictures; docs/generating.md tells what speaks for the surface.
+    # So small, people are nearer to their originals than with the condition of section 4.10 (docs/generating.md).
     "discriminator_sees": "mask",
     "images": 40_000,
     "batch": 8,

@@ -55,9 +55,12 @@ def judge(
     """Judge generators by the metrics and figures of thesis 002, and write them to OUT.
 
     People in IN are made again: drawn at random, twice; from their own looks, and from their looks in another image;
-    and one for each identity. Settings of metrics are those of 'synthkit evaluate'.
+    and one for each identity. Settings of metrics are those of 'synthkit evaluate'; refiner.draws, truncation, truncate
+    and modes say who is drawn.
     """
+    from synthkit import config as configs
     from synthkit import evaluation, settings
+    from synthkit.errors import ConfigError
     from synthkit.execution import Local
     from synthkit.plugins import discover
     from synthkit_anonymizer_gan import judging
@@ -65,10 +68,18 @@ def judge(
     given = settings.read(config, sets or (), {"seed": seed})
     table = given.get("metric")
     named = table.get("name") if isinstance(table, dict) else None
-    plan = evaluation.plan(discover(), given, metrics or named or judging.METRICS)
+    registry, problems = discover(), list[str]()
+    _, options = settings.component_table(given, "refiner", problems)
+    given.pop("refiner", None)
+    with configs.collected(problems):
+        sampling = judging.sampling_of(registry, options or {})
+    with configs.collected(problems):
+        plan = evaluation.plan(registry, given, metrics or named or judging.METRICS)
+    if problems:
+        raise ConfigError(problems)
     generators = judging.named(checkpoint)
     with session_of(plan, Local(workers or cores(), least=_WORTH_PROCESSES)) as session:
-        scores = judging.judge(session, data, generators, plan.metrics, out, shown=shown)
+        scores = judging.judge(session, data, generators, plan.metrics, out, shown=shown, sampling=sampling)
     for line in judging.table(scores, list(generators)):
         typer.echo(line)
     typer.echo(f"{out}", err=True)

@@ -24,8 +24,11 @@ _TRUNCATED = When("truncation is below 1", lambda config: config.truncation < 1)
 SHIPPED = "synthkit_anonymizer_gan:weights/small.safetensors"
 """The checkpoint that comes with this package, as ``Component.demo_checkpoint`` names it."""
 
-APPLY_ONLY = frozenset({"truncation", "truncate", "modes", "look", "feather_px"})
+APPLY_ONLY = frozenset({"draws", "truncation", "truncate", "modes", "look", "feather_px"})
 """Settings that say how people are made with a checkpoint, and have no part in training."""
+
+SAMPLING = ("draws", "truncation", "truncate", "modes")
+"""Those of them that say who is made."""
 
 
 def _halves(_: object, __: object, value: tuple[int, int]) -> None:
@@ -165,6 +168,12 @@ class GeneratingConfig(TrainingSettings):
     )
 
     # Sampling.
+    draws: Literal["looks", "normal"] = setting(
+        "looks",
+        help="what people are drawn from: looks, the distribution of those that were learned from; normal, the standard"
+        " normal distribution, as in the thesis, which makes duller people",
+        when=_MAPPED,
+    )
     truncation: float = setting(
         1.0,
         help="t: how far latents keep away from the middle; 1: not truncated, 0: all the same",
@@ -172,8 +181,8 @@ class GeneratingConfig(TrainingSettings):
     )
     truncate: Literal["z", "w", "modes"] = setting(
         "w",
-        help="what t draws latents towards: z, the zero vector (thesis 002); w, the mean of w (StyleGAN2); modes, of"
-        " several middles of w the nearest (Mokady et al. 2022)",
+        help="what t draws latents towards: z, their mean, the zero vector where draws are normal (thesis 002); w, the"
+        " mean of w (StyleGAN2); modes, of several middles of w the nearest (Mokady et al. 2022)",
         when=_TRUNCATED,
     )
     modes: int = setting(

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -27,9 +27,9 @@ from synthkit.seeds import Seeds
 from synthkit.session import Session
 from synthkit.surfaces import SPACES
 from synthkit.training import devices
-from synthkit_anonymizer_gan import fitting, latents, people, surface
+from synthkit_anonymizer_gan import fitting, people, surface
 from synthkit_anonymizer_gan.conditions import making_of
-from synthkit_anonymizer_gan.config import GeneratingConfig
+from synthkit_anonymizer_gan.config import SAMPLING, GeneratingConfig
 from synthkit_anonymizer_gan.making import Latent, Maker
 from synthkit_anonymizer_gan.people import OTHERS, OWN, Crop
 
@@ -40,7 +40,7 @@ in another image; one of their identity's."""
 FROM_LOOKS: frozenset[Kind] = frozenset({"reconstructed", "other-view"})
 """Those for which a checkpoint needs an appearance mapper."""
 
-REVISION = 1
+REVISION = 2
 """Raised when the same set and checkpoint give other pictures."""
 
 _OTHERS, _EMPTIED, _CROP = "others", "emptied", "crop"
@@ -84,14 +84,17 @@ def crops_of(session: Session, data: Path | str, checkpoint: Checkpoint, out: Pa
     return made
 
 
-def draw(session: Session, originals: Dataset, checkpoint: Checkpoint, kind: Kind, out: Path) -> Dataset | None:
+def draw(
+    session: Session, originals: Dataset, checkpoint: Checkpoint, kind: Kind, out: Path,
+    sampling: GeneratingConfig | None = None,
+) -> Dataset | None:  # fmt: skip
     """Write what a checkpoint makes of crops, or the rest of it, and return it; None where there is nothing to make.
 
     Pixels that are not to be made anew are the originals'. Of ``other-view`` only those are in the set of whom there
     is another image; the same ``seed`` gives the same people, those of ``identities`` the refiner's.
 
     Args:
-        originals: of ``crops_of``.
+        originals: of ``crops_of``. sampling: how latents are drawn and truncated, None for the defaults.
 
     Raises:
         DatasetError: when ``out`` holds something else.
@@ -99,13 +102,18 @@ def draw(session: Session, originals: Dataset, checkpoint: Checkpoint, kind: Kin
     looks = _looks(originals, kind, Seeds(session.run.seed).child("other view"))
     if not looks:
         return None
-    identity = {"of": originals.fingerprint, "checkpoint_sha256": checkpoint.sha256, "kind": kind}
+    chosen = sampling or GeneratingConfig()
+    settings = {name: getattr(chosen, name) for name in SAMPLING}
+    identity = {
+        "of": originals.fingerprint, "checkpoint_sha256": checkpoint.sha256, "kind": kind, "sampling": settings,
+    }  # fmt: skip
     seed = {} if kind == "reconstructed" else {"seed": session.run.seed}
     write(
         out,
         JobSpec("synthkit_anonymizer_gan.drawing:DrawJob", {
             "data": _place(originals), "checkpoint": str(checkpoint.path.absolute()), "sha256": checkpoint.sha256,
             "kind": kind, "looks": looks, "seed": session.run.seed, "device": session.run.device,
+            "sampling": settings,
         }),
         len(looks),
         identity={"draws": {**identity, **seed, "revision": REVISION}},
@@ -165,22 +173,23 @@ class DrawJob(_Reading):
     Args:
         checkpoint, sha256: of the generator. kind: see ``Kind``.
         looks: of each task, the place of its crop, and of the one whose look is taken.
-        seed, device: as in the general settings.
+        seed, device: as in the general settings. sampling: the settings of ``SAMPLING``.
     """
 
     def __init__(
         self, data: Sequence[str], checkpoint: str, sha256: str, kind: Kind, looks: Sequence[Sequence[int]],
-        seed: int, device: str,
+        seed: int, device: str, sampling: Mapping[str, Any],
     ) -> None:  # fmt: skip
         super().__init__(data)
         self._checkpoint, self._kind, self._looks = (checkpoint, sha256), kind, looks
         self._runtime = Runtime(Seeds(seed), Path(), device=device, threads=1)
+        self._sampling = GeneratingConfig(**sampling)
         self._maker: Maker | None = None
 
     def __enter__(self) -> Self:
         path, sha256 = self._checkpoint
         checkpoint = Checkpoint.open(path, expected_sha256=sha256)
-        self._maker = Maker(checkpoint, GeneratingConfig(), devices.set_up(self._runtime))
+        self._maker = Maker(checkpoint, self._sampling, devices.set_up(self._runtime))
         return self
 
     def __exit__(
@@ -201,8 +210,8 @@ class DrawJob(_Reading):
         if self._kind == "identities":
             # The refiner's own seeds and names: what it would put into whole images.
             who = _person(sample).identity or _named_by_place(sample)
-            return latents.of_identity(self._runtime.seeds.child("refiner"), who, maker.shape.latent)
-        return latents.of_identity(self._runtime.seeds.child(self._kind), sample.key, maker.shape.latent)
+            return maker.drawn(self._runtime.seeds.child("refiner"), who)
+        return maker.drawn(self._runtime.seeds.child(self._kind), sample.key)
 
 
 def completed(maker: Maker, sample: Sample, z: Latent) -> people.Pixels:

@@ -19,7 +19,6 @@ from synthkit.training import onnx_files
 from synthkit_anonymizer_gan import surface
 from synthkit_anonymizer_gan.conditions import Views
 from synthkit_anonymizer_gan.making import Maker
-from synthkit_anonymizer_gan.networks import Generator
 
 OUTPUT = "made"
 
@@ -39,9 +38,9 @@ Feed = dict[str, npt.NDArray[Any]]
 class _FromPixels(torch.nn.Module):
     """Crops (N, H, W, 3) uint8 sRGB to the same with people in them; see ``_inputs`` for what goes in."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, maker: Maker) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.spread = maker.generator, maker.spread
 
     def forward(
         self, image: torch.Tensor, known: torch.Tensor, making: torch.Tensor, z: torch.Tensor,
@@ -50,7 +49,7 @@ class _FromPixels(torch.nn.Module):
         pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
         rows = torch.zeros_like(known, dtype=torch.int64) if places is None else places.long()
         views = Views(pixels, making[:, None].float(), known[:, None].float(), rows)
-        made = self.generator(views.seen(self.generator.embedding), self.generator.mapping(z))
+        made = self.generator(views.seen(self.generator.embedding), self.generator.mapping(self.spread.of(z)))
         grey = torch.clamp(torch.round((made + 1) * 127.5), 0, 255).permute(0, 2, 3, 1).to(torch.uint8)
         return torch.where(making[..., None] > 0, grey, image)
 
@@ -66,7 +65,7 @@ def export_onnx(maker: Maker, path: Path, checkpoint: Checkpoint, seeds: Seeds) 
     Raises:
         WorkError: when the two disagree.
     """
-    whole = _FromPixels(maker.generator).eval()
+    whole = _FromPixels(maker).eval()
     example = _crops(maker, 2, seeds.stream("export"))
     model = onnx_files.converted(
         whole, tuple(torch.from_numpy(part) for part in example.values()), list(example), [OUTPUT],

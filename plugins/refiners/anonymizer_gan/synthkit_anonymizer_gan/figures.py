@@ -32,18 +32,21 @@ _SHOWN_PX = 144  # about the height of a crop in a figure, at least
 _LEAST_SHARE = 0.5  # of the median of masks' areas, of people who are shown
 
 
-def write(session: Session, originals: Dataset, checkpoint: Checkpoint, folder: Path, shown: int) -> None:
+def write(
+    session: Session, originals: Dataset, checkpoint: Checkpoint, sampling: GeneratingConfig, folder: Path, shown: int
+) -> None:
     """Write figures 5.1 to 5.3 and ``interpolation.png``, and with an appearance mapper figure 5.4.
 
     Args:
-        originals: of ``drawing.crops_of``. shown: people in a row.
+        originals: of ``drawing.crops_of``. sampling: how latents are drawn and truncated. shown: people
+            in a row.
     """
-    maker = Maker(checkpoint, GeneratingConfig(), devices.set_up(session.runtime("refiner")))
+    maker = Maker(checkpoint, sampling, devices.set_up(session.runtime("refiner")))
     samples = chosen(originals, shown)
     crops = [drawing.crop_in(sample, maker.cut.surface) for sample in samples]
     seeds = Seeds(session.run.seed).child("figures")
-    drawn = [latents.of_identity(seeds, str(number), maker.shape.latent) for number in range(shown)]
-    middle = np.zeros(maker.shape.latent, np.float32)
+    drawn = [maker.drawn(seeds, str(number)) for number in range(shown)]
+    middle = maker.spread.mean.cpu().numpy()
     backgrounds = [emptied(sample, crop) for sample, crop in zip(samples, crops, strict=True)]
     sheets: dict[str, Sequence[npt.NDArray[np.float32] | Pixels]] = {
         "pose": _rows_of(maker, [backgrounds[0]] * len(crops), crops, [middle, *drawn[: _ROWS - 1]]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -14,9 +15,11 @@ from synthkit.checkpoint import CHECKPOINT_FILE, Checkpoint
 from synthkit.dataset import Dataset
 from synthkit.errors import ConfigError, DatasetError, SynthkitError
 from synthkit.interfaces import ComponentSpec, Keeping, MetricResult, Weighted
+from synthkit.plugins import Registry
 from synthkit.session import Session
 from synthkit.training.checkpoints import write_atomic
 from synthkit_anonymizer_gan import drawing, figures, fitting
+from synthkit_anonymizer_gan.config import SAMPLING, GeneratingConfig
 
 ORIGINALS = "originals"
 
@@ -91,6 +94,23 @@ def named(checkpoints: Sequence[str]) -> dict[str, Checkpoint]:
     return found
 
 
+def sampling_of(registry: Registry, options: Mapping[str, Any]) -> GeneratingConfig:
+    """Return how people are drawn, from plain settings of a refiner.
+
+    Raises:
+        ConfigError: when a setting says something else than who is made, or is wrong.
+    """
+    problems = [
+        f"refiner.{name}: is not for judging: take one of {', '.join(SAMPLING)}"
+        for name in options if name not in SAMPLING
+    ]  # fmt: skip
+    if problems:
+        raise ConfigError(problems)
+    found = registry.configure(ComponentSpec("refiner", "anonymizer-consistent", options), path="refiner")
+    assert isinstance(found, GeneratingConfig)
+    return found
+
+
 def judge(
     session: Session,
     data: Path | str,
@@ -99,6 +119,7 @@ def judge(
     out: Path,
     *,
     shown: int,
+    sampling: GeneratingConfig | None = None,
 ) -> list[Score]:
     """Make people with each checkpoint in the place of a set's, judge them, and write scores and figures.
 
@@ -107,13 +128,14 @@ def judge(
 
     Args:
         data: whole images of people who are known to be the same in several of them, for all of it.
-        shown: people in each figure; 0 for none.
+        shown: people in each figure; 0 for none. sampling: how latents are drawn and truncated, None for the defaults.
 
     Raises:
         ConfigError: when a metric has no use here. WeightsError: when its weights cannot be had, before anything is
             made. DatasetError: what could not be judged, after all the rest was written.
     """
     check(session, metrics)
+    sampling = sampling or GeneratingConfig()
     scores: list[Score] = []
     problems: list[str] = []
     for name, checkpoint in checkpoints.items():
@@ -122,13 +144,13 @@ def judge(
         for metric in metrics:
             for use in _uses(metric.name):
                 try:
-                    scores += _scores(session, name, checkpoint, metric, use, sets, folder)
+                    scores += _scores(session, name, checkpoint, sampling, metric, use, sets, folder)
                 except SynthkitError as error:
                     problems.append(f"{name}, {metric.name} of {use.name}: {error}")
         if shown:
             originals = sets[ORIGINALS]
             assert originals is not None
-            figures.write(session, originals, checkpoint, folder, shown)
+            figures.write(session, originals, checkpoint, sampling, folder, shown)
     _write(scores, list(checkpoints), out)
     if problems:
         raise DatasetError("; ".join(problems))
@@ -152,14 +174,14 @@ def table(scores: Sequence[Score], checkpoints: Sequence[str]) -> list[str]:
 
 
 def _scores(
-    session: Session, name: str, checkpoint: Checkpoint, metric: ComponentSpec, use: _Use,
+    session: Session, name: str, checkpoint: Checkpoint, sampling: GeneratingConfig, metric: ComponentSpec, use: _Use,
     sets: dict[str, Dataset | None], folder: Path,
 ) -> Iterator[Score]:  # fmt: skip
     """Yield what a metric says of a use, whose sets are drawn where they are not in ``sets`` yet."""
     wanted = [use.candidate] if use.reference is None else [use.candidate, use.reference]
     for kind in wanted:
         if kind not in sets:
-            sets[kind] = _drawn(session, checkpoint, kind, sets, folder / kind)
+            sets[kind] = _drawn(session, checkpoint, sampling, kind, sets, folder / kind)
     candidate, reference = sets[use.candidate], None if use.reference is None else sets[use.reference]
     if candidate is None:
         return
@@ -175,14 +197,15 @@ def _pictures(metric: ComponentSpec, checkpoint: str) -> dict[str, str]:
 
 
 def _drawn(
-    session: Session, checkpoint: Checkpoint, kind: str, sets: Mapping[str, Dataset | None], out: Path
-) -> Dataset | None:
+    session: Session, checkpoint: Checkpoint, sampling: GeneratingConfig, kind: str,
+    sets: Mapping[str, Dataset | None], out: Path,
+) -> Dataset | None:  # fmt: skip
     shape, _ = fitting.described(checkpoint)
     if kind in drawing.FROM_LOOKS and not shape.appearance:
         return None
     originals = sets[ORIGINALS]
     assert originals is not None
-    return drawing.draw(session, originals, checkpoint, kind, out)  # type: ignore[arg-type]
+    return drawing.draw(session, originals, checkpoint, kind, out, sampling)  # type: ignore[arg-type]
 
 
 def _uses(metric: str) -> tuple[_Use, ...]:

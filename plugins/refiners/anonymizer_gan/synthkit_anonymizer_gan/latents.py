@@ -11,8 +11,10 @@ import numpy.typing as npt
 import torch
 
 from synthkit.seeds import Seeds
+from synthkit_anonymizer_gan.looks import Spread
 from synthkit_anonymizer_gan.networks import Mapping
 
+Draws = Literal["looks", "normal"]
 Truncate = Literal["z", "w", "modes"]
 
 _SAMPLES = 10_000  # of w, for its mean and its modes
@@ -21,7 +23,7 @@ _ITERATIONS = 30
 
 
 def of_identity(seeds: Seeds, identity: str, width: int) -> npt.NDArray[np.float32]:
-    """Return the z of somebody, (width,), from the standard normal distribution.
+    """Return the draw of somebody, (width,), from the standard normal distribution; see ``Maker.drawn``.
 
     It is a function of the seed and the name: ``Seeds`` hashes both (BLAKE2b). Who knows both can compute it.
     """
@@ -33,42 +35,46 @@ class Truncation:
     """Draws latents towards a middle: t = 1 leaves them, t = 0 takes the middle itself.
 
     Args:
-        t: in 0..1. middles: (M, latent) of w, of which each takes the nearest; None for z's zero vector.
+        t: in 0..1. middles: (M, latent), of which each takes the nearest. of_z: whether they are z's, not w's.
     """
 
     t: float
-    middles: torch.Tensor | None
+    middles: torch.Tensor
+    of_z: bool
 
     def of(self, mapping: Mapping, z: torch.Tensor) -> torch.Tensor:
         """Return w for latents z, (N, latent) both."""
-        w: torch.Tensor = mapping(self.t * z if self.middles is None else z)
-        if self.middles is None or self.t == 1:
-            return w
-        nearest = self.middles[torch.cdist(w, self.middles).argmin(dim=1)]
-        return torch.lerp(nearest, w, self.t)
+        w: torch.Tensor = mapping(self._drawn(z) if self.of_z else z)
+        return w if self.of_z else self._drawn(w)
+
+    def _drawn(self, latents: torch.Tensor) -> torch.Tensor:
+        if self.t == 1:
+            return latents
+        nearest = self.middles[torch.cdist(latents, self.middles).argmin(dim=1)]
+        return torch.lerp(nearest, latents, self.t)
 
 
-def truncation(mapping: Mapping, latent: int, t: float, how: Truncate, modes: int) -> Truncation:
-    """Return a truncation for a trained mapping network.
+def truncation(mapping: Mapping, spread: Spread, t: float, how: Truncate, modes: int) -> Truncation:
+    """Return a truncation for a trained mapping network and the distribution that its latents are drawn from.
 
-    ``z``: towards the zero vector (thesis 002, section 2.11). ``w``: towards the mean of w (Karras et al. 2019, section
-    B). ``modes``: towards the nearest of several middles of w (Mokady et al. 2022; thesis 002, section 2.11.1).
+    ``z``: towards the mean of z, of standard normal ones the zero vector (thesis 002, section 2.11). ``w``: towards the
+    mean of w (Karras et al. 2019, section B). ``modes``: towards the nearest of several middles of w (Mokady et al.
+    2022; thesis 002, section 2.11.1).
     """
     if t == 1 or how == "z":
-        return Truncation(t, None)
-    drawn = samples_of_w(mapping, latent)
+        return Truncation(t, spread.mean[None], of_z=True)
+    drawn = samples_of_w(mapping, spread)
     middles = drawn.mean(axis=0, keepdims=True) if how == "w" else middles_of(drawn, modes)
-    return Truncation(t, torch.from_numpy(middles.astype(np.float32)).to(next(mapping.parameters()).device))
+    return Truncation(t, torch.from_numpy(middles.astype(np.float32)).to(spread.mean.device), of_z=False)
 
 
 @torch.no_grad()
-def samples_of_w(mapping: Mapping, latent: int) -> npt.NDArray[np.float64]:
-    """Return many w, (10000, latent), of z that are always the same."""
-    device = next(mapping.parameters()).device
-    parts = []
+def samples_of_w(mapping: Mapping, spread: Spread) -> npt.NDArray[np.float64]:
+    """Return many w, (10000, latent), of draws that are always the same."""
+    latent, parts = len(spread.mean), []
     for place in range(_SAMPLES // _AT_ONCE):
         z = Seeds(0).child("truncation").stream("z", place).standard_normal((_AT_ONCE, latent), np.float32)
-        parts.append(mapping(torch.from_numpy(z).to(device)).double().cpu().numpy())
+        parts.append(mapping(spread.of(torch.from_numpy(z).to(spread.mean.device))).double().cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -17,11 +17,13 @@ from synthkit.checkpoint import Checkpoint
 from synthkit.dataset import images
 from synthkit.errors import ConfigError, WeightsError
 from synthkit.files import small_file
+from synthkit.seeds import Seeds
 from synthkit.training import checkpoints
-from synthkit_anonymizer_gan import fitting, people, surface
+from synthkit_anonymizer_gan import fitting, latents, people, surface
 from synthkit_anonymizer_gan.conditions import views_of
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.latents import truncation
+from synthkit_anonymizer_gan.looks import Spread
 from synthkit_anonymizer_gan.networks import Generator
 from synthkit_anonymizer_gan.people import OWN, Crop
 from synthkit_anonymizer_gan.quick import quicken
@@ -37,7 +39,7 @@ class Maker:
     """Makes people, one at a time: others in an image change nothing of anybody, not a bit.
 
     Args:
-        checkpoint: of this family. config: how latents are truncated. device: where to compute.
+        checkpoint: of this family. config: how latents are drawn and truncated. device: where to compute.
 
     Raises:
         WeightsError: when the card describes no such networks, or the weights do not fit them.
@@ -56,9 +58,15 @@ class Maker:
         self.margin_px = people.margin_px(self.cut.margin, self.size_px)
         # Sets of crops had been cut around boxes before; whole images have to be.
         self.alignment: people.Alignment = "head" if self.cut.alignment == "head" else "box"
-        self._truncation = truncation(made.mapping, self.shape.latent, config.truncation, config.truncate, config.modes)
+        self.spread = self._spread(made, config.draws).to(device)
+        self._truncation = truncation(made.mapping, self.spread, config.truncation, config.truncate, config.modes)
         quicken(made)
         self.generator = made
+
+    def drawn(self, seeds: Seeds, name: str) -> Latent:
+        """Return the z of somebody, (latent,), a function of seeds and name."""
+        normal = latents.of_identity(seeds, name, self.shape.latent)
+        return np.asarray(self.spread.of(torch.from_numpy(normal).to(self.device)).cpu().numpy())
 
     @torch.inference_mode()
     def make(self, crop: Crop, z: Latent) -> Made:
@@ -97,9 +105,17 @@ class Maker:
         """
         return self.look_of(picture_of(picture, self.size_px))
 
-    def strip(self, crop: Crop, latents: Sequence[Latent]) -> npt.NDArray[np.uint8]:
+    def _spread(self, generator: Generator, draws: latents.Draws) -> Spread:
+        if generator.appearance is None or draws == "normal":
+            return Spread.standard(self.shape.latent)
+        try:
+            return generator.appearance.looks.spread()
+        except ValueError as error:
+            raise WeightsError(f"checkpoint {self._path}: {error}") from None
+
+    def strip(self, crop: Crop, people: Sequence[Latent]) -> npt.NDArray[np.uint8]:
         """Return a picture (h, N w, 3): somebody made with each latent, side by side."""
-        made = [np.clip(np.rint(self.make(crop, z)), 0, 255).astype(np.uint8) for z in latents]
+        made = [np.clip(np.rint(self.make(crop, z)), 0, 255).astype(np.uint8) for z in people]
         return np.concatenate(made, axis=1)
 
 

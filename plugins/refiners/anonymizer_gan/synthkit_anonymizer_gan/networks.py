@@ -22,6 +22,7 @@ from torch import nn
 
 from synthkit_anonymizer_gan.config import LEAST_COARSE_PX
 from synthkit_anonymizer_gan.layers import GAIN, Convolution, Linear, activated, doubled
+from synthkit_anonymizer_gan.looks import Looks
 from synthkit_anonymizer_gan.modulation import ModulatedConvolution, ToColours
 
 Noise = Sequence[torch.Tensor]
@@ -179,6 +180,7 @@ class AppearanceMapper(nn.Module):
         sizes = sizes_of(size)
         width = widths_of(channels, len(sizes))[-1] * sizes[-1][0] * sizes[-1][1]
         self.distribution = Linear(width, 2 * latent, generator=generator)
+        self.looks = Looks(latent)
 
     def forward(self, people: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and logarithm of the variance of z, (N, latent) each, float32."""

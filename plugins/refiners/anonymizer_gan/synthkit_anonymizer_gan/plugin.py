@@ -74,7 +74,7 @@ def _preset(name: str, summary: str, defaults: Mapping[str, Any]) -> Component:
         summary=summary,
         config=GeneratingConfig,
         target="synthkit_anonymizer_gan.refiner:GeneratingRefiner",
-        revision=2,
+        revision=3,
         defaults=defaults,
         reads={"instances", "surface", "surface_smpl"},
         trainable=True,

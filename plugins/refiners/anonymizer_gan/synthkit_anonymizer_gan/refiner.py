@@ -16,7 +16,7 @@ from synthkit.errors import WeightsError
 from synthkit.interfaces import Runtime, SampleSet
 from synthkit.sample import Sample, Skipped, evolve
 from synthkit.training import devices
-from synthkit_anonymizer_gan import fitting, latents, people
+from synthkit_anonymizer_gan import fitting, people
 from synthkit_anonymizer_gan.conditions import making_of
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.making import Latent, Maker
@@ -127,7 +127,7 @@ class GeneratingRefiner:
     def _latent(self, maker: Maker, identity: str) -> Latent:
         if self._look is not None:
             return self._look
-        return latents.of_identity(self._runtime.seeds, identity, maker.shape.latent)
+        return maker.drawn(self._runtime.seeds, identity)
 
     def _note(self) -> dict[str, Any]:
         assert self._checkpoint is not None

@@ -18,6 +18,7 @@ from synthkit_anonymizer_gan.conditions import Views, views_of
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.crop_store import Store
 from synthkit_anonymizer_gan.discriminator import Discriminator, map_count
+from synthkit_anonymizer_gan.looks import Spread
 from synthkit_anonymizer_gan.networks import Generator, Shape
 
 _BETAS = (0.0, 0.99)  # StyleGAN2's
@@ -86,6 +87,8 @@ class Training(Learner):
         parts = self._judge(views, made.detach(), noise)
         parts |= self._fool(views, made, told, noise)
         self.step += 1
+        if told is not None and self.generator.appearance is not None:
+            self.generator.appearance.looks.follow(*told, self.step)
         return _numbers(parts)
 
     def batch(self) -> tuple[Views, Views]:
@@ -201,13 +204,15 @@ class Training(Learner):
         views = views_of([self.crops[index] for index in chosen], [margin] * len(chosen)).to(self.device)
         seen = views.seen(self.generator.embedding)
         rows = [self._real(views), views.background]
+        spread = Spread.standard(self._config.latent).to(self.device)
         if self.generator.appearance is not None:
+            spread = self.generator.appearance.looks.spread().to(self.device)
             z, _ = self.generator.appearance(views.people())
             rows.append(views.completed(self.generator(seen, self.generator.mapping(z))))
         for number in range(2):
             stream = self.seeds.child("picture").stream("z", number)
             drawn = stream.standard_normal((len(chosen), self._config.latent), np.float32)
-            z = torch.from_numpy(drawn).to(self.device)
+            z = spread.of(torch.from_numpy(drawn).to(self.device))
             rows.append(views.completed(self.generator(seen, self.generator.mapping(z))))
         return pictures.sheet([_pixels(row) for row in rows])
 

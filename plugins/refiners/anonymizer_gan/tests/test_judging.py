@@ -23,7 +23,7 @@ from synthkit.session import Session
 from synthkit.settings import RunSettings
 from synthkit.surfaces import MPFB
 from synthkit.training.checkpoints import save_checkpoint
-from synthkit_anonymizer_gan import crop_store, drawing, figures, judging, latents, outliers
+from synthkit_anonymizer_gan import crop_store, drawing, figures, judging, outliers
 from synthkit_anonymizer_gan.config import GeneratingConfig
 from synthkit_anonymizer_gan.making import Maker
 from synthkit_anonymizer_gan.networks import Generator, Shape
@@ -95,12 +95,27 @@ def test_each_kind_gets_the_latents_that_it_says(session, originals, checkpoint,
     for key in looks:
         of("reconstructed", key, maker.look_of(looks[key]))
         name = by_key[key].people[0].identity
-        of("identities", key, latents.of_identity(Seeds(5).child("refiner"), name, 6))
+        of("identities", key, maker.drawn(Seeds(5).child("refiner"), name))
     keys = {name: [key for key, one in by_key.items() if one.people[0].identity == name] for name in ("anna", "cleo")}
     assert set(_images(sets["other-view"])) == set(looks) - set(keys["cleo"])  # who is seen once
     of("other-view", keys["anna"][0], maker.look_of(looks[keys["anna"][1]]))
     for key in looks:
         assert (_images(sets["drawn"])[key] != _images(sets["drawn-again"])[key]).any()
+
+
+def test_who_is_drawn_can_be_chosen(session, originals, checkpoint, tmp_path):
+    sampling = judging.sampling_of(session.registry, {"truncation": 0, "truncate": "z"})
+    first, again = (
+        _images(drawing.draw(session, originals, checkpoint(), kind, tmp_path / kind, sampling))
+        for kind in ("drawn", "drawn-again")
+    )
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    with pytest.raises(DatasetError):  # the folder is of other settings
+        drawing.draw(session, originals, checkpoint(), "drawn", tmp_path / "drawn")
+    with pytest.raises(ConfigError, match=r"refiner.channels: is not for judging: take one of draws, truncation"):
+        judging.sampling_of(session.registry, {"channels": 3})
+    with pytest.raises(ConfigError, match=r"refiner.truncation"):
+        judging.sampling_of(session.registry, {"truncation": 2})
 
 
 def test_what_is_drawn_depends_on_the_seed_and_on_nobodys_pixels(session, originals, checkpoint, data, tmp_path):

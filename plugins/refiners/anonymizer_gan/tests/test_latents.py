@@ -9,6 +9,7 @@ import torch
 
 from synthkit.seeds import Seeds
 from synthkit_anonymizer_gan import latents
+from synthkit_anonymizer_gan.looks import Spread
 from synthkit_anonymizer_gan.networks import Mapping
 
 
@@ -32,15 +33,23 @@ def test_an_identity_has_one_latent_for_a_seed():
 
 def test_truncation_draws_towards_its_middle(mapping):
     z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
-    mean = torch.from_numpy(latents.samples_of_w(mapping, 6).mean(axis=0)).float()
-    for how in ("z", "w", "modes"):
-        assert torch.equal(latents.truncation(mapping, 6, 1.0, how, 3).of(mapping, z), mapping(z))
-    assert torch.allclose(latents.truncation(mapping, 6, 0.0, "z", 3).of(mapping, z), mapping(torch.zeros(4, 6)))
-    assert torch.allclose(latents.truncation(mapping, 6, 0.5, "z", 3).of(mapping, z), mapping(z / 2))
-    assert torch.allclose(latents.truncation(mapping, 6, 0.0, "w", 3).of(mapping, z), mean.expand(4, 6), atol=1e-5)
-    half = latents.truncation(mapping, 6, 0.5, "w", 3).of(mapping, z)
+    normal = Spread.standard(6)
+    mean = torch.from_numpy(latents.samples_of_w(mapping, normal).mean(axis=0)).float()
+
+    def w(t: float, how: latents.Truncate, spread: Spread = normal) -> torch.Tensor:
+        return latents.truncation(mapping, spread, t, how, 3).of(mapping, z)
+
+    for how in latents.Truncate.__args__:
+        assert torch.equal(w(1.0, how), mapping(z))
+    assert torch.allclose(w(0.0, "z"), mapping(torch.zeros(4, 6)))
+    assert torch.allclose(w(0.5, "z"), mapping(z / 2))
+    assert torch.allclose(w(0.0, "w"), mean.expand(4, 6), atol=1e-5)
+    half = w(0.5, "w")
     assert torch.allclose(half, (mapping(z) + mean) / 2, atol=1e-5)
     assert not torch.allclose(mean, mapping(torch.zeros(1, 6))[0], atol=1e-2)  # the two truncations are two
+    elsewhere = Spread(torch.full((6,), 3.0), 2 * torch.eye(6))
+    assert torch.allclose(w(0.0, "z", elsewhere), mapping(elsewhere.mean[None]).expand(4, 6))
+    assert not torch.allclose(w(0.0, "w", elsewhere), mean.expand(4, 6), atol=1e-2)
 
 
 def test_modes_are_the_middles_of_clusters():
@@ -52,7 +61,7 @@ def test_modes_are_the_middles_of_clusters():
     assert np.array_equal(found, latents.middles_of(points, 3))
     middles = torch.from_numpy(found).float()
     near = torch.tensor([[9.0, 1.0, 0.0]])
-    drawn = latents.Truncation(0.25, middles).of(torch.nn.Identity(), near)
+    drawn = latents.Truncation(0.25, middles, of_z=False).of(torch.nn.Identity(), near)
     mode = middles[(middles[:, 0] > 5).nonzero()[0, 0]]
     assert torch.allclose(drawn, 0.25 * near + 0.75 * mode)
 

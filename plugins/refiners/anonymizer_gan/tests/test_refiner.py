@@ -178,7 +178,8 @@ def test_an_identity_has_the_same_latent_in_all_images(checkpoint, runtime, samp
     monkeypatch.setattr(Maker, "make", noted)
     made = checkpoint()
     _refine(PLAIN, made, runtime, [sample(1, ("anna", "ben")), sample(2, ("ben", "anna"))])
-    expected = {name: latents.of_identity(runtime.seeds, name, 8) for name in ("anna", "ben")}
+    maker = Maker(made, PLAIN, CPU)
+    expected = {name: maker.drawn(runtime.seeds, name) for name in ("anna", "ben")}
     for name, z in expected.items():
         assert sum(np.array_equal(z, one) for one in used) == 2, name
     used.clear()
@@ -274,7 +275,7 @@ def test_strips_show_who_lies_between_two(checkpoint, sample):
     maker = Maker(checkpoint(), PLAIN, CPU)
     numbered, _ = people.numbered(sample(1))
     crop = people.cut(numbered, people.plans_of(numbered, maker.size_px, "box")[0], "mpfb")
-    ends = [latents.of_identity(Seeds(1), name, 8) for name in ("anna", "ben")]
+    ends = [maker.drawn(Seeds(1), name) for name in ("anna", "ben")]
     strip = maker.strip(crop, latents.between(*ends, 5))
     assert strip.shape == (32, 5 * 16, 3)
     steps = np.abs(np.diff(np.split(strip.astype(float), 5, axis=1), axis=0)).mean(axis=(1, 2, 3))

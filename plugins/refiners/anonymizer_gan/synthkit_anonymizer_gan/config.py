@@ -207,6 +207,11 @@ class GeneratingConfig(TrainingSettings):
             raise ValueError("feature_maps: feature_weight is not 0, but no resolution is to be compared")
 
     @property
+    def needs(self) -> frozenset[str]:
+        """The layer without which everybody would be left blank."""
+        return frozenset({"mpfb": {"surface"}, "smpl": {"surface_smpl"}}.get(self.surface, ()))
+
+    @property
     def steps(self) -> int:
         """Training steps."""
         return -(-self.images // self.batch)

@@ -94,6 +94,21 @@ def test_people_are_replaced_by_what_labels_tell_of_their_key_points(session, sa
     )
 
 
+def test_a_set_that_tells_no_surfaces_is_refused(session, people, tmp_path):
+    unknown = [
+        attrs.evolve(one, layers={"instances": one.layers["instances"]}) for one in Dataset.open(people)
+    ]  # fmt: skip
+    data = written(tmp_path / "data", unknown)
+    with pytest.raises(ConfigError, match="refiner 'anonymizer-small' needs surface; before it there is only"):
+        pipeline.refine(session, ComponentSpec("refiner", "anonymizer-small"), data, tmp_path / "refined")
+    for surface, needs in (("mpfb", {"surface"}), ("smpl", {"surface_smpl"}), ("keypoints", set()), ("none", set())):
+        options = {"surface": surface, "discriminator_sees": "mask"}
+        if surface == "smpl":
+            options["embedding_file"] = str(tmp_path / "table")
+            (tmp_path / "table").touch()
+        assert session.registry.declared(ComponentSpec("refiner", "anonymizer-small", options)).needs == needs
+
+
 def test_which_sets_a_refiner_learns_from_is_checked(session, people, tmp_path):
     spec = ComponentSpec("refiner", "anonymizer-consistent", SETTINGS)
     with pytest.raises(ConfigError, match="--source: refiner 'anonymizer-consistent' learns nothing from it"):

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Photos of the empty rooms of a rendered domain, with notes: plates for an experiment whose "real" domain is rendered.
+
+    python experiments/rendered_plates.py experiments/rendered-domains.toml plates --count 40
+
+Who has a real room photographs it while it is empty and draws what cannot be seen on the page of ``synthkit plates
+annotate``. Here the rooms are those of the experiment's ``data.real``, and since they are made of numbers, notes are
+computed: the lens, the height of the camera, the floor, and outlines of furniture, chairs among it as seats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from synthkit.camera import FisheyeCamera
+from synthkit.config import merge_into
+from synthkit.interfaces import ComponentSpec, Runtime
+from synthkit.plugins import discover
+from synthkit.sample import Sample
+from synthkit.seeds import Seeds
+from synthkit_blender.config import BlenderConfig
+from synthkit_blender.crowd import PeopleSource
+from synthkit_blender.optics import EQUISOLID
+from synthkit_blender.plates.notes import FILE, FolderNotes, as_toml
+from synthkit_blender.scene import Scene, sample_scene
+from synthkit_blender.things import Thing
+
+SEED = 90  # of its own: no other image shows these rooms
+TABLE_M = (0.3, 0.8)  # heights of tops that are open below
+STANDS_BELOW_M, THIN_M = 0.1, 0.15  # doors and what hangs on walls are in nobody's way
+ROUND_M = 0.02
+SEAT_M = 0.46
+SEAT_SIDE_M = 0.42
+
+Floats = npt.NDArray[np.float64]
+
+
+def empty_rooms(name: str, options: dict[str, Any], count: int, cache: Path) -> list[tuple[Sample, Scene]]:
+    """Return images of a renderer's rooms without people, and the scenes that they show."""
+    registry, seeds, made = discover(), Seeds(SEED), []
+    merge_into(options, {"people": {"sitting": [0, 0], "standing": [0, 0]}, "layers": []})
+    spec = ComponentSpec("renderer", name, options)
+    config = registry.configure(spec)
+    assert isinstance(config, BlenderConfig)
+    with registry.build(spec, Runtime(seeds=seeds, cache_dir=cache, threads=1)) as renderer:
+        for number in range(count):
+            own = seeds.child("scene", number)
+            (sample,) = renderer.render(number, own)
+            if not isinstance(sample, Sample):
+                raise SystemExit(f"room {number} was skipped: {sample.reason}")
+            nobody = cast(PeopleSource, None)  # who would be asked for people, and is not
+            made.append((sample, sample_scene(config, nobody, own)))
+    return made
+
+
+def notes_of(scene: Scene, lens: str) -> dict[str, Any]:
+    """Return what ``plates.toml`` says of a room."""
+    camera = scene.camera
+    height_m = float(camera.world_from_camera[2, 3])
+    floor = scene.things[0].parts[0][0].vertices_m  # shells begin with their floor
+    (left, near, _), (right, far, _) = floor.min(axis=0), floor.max(axis=0)
+    corners = np.array([(left, near), (right, near), (right, far), (left, far)], np.float64)
+    furniture = [_furniture(camera, thing) for thing in scene.things if _stands(thing, height_m)]
+    return {
+        "camera": {
+            "circle_px": [camera.cx_px, camera.cy_px, float(camera.radius_px(camera.max_theta_rad))],
+            "fov_degrees": float(np.degrees(2 * camera.max_theta_rad)),
+            "equisolid": EQUISOLID[lens],
+            "height_m": height_m,
+            "tilt_degrees": 0.0,
+            "roll_degrees": 0.0,
+        },
+        "floor_px": _seen(camera, corners, 0.0),
+        "furniture": furniture,
+    }
+
+
+def _furniture(camera: FisheyeCamera, thing: Thing) -> dict[str, Any]:
+    if thing.group == "chairs":
+        half = SEAT_SIDE_M / 2
+        corners = np.array([(-half, -half), (half, -half), (half, half), (-half, half), (0.0, -1.0)])
+        *outline, facing = _seen(camera, _moved(thing, corners), SEAT_M)
+        return {"kind": "seat", "height_m": SEAT_M, "outline_px": outline, "facing_px": facing}
+    points = _points(thing)
+    top_m = float(points[:, 2].max())
+    hull = cv2.convexHull(points[:, None, :2].astype(np.float32))
+    outline = cv2.approxPolyDP(hull, ROUND_M, closed=True)[:, 0]
+    kind = "table" if TABLE_M[0] < top_m < TABLE_M[1] else "occluder"
+    return {"kind": kind, "height_m": top_m, "outline_px": _seen(camera, outline, top_m)}
+
+
+def _stands(thing: Thing, camera_m: float) -> bool:
+    if thing.group not in ("chairs", "furniture"):
+        return False
+    points = _points(thing)
+    _, sides_m, _ = cv2.minAreaRect(points[:, :2].astype(np.float32))
+    low_m, high_m = points[:, 2].min(), points[:, 2].max()
+    return bool(low_m < STANDS_BELOW_M and high_m < camera_m - 0.1 and min(sides_m) > THIN_M)
+
+
+def _points(thing: Thing) -> Floats:
+    points = np.concatenate([mesh.vertices_m for mesh, _ in thing.parts]).astype(np.float64)
+    return np.asarray(points @ thing.matrix[:3, :3].T + thing.matrix[:3, 3])
+
+
+def _moved(thing: Thing, places_m: Floats) -> Floats:
+    return np.asarray(places_m @ thing.matrix[:2, :2].T + thing.matrix[:2, 3])
+
+
+def _seen(camera: FisheyeCamera, places_m: Floats, height_m: float) -> list[list[float]]:
+    """Return where the camera sees places (N, 2) at a height, in pixels."""
+    points = np.column_stack([places_m, np.full(len(places_m), height_m)])
+    pixels, valid = camera.project(points)
+    assert valid.all(), "what is below the camera is in its field of view"
+    return [[round(float(x), 2), round(float(y), 2)] for x, y in pixels]
+
+
+def main() -> None:
+    """Render the rooms and write them with their notes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/synthkit").expanduser())
+    given = parser.parse_args()
+    options = tomllib.loads(given.experiment.read_text())["data"]["real"]["renderer"]
+    name = options.pop("name")
+    given.out.mkdir(parents=True)
+    photos = {}
+    for number, (sample, scene) in enumerate(empty_rooms(name, options, given.count, given.cache)):
+        photo = f"room{number:03d}.png"
+        cv2.imwrite(str(given.out / photo), sample.image[..., ::-1])
+        photos[photo] = notes_of(scene, options["camera"]["lens"])
+    (given.out / FILE).write_text(as_toml(FolderNotes({}, photos)))
+    print(f"{given.out}: {len(photos)} rooms")
+
+
+if __name__ == "__main__":
+    main()

@@ -45,14 +45,16 @@ def write(
     samples = chosen(originals, shown)
     crops = [drawing.crop_in(sample, maker.cut.surface) for sample in samples]
     seeds = Seeds(session.run.seed).child("figures")
-    drawn = [maker.drawn(seeds, str(number)) for number in range(shown)]
+    normal = [latents.of_identity(seeds, str(number), maker.shape.latent) for number in range(shown)]
+    drawn = list(maker.spread_out(np.stack(normal)))
+    between = maker.spread_out(latents.between(normal[0], normal[-1], shown))
     middle = maker.spread.mean.cpu().numpy()
     backgrounds = [emptied(sample, crop) for sample, crop in zip(samples, crops, strict=True)]
     sheets: dict[str, Sequence[npt.NDArray[np.float32] | Pixels]] = {
         "pose": _rows_of(maker, [backgrounds[0]] * len(crops), crops, [middle, *drawn[: _ROWS - 1]]),
         "background": _rows_of(maker, backgrounds, [crops[0]] * len(crops), [middle, *drawn[: _ROWS - 1]]),
         "diversity": _in_place(maker, samples[:_ROWS], drawn),
-        "interpolation": _in_place(maker, samples[:_ROWS], latents.between(drawn[0], drawn[-1], shown)),
+        "interpolation": _in_place(maker, samples[:_ROWS], between),
     }
     if maker.shape.appearance:
         sheets["reconstruction"] = _reconstruction(maker, samples)

@@ -65,7 +65,10 @@ class Maker:
 
     def drawn(self, seeds: Seeds, name: str) -> Latent:
         """Return the z of somebody, (latent,), a function of seeds and name."""
-        normal = latents.of_identity(seeds, name, self.shape.latent)
+        return self.spread_out(latents.of_identity(seeds, name, self.shape.latent))
+
+    def spread_out(self, normal: Latent) -> Latent:
+        """Return z for draws of the standard normal distribution, (latent,) or (N, latent) both."""
         return np.asarray(self.spread.of(torch.from_numpy(normal).to(self.device)).cpu().numpy())
 
     @torch.inference_mode()

@@ -275,8 +275,9 @@ def test_strips_show_who_lies_between_two(checkpoint, sample):
     maker = Maker(checkpoint(), PLAIN, CPU)
     numbered, _ = people.numbered(sample(1))
     crop = people.cut(numbered, people.plans_of(numbered, maker.size_px, "box")[0], "mpfb")
-    ends = [maker.drawn(Seeds(1), name) for name in ("anna", "ben")]
-    strip = maker.strip(crop, latents.between(*ends, 5))
+    ends = [latents.of_identity(Seeds(1), name, 8) for name in ("anna", "ben")]
+    strip = maker.strip(crop, maker.spread_out(latents.between(*ends, 5)))
+    assert np.array_equal(strip[:, :16], maker.strip(crop, [maker.drawn(Seeds(1), "anna")]))
     assert strip.shape == (32, 5 * 16, 3)
     steps = np.abs(np.diff(np.split(strip.astype(float), 5, axis=1), axis=0)).mean(axis=(1, 2, 3))
     assert (steps > 0).all()

@@ -52,7 +52,7 @@ class AttentionTraining(CropLearner):
         self._config = config
         self.switch = round(config.switch * self.steps)
         """The step from which attention is fixed and only what is attended is judged."""
-        self._translators = {"X": self.new_generator("G"), "Y": self.new_generator("F")}
+        self._translators = {"X": self.new_generator("G"), "Y": self.new_generator("F", back=True)}
         self._judges = {domain: self.new_discriminator(domain) for domain in "XY"}
         learned = "XY" if config.attention == "learned" else "Y"
         self._attention = {domain: self._attention_network(domain) for domain in learned}

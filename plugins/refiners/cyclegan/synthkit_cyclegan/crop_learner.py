@@ -16,6 +16,7 @@ from synthkit.training.feed import Feed
 from synthkit.training.loop import Learner
 from synthkit.training.pool import ReplayPool
 from synthkit.training.schedule import constant_then_linear
+from synthkit_cyclegan import colours
 from synthkit_cyclegan.crop_settings import AdversarialSettings
 from synthkit_cyclegan.crop_store import Crops
 from synthkit_cyclegan.crop_training import steps_of
@@ -53,14 +54,24 @@ class CropLearner(Learner):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.pools = {name: ReplayPool(settings.pool, seeds.child("pool", name)) for name in "XY"}
         self._settings = settings
+        matched = settings.skip and settings.match_colours
+        self._colours = colours.between(source, target, whole=settings.windows) if matched else None
         self._feeds = {name: Feed(len(kept), seeds.child("feed", name)) for name, kept in self.crops.items()}
 
-    def new_generator(self, letter: str) -> Generator:
-        """Return a generator as the settings say; its initial weights are those of the seed and its letter."""
+    def new_generator(self, letter: str, *, back: bool = False) -> Generator:
+        """Return a generator as the settings say; its initial weights are those of the seed and its letter.
+
+        Args:
+            back: whether it leads from Y to X.
+        """
         start, settings = devices.generator(self.seeds, "initial weights", ord(letter)), self._settings
         translator = Generator(
-            settings.generator_filters, skip=settings.skip, antialias=settings.antialias, generator=start
-        )
+            settings.generator_filters, skip=settings.skip, colours=self._colours is not None,
+            antialias=settings.antialias, generator=start,
+        )  # fmt: skip
+        if self._colours is not None:
+            found = self._colours.inverse if back else self._colours
+            translator.recolour(found.matrix, found.offset)
         return translator.to(self.device)
 
     def new_discriminator(self, letter: str) -> Discriminator:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-from synthkit.config import all_of, at_least, between, setting
+from synthkit.config import When, all_of, at_least, between, setting
 from synthkit.crop_choice import CropChoice
 from synthkit.training.settings import TrainingSettings
 
@@ -71,6 +71,12 @@ class AdversarialSettings(CropSettings):
         64, help="filters of the discriminator's first layer", validator=between(1, MOST_FILTERS)
     )
     skip: bool = setting(True, help="add the generator's input to its output")
+    match_colours: bool = setting(
+        False,
+        help="begin with the mean and covariance of the target's colours in place of the source's (Pitié and Kokaram"
+        " 2007): in short trainings networks hardly learn these",
+        when=When("skip is true", lambda config: config.skip),
+    )
     antialias: bool = setting(
         False,
         help="blur before the networks halve and interpolate where they double (Zhang 2019): no grid after short"

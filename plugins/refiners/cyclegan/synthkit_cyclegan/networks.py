@@ -14,6 +14,8 @@ bilinear interpolation.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -43,17 +45,22 @@ class Generator(nn.Module):
 
     Args:
         filters: of the first layer; the residual blocks have four times as many.
-        skip: whether input and output are connected. antialias: whether halving and doubling are guarded against
+        skip: whether input and output are connected. colours: whether what is added is the input in other colours, as
+            ``recolour`` says; at first they are the same. antialias: whether halving and doubling are guarded against
             aliasing.
         generator: the random numbers of the initial weights.
     """
 
+    colour_map: torch.Tensor | None
+
     def __init__(
-        self, filters: int = 64, *, skip: bool = True, antialias: bool = False, generator: torch.Generator
-    ) -> None:
+        self, filters: int = 64, *, skip: bool = True, colours: bool = False, antialias: bool = False,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.filters = filters
         self.skip = skip
+        self.register_buffer("colour_map", torch.eye(3, 4) if colours else None)  # matrix, and offset at the right
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(3, filters, 7),
@@ -76,7 +83,21 @@ class Generator(nn.Module):
 
     def finished(self, images: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
         """Return the translated images, from what ``layers`` made of them."""
-        return torch.tanh(torch.atanh(images * _INSIDE) + change if self.skip else change)
+        return torch.tanh(torch.atanh(self._recoloured(images) * _INSIDE) + change if self.skip else change)
+
+    @torch.no_grad()
+    def recolour(self, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> None:
+        """Let colours x in -1..1 begin as ``matrix`` x + ``offset``, (3, 3) and (3,)."""
+        assert self.colour_map is not None
+        self.colour_map.copy_(torch.from_numpy(np.column_stack([matrix, offset])))
+
+    def _recoloured(self, images: torch.Tensor) -> torch.Tensor:
+        if self.colour_map is None:
+            return images
+        *columns, offset = self.colour_map.to(images.device)[:, :, None, None].unbind(dim=1)
+        # Term by term: as a product it would lose precision where products are autocast.
+        terms = [images[:, n : n + 1] * column for n, column in enumerate(columns)]
+        return (terms[0] + terms[1] + terms[2] + offset).clamp(-1, 1)
 
     def parts(self) -> list[nn.Module | Added]:
         """Return what ``layers`` consists of, as ``synthkit.training.tiling`` takes it."""

@@ -79,34 +79,39 @@ class Shape:
 
     filters: int
     skip: bool
+    colours: bool
     antialias: bool
 
     def build(self) -> Generator:
         """Return such a generator, for the weights of a checkpoint."""
-        return Generator(self.filters, skip=self.skip, antialias=self.antialias, generator=torch.Generator())
+        return Generator(
+            self.filters, skip=self.skip, colours=self.colours, antialias=self.antialias, generator=torch.Generator()
+        )
 
 
 def architecture_of(config: AdversarialSettings) -> dict[str, Any]:
     """Return what a card says of the generator that is trained."""
-    shape = Shape(config.generator_filters, config.skip, config.antialias)
+    shape = Shape(config.generator_filters, config.skip, config.skip and config.match_colours, config.antialias)
     return {"generator": {**attrs.asdict(shape), "blocks": RESIDUAL_BLOCKS}}
 
 
 def shape_of(checkpoint: Checkpoint) -> Shape:
     """Return what the generator looks like that a card describes, checked before it is used.
 
-    Cards that do not tell of ``antialias`` are from before there was any.
+    Cards that do not tell of ``colours`` or ``antialias`` are from before there were any.
 
     Raises:
         WeightsError: when it describes none, or none that could be built.
     """
     try:
         generator = checkpoint.card["architecture"]["generator"]
-        shape = Shape(generator["filters"], generator["skip"], generator.get("antialias", False))
+        shape = Shape(
+            generator["filters"], generator["skip"], generator.get("colours", False), generator.get("antialias", False)
+        )
         blocks = generator["blocks"]
     except (KeyError, TypeError, AttributeError):
         raise WeightsError(f"checkpoint {checkpoint.path}: its card does not describe a ResNet generator") from None
-    flags = type(shape.skip) is bool and type(shape.antialias) is bool
+    flags = all(type(flag) is bool for flag in (shape.skip, shape.colours, shape.antialias))
     sound = flags and type(shape.filters) is int and 1 <= shape.filters <= MOST_FILTERS and blocks == RESIDUAL_BLOCKS
     if not sound:
         raise WeightsError(f"checkpoint {checkpoint.path}: its card describes no network that could be built")

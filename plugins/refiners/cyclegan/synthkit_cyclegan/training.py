@@ -51,7 +51,7 @@ class Training(CropLearner):
         super().__init__(config, source, target, seeds, device)
         self._config, self._space, self._terms = config, space, objective(config)
         self._kind = losses.ADVERSARIAL[config.adversarial]
-        self.g, self.f = self.new_generator("G"), self.new_generator("F")
+        self.g, self.f = self.new_generator("G"), self.new_generator("F", back=True)
         self._d_x, self._d_y = self.new_discriminator("X"), self.new_discriminator("Y")
         self.networks = {"G": self.g, "F": self.f, "D X": self._d_x, "D Y": self._d_y}
         self.optimizers = {

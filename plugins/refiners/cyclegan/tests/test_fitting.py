@@ -39,7 +39,9 @@ def whole(tiny, data, runtime, tmp_path):
 def test_fit_leaves_a_checkpoint_with_its_card(whole, data, tiny):
     card = whole.card
     assert (card["kind"], card["name"]) == ("refiner", "cyclegan")
-    assert card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": True, "antialias": False}
+    assert card["architecture"]["generator"] == {
+        "filters": 2, "blocks": 9, "skip": True, "colours": False, "antialias": False,
+    }  # fmt: skip
     assert card["data"]["source"]["fingerprint"] == "sha-source"
     assert (card["data"]["source"]["crops"], card["data"]["target"]["crops"]) == (8, 6)
     assert card["steps"] == 7

@@ -11,13 +11,11 @@ ceiling fisheyes, and 758 more in 110 rooms that had taught ``surface-ceiling`` 
     synthkit render --config ../../detectors/squeezedet/ceiling/modern.toml --count 50 --seed 82 --out modern \\
         --set "$SURFACE"
     synthkit merge people meeting modern --rename --out all
-    synthkit fit --refiner anonymizer-small --target all --out generator --seed 1 --set threads=1 \\
-        --set refiner.images=80000                     # stopped by SIGTERM after step 5,000: the preset's 40,000 images
-    python ship_small.py generator/latest.safetensors
+    synthkit fit --refiner anonymizer-small --target all --out generator --seed 2 --set threads=1 \\
+        --set refiner.images=160000
+    python ship_small.py generator/checkpoint.safetensors
 
-It learned as ``fitting.REVISION`` 1 did, whose crops showed a little of people's edges around what is to be made anew;
-they no longer do, so a training today ends elsewhere. ``docs/generating.md`` tells what it is worth, and by which
-commands that was found out.
+``docs/generating.md`` tells what it is worth, and by which commands that was found out.
 """
 
 from __future__ import annotations

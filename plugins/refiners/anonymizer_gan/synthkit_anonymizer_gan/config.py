@@ -171,8 +171,7 @@ class GeneratingConfig(TrainingSettings):
     draws: Literal["looks", "normal"] = setting(
         "looks",
         help="what people are drawn from: looks, the distribution of those that were learned from; normal, the standard"
-        " normal distribution, as in the thesis, which makes duller people",
-        when=_MAPPED,
+        " normal distribution, as in the thesis, which makes duller people; without an appearance mapper always normal",
     )
     truncation: float = setting(
         1.0,

@@ -44,10 +44,10 @@ class Truncation:
 
     def of(self, mapping: Mapping, z: torch.Tensor) -> torch.Tensor:
         """Return w for latents z, (N, latent) both."""
-        w: torch.Tensor = mapping(self._drawn(z) if self.of_z else z)
-        return w if self.of_z else self._drawn(w)
+        w: torch.Tensor = mapping(self._truncated(z) if self.of_z else z)
+        return w if self.of_z else self._truncated(w)
 
-    def _drawn(self, latents: torch.Tensor) -> torch.Tensor:
+    def _truncated(self, latents: torch.Tensor) -> torch.Tensor:
         if self.t == 1:
             return latents
         nearest = self.middles[torch.cdist(latents, self.middles).argmin(dim=1)]
@@ -74,7 +74,7 @@ def samples_of_w(mapping: Mapping, spread: Spread) -> npt.NDArray[np.float64]:
     latent, parts = len(spread.mean), []
     for place in range(_SAMPLES // _AT_ONCE):
         z = Seeds(0).child("truncation").stream("z", place).standard_normal((_AT_ONCE, latent), np.float32)
-        parts.append(mapping(spread.of(torch.from_numpy(z).to(spread.mean.device))).double().cpu().numpy())
+        parts.append(mapping(spread.of(torch.from_numpy(z).to(spread.mean.device))).cpu().double().numpy())
     return np.concatenate(parts)
 
 

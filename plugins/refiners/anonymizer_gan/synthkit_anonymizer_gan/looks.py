@@ -17,6 +17,8 @@ from torch import nn
 from synthkit.training import distributed
 
 _KEPT = 0.999  # of the moments in a step, once training goes on for a while
+_ROUNDED = 0.02  # of the largest variance: how far below zero half precision may round others
+_LEAST_SHARE = 1e-4  # of the largest variance, which every direction has
 
 
 @attrs.frozen(eq=False)
@@ -74,13 +76,15 @@ class Looks(nn.Module):
         self.second.lerp_(distributed.mean(second), weight)
 
     def spread(self) -> Spread:
-        """Return the normal distribution that has these moments.
+        """Return the normal distribution that has these moments, on the CPU, whatever they were rounded to.
 
         Raises:
             ValueError: when no distribution has them.
         """
-        mean = self.mean.double()
-        factor, wrong = torch.linalg.cholesky_ex(self.second.double() - torch.outer(mean, mean))
-        if int(wrong):
+        mean, second = self.mean.cpu().double(), self.second.cpu().double()
+        variances, directions = torch.linalg.eigh((second + second.T) / 2 - torch.outer(mean, mean))
+        most = float(variances[-1])
+        if not most > 0 or float(variances[0]) < -_ROUNDED * most:
             raise ValueError("the looks that it learned from have moments that no distribution has")
-        return Spread(self.mean.float(), factor.float())
+        covariance = (directions * variances.clamp(min=_LEAST_SHARE * most)) @ directions.T
+        return Spread(mean.float(), torch.linalg.cholesky(covariance).float())

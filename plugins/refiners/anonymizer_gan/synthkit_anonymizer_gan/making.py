@@ -48,6 +48,10 @@ class Maker:
     def __init__(self, checkpoint: Checkpoint, config: GeneratingConfig, device: torch.device) -> None:
         self._path = checkpoint.path
         self.shape, self.cut = fitting.described(checkpoint)
+        if self.shape.appearance and checkpoint.card.get("revision") in (1, 2):
+            raise WeightsError(
+                f"checkpoint {checkpoint.path}: was trained before checkpoints told where looks lie: train it again"
+            )
         made = checkpoints.network_of(
             checkpoint,
             lambda: Generator(self.shape, places=surface.places_of(self.cut.surface), generator=torch.Generator()),

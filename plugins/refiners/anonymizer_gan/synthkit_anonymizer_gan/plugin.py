@@ -76,6 +76,7 @@ def _preset(name: str, summary: str, defaults: Mapping[str, Any]) -> Component:
         target="synthkit_anonymizer_gan.refiner:GeneratingRefiner",
         revision=3,
         defaults=defaults,
+        needs={"surface"},
         reads={"instances", "surface", "surface_smpl"},
         trainable=True,
         learns_from={"target"},

@@ -8,10 +8,13 @@ A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2).
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.training import pictures
 from synthkit_cyclegan.crop_store import Crops
 
 Floats = npt.NDArray[np.float64]
@@ -19,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 _ROWS, _COLUMNS = (0.2, 0.6), (0.4, 0.6)
 """Of a crop whose head is at ``crops.HEAD_AT``: where head and trunk are, and hardly anything of the background."""
 
-_MOST_CROPS = 2000
-_LEAST_VARIANCE = 1e-4  # of values in -1..1, a tenth of a grey level squared: sets of one colour have maps too
+_MOST_CROPS, _MOST_PIXELS = 1000, 1_000_000
+_LEAST_VARIANCE = 1e-5  # of values in -1..1, of 0.4 grey levels: sets of one colour have maps too
 
 
 @attrs.frozen(eq=False)
@@ -54,15 +57,14 @@ def between(source: Crops, target: Crops, *, whole: bool) -> ColourMap:
 
 def _colours(kept: Crops, whole: bool) -> Floats:
     """Return colours (P, 3) in -1..1 of crops that are spread over a set."""
-    chosen = np.unique(np.linspace(0, len(kept) - 1, _MOST_CROPS).round().astype(int))
-    (height, width), part = kept.shape[1:3], kept[chosen, ..., :3]
-    if not whole:
-        rows, columns = (
-            slice(round(low * side), round(high * side))
-            for side, (low, high) in zip((height, width), (_ROWS, _COLUMNS), strict=True)
-        )
-        part = part[:, rows, columns]
-    return np.asarray(part.reshape(-1, 3) / 127.5 - 1)
+    shares = ((0.0, 1.0), (0.0, 1.0)) if whole else (_ROWS, _COLUMNS)
+    rows, columns = (
+        slice(round(low * side), round(high * side))
+        for side, (low, high) in zip(kept.shape[1:3], shares, strict=True)
+    )  # fmt: skip
+    part = pictures.spread(kept[:, rows, columns, :3], _MOST_CROPS)
+    step = math.ceil(math.sqrt(part.size / 3 / _MOST_PIXELS))
+    return np.asarray(part[:, ::step, ::step].reshape(-1, 3) / 127.5 - 1)
 
 
 def _covariance(colours: Floats) -> Floats:

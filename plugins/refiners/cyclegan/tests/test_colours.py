@@ -5,18 +5,23 @@ from __future__ import annotations
 
 import attrs
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthkit import config as configs
+from synthkit import pipeline
 from synthkit.checkpoint import Checkpoint
-from synthkit.errors import ConfigError
+from synthkit.errors import ConfigError, WeightsError
 from synthkit.interfaces import Runtime
+from synthkit.plugins import discover
 from synthkit.sample import Sample
 from synthkit.seeds import Seeds
-from synthkit_cyclegan import colours
+from synthkit.session import Session
+from synthkit.training.checkpoints import save_checkpoint
+from synthkit_cyclegan import colours, whole_images
 from synthkit_cyclegan.config import CycleGANConfig
 from synthkit_cyclegan.crop_learner import as_crops, as_images
 from synthkit_cyclegan.networks import Generator
@@ -50,7 +55,7 @@ def test_people_get_mean_and_covariance_of_the_others_colours():
     moved = _of_people(VIVID) @ found.matrix.T + found.offset
     wanted = _of_people(PALE)
     assert moved.mean(axis=0) == pytest.approx(wanted.mean(axis=0), abs=1e-9)
-    assert np.cov(moved.T) == pytest.approx(np.cov(wanted.T), abs=5e-4)
+    assert np.cov(moved.T) == pytest.approx(np.cov(wanted.T), abs=5e-5)
     assert found.matrix == pytest.approx(found.matrix.T)  # no turn: the linear map that moves colours least
     assert (np.linalg.eigvalsh(found.matrix) > 0).all()
     there_and_back = found.inverse.matrix @ (found.matrix @ [0.1, -0.4, 0.3] + found.offset) + found.inverse.offset
@@ -75,13 +80,16 @@ def test_windows_of_images_count_whole():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 1000))
-def test_sets_of_one_colour_have_a_map(first, last, seed):
-    noise = Seeds(seed).stream("noise").integers(0, 2, (2, 8, 8, 3), np.uint8)
-    given, wanted = (np.clip(np.full((2, 8, 8, 3), grey, np.int64), 0, 255).astype(np.uint8) for grey in (first, last))
-    found = colours.between(np.minimum(given, 254) + noise, wanted, whole=True)
-    assert np.isfinite(found.matrix).all()
-    assert np.isfinite(found.inverse.matrix).all()
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_sets_of_one_colour_have_a_map(first, last):
+    found = colours.between(*(np.full((2, 8, 8, 3), grey, np.uint8) for grey in (first, last)), whole=True)
+    assert found.matrix == pytest.approx(np.eye(3))
+    assert found.matrix @ np.full(3, first / 127.5 - 1) + found.offset == pytest.approx(np.full(3, last / 127.5 - 1))
+
+
+def test_large_sets_cost_no_more_memory_than_small_ones():
+    large = np.lib.stride_tricks.as_strided(VIVID[0], (4000, 400, 400, 3), (0, 0, 0, 1))
+    assert len(colours._colours(large, True)) <= colours._MOST_PIXELS * 1.1
 
 
 def test_generators_begin_with_the_colours_and_learn_the_rest():
@@ -122,6 +130,37 @@ def test_what_was_fitted_is_applied_with_its_colours(data, runtime, tmp_path):
     masks = before.layers["instances"] > 0
     assert np.abs(same - before.image)[masks].mean() < 1
     assert np.abs(after - before.image)[masks].mean() > 5
+
+
+def test_exported_generators_have_the_colours(tmp_path):
+    network = Generator(2, colours=True, generator=torch.Generator().manual_seed(1))
+    found = colours.between(VIVID, PALE, whole=False)
+    network.recolour(found.matrix, found.offset)
+    shape = {"filters": 2, "blocks": 9, "skip": True, "colours": True, "antialias": False}
+    card = {"kind": "refiner", "name": "cyclegan",
+            "architecture": {"generator": shape, "crop_px": 32, "head_at": [0.5, 0.25]}}  # fmt: skip
+    made = save_checkpoint(tmp_path / "checkpoint.safetensors", network.state_dict(), card)
+    pipeline.export(Session(discover()), made.path, tmp_path / "generator.onnx")
+    crops = Seeds(5).stream("crops").integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(tmp_path / "generator.onnx", providers=["CPUExecutionProvider"])
+    (after,) = session.run(None, {"images": crops})
+    wanted = np.clip((crops / 127.5 - 1) @ found.matrix.T + found.offset, -1, 1) * 127.5 + 127.5
+    assert np.abs(after - wanted).max() < 1.1
+    wrong = save_checkpoint(tmp_path / "wrong.safetensors", network.state_dict(),
+                            {**card, "architecture": {"generator": {**shape, "colours": 1}}})  # fmt: skip
+    with pytest.raises(WeightsError, match="describes no network that could be built"):
+        shape_of(wrong)
+
+
+@pytest.mark.parametrize("tile_px", [1024, 24])
+def test_whole_images_get_the_colours_in_tiles_too(tile_px):
+    network = Generator(2, colours=True, generator=torch.Generator().manual_seed(1))
+    found = colours.between(VIVID, PALE, whole=True)
+    network.recolour(found.matrix, found.offset)
+    image = Seeds(6).stream("image").integers(0, 256, (50, 62, 3), dtype=np.uint8)
+    made = whole_images.translate(network, image, tile_px, CPU)
+    wanted = np.clip((image / 127.5 - 1) @ found.matrix.T + found.offset, -1, 1) * 127.5 + 127.5
+    assert np.abs(made - wanted).max() < 1.1
 
 
 def test_without_a_connection_there_is_nothing_to_begin_with():

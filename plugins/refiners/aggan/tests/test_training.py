@@ -116,6 +116,16 @@ def test_without_a_switch_the_threshold_decides_nothing():
     assert identity(structure(AGGANConfig, {"threshold": 0.5}))["threshold"] == 0.5
 
 
+@pytest.mark.parametrize("masked", [(), ("source",)])
+def test_generators_begin_with_the_colours_that_they_lead_to(training, masked):
+    attention = "instances" if masked else "learned"
+    begun = training(masked, attention=attention, match_colours=True)
+    there, back = begun.networks["G"].colour_map, begun.networks["F"].colour_map
+    assert not torch.allclose(there, torch.eye(3, 4), atol=0.05)
+    assert torch.allclose(back[:, :3] @ there[:, :3], torch.eye(3), atol=1e-4)
+    assert torch.allclose(back[:, :3] @ there[:, 3] + back[:, 3], torch.zeros(3), atol=1e-4)
+
+
 def test_pooled_images_keep_their_attention(training):
     learner = training(pool=1, switch=0.0)
     learner.advance()

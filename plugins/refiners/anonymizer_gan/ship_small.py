@@ -12,8 +12,8 @@ ceiling fisheyes, and 758 more in 110 rooms that had taught ``surface-ceiling`` 
         --set "$SURFACE"
     synthkit merge people meeting modern --rename --out all
     synthkit fit --refiner anonymizer-small --target all --out generator --seed 2 --set threads=1 \\
-        --set refiner.images=160000
-    python ship_small.py generator/checkpoint.safetensors
+        --set refiner.images=160000                    # stopped by SIGTERM after step 12,000 of 20,000
+    python ship_small.py generator/latest.safetensors
 
 ``docs/generating.md`` tells what it is worth, and by which commands that was found out.
 """

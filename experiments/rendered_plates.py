@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from synthkit.cache import cache_dir
 from synthkit.camera import FisheyeCamera
 from synthkit.config import merge_into
 from synthkit.interfaces import ComponentSpec, Runtime
@@ -42,26 +44,32 @@ SEAT_SIDE_M = 0.42
 Floats = npt.NDArray[np.float64]
 
 
-def empty_rooms(name: str, options: dict[str, Any], count: int, cache: Path) -> list[tuple[Sample, Scene]]:
-    """Return images of a renderer's rooms without people, and the scenes that they show."""
-    registry, seeds, made = discover(), Seeds(SEED), []
+def empty_rooms(name: str, options: dict[str, Any], count: int) -> Iterator[tuple[Sample, dict[str, Any]]]:
+    """Yield images of a renderer's rooms without people, and the notes on each."""
+    registry, seeds = discover(), Seeds(SEED)
     merge_into(options, {"people": {"sitting": [0, 0], "standing": [0, 0]}, "layers": []})
     spec = ComponentSpec("renderer", name, options)
     config = registry.configure(spec)
     assert isinstance(config, BlenderConfig)
-    with registry.build(spec, Runtime(seeds=seeds, cache_dir=cache, threads=1)) as renderer:
+    with registry.build(spec, Runtime(seeds=seeds, cache_dir=cache_dir(), threads=1)) as renderer:
         for number in range(count):
             own = seeds.child("scene", number)
             (sample,) = renderer.render(number, own)
             if not isinstance(sample, Sample):
                 raise SystemExit(f"room {number} was skipped: {sample.reason}")
-            nobody = cast(PeopleSource, None)  # who would be asked for people, and is not
-            made.append((sample, sample_scene(config, nobody, own)))
-    return made
+            yield sample, notes_of(empty_scene(config, own), config.camera.lens)
+
+
+def empty_scene(config: BlenderConfig, seeds: Seeds) -> Scene:
+    """Return a scene without people."""
+    nobody = cast(PeopleSource, None)  # who would be asked for people, and is not
+    return sample_scene(config, nobody, seeds)
 
 
 def notes_of(scene: Scene, lens: str) -> dict[str, Any]:
-    """Return what ``plates.toml`` says of a room."""
+    """Return what ``plates.toml`` says of a room, seen by a camera that looks straight down."""
+    if lens not in EQUISOLID:
+        raise SystemExit(f"data.real.renderer.camera.lens: must be one of {', '.join(EQUISOLID)}, got {lens!r}")
     camera = scene.camera
     height_m = float(camera.world_from_camera[2, 3])
     floor = scene.things[0].parts[0][0].vertices_m  # shells begin with their floor
@@ -128,16 +136,17 @@ def main() -> None:
     parser.add_argument("experiment", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=40)
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/synthkit").expanduser())
     given = parser.parse_args()
     options = tomllib.loads(given.experiment.read_text())["data"]["real"]["renderer"]
     name = options.pop("name")
+    if given.out.exists():
+        raise SystemExit(f"{given.out}: is there already; choose another folder")
     given.out.mkdir(parents=True)
     photos = {}
-    for number, (sample, scene) in enumerate(empty_rooms(name, options, given.count, given.cache)):
+    for number, (sample, notes) in enumerate(empty_rooms(name, options, given.count)):
         photo = f"room{number:03d}.png"
         cv2.imwrite(str(given.out / photo), sample.image[..., ::-1])
-        photos[photo] = notes_of(scene, options["camera"]["lens"])
+        photos[photo] = notes
     (given.out / FILE).write_text(as_toml(FolderNotes({}, photos)))
     print(f"{given.out}: {len(photos)} rooms")
 

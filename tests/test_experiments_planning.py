@@ -121,12 +121,13 @@ def test_a_mixture_has_the_seeds_that_its_refiners_have(registry, lab):
 @pytest.fixture
 def users_folders(tmp_path, monkeypatch):
     """Small ones of what the experiments that ship find on their users' disks; photos have boxes and no masks."""
-    for name in ("EMPTY_ROOM", "PAINTINGS", "makehuman", "cmu_bvh"):
+    for name in ("EMPTY_ROOM", "PAINTINGS", "makehuman", "cmu_bvh", "plates"):
         (tmp_path / name).mkdir()
     for level, (part, count) in enumerate({"train": 50, "val": 2, "test": 2}.items()):
         _photos(tmp_path / "real" / part, count, level)
     (tmp_path / "squeezenet.npz").write_bytes(b"")
     Image.new("RGB", (64, 48)).save(tmp_path / "EMPTY_ROOM" / "room.png")
+    Image.new("RGB", (48, 48)).save(tmp_path / "plates" / "room.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

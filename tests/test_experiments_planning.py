@@ -198,7 +198,9 @@ def test_the_models_of_the_second_thesis_are_its_ladder(registry):
     assert not registry.configure(found.refiners["StyleGAN Baseline"].spec).appearance
     plan = planned(registry, found)
     kinds = [step.kind for step in plan.steps.values()]
-    assert (kinds.count("fit"), kinds.count("refine"), kinds.count("train")) == (9, 11, 0)
+    assert (kinds.count("fit"), kinds.count("refine"), kinds.count("train")) == (11, 13, 0)
+    weights = [registry.configure(found.refiners[f"KL, kl_weight={weight}"].spec).kl_weight for weight in (0.001, 0.1)]
+    assert weights == [0.001, 0.1]
     measured = {(one.row, one.other) for one in plan.comparisons}
     assert {("rendered", "real"), ("Ours", "real"), ("Ours", "rendered"), ("masked", "rendered")} <= measured
 

@@ -138,7 +138,9 @@ def test_pooled_images_keep_their_attention(training):
 def test_fit_leaves_a_checkpoint_with_its_card(tiny, data, runtime, tmp_path):
     whole = AGGANRefiner(tiny, None, runtime).fit(data, tmp_path / "w")
     assert whole.card["name"] == "aggan"
-    assert whole.card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": True, "antialias": False}
+    assert whole.card["architecture"]["generator"] == {
+        "filters": 2, "blocks": 9, "skip": True, "colours": False, "antialias": False,
+    }  # fmt: skip
     assert whole.card["architecture"]["attention"] == {"filters": 2}
     assert "perceptual network" not in whole.card["licence"]  # it has none
     assert {name.split(".")[0] for name in checkpoints.load_tensors(whole)} == {"G", "A X"}

@@ -153,7 +153,9 @@ def fitted(tiny, data, runtime, tmp_path):
 def test_fit_leaves_what_refines(fitted, tiny, data, runtime):
     card = fitted.card
     assert (card["kind"], card["name"], card["steps"]) == ("refiner", "cut", 5)
-    assert card["architecture"]["generator"] == {"filters": 2, "blocks": 9, "skip": False, "antialias": True}
+    assert card["architecture"]["generator"] == {
+        "filters": 2, "blocks": 9, "skip": False, "colours": False, "antialias": True,
+    }  # fmt: skip
     assert Image.open(fitted.path.parent / "samples" / "step-0000005.png").size == (3 * 32, 3 * 32)
     before = data["source"][0]
     with CUTRefiner(tiny, fitted, runtime) as refiner:

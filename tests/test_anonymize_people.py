@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthkit.anonymization.people import SEEN, TRACKS, TRUTH, Look, together
+from synthkit.anonymization.people import SEEN, TRACKS, TRUTH, Look, Quarantined, together
 from synthkit.anonymization.policy import Policy
 from synthkit.anonymization.treating import Treatment
 from synthkit.camera import FisheyeCamera, looking_down
@@ -102,3 +102,20 @@ def test_who_looks_again_knows_the_camera_as_those_did_who_looked():
     treatment = Treatment("mask", lambda given: given, False, "body", Policy(), ("check", look))
     treatment(sample, {"masks": masked()}, "a")
     assert [seen.camera for seen in shown] == [camera]
+
+
+def test_who_is_made_by_a_refiner_that_sees_nobody_may_be_like_them():
+    """A generator puts people into the same outlines: detail goes together, though no pixel was known."""
+    image = np.zeros((20, 20, 3), np.uint8)
+    image[::2, ::2] = 200
+    sample, seen = Sample("a", image), []
+
+    def made(given):
+        seen.append(given.image.copy())
+        return evolve(given, image=image)
+
+    treated = Treatment("generator", made, False, "body", Policy())(sample, {"masks": masked()}, "a")
+    assert not (seen[0] == image)[4:12, 4:8].all()  # it could not have copied them
+    assert (treated.image == image).all()
+    with pytest.raises(Quarantined, match="detail of somebody was still there after refiner"):
+        Treatment("refiner", made, True, "body", Policy())(sample, {"masks": masked()}, "a")

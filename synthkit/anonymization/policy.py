@@ -59,8 +59,8 @@ class Policy:
     )
     detail_left: float = setting(
         0.3,
-        help="an image is left out when more than this part of somebody's detail is still in it; of a refiner that looks at"
-        " nobody it does not matter: who is made may be like them by chance",
+        help="an image is left out when more than this part of somebody's detail is still in it; not asked of refiners"
+        " that look at nobody: who is made may be like them by chance",
         validator=between(0, 1),
     )
     names: Literal["keep", "number"] = setting(

@@ -11,6 +11,7 @@ from jobs_plugins import install_jobs
 
 if TYPE_CHECKING:
     from synthkit.dataset import Dataset
+    from synthkit.plugins import Registry
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +37,22 @@ def seeing_installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 def sloppy_installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Install a detector and refiners that go wrong on wish."""
     install_jobs(tmp_path_factory.mktemp("plugins"), monkeypatch, "seeing", "sloppy")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    """Return all that is installed, and components that learn within milliseconds."""
+    from experiment_lab import registry_with_light
+
+    return registry_with_light()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a folder with a small experiment, and a path on which its components are installed."""
+    from experiment_lab import settled
+
+    return settled(tmp_path_factory)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import shlex
 import sys
 
-import light_components
 import pytest
 
 from synthkit import config
@@ -15,7 +14,6 @@ from synthkit.errors import ConfigError
 from synthkit.execution import Local
 from synthkit.experiments import planning, search
 from synthkit.experiments.steps import Done, note_done
-from synthkit.plugins import Origin, discover
 from synthkit.report.experiment.searching import write_search
 from synthkit.session import Session
 
@@ -48,13 +46,6 @@ trials = 14
 "detector.steps" = { low = 1, high = 9 }
 """
 RANGES = ("refiners.tint.strength", "detector.steps")
-
-
-@pytest.fixture(scope="module")
-def registry():
-    found = discover()
-    found.add(light_components, Origin("light", "1.0", "light"))
-    return found
 
 
 @pytest.fixture

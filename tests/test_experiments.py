@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
-from experiment_lab import PLAIN, planned, read, registry_with_light, settled
+from experiment_lab import PLAIN, planned, read
 
 from synthkit import config, pipeline
 from synthkit.dataset import Dataset
@@ -36,16 +36,6 @@ from synthkit.settings import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ("results.json", "results.csv", "results.md")
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return registry_with_light()
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    return settled(tmp_path_factory)
 
 
 def _begin(lab, out, *more, file="light.toml"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from experiment_lab import PLAIN, TEXT, planned, read, registry_with_light, settled
+from experiment_lab import PLAIN, TEXT, planned, read
 from PIL import Image
 
 from synthkit import pipeline
@@ -20,16 +20,6 @@ from synthkit.interfaces import ComponentSpec
 from synthkit.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return registry_with_light()
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    return settled(tmp_path_factory)
 
 
 # -- reading

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import light_components
 import pytest
-from experiment_lab import planned, read, registry_with_light, settled
+from experiment_lab import planned, read
 
 from synthkit.errors import ConfigError
 from synthkit.experiments import tracking
@@ -19,16 +19,6 @@ from synthkit.hookspecs import hookimpl
 from synthkit.plugins import Origin, discover
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return registry_with_light()
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    return settled(tmp_path_factory)
 
 
 class Follower:

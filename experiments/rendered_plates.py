@@ -72,6 +72,8 @@ def notes_of(scene: Scene, lens: str) -> dict[str, Any]:
         raise SystemExit(f"data.real.renderer.camera.lens: must be one of {', '.join(EQUISOLID)}, got {lens!r}")
     camera = scene.camera
     height_m = float(camera.world_from_camera[2, 3])
+    if not np.isclose(camera.world_from_camera[2, 2], -1):
+        raise SystemExit("data.real.renderer.camera: leans; leave tilt_degrees and roll_degrees at 0")
     floor = scene.things[0].parts[0][0].vertices_m  # shells begin with their floor
     (left, near, _), (right, far, _) = floor.min(axis=0), floor.max(axis=0)
     corners = np.array([(left, near), (right, near), (right, far), (left, far)], np.float64)
@@ -93,8 +95,8 @@ def notes_of(scene: Scene, lens: str) -> dict[str, Any]:
 def _furniture(camera: FisheyeCamera, thing: Thing) -> dict[str, Any]:
     if thing.group == "chairs":
         half = SEAT_SIDE_M / 2
-        corners = np.array([(-half, -half), (half, -half), (half, half), (-half, half), (0.0, -1.0)])
-        *outline, facing = _seen(camera, _moved(thing, corners), SEAT_M)
+        corners = np.array([(-half, -half, 0), (half, -half, 0), (half, half, 0), (-half, half, 0), (0, -1, 0)])
+        *outline, facing = _seen(camera, _placed(thing, corners)[:, :2], SEAT_M)
         return {"kind": "seat", "height_m": SEAT_M, "outline_px": outline, "facing_px": facing}
     points = _points(thing)
     top_m = float(points[:, 2].max())
@@ -114,12 +116,12 @@ def _stands(thing: Thing, camera_m: float) -> bool:
 
 
 def _points(thing: Thing) -> Floats:
-    points = np.concatenate([mesh.vertices_m for mesh, _ in thing.parts]).astype(np.float64)
-    return np.asarray(points @ thing.matrix[:3, :3].T + thing.matrix[:3, 3])
+    return _placed(thing, np.concatenate([mesh.vertices_m for mesh, _ in thing.parts]).astype(np.float64))
 
 
-def _moved(thing: Thing, places_m: Floats) -> Floats:
-    return np.asarray(places_m @ thing.matrix[:2, :2].T + thing.matrix[:2, 3])
+def _placed(thing: Thing, points_m: Floats) -> Floats:
+    """Return where points (N, 3) of a thing's own frame are in the world."""
+    return np.asarray(points_m @ thing.matrix[:3, :3].T + thing.matrix[:3, 3])
 
 
 def _seen(camera: FisheyeCamera, places_m: Floats, height_m: float) -> list[list[float]]:
@@ -141,9 +143,10 @@ def main() -> None:
     name = options.pop("name")
     if given.out.exists():
         raise SystemExit(f"{given.out}: is there already; choose another folder")
+    rooms = list(empty_rooms(name, options, given.count))
     given.out.mkdir(parents=True)
     photos = {}
-    for number, (sample, notes) in enumerate(empty_rooms(name, options, given.count)):
+    for number, (sample, notes) in enumerate(rooms):
         photo = f"room{number:03d}.png"
         cv2.imwrite(str(given.out / photo), sample.image[..., ::-1])
         photos[photo] = notes

@@ -24,11 +24,11 @@ _TRUNCATED = When("truncation is below 1", lambda config: config.truncation < 1)
 SHIPPED = "synthkit_anonymizer_gan:weights/small.safetensors"
 """The checkpoint that comes with this package, as ``Component.demo_checkpoint`` names it."""
 
-APPLY_ONLY = frozenset({"draws", "truncation", "truncate", "modes", "look", "feather_px"})
-"""Settings that say how people are made with a checkpoint, and have no part in training."""
-
 SAMPLING = ("draws", "truncation", "truncate", "modes")
-"""Those of them that say who is made."""
+"""Settings that say who is made with a checkpoint."""
+
+APPLY_ONLY = frozenset({*SAMPLING, "look", "feather_px"})
+"""Settings that say how people are made with a checkpoint, and have no part in training."""
 
 
 def _halves(_: object, __: object, value: tuple[int, int]) -> None:

@@ -62,9 +62,10 @@ def _colours(kept: Crops, whole: bool) -> Floats:
         slice(round(low * side), round(high * side))
         for side, (low, high) in zip(kept.shape[1:3], shares, strict=True)
     )  # fmt: skip
-    part = pictures.spread(kept[:, rows, columns, :3], _MOST_CROPS)
-    step = math.ceil(math.sqrt(part.size / 3 / _MOST_PIXELS))
-    return np.asarray(part[:, ::step, ::step].reshape(-1, 3) / 127.5 - 1)
+    part = kept[:, rows, columns, :3]
+    pixels = min(len(part), _MOST_CROPS) * part.shape[1] * part.shape[2]
+    step = math.ceil(math.sqrt(pixels / _MOST_PIXELS))
+    return np.asarray(pictures.spread(part[:, ::step, ::step], _MOST_CROPS).reshape(-1, 3) / 127.5 - 1)
 
 
 def _covariance(colours: Floats) -> Floats:

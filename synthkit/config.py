@@ -292,7 +292,22 @@ def describe(cls: type[Any]) -> list[tuple[str, str, Any, str]]:
     return rows
 
 
+def idling(cls: type[Any], data: Any) -> set[str]:
+    """Return the names of settings that decide nothing, as the others are; none where something is wrong with them."""
+    made = _made(cls, data, "", [])
+    return set() if made is None else {field.name for field in attrs.fields(cls) if _idles(field, made)}
+
+
 def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any:
+    made = _made(cls, data, path, problems)
+    if made is not None and made is not data:
+        for field in attrs.fields(cls):
+            if _idles(field, made) and getattr(made, field.name) != field.default:
+                problems.append(f"{_join(path, field.name)}: decides nothing unless {field.metadata['when'].text}")
+    return made
+
+
+def _made(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any:
     if isinstance(data, cls):
         return data
     if not isinstance(data, Mapping):
@@ -306,14 +321,10 @@ def _structure(cls: type[Any], data: Any, path: str, problems: list[str]) -> Any
     if len(problems) > before:
         return None
     try:
-        made = cls(**values)
+        return cls(**values)
     except ValueError as error:  # a rule over several fields
         problems.append(f"{path or cls.__name__}: {error}")
         return None
-    for field in attrs.fields(cls):
-        if _idles(field, made) and getattr(made, field.name) != field.default:
-            problems.append(f"{_join(path, field.name)}: decides nothing unless {field.metadata['when'].text}")
-    return made
 
 
 def _idles(field: attrs.Attribute[Any], config: Any) -> bool:

@@ -126,6 +126,12 @@ class Registry:
             config.check_given(component.config, component.finish_keeps, path=f"{component.name}.finish_keeps")
             _check_tunable(component)
 
+    def _given(self, spec: ComponentSpec) -> tuple[type[Any], dict[str, Any]]:
+        component = self.get(spec.kind, spec.name).component
+        values: dict[str, Any] = dict(component.defaults)
+        config.merge_into(values, spec.options)
+        return component.config, values
+
     def all(self, kind: Kind | None = None) -> list[Registered]:
         """Return the components of a kind (or all), sorted by kind and name."""
         found = [item for (k, _), item in self._components.items() if kind in (None, k)]
@@ -149,10 +155,11 @@ class Registry:
 
     def configure(self, spec: ComponentSpec, *, path: str | None = None) -> Any:
         """Return the config of a component: its class's defaults, its preset's, and the spec's options."""
-        component = self.get(spec.kind, spec.name).component
-        values: dict[str, Any] = dict(component.defaults)
-        config.merge_into(values, spec.options)
-        return config.structure(component.config, values, path=path or spec.kind)
+        return config.structure(*self._given(spec), path=path or spec.kind)
+
+    def idling(self, spec: ComponentSpec) -> set[str]:
+        """Return the names of a component's settings that decide nothing, as the others are."""
+        return config.idling(*self._given(spec))
 
     def declared(self, spec: ComponentSpec) -> Component:
         """Return what a component declares, with what its samples must and will carry when it is set up so."""

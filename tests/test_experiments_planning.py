@@ -102,6 +102,17 @@ def test_what_a_row_changes_in_a_table_of_settings_is_its_own(registry, tmp_path
     assert chosen == [5, 9, 5]
 
 
+def test_shared_settings_are_left_out_of_rows_for_which_they_decide_nothing(registry, tmp_path):
+    text = TEXT + "[refiner]\nmatch_colours = true\n[refiners.cyclegan-cp]\n[refiners.cyclegan-cp-noskip]\n"
+    (tmp_path / "light.toml").write_text(text)
+    rows = read(registry, tmp_path).refiners
+    assert [rows[name].spec.options for name in list(rows)[-2:]] == [{"match_colours": True}, {}]
+    with pytest.raises(ConfigError, match=r"match_colours: no refiner .* or it decides nothing"):
+        read(registry, tmp_path, "refiners.cyclegan-cp.skip=false")
+    with pytest.raises(ConfigError, match=r"refiners.cyclegan-cp-noskip.match_colours: decides nothing unless"):
+        read(registry, tmp_path, "refiners.cyclegan-cp-noskip.match_colours=true")
+
+
 def test_a_mixture_has_the_seeds_that_its_refiners_have(registry, lab):
     found = read(registry, lab[0], "seeds=[0, 1]", "refiners.tint.seeds=[1, 7]")
     assert found.seeds_of("real + 1 x tint") == (1, 7)

@@ -279,43 +279,48 @@ def _components(
     names = set[str]()
     for label, table in tables.items():
         where, before = f"{kind}s.{label}", len(problems)
-        own, having, combinations = _RowSettings(), set[str](), [(list[str](), dict[str, Any]())]
+        own, given, having, combinations = _RowSettings(), {}, set[str](), [(list[str](), dict[str, Any]())]
         with config.collected(problems):
             if not isinstance(table, Mapping):
                 raise ConfigError([f"{where}: expected a table, got {table!r}"])
             own = config.structure(_RowSettings, {key: table[key] for key in reserved & table.keys()}, path=where)
+            given = {key: value for key, value in table.items() if key not in reserved}
             having = {one.name for one in attrs.fields(registry.get(kind, own.name or label).component.config)}
             combinations = _combinations(own.vary, where)
             if kind == "detector" and own.seeds is not None:
                 raise ConfigError([f"{where}.seeds: are for refiners; detectors are trained with those of their rows"])
-        unused -= having
         for words, changes in combinations:
             if (name := ", ".join([label, *words])) in names:
                 problems.append(f"{where}: there are two {kind}s called {name!r}: call one otherwise")
             names.add(name)
-            spec = ComponentSpec(kind, own.name or label, _options(table, shared, having - reserved, reserved, changes))
+            spec = ComponentSpec(kind, own.name or label, _options(given, shared, having - reserved, changes))
             if len(problems) == before:
+                spec = _without_idle(registry, spec, shared.keys() - given.keys() - changes.keys())
                 with config.collected(problems):
                     registry.configure(spec, path=where)
+            unused -= spec.options.keys()
             # Also one that is wrong is a row, so that nobody is told that it is missing.
             yield name, spec, own
-    problems += [f"{kind}.{key}: no {kind} of this experiment has such a setting" for key in sorted(unused)]
+    problems += [
+        f"{kind}.{key}: no {kind} of this experiment has such a setting, or it decides nothing"
+        for key in sorted(unused)
+    ]
 
 
 def _options(
-    table: Any,
-    shared: Mapping[str, Any],
-    having: Collection[str],
-    reserved: Collection[str],
-    changes: Mapping[str, Any],
+    own: Mapping[str, Any], shared: Mapping[str, Any], having: Collection[str], changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return a component's settings: those for all that it has, those of its table, and what is varied."""
     options = copy.deepcopy({key: value for key, value in shared.items() if key in having})
-    if isinstance(table, Mapping):
-        own = {key: value for key, value in table.items() if key not in reserved}
-        config.merge_into(options, copy.deepcopy(own))  # copies, as tables in tables are merged in place
+    config.merge_into(options, copy.deepcopy(own))  # copies, as tables in tables are merged in place
     config.merge_into(options, changes)
     return options
+
+
+def _without_idle(registry: Registry, spec: ComponentSpec, shared: Collection[str]) -> ComponentSpec:
+    """Return a component without those of the settings for all that decide nothing for it."""
+    idle = registry.idling(spec).intersection(shared)
+    return attrs.evolve(spec, options={key: value for key, value in spec.options.items() if key not in idle})
 
 
 def _combinations(vary: Any, where: str) -> list[tuple[list[str], dict[str, Any]]]:

@@ -82,7 +82,7 @@ def _found(registry, file, out, worker, sets=(), most=None):
     declared = search.declared(file, sets)
     trials = search.look(
         declared, registry, file, sets,
-        lambda experiment: planning.plan(Session(registry, experiment.run, Local(0)), experiment),
+        lambda experiment: planning.plan(Session(registry, experiment.run, Local(0)), experiment, out),
         lambda plan, steps: worker(plan, steps, out), out,
     )  # fmt: skip
     return [trial for trial, _ in zip(trials, range(most or declared.trials), strict=False)]

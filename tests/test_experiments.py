@@ -117,6 +117,14 @@ def test_nothing_is_done_twice(lab, whole):
     assert [(whole / name).read_bytes() for name in TABLES] == tables
 
 
+def test_rows_that_are_called_otherwise_cost_nothing(registry, lab, whole, tmp_path):
+    text = (lab[0] / "light.toml").read_text()
+    (tmp_path / "light.toml").write_text(re.sub(r"(?<!light-)\btint\b", "shade", text))
+    plan = planned(registry, read(registry, tmp_path), whole)
+    assert any(step.title == "refine shade, seed 0" for step in plan.steps.values())
+    assert all(done(whole, step) for step in plan.steps.values())
+
+
 def test_results_that_were_removed_are_made_again_and_no_others(lab, whole, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(whole, out)

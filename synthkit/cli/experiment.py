@@ -56,7 +56,7 @@ def experiment(
     budget = _budget(workers, memory_gb)
     with on_terminal() as terminal:
         session = Session(registry, described.run, Local(budget.cores), terminal, terminal.tell)
-        plan = planning.plan(session, described)
+        plan = planning.plan(session, described, folder)
         expected = estimate.estimate(plan, folder, budget.cores, History())
         if dry_run:
             for line in (*estimate.table(expected), *estimate.summary(expected)):
@@ -106,7 +106,7 @@ def search(
         trials: list[searching.Trial] = []
         for trial in searching.look(
             declared, registry, file, given,
-            lambda experiment: planning.plan(session_of(experiment), experiment),
+            lambda experiment: planning.plan(session_of(experiment), experiment, folder),
             lambda plan, steps: whole.do_steps(session_of(plan.experiment), plan, steps, folder, budget),
             folder,
         ):  # fmt: skip

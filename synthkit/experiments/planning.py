@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,7 +23,7 @@ from synthkit.experiments.description import (
     Rendering,
     places,
 )
-from synthkit.experiments.steps import Step
+from synthkit.experiments.steps import Step, begun
 from synthkit.interfaces import ComponentSpec
 from synthkit.observing import REFERENCE
 from synthkit.sample import Sample
@@ -100,18 +101,19 @@ class Plan:
         return list(found.values())
 
 
-def plan(session: Session, experiment: Experiment) -> Plan:
-    """Return the plan of an experiment; files that steps read are hashed for it.
+def plan(session: Session, experiment: Experiment, out: Path) -> Plan:
+    """Return the plan of an experiment in a folder; files that steps read are hashed for it.
 
     Raises:
         ConfigError, DatasetError, PluginError: as far as can be known before any work.
     """
-    return _Planner(session, experiment).plan()
+    return _Planner(session, experiment, out).plan()
 
 
 class _Planner:
-    def __init__(self, session: Session, experiment: Experiment) -> None:
+    def __init__(self, session: Session, experiment: Experiment, out: Path) -> None:
         self._session, self._registry, self._experiment = session, session.registry, experiment
+        self._begun = begun(out)
         self._steps: dict[str, Step] = {}
         self._data: dict[str, Source] = {}
         self._refined: dict[tuple[str, int], Source] = {}
@@ -236,7 +238,7 @@ class _Planner:
             units,
             cores,
         )
-        return self._steps.setdefault(step.id, step)
+        return self._steps.setdefault(step.id, self._begun(step))
 
     def _rendered(self, role: str, given: Rendering) -> Source:
         seed = given.seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ class Step:
         needs: the ids of the steps whose results it takes.
         units: how much there is to do, such as images or training steps; None where that is not known before.
         cores: how many processors it keeps busy.
+        begun: the folder that it was begun in, from the experiment's, where there is one.
     """
 
     kind: StepKind
@@ -50,6 +51,7 @@ class Step:
     needs: tuple[str, ...]
     units: float | None
     cores: int
+    begun: str | None = None
 
     @property
     def id(self) -> str:
@@ -63,9 +65,9 @@ class Step:
 
     @property
     def folder(self) -> str:
-        """Where it is done, from the experiment's folder; the same for the same work."""
+        """Where it is done, from the experiment's folder: where it was begun, whatever its row was called then."""
         name = re.sub(r"[^A-Za-z0-9.+-]+", "-", self.label).strip("-.")[:_LONGEST_NAME]
-        return f"{STEPS}/{self.kind}-{name}-{self.id[:_SHORT_HASH]}"
+        return self.begun or f"{STEPS}/{self.kind}-{name}-{self.id[:_SHORT_HASH]}"
 
     @property
     def product(self) -> str:
@@ -86,6 +88,17 @@ class Done:
     seconds: float
     peak_mb: float
     bytes: int
+
+
+def begun(out: Path) -> Callable[[Step], Step]:
+    """Return what tells a step where it was begun in an experiment's folder: of several places, where it is done."""
+    places = dict[tuple[str, str], tuple[bool, str]]()
+    for folder in (out / STEPS).glob("*-*"):
+        kind, hashed = folder.name.split("-")[0], folder.name[-_SHORT_HASH:]
+        place = ((folder / DONE_FILE).is_file(), f"{STEPS}/{folder.name}")
+        places[kind, hashed] = max(places.get((kind, hashed), place), place)
+    nowhere = (False, None)
+    return lambda step: attrs.evolve(step, begun=places.get((step.kind, step.id[:_SHORT_HASH]), nowhere)[1])
 
 
 def done(out: Path, step: Step) -> Done | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import light_components
 
@@ -78,6 +79,6 @@ def read(registry, folder, *sets):
     return description.read(folder / "light.toml", registry, sets)
 
 
-def planned(registry, described):
+def planned(registry, described, out=Path("nowhere")):
     """Return the plan of an experiment."""
-    return planning.plan(Session(registry, described.run), described)
+    return planning.plan(Session(registry, described.run), described, out)

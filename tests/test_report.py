@@ -94,6 +94,20 @@ def test_no_two_series_look_alike() -> None:
     assert len({(style.colour, style.marker) for style in shown[:42]}) == 42
 
 
+def test_dots_cost_a_place_each_and_their_looks_once() -> None:
+    points = {name: [(n / 7, (n * n % 37) / 11 + shift) for n in range(300)] for shift, name in enumerate("ab")}
+    svg = plots.chart(Chart("0.12345", "x", "y", points, scattered=True))
+    clouds = [re.findall(r"<use [^>]*/>", group) for group in re.findall(r"<g[^>]*>((?:<use [^>]*/>\s*)+)</g>", svg)]
+    for dots in (one for one in clouds if len(one) == 300):
+        assert max(map(len, dots)) < 60
+        xs = [float(re.search(r' x="([\d.]+)"', dot)[1]) for dot in dots]
+        assert np.diff(xs) == pytest.approx(np.full(299, (xs[-1] - xs[0]) / 299), abs=0.02), (
+            "dots are where they belong"
+        )
+    assert [len(one) for one in clouds].count(300) == 2
+    assert ">0.12345<" in svg
+
+
 def test_a_series_without_points_keeps_the_looks_of_the_others() -> None:
     point = [plots.Measured(0.0, 1.0)]
     svg = plots.measured({"a": [], "b": point}, title="t", x_label="x", y_label="y")

@@ -262,9 +262,28 @@ def _svg(figure: Figure) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "synthkit"}):
+    # The font is the one that plots are laid out for; pages have others.
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "synthkit", "font.sans-serif": ["DejaVu Sans"]}
+    ):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # Only the element itself belongs inside a page; its fixed size and its ink give way to the page's.
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor").replace("<svg", f'<svg color="{_INK}"', 1)
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', lambda m: m.group(1) or "", text, count=2)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', lambda m: m.group(1) or "", text, count=2)
+    return _slim(text)
+
+
+def _slim(svg: str) -> str:
+    """Return an SVG that looks the same in half as many bytes: hundredths of points, and no style of each dot."""
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), svg)
+    svg = re.sub(r"<g([^>]*)>\s*((?:<use [^>]*/>\s*)+)</g>", _styled_at_once, svg)
+    return re.sub(r"\n\s+", "\n", svg)
+
+
+def _styled_at_once(dots: re.Match[str]) -> str:
+    found = set(re.findall(r' style="[^"]*"', dots[2]))
+    if "style=" in dots[1] or len(found) != 1:
+        return dots[0]
+    (style,) = found
+    return f"<g{dots[1]}{style}>{dots[2].replace(style, '')}</g>"

@@ -94,6 +94,14 @@ def test_no_two_series_look_alike() -> None:
     assert len({(style.colour, style.marker) for style in shown[:42]}) == 42
 
 
+def test_there_are_no_halves_of_steps_and_trials() -> None:
+    few = [(1.0, 0.2), (2.0, 0.4), (3.0, 0.3)]
+    plain = plots.curves({"a": few}, title="t", y_label="y")
+    dots = plots.measured({"a": [plots.Measured(x, y) for x, y in few]}, title="t", x_label="x", y_label="y")
+    for svg in (plain, dots):
+        assert not re.search(r">[123]\.\d+<", svg)
+
+
 def test_dots_cost_a_place_each_and_their_looks_once() -> None:
     points = {name: [(n / 7, (n * n % 37) / 11 + shift) for n in range(300)] for shift, name in enumerate("ab")}
     svg = plots.chart(Chart("0.12345", "x", "y", points, scattered=True))

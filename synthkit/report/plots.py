@@ -7,7 +7,7 @@ import io
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,24 +80,30 @@ def curves(
             named[name] = _curve(axes, points, style, smoothed=True)
     if log:
         axes.set_yscale("log")
+    _tick_whole(axes, (step for points in series.values() for step, _ in points))
     _legend(figure, named)
     return _svg(figure)
 
 
 def chart(shown: Chart) -> str:
     """Return an SVG of a metric's curves as they are, the marked x dashed; or of its clouds and their centres."""
-    from matplotlib.ticker import MaxNLocator
-
     figure, axes = _figure(shown.title, shown.x_label, shown.y_label, height_in=3.4 if shown.scattered else 2.9)
     draw = _cloud if shown.scattered else _curve
     named = {name: draw(axes, points, style)
              for (name, points), style in zip(shown.series.items(), styles(), strict=False) if points}  # fmt: skip
-    if all(float(x).is_integer() for points in shown.series.values() for x, _ in points):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # such as ranks, of which there are no halves
+    _tick_whole(axes, (x for points in shown.series.values() for x, _ in points))
     if shown.mark is not None:
         axes.axvline(shown.mark, color=_INK, linewidth=1, linestyle="--")
     _legend(figure, named)
     return _svg(figure)
+
+
+def _tick_whole(axes: Axes, xs: Iterable[float]) -> None:
+    """Leave fractions out of the axis of what has none, such as ranks or steps."""
+    from matplotlib.ticker import MaxNLocator
+
+    if all(float(x).is_integer() for x in xs):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _curve(axes: Axes, points: Sequence[tuple[float, float]], style: Style, smoothed: bool = False) -> Artist:
@@ -166,6 +172,7 @@ def measured(
         for point in points:
             if point.interval is not None:
                 axes.plot((point.x, point.x), point.interval, color=style.colour, linewidth=1, alpha=0.7)
+    _tick_whole(axes, (point.x for points in series.values() for point in points))
     if line is not None:  # the points are what is shown, however wide a band few of them leave
         ends = [end for points in series.values() for point in points for end in point.interval or (point.y,)]
         margin = 0.15 * (max(ends) - min(ends)) or 0.1

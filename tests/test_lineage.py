@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from synthkit.dataset.tools import copying
 from synthkit.errors import DatasetError
 from synthkit.execution import Local
 from synthkit.interfaces import ComponentSpec
-from synthkit.lineage import drawing
+from synthkit.lineage import drawing, tracing
 from synthkit.lineage.artefacts import read
 from synthkit.lineage.reproducing import reproduce
 from synthkit.lineage.tracing import trace
@@ -104,6 +105,20 @@ def test_what_is_elsewhere_is_said_to_be_missing_and_found_when_told_where(chain
     assert not any("not found" in line for line in drawing.tree(trace(alone, [chain])))
 
 
+def test_parents_are_found_beside_folders_full_of_programs(chain, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracing, "_LOOKED_AT", 100)
+    shutil.copytree(chain, tmp_path / "work")
+    shutil.copy(chain / "tint" / "checkpoint.safetensors", tmp_path / "work" / "alone.safetensors")
+    for folder in (".hidden", "a_venv", "a_project/node_modules"):
+        place = tmp_path / "work" / folder
+        place.mkdir(parents=True)
+        for n in range(120):
+            (place / f"{n}.py").touch()
+    (tmp_path / "work" / "a_venv" / "pyvenv.cfg").touch()
+    lines = list(drawing.tree(trace(tmp_path / "work" / "alone.safetensors", [tmp_path / "work"])))
+    assert not any("not found" in line for line in lines)
+
+
 def test_what_was_changed_is_not_taken_for_the_parent(chain, tmp_path):
     shutil.copytree(chain, tmp_path / "chain")
     shutil.rmtree(tmp_path / "chain" / "s")
@@ -185,6 +200,13 @@ def meeting(tmp_path_factory):
         ImageOps.mirror(room).save(folder / "photos" / "b.png")
     formats.convert(folder / "photos", folder / "set")
     return folder / "set"
+
+
+def test_a_converted_set_tells_its_format_and_what_it_held(meeting):
+    found = read(meeting)
+    assert re.fullmatch("synthkit convert from [a-z]+", found.made_by)
+    assert found.facts["folder"] == "photos"
+    assert "images_sha256" in found.facts["settings"]
 
 
 @pytest.mark.slow

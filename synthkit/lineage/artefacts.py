@@ -13,6 +13,7 @@ import attrs
 
 from synthkit.checkpoint import CHECKPOINT_FILE, Checkpoint, sha256_of
 from synthkit.config import fingerprint as fingerprint_of
+from synthkit.config import plain
 from synthkit.dataset import Dataset, description
 from synthkit.dataset.records import MANIFEST
 from synthkit.errors import DatasetError, SynthkitError
@@ -23,6 +24,10 @@ ONNX_SETS = ("calibrate", "check")
 """The data sets that an export may be given."""
 
 _MAX_JSON_BYTES = 1 << 28
+_COMMANDS = {"convert": "convert", "label": "convert", "merge": "merge", "split": "split", "filter": "filter"}
+"""Commands by what the identities of their sets tell."""
+
+_NOTED = ("folder", "source", "licence")
 _TOLD = ("distribution", "version", "revision", "seed", "config_sha256")
 _CARD_TOLD = ("synthkit", "revision", "seed", "seeds", "steps", "chosen_by", "licence")
 
@@ -98,7 +103,9 @@ def _data_set(folder: Path) -> Artefact:
     stages = [stage for stage in notes.get("stages", ()) if isinstance(stage, Mapping)]
     last = stages[-1] if stages else {}
     facts = {name: _short(last[name]) for name in _TOLD if last.get(name) is not None}
-    facts |= {"samples": str(len(data)), "settings": json.dumps(last.get("config", {}), sort_keys=True)}
+    own = {} if last or data.manifest is None else data.manifest.identity
+    facts |= {name: _short(notes[name]) for name in _NOTED if not last and notes.get(name)}
+    facts |= {"samples": str(len(data)), "settings": json.dumps(last.get("config", plain(own)), sort_keys=True)}
     parents = [
         Parent(
             "source" if last.get("kind") == "refiner" else "made from",
@@ -109,8 +116,16 @@ def _data_set(folder: Path) -> Artefact:
     ]
     if last.get("checkpoint_sha256"):
         parents.append(Parent("checkpoint", str(last["checkpoint_sha256"])))
-    made_by = f"{last['kind']} {last['name']}" if last else "told by nobody"
+    made_by = f"{last['kind']} {last['name']}" if last else _command(own)
     return Artefact("data set", folder, data.fingerprint, made_by, facts, tuple(parents))
+
+
+def _command(identity: Mapping[str, Any]) -> str:
+    """Return which command made a set that no component made, as its identity tells."""
+    for name, command in _COMMANDS.items():
+        if name in identity:
+            return f"synthkit {command}" + (f" from {identity[name]}" if isinstance(identity[name], str) else "")
+    return "told by nobody"
 
 
 def _checkpoint(path: Path) -> Artefact:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from synthkit.lineage.artefacts import Artefact, Parent, quietly, read
 
 _LOOKED_AT = 20_000  # files and folders, in search of parents
 _DEEPEST = 8
+_PACKAGES = ("site-packages", "node_modules", "__pycache__")
 
 
 @attrs.frozen
@@ -78,16 +80,24 @@ class _Finder:
 
 def _candidates(place: Path) -> Iterator[Path]:
     """Yield data sets and checkpoints below a folder; data sets are not looked into."""
-    looked, top = 0, len(place.parts)
-    for folder, folders, files in os.walk(place):
-        looked += 1 + len(files)
-        if looked > _LOOKED_AT:
-            return
-        folders.sort()
-        if MANIFEST in files:
-            folders.clear()
-            yield Path(folder)
+    looked, waiting = 0, deque([(place, 0)])
+    while waiting and looked <= _LOOKED_AT:
+        folder, depth = waiting.popleft()  # what lies near comes first
+        try:
+            inside = sorted(os.scandir(folder), key=lambda one: one.name)
+        except OSError:
             continue
-        if len(Path(folder).parts) - top >= _DEEPEST:
-            folders.clear()
-        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".safetensors"))
+        looked += len(inside)
+        if any(one.name == MANIFEST for one in inside):
+            yield folder
+            continue
+        yield from (Path(one.path) for one in inside if one.name.endswith(".safetensors"))
+        if depth < _DEEPEST:
+            waiting += ((Path(one.path), depth + 1) for one in inside if _is_looked_into(one))
+
+
+def _is_looked_into(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a folder may hold artefacts, and not thousands of files of programs."""
+    if entry.name.startswith(".") or entry.name in _PACKAGES or not entry.is_dir(follow_symlinks=False):
+        return False
+    return not Path(entry.path, "pyvenv.cfg").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -26,9 +27,10 @@ from synthkit.execution import Local
 from synthkit.experiments import comparing, planning
 from synthkit.experiments.history import History
 from synthkit.experiments.steps import DONE_FILE, Done, done
+from synthkit.experiments.whole import _allowed_mb
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
-from synthkit.report.experiment import distances, groups
+from synthkit.report.experiment import distances, groups, scores
 from synthkit.report.experiment.findings import Findings
 from synthkit.seeds import Seeds
 from synthkit.session import Session
@@ -364,6 +366,53 @@ def test_groups_are_compared_with_the_first_also_where_that_is_not_judged(regist
     table = groups.group_table(attrs.evolve(found, scored=rows))
     told = {row[0]: row[table.columns.index("against the first")] for row in table.rows}
     assert told == {"real": "–", "none": "–", "more": "–"}
+
+
+def test_the_distance_of_a_group_is_told_where_all_its_rows_have_one(registry, lab, monkeypatch):
+    found = _found(registry, lab[0], "groups={both=['tint','rendered'], one=['tint']}")
+    result = {"name": "psnr", "value": 1.0}
+    monkeypatch.setattr(Findings, "distances", lambda self: iter([("tint", 0, "rendered", result)]))
+    table = groups.group_table(found)
+    told = {row[0]: row[table.columns.index("psnr to rendered")] for row in table.rows}
+    assert (told["both"], told["one"]) == ("–", "1.00")
+
+
+def test_a_row_whose_trainings_are_not_all_judged_is_told_as_such(registry, lab):
+    found = _found(registry, lab[0], "seeds=[0, 1, 2]")
+    rows = [attrs.evolve(one, missing=(1, 2)) if one.row.label == "tint" else one for one in found.scored]
+    told = [row[0] for row in scores.score_table(attrs.evolve(found, scored=rows)).rows]
+    assert told == ["rendered", "real", "tint (1 of 3 seeds)", "real + 1 x tint", "real, 4 images"]
+
+
+def test_a_mixture_with_all_of_a_set_is_drawn_where_that_much_belongs(registry, lab):
+    found = _found(registry, lab[0], "mixtures.all=['real','tint']")
+    (points,) = scores._amounts(found.scored, found).values()
+    assert [point.x for point in points] == [0.0, 1.0, 12 / 8]
+
+
+def test_what_rows_cost_is_told_in_numbers_too(whole):
+    with (whole / "costs.csv").open() as file:
+        rows = {row["row"]: row for row in csv.DictReader(file)}
+    tint = {name: float(value or 0) for name, value in rows["tint"].items() if name != "row"}
+    parts = [
+        tint[f"{part}, s"] for part in ("data", "refiner's training", "refining", "detector's training", "judging")
+    ]
+    assert min(parts) > 0
+    assert tint["together, s"] == pytest.approx(sum(parts), abs=0.01)
+    assert rows["real"]["refining, s"] == ""
+
+
+def test_memory_is_what_control_groups_allow_at_most(tmp_path):
+    own, groups = tmp_path / "own", tmp_path / "groups"
+    (groups / "jobs" / "mine").mkdir(parents=True)
+    own.write_text("0::/jobs/mine\n")
+    assert _allowed_mb(own, groups) == math.inf
+    (groups / "jobs" / "mine" / "memory.max").write_text("max\n")
+    (groups / "jobs" / "memory.max").write_text("8000000000\n")
+    assert _allowed_mb(own, groups) == 8000
+    (groups / "memory").mkdir()
+    (groups / "memory" / "memory.limit_in_bytes").write_text("2000000000\n")
+    assert _allowed_mb(tmp_path / "nowhere", groups) == 2000
 
 
 def test_scores_over_distances_are_of_one_detector(registry, lab, monkeypatch):

@@ -45,7 +45,7 @@ def group_table(found: Findings) -> Table:
         }  # fmt: skip
         for label, members in experiment.groups.items():
             of_rows = [distances.get(row, {}) for row in members]
-            cells = [_mean([value for each in of_rows for value in each.get(name, ())]) for name in columns]
+            cells = [_mean_of_all([each.get(name, ()) for each in of_rows]) for name in columns]
             scores = [] if not experiment.detectors else _told(means[label], next(iter(means.values())))
             rows.append([f"{label}, {detector}" if found.several_detectors else label, *scores, *cells,
                          ", ".join(members)])  # fmt: skip
@@ -85,8 +85,9 @@ def _distances(found: Findings) -> dict[str, dict[str, list[float]]]:
     return values
 
 
-def _mean(values: Sequence[float]) -> str:
-    return number(float(np.mean(values))) if values else "–"
+def _mean_of_all(rows: Sequence[Sequence[float]]) -> str:
+    """Return the mean over rows and seeds, a dash where one of the rows has none."""
+    return number(float(np.mean([value for values in rows for value in values]))) if all(rows) else "–"
 
 
 def controls(found: Findings) -> Section | None:

@@ -78,7 +78,7 @@ def _random(
             figures.append(_row(real, others, REAL, f"{REAL}: {', '.join(person.key for person in others)}"))
     return Section(
         "People, as they were drawn by lot",
-        ["The same people in each row but the last, as they are in the data sets: refined inside outlines alone."],
+        ["The same people in each row but the last, as they are in the data sets."],
         figures=figures,
         per_row=1,
         links=_LINKS,
@@ -112,18 +112,19 @@ def _extremes(found: Findings, rendered: Dataset, refined: Mapping[str, tuple[So
             text.append(f"{label}: {counts}.")
         ranked = _ranked(data)
         for words, some in (("kept best", ranked[:_EXTREME]), ("kept worst", ranked[::-1][:_EXTREME])):
-            pairs = [_pair(rendered, data, key, instance) for _, key, instance in some]
-            shown = [pair for pair in pairs if pair is not None]
+            pairs = [(f"{key} {score:.2f}", _pair(rendered, data, key, instance)) for score, key, instance in some]
+            shown = [(told, pair) for told, pair in pairs if pair is not None]
             if shown:
-                sheet = grid([*(one for one, _ in shown), *(one for _, one in shown)], len(shown), background=_GREY)
-                scores = ", ".join(f"{key} {score:.2f}" for score, key, _ in some)
+                sheet = grid([pair[row] for row in (0, 1) for _, pair in shown], len(shown), background=_GREY)
+                scores = ", ".join(told for told, _ in shown)
                 figures.append(Figure(sheet, f"People of {label} who were {words}, above as rendered",
                                       f"{label}, {words}: {scores}"))  # fmt: skip
     return Section(
         "Whom refinement kept best and worst",
         [
             "By the drift guard's measure of lost edges, 0 for none: above as rendered, below refined. Who drifted"
-            " has got the rendered pixels back, unless the guard only records.",
+            " has got the rendered pixels back, unless the guard only records."
+            + (f" Looked for in the first {_LOOKED_AT} samples." if len(rendered) > _LOOKED_AT else ""),
             *text,
         ],
         figures=figures,

@@ -100,10 +100,16 @@ def score_table(found: Findings) -> Table:
         apart = [signed(one.differences.get(baseline)) for baseline in baselines]
         cells = [told(one.numbers.get(name)) for name in names]
         made_of = [_each(one.samples), _each(one.chosen_at)]
-        rows.append([found.name(one), *cells[:1], *spread, *apart, *cells[1:], *made_of])
+        rows.append([_judged(found, one), *cells[:1], *spread, *apart, *cells[1:], *made_of])
     best = None if found.best is None else list(found.scored).index(found.best)
     caption = f"{', '.join(names)}. Steps: after which the validation set chose the checkpoint."
     return Table(columns, rows, caption, best)
+
+
+def _judged(found: Findings, one: Scored) -> str:
+    """Return what a row is called, and how much of it is judged where that is not all."""
+    every = len(one.row.runs)
+    return found.name(one) + (f" ({every - len(one.missing)} of {every} seeds)" if one.missing else "")
 
 
 def mixtures(found: Findings) -> Section | None:
@@ -123,13 +129,22 @@ def _amounts(scored: Sequence[Scored], found: Findings) -> dict[str, list[plots.
     alone = {one.row.detector: one.score for one in scored if one.row.label == REAL}
     for one in scored:
         parts = found.plan.experiment.mixtures.get(one.row.label, ())
-        if len(parts) != 2 or parts[0].row != REAL or parts[1].amount is None or one.score is None:
+        if len(parts) != 2 or parts[0].row != REAL or one.score is None:
+            continue
+        amount = parts[1].amount if parts[1].amount is not None else _whole(one)
+        if amount is None:
             continue
         name = f"real + N x {parts[1].row}" + (f", {one.row.detector}" if found.several_detectors else "")
         start = alone.get(one.row.detector)
         points = series.setdefault(name, [plots.Measured(0.0, start.mean, start.interval)] if start else [])
-        points.append(plots.Measured(parts[1].amount, one.score.mean, one.score.interval))
+        points.append(plots.Measured(amount, one.score.mean, one.score.interval))
     return {name: sorted(points, key=lambda point: point.x) for name, points in series.items()}
+
+
+def _whole(one: Scored) -> float | None:
+    """Return how many times as many samples a mixture has of its second set as of its first, where that is known."""
+    (first, _), (second, _) = one.row.runs[0].data
+    return second.samples / first.samples if first.samples and second.samples else None
 
 
 def _names(scored: Sequence[Scored]) -> list[str]:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import attrs
 import numpy as np
 from PIL import Image
 
 from synthkit.experiments.comparing import Scored
 from synthkit.experiments.estimate import duration, size
-from synthkit.experiments.steps import TRAINING, Done, Step, done
+from synthkit.experiments.steps import TRAINING, done
 from synthkit.report import plots
 from synthkit.report.experiment.findings import Findings
 from synthkit.report.page import Figure, Plot, Section, Table
@@ -19,7 +20,14 @@ from synthkit.report.page import Figure, Plot, Section, Table
 _CURVES, _PICTURES = "curves.jsonl", "samples"
 _TOGETHER = 4  # rows in a plot beside the baselines
 _VALIDATED = {"val_f1": "F1", "val_precision": "precision", "val_recall": "recall"}
-_PARTS = ("fit", "refine", "train", "evaluate")
+_PARTS = {
+    "data": ("render", "import", "subset"),
+    "refiner's training": ("fit",),
+    "refining": ("refine",),
+    "detector's training": ("train",),
+    "judging": ("evaluate",),
+}
+"""Kinds of steps, in words."""
 
 
 def detectors(found: Findings) -> Section | None:
@@ -70,7 +78,8 @@ def unmasked(found: Findings) -> Section | None:
         [
             "The last picture of each refiner's training, the first seed of each: whole crops of rendered images, of"
             " refiners with attention what they attend to, below that the same crops as the generator gives them,"
-            " before anything is cut out along people's outlines, then crops of real images."
+            " before anything is cut out along people's outlines where people alone are refined, then crops of real"
+            " images."
         ],
         figures=figures,
         per_row=1,
@@ -92,37 +101,61 @@ def costs(found: Findings) -> Section:
         "What each row cost",
         [
             "Wall time on this machine, of all seeds together, while other steps ran beside it; memory of its largest"
-            " step, at most. What several rows share, such as a refiner that a mixture takes from too, is told in each."
+            " step, at most. Data is what was rendered, converted or drawn by lot, also to validate and to test. What"
+            " several rows share is told in each."
         ],
         tables=[cost_table(found)],
         anchor="costs",
     )
 
 
+@attrs.frozen
+class _Cost:
+    """What a row's steps took, by part, None where it has no such steps."""
+
+    row: str
+    seconds: Mapping[str, float | None]
+    peak_mb: float
+    bytes: int
+
+    @property
+    def together_s(self) -> float:
+        return sum(seconds or 0.0 for seconds in self.seconds.values())
+
+
 def cost_table(found: Findings) -> Table:
-    """Return time, memory and disk of each row by kind of step; where no detectors are trained, of each refiner."""
+    """Return time, memory and disk of each row by part; where no detectors are trained, of each refiner."""
+    rows = [
+        [one.row, *("–" if seconds is None else duration(seconds) for seconds in one.seconds.values()),
+         duration(one.together_s), f"{one.peak_mb:.0f} MB", size(one.bytes)]
+        for one in _costs(found)
+    ]  # fmt: skip
+    return Table(["row", *_PARTS, "together", "memory", "disk"], rows)
+
+
+def cost_numbers(found: Findings) -> Table:
+    """Return the same as plain numbers, for spreadsheets."""
+    rows = [
+        [one.row, *("" if seconds is None else f"{seconds:.3f}" for seconds in one.seconds.values()),
+         f"{one.together_s:.3f}", f"{one.peak_mb:.1f}", str(one.bytes)]
+        for one in _costs(found)
+    ]  # fmt: skip
+    return Table(["row", *(f"{part}, s" for part in _PARTS), "together, s", "memory, MB", "disk, bytes"], rows)
+
+
+def _costs(found: Findings) -> Iterator[_Cost]:
     ends = {found.name(one): [run.judged for run in one.row.runs] for one in found.scored}
     if not ends:
         for one in found.plan.comparisons:
             ends.setdefault(one.row, []).append(one.step)
-    rows = []
-    for name, steps in ends.items():
-        known = list(_known(found, steps))
-        cells = [_seconds([item for step, item in known if step.kind == kind]) for kind in _PARTS]
-        memory = max((item.peak_mb for _, item in known), default=0.0)
-        rows.append([name, *cells, _seconds([item for _, item in known]), f"{memory:.0f} MB",
-                     size(sum(item.bytes for _, item in known))])  # fmt: skip
-    names = ["refiner's training", "refining", "detector's training", "judging", "together", "memory", "disk"]
-    return Table(["row", *names], rows)
+    for name, last in ends.items():
+        steps = {step.id: step for end in last for step in found.plan.behind(end)}
+        known = [(step.kind, item) for step in steps.values() if (item := done(found.out, step)) is not None]
+        seconds = {part: _sum(item.seconds for kind, item in known if kind in kinds) for part, kinds in _PARTS.items()}
+        peak_mb = max((item.peak_mb for _, item in known), default=0.0)
+        yield _Cost(name, seconds, peak_mb, sum(item.bytes for _, item in known))
 
 
-def _known(found: Findings, ends: Sequence[Step]) -> Iterator[tuple[Step, Done]]:
-    steps = {step.id: step for end in ends for step in found.plan.behind(end)}
-    for step in steps.values():
-        item = done(found.out, step)
-        if item is not None and step.kind in _PARTS:
-            yield step, item
-
-
-def _seconds(items: Sequence[Done]) -> str:
-    return duration(sum(item.seconds for item in items)) if items else "–"
+def _sum(values: Iterable[float]) -> float | None:
+    every = list(values)
+    return sum(every) if every else None

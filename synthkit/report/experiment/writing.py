@@ -52,7 +52,7 @@ def write_report(session: Session, plan: Plan, scored: Sequence[Scored], out: Pa
     _write(out / NUMBERS, json.dumps(numbers, indent=1, sort_keys=True))
     _write(out / FLAT, _flat(found))
     _write(out / TABLES, _markdown(plan.experiment.title, scores.lead(found), tables))
-    _write(out / COSTS, _comma_separated(trainings.cost_table(found)))
+    _write(out / COSTS, _comma_separated(trainings.cost_numbers(found)))
     _write_figures(sections, out / FIGURES)
     write_page(page, out / PAGE)
     return out / PAGE, numbers

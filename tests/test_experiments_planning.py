@@ -315,10 +315,11 @@ def test_layers_that_a_renderer_is_told_to_make_are_there(registry, users_folder
 
 @pytest.mark.parametrize("role", ["real", "validation"])
 def test_what_is_learned_from_gives_no_scores(registry, lab, tmp_path, role):
-    told = f"data.test: is the same as data.{role}: scores need images that had no other part"
-    alike = "{count=4, seed=7, renderer={name='circles-y1'}}"
-    with pytest.raises(ConfigError, match=told):
-        planned(registry, read(registry, lab[0], "sizes={}", f"data.test={alike}", f"data.{role}={alike}"))
+    told = f"data.test: shows the scenes of data.{role}: scores need images that had no other part"
+    fewer, more = (f"{{count={count}, seed=7, renderer={{name='circles-y1'}}}}" for count in (4, 6))
+    for other in (fewer, more):
+        with pytest.raises(ConfigError, match=told):
+            planned(registry, read(registry, lab[0], "sizes={}", f"data.test={more}", f"data.{role}={other}"))
     spec = ComponentSpec("renderer", "circles-y1", {"size_px": 48})
     place = pipeline.render(Session(registry, executor=Local(0)), spec, tmp_path / "r", 4).dataset.path
     (tmp_path / "light.toml").write_text(_other_data(**dict.fromkeys(("test", role), f'path = "{place}"')))

@@ -276,10 +276,11 @@ def _components(
     """
     tables, shared = _table(plain, f"{kind}s", problems), _table(plain, kind, problems)
     reserved, unused = {field.name for field in attrs.fields(_RowSettings)}, set(shared)
-    names = set[str]()
+    names, unclear = set[str](), False
     for label, table in tables.items():
         where, before = f"{kind}s.{label}", len(problems)
-        own, given, having, combinations = _RowSettings(), {}, set[str](), [(list[str](), dict[str, Any]())]
+        own, given, combinations = _RowSettings(), {}, [(list[str](), dict[str, Any]())]
+        having: set[str] | None = None
         with config.collected(problems):
             if not isinstance(table, Mapping):
                 raise ConfigError([f"{where}: expected a table, got {table!r}"])
@@ -293,17 +294,21 @@ def _components(
             if (name := ", ".join([label, *words])) in names:
                 problems.append(f"{where}: there are two {kind}s called {name!r}: call one otherwise")
             names.add(name)
-            spec = ComponentSpec(kind, own.name or label, _options(given, shared, having - reserved, changes))
+            spec = ComponentSpec(
+                kind, own.name or label, _options(given, shared, (having or set()) - reserved, changes)
+            )
             if len(problems) == before:
                 spec = _without_idle(registry, spec, shared.keys() - given.keys() - changes.keys())
                 with config.collected(problems):
                     registry.configure(spec, path=where)
             unused -= spec.options.keys()
+            unclear |= having is None
             # Also one that is wrong is a row, so that nobody is told that it is missing.
             yield name, spec, own
     problems += [
         f"{kind}.{key}: no {kind} of this experiment has such a setting, or it decides nothing"
         for key in sorted(unused)
+        if not unclear  # of an unknown component nobody knows which settings it has
     ]
 
 

@@ -147,10 +147,17 @@ class _Planner:
         return Plan(experiment, self._steps, self._data, self._refined, tuple(rows), tuple(comparisons))
 
     def _learned_from_test(self) -> Iterator[str]:
-        """Yield which other data sets are the one that gives the scores."""
-        for role, source in self._data.items():
-            if role != TEST and TEST in self._data and source.identity == self._data[TEST].identity:
-                yield f"data.{TEST}: is the same as data.{role}: scores need images that had no other part"
+        """Yield which other data sets are the one that gives the scores, or show scenes of it."""
+        shown = {role: self._scenes(source) for role, source in self._data.items()}
+        for role, scenes in shown.items():
+            if role != TEST and scenes == shown.get(TEST):
+                yield f"data.{TEST}: shows the scenes of data.{role}: scores need images that had no other part"
+
+    def _scenes(self, source: Source) -> str:
+        """Return the identity of what a set shows: of rendered scenes a smaller set has the first ones of a larger."""
+        if source.step is None or source.step.kind != "render":
+            return source.identity
+        return config.fingerprint({**source.step.identity, "count": None})
 
     def _too_small(self) -> Iterator[str]:
         """Yield which mixtures and sizes want more of a set than it holds, as far as that is known before."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from collections.abc import Mapping
 from contextlib import closing
@@ -27,6 +29,7 @@ FORMAT = 1
 
 _SHARE_OF_FREE = 0.8
 _SOME_MB = 4000.0  # where the system does not tell
+_OWN_GROUP, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 @attrs.frozen
@@ -101,4 +104,23 @@ def free_memory_mb() -> float:
         available = _SOME_MB
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e6
-    return available * _SHARE_OF_FREE
+    return min(available, _allowed_mb(_OWN_GROUP, _GROUPS)) * _SHARE_OF_FREE
+
+
+def _allowed_mb(own: Path, groups: Path) -> float:
+    """Return the megabytes that control groups leave to this process, as containers and cluster jobs have a limit.
+
+    Args:
+        own: what tells the process's group. groups: where groups say what they allow, of version 2 or 1.
+    """
+    try:
+        group = own.read_text(encoding="ascii").rpartition("0::")[2].strip().lstrip("/")
+    except (OSError, ValueError):
+        group = ""
+    places = [groups / group, *(groups / group).parents]
+    files = [place / "memory.max" for place in places if place.is_relative_to(groups)]
+    allowed = [math.inf]
+    for file in (*files, groups / "memory" / "memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is "max"
+            allowed.append(int(file.read_text(encoding="ascii")) / 1e6)
+    return min(allowed)

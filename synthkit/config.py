@@ -185,8 +185,14 @@ def identity(value: Any) -> Any:
 
 def told(cls: type[Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that an ``identity`` tells: of files and folders it has only what is in them."""
-    unknown = {field.name for field in attrs.fields(cls) if field.metadata.get("decides") == "content"}
-    return {name: value for name, value in identity.items() if name not in unknown}
+    hints = typing.get_type_hints(cls)
+    found = dict(identity)
+    for field in attrs.fields(cls):
+        if field.metadata.get("decides") == "content":
+            found.pop(field.name, None)
+        elif attrs.has(hints[field.name]) and isinstance(found.get(field.name), Mapping):
+            found[field.name] = told(hints[field.name], found[field.name])
+    return found
 
 
 def content_sha256(path: Path, name: str) -> str:

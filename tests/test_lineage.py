@@ -166,6 +166,36 @@ def test_what_was_made_otherwise_is_told(chain, session, tmp_path):
     assert not reproduce(session, tmp_path / "s", tmp_path / "again").same
 
 
+def test_a_training_from_a_file_is_made_again_with_that_file_alone(chain, session, tmp_path):
+    (tmp_path / "start").write_bytes(b"some weights")
+    spec = ComponentSpec("detector", "light-blobs", {"start": str(tmp_path / "start")})
+    pipeline.train(session, spec, [str(chain / "s+")], tmp_path / "trained")
+    (tmp_path / "start").rename(tmp_path / "moved")
+    for files in ({}, {"start": str(chain / "scores.json")}):
+        with pytest.raises(
+            DatasetError, match=r"was made with other start, of which it tells .* with --set start=FILE"
+        ):
+            reproduce(session, tmp_path / "trained", tmp_path / "again", [chain], files)
+    assert not (tmp_path / "again").exists()
+    assert reproduce(
+        session, tmp_path / "trained", tmp_path / "again", [chain], {"start": str(tmp_path / "moved")}
+    ).same
+
+
+def test_a_set_made_with_a_folder_is_made_again_with_that_folder_alone(chain, session, tmp_path):
+    pytest.importorskip("synthkit_stylize")
+    (tmp_path / "textures").mkdir()
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(tmp_path / "textures" / "a.png")
+    shutil.copytree(tmp_path / "textures", tmp_path / "kept")
+    spec = ComponentSpec("refiner", "stylize", {"textures": str(tmp_path / "textures")})
+    pipeline.refine(session, spec, chain / "s", tmp_path / "styled")
+    Image.new("RGB", (64, 64), (30, 30, 200)).save(tmp_path / "textures" / "a.png")
+    with pytest.raises(DatasetError, match="folders that its settings name hold something else"):
+        reproduce(session, tmp_path / "styled", tmp_path / "again", [chain])
+    files = {"textures": str(tmp_path / "kept")}
+    assert reproduce(session, tmp_path / "styled", tmp_path / "again", [chain], files).same
+
+
 @pytest.mark.parametrize("path", ["s", "s+"])
 def test_what_was_taken_from_a_set_is_not_made_again_as_if_it_were_that_set(chain, session, tmp_path, path):
     data = Dataset.open(chain / path)

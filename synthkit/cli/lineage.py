@@ -45,17 +45,26 @@ def reproduce(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A data set, checkpoint or ONNX file.")],
     out: Annotated[Path, typer.Option(help="New folder for what is made again.")],
     places: Places = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=FILE",
+            help="A file or folder that the component's settings name, where it lies now, such as"
+            " backbone_file=weights.npz; may be repeated.",
+        ),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Make a data set, a checkpoint or an ONNX file again from its parents, and tell whether it is the same."""
-    from synthkit import settings
+    from synthkit import config, settings
     from synthkit.execution import Local
     from synthkit.lineage import reproducing
     from synthkit.plugins import discover
 
     plan = settings.plan(discover(), {}, {})
     with session_of(plan, Local(workers or cores())) as session:
-        made = reproducing.reproduce(session, path, out, places or ())
+        made = reproducing.reproduce(session, path, out, places or (), config.parse_sets(files or ()))
     typer.echo(f"{'the same' if made.same else 'another one'}: {made.place} ({made.found}, was {made.expected})")
     if not made.same:
         typer.echo(

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,41 +38,44 @@ class Reproduced:
         return self.expected == self.found
 
 
-def reproduce(session: Session, path: Path, out: Path, places: Sequence[Path] = ()) -> Reproduced:
+def reproduce(
+    session: Session, path: Path, out: Path, places: Sequence[Path] = (), files: Mapping[str, Any] | None = None
+) -> Reproduced:
     """Make a data set, a checkpoint or an ONNX file again, in a new folder, from the same parents.
 
     Args:
         session: its general settings give way to those that the artefact was made with. places: see ``trace``.
+        files: settings of the component that name files or folders, for those that lie elsewhere now.
 
     Raises:
-        DatasetError: when a parent is nowhere to be found, the artefact does not tell enough, or ``out`` is its own
-            folder.
+        DatasetError: when a parent is nowhere to be found, the artefact does not tell enough, a file that it was made
+            with is another one or not given, or ``out`` is its own folder.
     """
     lineage = trace(path, places)
     own = lineage.start.place
     if out.resolve() == (own if own.is_dir() else own.parent).resolve():
         raise DatasetError(f"{out}: is what shall be made again: choose a new folder")
     try:
-        make = _maker(session, lineage, path, out)
+        make = _maker(session, lineage, path, out, files or {})
     except (KeyError, TypeError, AttributeError) as error:
         told = f"{type(error).__name__}: {error}"
         raise DatasetError(f"{path}: does not tell enough to be made again ({told})") from None
     return Reproduced(out, lineage.start.fingerprint, make())
 
 
-def _maker(session: Session, lineage: Lineage, path: Path, out: Path) -> Make:
+def _maker(session: Session, lineage: Lineage, path: Path, out: Path, files: Mapping[str, Any]) -> Make:
     """Return what makes it again, once all that it tells of itself is read."""
     kind = lineage.start.kind
     if kind == "data set":
-        return _data_set(session, lineage, out)
+        return _data_set(session, lineage, out, files)
     if kind == "checkpoint":
-        return _checkpoint(session, lineage, out)
+        return _checkpoint(session, lineage, out, files)
     if kind == "ONNX file":
         return _onnx(session, lineage, out)
     raise DatasetError(f"{path}: {kind} are not made again by themselves: reproduce what they were made from")
 
 
-def _data_set(session: Session, lineage: Lineage, out: Path) -> Make:
+def _data_set(session: Session, lineage: Lineage, out: Path, files: Mapping[str, Any]) -> Make:
     start = lineage.start
     data = Dataset.open(start.place, layers=(), allow_empty=True)
     stages = data.manifest.notes.get("stages", ()) if data.manifest else ()
@@ -79,7 +83,16 @@ def _data_set(session: Session, lineage: Lineage, out: Path) -> Make:
         raise DatasetError(f"{start.place}: does not tell which renderer or refiner made it")
     assert data.manifest is not None
     last = stages[-1]
-    spec = ComponentSpec(last["kind"], last["name"], last["config"])
+    spec = ComponentSpec(last["kind"], last["name"], _with(last["config"], files))
+    now = session.registry.provenance(spec)
+    if (
+        all(now[name] == last[name] for name in ("version", "revision"))
+        and now["config_sha256"] != last["config_sha256"]
+    ):
+        raise DatasetError(
+            f"{start.place}: files or folders that its settings name hold something else than when it was made: give"
+            " the right ones with --set, such as --set people.assets=FOLDER"
+        )
     guard = last.get("guard") or {"mode": "off"}
     manifest = data.manifest
     run = attrs.evolve(
@@ -117,12 +130,18 @@ def _found(lineage: Lineage, parent: Parent) -> Artefact:
     return found
 
 
-def _checkpoint(session: Session, lineage: Lineage, out: Path) -> Make:
+def _checkpoint(session: Session, lineage: Lineage, out: Path, files: Mapping[str, Any]) -> Make:
     start = lineage.start
     claim = _claim(start.place.parent / pipeline.FIT_FILE)
     told, card = claim["component"], Checkpoint.open(start.place).card
     component = session.registry.get(told["kind"], told["name"]).component
-    spec = ComponentSpec(told["kind"], told["name"], config.told(component.config, told["config"]))
+    spec = ComponentSpec(told["kind"], told["name"], _with(config.told(component.config, told["config"]), files))
+    other = list(_differing(told["config"], session.registry.identity(spec)["config"]))
+    if other:
+        raise DatasetError(
+            f"{start.place}: was made with other {', '.join(other)}, of which it tells only what was in it: give"
+            f" the file with --set {other[0]}=FILE"
+        )
     again = attrs.evolve(session, run=attrs.evolve(session.run, seed=claim["seed"], threads=claim["threads"]))
     known = {parent.role: _found(lineage, parent).place for parent in start.parents}
     if spec.kind == "refiner":
@@ -135,6 +154,21 @@ def _checkpoint(session: Session, lineage: Lineage, out: Path) -> Make:
     ]
     validation = str(known["validation"]) if "validation" in known else None
     return lambda: pipeline.train(again, spec, data, out, validation).sha256
+
+
+def _with(settings: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    options = copy.deepcopy(dict(settings))
+    config.merge_into(options, files)
+    return options
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the names of settings that are not what they were; of those that there were then."""
+    for name, value in then.items():
+        if isinstance(value, Mapping) and isinstance(now.get(name), Mapping):
+            yield from _differing(value, now[name], f"{path}{name}.")
+        elif now.get(name) != value:
+            yield f"{path}{name}"
 
 
 def _onnx(session: Session, lineage: Lineage, out: Path) -> Make:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 from typing import ClassVar
 
 import attrs
@@ -30,6 +31,7 @@ class Config:
     strength: float = setting(1.0, help="how far it goes")
     goes_wrong: str = setting("", help="error: fails; kill: its process dies")
     checkpoint_every: int = setting(1, help="as trainings have it", decides="nothing")
+    start: Path | None = setting(None, help="a file to begin with", decides="content")
 
 
 class Learner:

@@ -30,7 +30,7 @@ from synthkit.experiments.steps import DONE_FILE, Done, done
 from synthkit.experiments.whole import _allowed_mb
 from synthkit.interfaces import ComponentSpec
 from synthkit.plugins import discover
-from synthkit.report.experiment import distances, groups, scores
+from synthkit.report.experiment import distances, groups, scores, trainings
 from synthkit.report.experiment.findings import Findings
 from synthkit.seeds import Seeds
 from synthkit.session import Session
@@ -400,6 +400,18 @@ def test_what_rows_cost_is_told_in_numbers_too(whole):
     assert min(parts) > 0
     assert tint["together, s"] == pytest.approx(sum(parts), abs=0.01)
     assert rows["real"]["refining, s"] == ""
+
+
+def test_rows_that_began_with_other_networks_are_told(registry, lab, monkeypatch):
+    found = _found(registry, lab[0])
+    used = {"rendered": {"squeezenet1_1"}, "real": {"squeezenet1_1"}}
+    monkeypatch.setattr(
+        trainings, "_used", lambda _, one, part, key: used.get(one.row.label, set()) if part == "backbone" else ()
+    )
+    assert list(trainings.networks(found)) == ["Detectors begin with squeezenet1_1."]
+    used["tint"] = {"rendered"}
+    (told,) = trainings.networks(found)
+    assert told == "Caution: detectors begin with different networks: squeezenet1_1 (rendered, real); rendered (tint)."
 
 
 def test_memory_is_what_control_groups_allow_at_most(tmp_path):

@@ -9,6 +9,7 @@ from synthkit.experiments.comparing import Difference, Scored
 from synthkit.experiments.description import REAL
 from synthkit.experiments.steps import done
 from synthkit.report import plots
+from synthkit.report.experiment import trainings
 from synthkit.report.experiment.findings import Findings, signed, told
 from synthkit.report.numerals import number
 from synthkit.report.page import Plot, Section, Table
@@ -79,6 +80,7 @@ def section(found: Findings) -> Section | None:
             " more than once, over its trainings. Differences are of the same resampled images in both rows.",
             *_caution(rows),
             *_holes(found),
+            *trainings.networks(found),
         ],
         tables=[score_table(found)],
         plots=shown,

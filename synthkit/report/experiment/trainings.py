@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
+from synthkit.checkpoint import Checkpoint
 from synthkit.experiments.comparing import Scored
 from synthkit.experiments.estimate import duration, size
 from synthkit.experiments.steps import TRAINING, done
@@ -28,6 +29,38 @@ _PARTS = {
     "judging": ("evaluate",),
 }
 """Kinds of steps, in words."""
+
+_GIVEN = {
+    "backbone": ("weights", "Detectors begin with"),
+    "perceptual": ("network", "Feature losses compare in"),
+}
+"""Networks that were learned elsewhere: entries of checkpoints' cards, what names them there, and words."""
+
+
+def networks(found: Findings) -> Iterator[str]:
+    """Yield which given networks trainings used; what is found where it runs may be another one in some rows."""
+    for part, (key, words) in _GIVEN.items():
+        rows: dict[str, list[str]] = {}
+        for one in found.scored:
+            for name in sorted(_used(found, one, part, key)):
+                rows.setdefault(name, []).append(found.name(one))
+        if len(rows) == 1:
+            yield f"{words} {next(iter(rows))}."
+        elif rows:
+            told = "; ".join(f"{name} ({', '.join(members)})" for name, members in rows.items())
+            yield f"Caution: {words[0].lower()}{words[1:]} different networks: {told}."
+
+
+def _used(found: Findings, scored: Scored, part: str, key: str) -> set[str]:
+    """Return the names of a row's networks of one part, as its checkpoints' cards tell them."""
+    steps = {step.id: step for run in scored.row.runs for step in found.plan.behind(run.train)}
+    cards = [
+        Checkpoint.open(found.out / step.product).card
+        for step in steps.values()
+        if step.kind in ("fit", "train") and done(found.out, step) is not None
+    ]
+    told = [card.get(part) for card in cards]
+    return {str(one[key]) for one in told if isinstance(one, Mapping) and one.get(key)}
 
 
 def detectors(found: Findings) -> Section | None:

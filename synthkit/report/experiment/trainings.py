@@ -20,7 +20,7 @@ from synthkit.report.page import Figure, Plot, Section, Table
 
 _CURVES, _PICTURES = "curves.jsonl", "samples"
 _TOGETHER = 4  # rows in a plot beside the baselines
-_VALIDATED = {"val_f1": "F1", "val_precision": "precision", "val_recall": "recall"}
+_VALIDATED = {"val_loss": "loss", "val_f1": "F1", "val_precision": "precision", "val_recall": "recall"}
 _PARTS = {
     "data": ("render", "import", "subset"),
     "refiner's training": ("fit",),

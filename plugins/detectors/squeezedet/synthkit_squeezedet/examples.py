@@ -38,6 +38,20 @@ def regions_of(example: Example) -> Floats:
     return np.array([item.box_cxcywh for item in example.objects if item.label is None]).reshape(-1, 4)
 
 
+def example_of(
+    sample: Sample, classes: Sequence[ObjectClass], boxes: Boxes, input_px: tuple[int, int]
+) -> tuple[Example, Ints]:
+    """Return a sample as an example, and the labels of all that is known in it, be it too small or not."""
+    fit = Letterbox(sample.size_px, input_px)
+    scale, offset = np.diag(fit.scale_xy), np.array(fit.offset_px, dtype=np.float64)
+    known = objects_of(sample, classes, boxes)
+    moved = (item.moved(scale, offset).inside(input_px) for item in known)
+    x, y = fit.to_input(nadir_px(sample))
+    image = fit.apply(np.asarray(sample.image))
+    example = Example(image, tuple(item for item in moved if item is not None), (float(x), float(y)))
+    return example, np.array([item.label for item in known if item.label is not None], np.int64)
+
+
 class ExampleSet:
     """A data set as examples; kept in memory when all of it fits in 2 GiB, else read anew each time.
 
@@ -73,7 +87,7 @@ class ExampleSet:
     def __getitem__(self, index: int) -> Example:
         if self._cached:
             return self._examples[index]
-        return self._example(self._data[self._indices[index]])[0]
+        return example_of(self._data[self._indices[index]], self._classes, self.boxes, self.input_px)[0]
 
     def _scan(self, progress: Progress) -> None:
         survey = _Survey(self._classes, self.boxes)
@@ -83,7 +97,7 @@ class ExampleSet:
             progress("reading examples", index + 1, len(self._data))
             if sample.people is None:
                 continue
-            example, whole = self._example(sample)
+            example, whole = example_of(sample, self._classes, self.boxes, self.input_px)
             self._indices.append(index)
             if self._cached:
                 self._examples.append(example)
@@ -92,17 +106,6 @@ class ExampleSet:
             survey.add(sample, whole, labels)
         survey.check(self.input_px)
         self.sizes = np.concatenate(sizes)
-
-    def _example(self, sample: Sample) -> tuple[Example, Ints]:
-        """Return a sample as an example, and the labels of all that is known in it, be it too small or not."""
-        fit = Letterbox(sample.size_px, self.input_px)
-        scale, offset = np.diag(fit.scale_xy), np.array(fit.offset_px, dtype=np.float64)
-        known = objects_of(sample, self._classes, self.boxes)
-        moved = (item.moved(scale, offset).inside(self.input_px) for item in known)
-        x, y = fit.to_input(nadir_px(sample))
-        image = fit.apply(np.asarray(sample.image))
-        example = Example(image, tuple(item for item in moved if item is not None), (float(x), float(y)))
-        return example, np.array([item.label for item in known if item.label is not None], np.int64)
 
 
 class _Survey:

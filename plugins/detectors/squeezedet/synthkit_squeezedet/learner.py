@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -24,7 +25,7 @@ from synthkit_squeezedet.backbone import Backbone
 from synthkit_squeezedet.config import SqueezeDetConfig
 from synthkit_squeezedet.decoding import Targets, loss
 from synthkit_squeezedet.descent import Descent
-from synthkit_squeezedet.examples import ExampleSet, regions_of, truth_of
+from synthkit_squeezedet.examples import ExampleSet, example_of, regions_of, truth_of
 from synthkit_squeezedet.inference import detect_one
 from synthkit_squeezedet.judging import VALIDATION_IOU, judge
 from synthkit_squeezedet.model import Design, WholeDetector
@@ -105,11 +106,13 @@ class SqueezeDetLearner(ChoosingLearner):
         return {name: float(distributed.mean(value)) for name, value in values.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Return precision, recall and F1 on the validation set; the best weights are kept."""
+        """Return precision, recall, F1 and loss on the validation set; the weights with the best F1 are kept."""
         assert self._validation is not None
         scores = self._scores(self._validation)
         self._evaluated(scores, "f1")
-        return {f"val_{name}": scores[name] for name in ("precision", "recall", "f1")}
+        told = {f"val_{name}": scores[name] for name in ("precision", "recall", "f1")}
+        lost = self._validation_loss(self._validation)
+        return told if lost is None else {**told, "val_loss": lost}
 
     def picture(self) -> Pixels:
         """Return a picture: training images with their boxes, and below with what is found in them so far."""
@@ -157,6 +160,24 @@ class SqueezeDetLearner(ChoosingLearner):
         self._whole.eval()
         return judge(self._config.object_classes, self._config.boxes, self._answers(validation), self._runtime)
 
+    @torch.inference_mode()
+    def _validation_loss(self, validation: SampleSet) -> float | None:
+        """Return the mean loss of images as they are, in batches as large as those of training; None of no images.
+
+        What is predicted for it cannot be what ``_scores`` judges: that is filtered, and one image at a time, as on
+        devices.
+        """
+        self._whole.eval()
+        config, losses = self._config, []
+        labelled = (sample for sample in validation if sample.people is not None)
+        while samples := list(itertools.islice(labelled, config.batch)):
+            classes, size = config.object_classes, self._examples.input_px
+            images, targets = self._encoded([example_of(one, classes, config.boxes, size)[0] for one in samples])
+            with autocast(self._device, self._precision):
+                raw = self._network.predictions(self._network.features(normalize(images)))
+            losses += [float(loss(self._whole.decoded(raw), targets).total)] * len(samples)
+        return float(np.mean(losses)) if losses else None
+
     def _answers(self, validation: SampleSet) -> Iterator[Scored]:
         for number, sample in enumerate(validation, start=1):
             yield Scored(sample, detect_one(self._design, self._whole, sample, self._device, self._config))
@@ -185,10 +206,13 @@ class SqueezeDetLearner(ChoosingLearner):
 
     def _batch(self) -> tuple[torch.Tensor, Targets]:
         """Return this process's part of the current batch."""
-        images, rows, ignored = [], [], []
         numbered = list(enumerate(self._feed.indices(self.step, self._config.batch)))
-        for place, (number, index) in enumerate(distributed.share(numbered)):
-            example = self._varied(number, index)
+        return self._encoded([self._varied(number, index) for number, index in distributed.share(numbered)])
+
+    def _encoded(self, examples: Sequence[Example]) -> tuple[torch.Tensor, Targets]:
+        """Return examples' images, (N, H, W, 3), and what is to be predicted for them."""
+        images, rows, ignored = [], [], []
+        for place, example in enumerate(examples):
             boxes, labels = truth_of(example, self._examples.boxes)
             who, chosen = anchors.assign(boxes, self._anchors, self._config.positives)
             boxes, labels = boxes[who], labels[who]

@@ -34,7 +34,7 @@ def fit(
     """Train on ``data["train"]``, or go on training in ``workdir``; see ``loop.train`` for what it gets.
 
     With ``data["validation"]`` the weights with the best F1 are kept, and the curves get ``val_precision``,
-    ``val_recall`` and ``val_f1`` at evaluations.
+    ``val_recall``, ``val_f1`` and ``val_loss`` at evaluations.
 
     Raises:
         ConfigError: when the batch cannot be shared. DatasetError: when a set is empty or cannot teach or judge,

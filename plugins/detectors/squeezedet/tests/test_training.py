@@ -98,6 +98,18 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(whole, discs, tmp_pat
     assert [line["step"] for line in lines if "loss_box" in line] == [1, 2, 3, 4, 5, 6]
 
 
+def test_the_validation_loss_is_that_of_training_without_its_variation(discs, tmp_path):
+    seen = small(discs)["train"]
+    still = {"flip": False, "rotate_degrees": 0.0, "drift": 0.0, "zoom": 1.0, "colour": 0.0, "noise": 0.0}
+    slow = {"learning_rate": 1e-8, "weight_decay": 0.0, "steps": 2, "evaluate_every": 1, "precision": "float32"}
+    with make(tmp_path, **{**BRIEF, **still, **slow, "batch": len(seen)}) as detector:
+        detector.fit({"train": seen, "validation": seen}, tmp_path / "a")
+    lines = [json.loads(line) for line in (tmp_path / "a" / "curves.jsonl").read_text().splitlines()]
+    learned = [line["loss_box"] + line["loss_confidence"] for line in lines if "loss_box" in line]
+    judged = [line["val_loss"] for line in lines if "val_loss" in line]
+    assert judged == pytest.approx(learned, rel=1e-3)
+
+
 def test_another_training_in_the_folder_is_refused(whole, discs, tmp_path):
     with (
         make(tmp_path, **{**BRIEF, "learning_rate": 0.02}) as detector,

@@ -228,7 +228,7 @@ def test_clicks_in_the_browser_end_in_the_list(tmp_path, monkeypatch):
     if "</html>" not in done.stdout:
         pytest.skip("Chromium does not start here")
     assert "1 kept, 3 dropped" in done.stdout
-    assert done.stdout.count('<img src="data:image/jpeg') == 2
+    assert done.stdout.count('<img src="data:image/webp') == 2
     saved = html.unescape(re.search(r'<pre id="saved">(.*?)</pre>', done.stdout, re.S)[1])
     assert saved == "drop <b>c/0\ndrop <b>c/1\nkeep <b>c/2\ndrop <b>c/3\n"
     (tmp_path / "saved.txt").write_text(saved)

@@ -66,7 +66,7 @@ def test_everything_the_report_tells_of_is_there(story: Path) -> None:
 
 def test_the_report_shows_pictures_scores_and_curves(story: Path) -> None:
     text = (story / "report.html").read_text(encoding="utf-8")
-    assert len(re.findall(r'<img src="data:image/jpeg', text)) >= 10
+    assert len(re.findall(r'<img src="data:image/webp', text)) >= 10
     assert text.count("<svg") >= 3
     for words in ("trained on", "f1", "frechet", "stand-in", "synthkit build --renderer discs", "detector.onnx"):
         assert words in text.lower(), words

@@ -50,7 +50,7 @@ def test_finds_are_counted_viewed_and_exported_with_their_images(images, tmp_pat
     counts = stats(tmp_path / "found").to_plain()
     assert (counts["samples"], counts["people"]) == (5, 4)
     assert view(tmp_path / "found", tmp_path / "page.html") == 5
-    assert (tmp_path / "page.html").read_text().count("data:image/jpeg") >= 5
+    assert (tmp_path / "page.html").read_text().count("data:image/webp") >= 5
     formats.export(tmp_path / "found", tmp_path / "coco", "coco")
     (labels,) = [path for path in (tmp_path / "coco").rglob("*.json") if path.name != "synthkit.json"]
     table = json.loads(labels.read_text())

@@ -64,7 +64,7 @@ def data(tmp_path_factory):
 def words(path):
     """Return the page without tags, and its pictures."""
     html = path.read_text()
-    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', html)
+    pictures = re.findall(r'src="data:image/webp;base64,([^"]*)"', html)
     return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.DOTALL).split()), [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in pictures
     ]

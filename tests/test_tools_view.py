@@ -97,7 +97,7 @@ def test_everything_known_is_in_the_page(tmp_path):
     assert other == {}
     assert [sample["people"] for sample in data["samples"][1:]] == [[], None]
     assert ["left_shoulder", "left_elbow"] in data["skeleton"]
-    assert all(sample["source"].startswith("data:image/jpeg;base64,") for sample in data["samples"])
+    assert all(sample["source"].startswith("data:image/webp;base64,") for sample in data["samples"])
 
 
 def test_the_page_needs_nothing_else(tmp_path):

@@ -27,7 +27,6 @@ MOST_SHOWN = 4000
 """Pictures on a page; of more crops every second one is shown, every fourth, and so on."""
 
 _COMMAND = "crops"
-_QUALITY = 80
 
 
 @attrs.frozen
@@ -100,7 +99,7 @@ def _item(sample: Sample, plan: crops.CropPlan, chooser: Chooser, shown: bool) -
     return {
         "id": crop_id(sample, plan),
         "reason": chooser.reason_against(sample, plan, measures),
-        "picture": data_url(crops.extract(sample.image, plan), quality=_QUALITY) if shown else None,
+        "picture": data_url(crops.extract(sample.image, plan)) if shown else None,
         **{name: round(value, 2) for name, value in attrs.asdict(measures).items()},
     }
 

@@ -29,7 +29,6 @@ _COMMAND = "view"
 _OVERLAYS = (INSTANCES, AMODAL)  # layers that are drawn as masks
 _DECIMALS = 1
 _DIGITS = 4  # of numbers that colours stand for
-_QUALITY = 84
 _SIDES = ("left", "right")
 _FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
@@ -140,7 +139,7 @@ def _source(picture: Picture, size_px: int) -> str:
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-    return data_url(picture, quality=_QUALITY)
+    return data_url(picture)
 
 
 def _person(person: Person, layers: Mapping[str, Layer]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def learn_alike(fit: Callable[[Path], Checkpoint], folder: Path, *, most: float)
 
     Args:
         folder: for both. most: difference of a weight. Adam's first steps are as long as the rate, whichever way a
-            gradient that is nearly zero points; 95 % of all weights must agree to 2e-6.
+            gradient that is nearly zero points; 95 % of all weights must agree to a tenth of the rate, 2e-4.
     """
     alone = fit(folder / "alone")
     found = in_two(lambda _: fit(folder / "two").sha256)
@@ -49,7 +49,7 @@ def learn_alike(fit: Callable[[Path], Checkpoint], folder: Path, *, most: float)
     assert ours.keys() == wanted.keys()
     differences = torch.cat([(ours[name] - tensor).abs().reshape(-1) for name, tensor in wanted.items()])
     assert differences.max() < most
-    assert differences.quantile(0.95) < 2e-6
+    assert differences.quantile(0.95) < 2e-5
 
 
 def _process(rank: int, port: int, work: Callable[[int], Any], results: Any) -> None:

@@ -168,14 +168,15 @@ class SqueezeDetLearner(ChoosingLearner):
         devices.
         """
         self._whole.eval()
-        config, losses = self._config, []
+        config, size, losses = self._config, self._examples.input_px, []
         labelled = (sample for sample in validation if sample.people is not None)
-        while samples := list(itertools.islice(labelled, config.batch)):
-            classes, size = config.object_classes, self._examples.input_px
-            images, targets = self._encoded([example_of(one, classes, config.boxes, size)[0] for one in samples])
+        examples = (example_of(one, config.object_classes, config.boxes, size)[0] for one in labelled)
+        while batch := list(itertools.islice(examples, config.batch)):
+            count, (images, targets) = len(batch), self._encoded(batch)
+            del batch  # before the next ones are read
             with autocast(self._device, self._precision):
                 raw = self._network.predictions(self._network.features(normalize(images)))
-            losses += [float(loss(self._whole.decoded(raw), targets).total)] * len(samples)
+            losses += [float(loss(self._whole.decoded(raw), targets).total)] * count
         return float(np.mean(losses)) if losses else None
 
     def _answers(self, validation: SampleSet) -> Iterator[Scored]:

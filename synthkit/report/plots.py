@@ -33,7 +33,7 @@ _INK = "#808890"  # where nothing tells another: readable on light and on dark p
 _WIDTH_IN, _LINE_IN, _LETTER_IN = 5.4, 0.17, 0.075  # of small letters
 _TITLE_LETTERS, _LABEL_LETTERS, _NAME_LETTERS, _TICK_LETTERS = 54, 62, 58, 26  # in a line
 _FEW = 12  # points, each of which is marked
-_MOST_DOTS = 400  # of a cloud; of more, some that are spread over it, and the centre of all
+MOST_DOTS = 400  # of a cloud; of more, some that are spread over it, and the centre of all
 
 
 @attrs.frozen
@@ -122,7 +122,7 @@ def _curve(axes: Axes, points: Sequence[tuple[float, float]], style: Style, smoo
 
 def _cloud(axes: Axes, points: Sequence[tuple[float, float]], style: Style) -> Artist:
     xs, ys = zip(*points, strict=True)
-    apart = -(-len(xs) // _MOST_DOTS)
+    apart = -(-len(xs) // MOST_DOTS)
     cloud = axes.scatter(
         xs[::apart], ys[::apart], s=18, color=style.colour, marker=style.marker, alpha=0.6, linewidths=0
     )

@@ -154,7 +154,8 @@ def components(found: Findings) -> Section | None:
                     series = _once(chart["series"])
                     svg = plots.chart(Chart(**{**chart, "title": f"{named}: {chart['title']}", "series": series}))
                     shown.append(Plot(svg, f"{chart['title']} of {named} and real data", chart["note"]))
-    return Section("In the space of features", plots=shown) if shown else None
+    text = [f"Of a set of more than {plots.MOST_DOTS} some are drawn, spread over it; centres are of all."]
+    return Section("In the space of features", text, plots=shown) if shown else None
 
 
 def _once(series: Mapping[str, Any]) -> dict[str, Any]:

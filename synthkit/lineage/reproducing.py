@@ -84,11 +84,9 @@ def _data_set(session: Session, lineage: Lineage, out: Path, files: Mapping[str,
     assert data.manifest is not None
     last = stages[-1]
     spec = ComponentSpec(last["kind"], last["name"], _with(last["config"], files))
-    now = session.registry.provenance(spec)
-    if (
-        all(now[name] == last[name] for name in ("version", "revision"))
-        and now["config_sha256"] != last["config_sha256"]
-    ):
+    same = config.plain(session.registry.configure(attrs.evolve(spec, options=last["config"]))) == last["config"]
+    # A version with other settings has another sha256 whatever is in the files.
+    if same and session.registry.provenance(spec)["config_sha256"] != last["config_sha256"]:
         raise DatasetError(
             f"{start.place}: files or folders that its settings name hold something else than when it was made: give"
             " the right ones with --set, such as --set people.assets=FOLDER"

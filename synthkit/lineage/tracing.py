@@ -17,6 +17,7 @@ from synthkit.lineage.artefacts import Artefact, Parent, quietly, read
 _LOOKED_AT = 20_000  # files and folders, in search of parents
 _DEEPEST = 8
 _PACKAGES = ("site-packages", "node_modules", "__pycache__")
+_ENVIRONMENT = "pyvenv.cfg"  # is in virtual environments, however they are called
 
 
 @attrs.frozen
@@ -87,8 +88,11 @@ def _candidates(place: Path) -> Iterator[Path]:
             inside = sorted(os.scandir(folder), key=lambda one: one.name)
         except OSError:
             continue
+        names = {one.name for one in inside}
+        if _ENVIRONMENT in names:
+            continue
         looked += len(inside)
-        if any(one.name == MANIFEST for one in inside):
+        if MANIFEST in names:
             yield folder
             continue
         yield from (Path(one.path) for one in inside if one.name.endswith(".safetensors"))
@@ -98,6 +102,4 @@ def _candidates(place: Path) -> Iterator[Path]:
 
 def _is_looked_into(entry: os.DirEntry[str]) -> bool:
     """Tell whether a folder may hold artefacts, and not thousands of files of programs."""
-    if entry.name.startswith(".") or entry.name in _PACKAGES or not entry.is_dir(follow_symlinks=False):
-        return False
-    return not Path(entry.path, "pyvenv.cfg").exists()
+    return not entry.name.startswith(".") and entry.name not in _PACKAGES and entry.is_dir(follow_symlinks=False)

@@ -404,14 +404,23 @@ def test_what_rows_cost_is_told_in_numbers_too(whole):
 
 def test_rows_that_began_with_other_networks_are_told(registry, lab, monkeypatch):
     found = _found(registry, lab[0])
-    used = {"rendered": {"squeezenet1_1"}, "real": {"squeezenet1_1"}}
-    monkeypatch.setattr(
-        trainings, "_used", lambda _, one, part, key: used.get(one.row.label, set()) if part == "backbone" else ()
-    )
+    rows = {one.row.label: one.row.runs[0].train.id for one in found.scored}
+    cards = {rows[label]: {"backbone": {"weights": "squeezenet1_1"}} for label in ("rendered", "real")}
+    monkeypatch.setattr(trainings, "_cards", lambda _: cards)
     assert list(trainings.networks(found)) == ["Detectors begin with squeezenet1_1."]
-    used["tint"] = {"rendered"}
+    cards[rows["tint"]] = {"backbone": {"weights": "rendered"}, "perceptual": None}
     (told,) = trainings.networks(found)
     assert told == "Caution: detectors begin with different networks: squeezenet1_1 (rendered, real); rendered (tint)."
+
+
+def test_a_damaged_checkpoint_holds_no_report_up(registry, lab, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "copy", ignore=shutil.ignore_patterns("set"))
+    plan = planned(registry, read(registry, lab[0]), tmp_path / "copy")
+    found = Findings(plan, comparing.compare(plan, tmp_path / "copy"), tmp_path / "copy")
+    train = plan.rows[0].runs[0].train
+    assert train.id in trainings._cards(found)
+    (tmp_path / "copy" / train.product).write_bytes(b"torn")
+    assert train.id not in trainings._cards(found)
 
 
 def test_memory_is_what_control_groups_allow_at_most(tmp_path):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import xml.etree.ElementTree
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from synthkit.interfaces import Chart
 from synthkit.report import plots
-from synthkit.report.drawing import BODY, FOUND, HEAD, draw, grid
+from synthkit.report.drawing import BODY, FOUND, HEAD, data_url, draw, grid
 from synthkit.report.numerals import number
 from synthkit.report.page import Figure, Page, Plot, Section, Table, write_page
 from synthkit.sample import Detections, Person, RotatedBox, Sample
@@ -92,6 +95,11 @@ def test_no_two_series_look_alike() -> None:
     shown = list(islice(plots.styles(), 168))
     assert len(set(shown)) == 168
     assert len({(style.colour, style.marker) for style in shown[:42]}) == 42
+
+
+def test_pictures_larger_than_webp_allows_are_shrunk() -> None:
+    shown = Image.open(io.BytesIO(base64.b64decode(data_url(np.zeros((40, 20_000, 3), np.uint8)).partition(",")[2])))
+    assert shown.size == (16383, 33)
 
 
 def test_there_are_no_halves_of_steps_and_trials() -> None:

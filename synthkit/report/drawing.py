@@ -26,7 +26,7 @@ BODY: Colour = (86, 180, 233)
 HEAD: Colour = (240, 228, 66)
 FOUND: Colour = (213, 94, 0)
 DEFAULT_SCORE = 0.5
-_WEBP_QUALITY = 80
+_WEBP_QUALITY, _WEBP_MOST_PX = 80, 16383
 _AROUND = 2.0  # how much wider a close-up is than what it shows
 _LEAST_WINDOW_PX = 48.0
 _OUTSIDE: Colour = (128, 128, 128)
@@ -138,5 +138,9 @@ def write_png(picture: Picture, path: Path) -> None:
 
 
 def data_url(picture: Picture) -> str:
-    """Return a picture as the URL of a WebP file that holds it, which has half the bytes of a JPEG as good."""
+    """Return a picture as the URL of a WebP file that holds it, shrunk where it is larger than WebP allows."""
+    if max(picture.shape[:2]) > _WEBP_MOST_PX:
+        smaller = Image.fromarray(picture)
+        smaller.thumbnail((_WEBP_MOST_PX, _WEBP_MOST_PX))
+        picture = np.asarray(smaller)
     return "data:image/webp;base64," + base64.b64encode(encode(picture, kind="webp")).decode()

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
 from PIL import Image
 
-from synthkit.checkpoint import Checkpoint
+from synthkit.checkpoint import read_card
+from synthkit.errors import WeightsError
 from synthkit.experiments.comparing import Scored
 from synthkit.experiments.estimate import duration, size
 from synthkit.experiments.steps import TRAINING, done
@@ -39,10 +42,12 @@ _GIVEN = {
 
 def networks(found: Findings) -> Iterator[str]:
     """Yield which given networks trainings used; what is found where it runs may be another one in some rows."""
+    cards = _cards(found)
     for part, (key, words) in _GIVEN.items():
         rows: dict[str, list[str]] = {}
         for one in found.scored:
-            for name in sorted(_used(found, one, part, key)):
+            used = [cards.get(step.id, {}).get(part) for run in one.row.runs for step in found.plan.behind(run.train)]
+            for name in sorted({str(each[key]) for each in used if isinstance(each, Mapping) and each.get(key)}):
                 rows.setdefault(name, []).append(found.name(one))
         if len(rows) == 1:
             yield f"{words} {next(iter(rows))}."
@@ -51,16 +56,14 @@ def networks(found: Findings) -> Iterator[str]:
             yield f"Caution: {words[0].lower()}{words[1:]} different networks: {told}."
 
 
-def _used(found: Findings, scored: Scored, part: str, key: str) -> set[str]:
-    """Return the names of a row's networks of one part, as its checkpoints' cards tell them."""
-    steps = {step.id: step for run in scored.row.runs for step in found.plan.behind(run.train)}
-    cards = [
-        Checkpoint.open(found.out / step.product).card
-        for step in steps.values()
-        if step.kind in ("fit", "train") and done(found.out, step) is not None
-    ]
-    told = [card.get(part) for card in cards]
-    return {str(one[key]) for one in told if isinstance(one, Mapping) and one.get(key)}
+def _cards(found: Findings) -> dict[str, Mapping[str, Any]]:
+    """Return what the checkpoints of finished trainings say of themselves, by step; of damaged ones nothing."""
+    cards = {}
+    for step in found.plan.steps.values():
+        if step.kind in ("fit", "train") and done(found.out, step) is not None:
+            with contextlib.suppress(WeightsError, OSError):
+                cards[step.id] = read_card(found.out / step.product)
+    return cards
 
 
 def detectors(found: Findings) -> Section | None:
